@@ -1,0 +1,53 @@
+# `make` lists the targets; `make report` and `make test` are all that a newcomer needs.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+SNAKEMAKE := $(BIN)/snakemake --cores all --rerun-incomplete
+STUDY ?= config.yaml
+
+.PHONY: help env report workflow-report test test-all check format lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+
+.venv/.complete: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+env: .venv/.complete  ## make .venv from requirements.lock (plain venv and pip)
+
+report: .venv/.complete  ## run the study (STUDY=config.yaml) and write its HTML and PDF reports
+	$(SNAKEMAKE) --configfile $(STUDY)
+
+workflow-report: .venv/.complete  ## Snakemake's own report of the study: reports/workflow.html
+	mkdir -p reports
+	$(SNAKEMAKE) --configfile $(STUDY) --report reports/workflow.html
+
+test: .venv/.complete  ## the test suite, the smoke study included (10 minutes at most)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: .venv/.complete  ## everything, full-size networks and long simulations too
+	$(BIN)/python -m pytest
+
+check: .venv/.complete  ## lint, format, types, workflow
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+format: .venv/.complete  ## rewrite the sources in the house's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow
+
+lock: .venv/.complete  ## pin what is installed: requirements.lock, and from it workflow/envs/*.yaml
+	$(BIN)/python workflow/envs/pin.py
+
+clean:  ## remove everything that was computed; .venv stays
+	find results reports -mindepth 1 ! -name .gitkeep -delete
+	rm -rf .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,137 @@
+"""Jobs of a renderer: a folder that appears whole, and a pool whose size changes nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from threetconv.errors import InputError
+from threetconv.workers import pool
+
+__all__ = ["Progress", "check_size", "new_folder", "run_jobs", "shares"]
+
+Progress = Callable[[int, int], None]
+Job = TypeVar("Job")
+
+
+@contextmanager
+def new_folder(root: str | Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `root`; rename it to `root` when the block succeeds.
+
+    Raises:
+        InputError: `root` exists and holds something; a renderer never overwrites data.
+    """
+    root = Path(root)
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise InputError(
+            root,
+            found="something is there already",
+            expected="a path that does not exist yet, or an empty folder",
+            remedy="choose another folder, or remove this one first",
+        )
+    root.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}.", dir=root.parent))
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o777 & ~umask)
+        if root.exists():
+            root.rmdir()
+        temporary.rename(root)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def run_jobs(
+    render: Callable[[Job], None],
+    jobs: Sequence[Job],
+    *,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> None:
+    """Call `render` on every job, in this process or in `workers` spawned ones.
+
+    A job carries its own seed, so the number of workers cannot change what is rendered.
+
+    Args:
+        render: a module-level function; picklable, as the jobs are.
+        progress: called with (jobs done, jobs in all) as results arrive.
+    """
+    total = len(jobs)
+    if workers <= 1 or total < 2:
+        for done, job in enumerate(jobs, start=1):
+            render(job)
+            if progress is not None:
+                progress(done, total)
+        return
+    chunk = max(1, min(32, total // (4 * workers)))
+    with pool(min(workers, total)) as processes:
+        parts = [jobs[k : k + chunk] for k in range(0, total, chunk)]
+        futures = [processes.submit(_render_all, render, part) for part in parts]
+        done = 0
+        for future, part in zip(futures, parts, strict=True):
+            future.result()
+            done += len(part)
+            if progress is not None:
+                progress(done, total)
+
+
+def _render_all(render: Callable[[Job], None], jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        render(job)
+
+
+def shares(totals: Mapping[str, int], names: Sequence[str], *, what: str) -> dict[str, list[int]]:
+    """Split each split's total over the classes as evenly as whole numbers allow.
+
+    Args:
+        totals: split ("train", "val") -> number of items in all.
+        names: the classes.
+        what: "clips" or "images", for messages.
+
+    Returns:
+        split -> items per class, in the order of `names`; they differ by one at most.
+
+    Raises:
+        InputError: an unknown split, or fewer items than classes.
+    """
+    counts: dict[str, list[int]] = {}
+    for split, total in totals.items():
+        if split not in ("train", "val"):
+            raise InputError(
+                f"{what} of a synthetic data set",
+                found=f"split {split!r}",
+                expected="train and val only",
+                remedy="name the splits train and val",
+            )
+        if total < len(names):
+            raise InputError(
+                f"{what} of a synthetic data set, split {split!r}",
+                found=f"{total} {what} for {len(names)} classes",
+                expected=f"at least one per class, so {len(names)} or more",
+                remedy=f"ask for more {what} or for fewer classes",
+            )
+        base, extra = divmod(total, len(names))
+        counts[split] = [base + (k < extra) for k in range(len(names))]
+    return counts
+
+
+def check_size(size: tuple[int, int], *, smallest: int = 16, even: bool = False) -> None:
+    """Refuse a picture size (height, width) that cannot be rendered.
+
+    Raises:
+        InputError: a side below `smallest`, or an odd one where `even` is asked for.
+    """
+    if min(size) < smallest or (even and any(side % 2 for side in size)):
+        raise InputError(
+            "size of a synthetic data set",
+            found=f"{size[0]}x{size[1]} pixels (height x width)",
+            expected=f"{'even ' if even else ''}sides of at least {smallest} pixels",
+            remedy="change the size, for instance to 64x64",
+        )

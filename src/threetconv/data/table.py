@@ -1,0 +1,223 @@
+"""The clip table: one row per video clip, and the checks that every adapter shares.
+
+Columns, all strings: ``clip_id`` (unique), ``path`` (a video file or a folder of images; the
+dataset's root, as given, joined with the place below it), ``label``, ``split``. Rows are sorted
+by split, label and clip_id.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from threetconv.errors import InputError, nearest
+
+__all__ = [
+    "COLUMNS",
+    "IMAGE_SUFFIXES",
+    "SPLITS",
+    "VIDEO_SUFFIXES",
+    "check_clip_table",
+    "check_frame_folders",
+    "choose_classes",
+    "class_names",
+    "clip_table",
+    "few",
+    "need_file",
+    "need_folder",
+    "read_text",
+    "visible",
+]
+
+log = logging.getLogger(__name__)
+
+COLUMNS = ("clip_id", "path", "label", "split")
+SPLITS = ("train", "val", "test")
+VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".webm", ".mkv"})
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
+
+
+def clip_table(rows: Iterable[tuple[str, str, str, str]], root: str | Path) -> pd.DataFrame:
+    """Rows (clip_id, path, label, split) as a checked and sorted clip table.
+
+    Args:
+        rows: one tuple per clip, in any order.
+        root: the dataset's folder, for error messages.
+
+    Raises:
+        InputError: see `check_clip_table`.
+    """
+    table = pd.DataFrame(list(rows), columns=list(COLUMNS), dtype="str")
+    check_clip_table(table, root)
+    return table.sort_values(["split", "label", "clip_id"], ignore_index=True)
+
+
+def check_clip_table(table: pd.DataFrame, where: str | Path) -> None:
+    """Refuse a clip table that a study cannot use.
+
+    A class without a "val" clip is allowed and logged: its accuracy cannot be measured.
+
+    Raises:
+        InputError: a column is missing, the table is empty, a value is missing, a split is
+            unknown, a clip_id occurs twice, no clip is in "train" or none in "val", or a class
+            has no "train" clip.
+    """
+    absent = [name for name in COLUMNS if name not in table.columns]
+    if absent:
+        raise InputError(
+            where,
+            found=f"a clip table without {', '.join(absent)}",
+            expected=f"columns {', '.join(COLUMNS)}",
+            remedy="build the table with threetconv.data.read_clips",
+        )
+    if bool(table[list(COLUMNS)].isna().to_numpy().any()):
+        raise InputError(
+            where,
+            found="a clip table with missing values",
+            expected=f"a value for {', '.join(COLUMNS)} of every clip",
+            remedy="remove or complete the clips in question",
+        )
+    unknown = sorted(set(table["split"]) - set(SPLITS))
+    if unknown:
+        raise InputError(
+            where,
+            found=f"split {few(unknown)}",
+            expected=f"one of {', '.join(SPLITS)}",
+            remedy="rename the split",
+        )
+    twice = table.loc[table["clip_id"].duplicated(), "clip_id"].unique().tolist()
+    if twice:
+        raise InputError(
+            where,
+            found=f"{len(twice)} clips listed more than once: {few(twice)}",
+            expected="every clip once, and never in both training and validation",
+            remedy="remove the repeated entries from the lists",
+        )
+    for split in ("train", "val"):
+        if split not in set(table["split"]):
+            raise InputError(
+                where,
+                found=f"no clip in split {split!r}",
+                expected="clips for training (train) and for validation (val)",
+                remedy=f"add {split} clips to the dataset",
+            )
+    labels = {s: set(table.loc[table["split"] == s, "label"]) for s in SPLITS}
+    untrained = sorted((labels["val"] | labels["test"]) - labels["train"])
+    if untrained:
+        raise InputError(
+            where,
+            found=f"{len(untrained)} classes without a training clip: {few(untrained)}",
+            expected="every class to be in train",
+            remedy="add training clips of these classes, or leave the classes out",
+        )
+    unseen = sorted(labels["train"] - labels["val"])
+    if unseen:
+        log.warning(
+            "%s: %d classes have no validation clip, so their accuracy is not measured: %s",
+            where,
+            len(unseen),
+            few(unseen),
+        )
+
+
+def class_names(table: pd.DataFrame) -> list[str]:
+    """The labels of a clip table, sorted by code point: position = class index.
+
+    The same for every adapter; the numbers in a dataset's own files (classInd.txt, label_id) are
+    not used, so that a subset of classes is numbered without gaps.
+    """
+    return sorted(set(table["label"]))
+
+
+def few(names: Collection[str], show: int = 3) -> str:
+    """The first names of a long list, for a message: ``'a', 'b', 'c' and 4 more``."""
+    shown = ", ".join(repr(name) for name in list(names)[:show])
+    return shown if len(names) <= show else f"{shown} and {len(names) - show} more"
+
+
+def need_folder(path: Path, *, expected: str, remedy: str) -> Path:
+    """`path`, or an `InputError` when it is not a folder."""
+    if not path.is_dir():
+        found = "a file" if path.exists() else "nothing at this path"
+        raise InputError(path, found=found, expected=expected, remedy=remedy)
+    return path
+
+
+def need_file(path: Path, *, expected: str, remedy: str) -> Path:
+    """`path`, or an `InputError` when it is not a file."""
+    if not path.is_file():
+        found = "a folder" if path.exists() else "no such file"
+        raise InputError(path, found=found, expected=expected, remedy=remedy)
+    return path
+
+
+def read_text(path: Path) -> str:
+    """The text of a list file, UTF-8 with or without a byte order mark."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            path,
+            found=f"not UTF-8 text (byte {error.start})",
+            expected="a text file in UTF-8",
+            remedy="download the file again, or save it as UTF-8",
+        ) from error
+
+
+def visible(folder: Path) -> list[Path]:
+    """What is in a folder, sorted by name, without hidden files (.DS_Store and the like)."""
+    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+
+
+def choose_classes(
+    known: Collection[str], classes: Sequence[str] | None, where: str | Path
+) -> list[str]:
+    """The classes to keep: all that are known, or the given subset of them.
+
+    Raises:
+        InputError: `classes` is empty, repeats a name or has one that is not known.
+    """
+    if classes is None:
+        return sorted(known)
+    if isinstance(classes, str) or not classes or len(set(classes)) < len(classes):
+        raise InputError(
+            where,
+            found=f"classes = {classes!r}",
+            expected="a list of different class names",
+            remedy="list each class once, or leave the option out to take all",
+        )
+    for name in classes:
+        if name not in known:
+            raise InputError(
+                where,
+                found=f"no class {name!r}",
+                expected=f"one of {few(sorted(known), show=200)}",
+                remedy=nearest(str(name), sorted(known)) or "use one of the names above",
+            )
+    return sorted(classes)
+
+
+def check_frame_folders(paths: Sequence[Path], where: Path) -> None:
+    """Refuse clips whose folder holds no image. `paths` are existing folders.
+
+    Raises:
+        InputError: naming `where` and the first few empty folders.
+    """
+    empty = [path.name for path in paths if not _has_image(path)]
+    if empty:
+        raise InputError(
+            where,
+            found=f"{len(empty)} of {len(paths)} clip folders hold no image: {few(empty)}",
+            expected=f"frames as {', '.join(sorted(IMAGE_SUFFIXES))} files in each clip's folder",
+            remedy="extract the dataset again, or take these clips out",
+        )
+
+
+def _has_image(folder: Path) -> bool:
+    return any(
+        entry.suffix.lower() in IMAGE_SUFFIXES and not entry.name.startswith(".")
+        for entry in folder.iterdir()
+    )

@@ -1,0 +1,85 @@
+"""Validation accuracy by epoch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from threetconv.figures import theme
+from threetconv.figures.theme import INK, plain
+
+__all__ = ["accuracy_curves"]
+
+DASHES: dict[str, str | tuple[int, tuple[float, ...]]] = {"3t": "-", "3d": (0, (4, 1.8))}
+NAMES = {"3t": "3T", "3d": "3D"}
+
+
+def accuracy_curves(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
+    """A panel for every (network, dataset): runs as thin lines, the mean of a variant thick.
+
+    Args:
+        metrics: run_id, epoch, split, metric, value (accuracy as a share of 1).
+        runs: run_id, network, dataset, init, convolution, num_classes (chance is drawn at
+            1 / num_classes).
+    """
+    wanted = metrics[(metrics["split"] == "val") & (metrics["metric"] == "accuracy")]
+    keys = ["run_id", "network", "dataset", "init", "convolution", "num_classes"]
+    table = wanted.merge(runs[keys], on="run_id", how="inner")
+    if table.empty:
+        return theme.empty("No validation accuracy was recorded.")
+    networks, datasets = theme.ordered(table["network"]), theme.ordered(table["dataset"])
+    colours = theme.init_colours(table["init"])
+    pairs = {(str(n), str(d)) for n, d in zip(table["network"], table["dataset"], strict=True)}
+    with theme.style():
+        figure = theme.new_figure(0.6 + 3.4 * len(datasets), 0.7 + 2.1 * len(networks))
+        grid = figure.subplots(
+            len(networks), len(datasets), squeeze=False, sharex=True, sharey=True
+        )
+        variants: set[tuple[str, str]] = set()
+        for line, network in zip(grid, networks, strict=True):
+            for axes, dataset in zip(line, datasets, strict=True):
+                if (network, dataset) not in pairs:
+                    figure.delaxes(axes)
+                    continue
+                rows = table[(table["network"] == network) & (table["dataset"] == dataset)]
+                for (init, convolution), variant in rows.groupby(["init", "convolution"]):
+                    variants.add((str(init), str(convolution)))
+                    look: dict[str, Any] = {
+                        "color": colours[str(init)],
+                        "ls": DASHES.get(str(convolution), ":"),
+                    }
+                    for _, run in variant.sort_values("epoch").groupby("run_id"):
+                        axes.plot(run["epoch"], run["value"], lw=0.8, alpha=0.5, **look)
+                    mean = variant.groupby("epoch")["value"].mean()
+                    marker = "o" if len(mean) == 1 else ""
+                    axes.plot(mean.index, mean, lw=1.8, marker=marker, ms=3.5, **look)
+                chance = 1.0 / float(rows["num_classes"].iloc[0])
+                axes.axhline(chance, color=INK, lw=1.0, ls=(0, (1, 1.5)))
+                axes.set_ylim(0, 1)
+                axes.set_title(plain(f"{network}, {dataset}"), loc="left")
+                axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+                axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        for axes in grid[-1]:
+            axes.set_xlabel("epoch")
+        for axes in grid[:, 0]:
+            axes.set_ylabel("validation accuracy")
+        handles = [
+            Line2D(
+                [],
+                [],
+                lw=1.8,
+                color=colours[init],
+                ls=DASHES.get(convolution, ":"),
+                label=plain(f"{NAMES.get(convolution, convolution)} {init}"),
+            )
+            for convolution, init in sorted((c, i) for i, c in variants)
+        ]
+        handles += [
+            Line2D([], [], lw=1.0, color=INK, ls=(0, (1, 1.5)), label="chance"),
+        ]
+        figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 5))
+    return figure

@@ -1,0 +1,188 @@
+"""One look for every figure: fonts, roles of colours, names and units of parameters, files.
+
+Colours have roles. Ink, muted ink, grid and paper are plain hexadecimal strings that occur nowhere
+else, so a page that inlines an SVG can swap them for a dark scheme. Data colours are Okabe and
+Ito's, or near them, which stay apart under the common kinds of colour blindness; a dataset keeps
+its colour in all figures, and so does an initialisation (from the other half of the palette, so
+that the two are never confused).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from threetconv.files import atomic
+
+__all__ = [
+    "GRID",
+    "INK",
+    "MUTED",
+    "PAPER",
+    "PARAMETERS",
+    "ROLES",
+    "dataset_colours",
+    "empty",
+    "finite",
+    "init_colours",
+    "new_figure",
+    "note",
+    "ordered",
+    "plain",
+    "save",
+    "style",
+    "tint",
+]
+
+INK, MUTED, GRID, PAPER = "#1f2a37", "#64707d", "#d5dbe1", "#fefefe"
+DATASETS = ("#0072b2", "#d55e00", "#56b4e9", "#e69f00")
+INITS = ("#009e73", "#b04a8b", "#8c7a1e", "#5a5aa6")
+ROLES: Mapping[str, str] = {
+    INK: "ink",
+    MUTED: "muted",
+    GRID: "grid",
+    PAPER: "paper",
+    **{colour: f"dataset-{i}" for i, colour in enumerate(DATASETS)},
+    **{colour: f"init-{i}" for i, colour in enumerate(INITS)},
+}
+"""Hexadecimal colour in the SVG -> name of its role, for pages with a dark scheme."""
+
+PARAMETERS: Mapping[str, tuple[str, str]] = {
+    "s": ("log zoom $z_s = -\\ln|s|$", "dimensionless"),
+    "r": ("rotation $z_r = -r$", "radians, clockwise"),
+    "px": ("translation $p_x$", "fraction of the kernel, right"),
+    "py": ("translation $p_y$", "fraction of the kernel, up"),
+}
+"""Temporal parameter -> its name on an axis and its unit."""
+
+STYLE: Any = {  # rcParams; matplotlib types its keys as literals
+    "font.family": "DejaVu Sans",
+    "font.size": 8.5,
+    "axes.titlesize": 9.0,
+    "axes.titleweight": "bold",
+    "axes.labelsize": 8.5,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.6,
+    "axes.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.5,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.minor.visible": False,
+    "ytick.minor.visible": False,
+    "text.color": INK,
+    "text.parse_math": True,
+    "legend.frameon": False,
+    "legend.fontsize": 8.0,
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
+    "svg.fonttype": "path",
+    "svg.hashsalt": "threetconv",
+    "path.simplify": True,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The house style, and matplotlib's global settings untouched afterwards."""
+    with mpl.rc_context(STYLE):
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of `width` x `height` inches that no global state holds on to."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def ordered(values: Iterable[Any]) -> list[str]:
+    """Distinct names in a fixed order: pretrained before scratch, the rest by alphabet."""
+    first = {"pretrained": 0, "scratch": 1, "3t": 0, "3d": 1}
+    return sorted({str(value) for value in values}, key=lambda name: (first.get(name, 9), name))
+
+
+def dataset_colours(datasets: Iterable[Any]) -> dict[str, str]:
+    """A colour for each dataset; the same names give the same colours in every figure."""
+    return {name: DATASETS[i % len(DATASETS)] for i, name in enumerate(ordered(datasets))}
+
+
+def init_colours(inits: Iterable[Any]) -> dict[str, str]:
+    """A colour for each initialisation; pretrained and scratch are always the first two."""
+    known = {"pretrained": INITS[0], "scratch": INITS[1]}
+    others = [name for name in ordered(inits) if name not in known]
+    return known | {name: INITS[2 + i % (len(INITS) - 2)] for i, name in enumerate(others)}
+
+
+def plain(text: object) -> str:
+    """A user's name as matplotlib text: dollars do not start mathematics."""
+    return str(text).replace("$", r"\$")
+
+
+def tint(colour: str, alpha: float) -> tuple[float, float, float, float]:
+    """`colour` with opacity `alpha`, as RGBA."""
+    red, green, blue = mpl.colors.to_rgb(colour)
+    return red, green, blue, alpha
+
+
+def note(axes: Axes, text: str) -> None:
+    """One small line at the foot of a panel, where a density is filled and crosses no curve."""
+    axes.text(
+        0.5,
+        0.035,
+        text,
+        transform=axes.transAxes,
+        ha="center",
+        va="bottom",
+        fontsize=6.5,
+        color=INK,
+        clip_on=True,
+    )
+
+
+def empty(message: str, *, width: float = 6.5) -> Figure:
+    """A figure that says in words why there is nothing to draw."""
+    with style():
+        figure = new_figure(width, 1.0)
+        figure.text(0.5, 0.5, plain(message), ha="center", va="center", color=MUTED, wrap=True)
+    return figure
+
+
+def save(figure: Figure, path: str | Path, *, dpi: int = 200) -> None:
+    """Write `figure` atomically; the suffix of `path` (.svg, .pdf, .png) chooses the format.
+
+    The bytes are repeatable: no date, no program version, no random identifiers.
+    """
+    path = Path(path)
+    suffix = path.suffix.lstrip(".").lower()
+    metadata: dict[str, Any] = {
+        "svg": {"Date": None, "Creator": None},
+        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+        "png": {"Software": None},
+    }[suffix]
+    with style(), atomic(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*constrained_layout not applied.*")
+        figure.savefig(temporary, format=suffix, dpi=dpi, metadata=metadata)
+
+
+def finite(values: Any) -> np.ndarray:
+    """The finite entries of a column, as float64."""
+    array = np.asarray(values, dtype=np.float64)
+    return array[np.isfinite(array)]

@@ -1,0 +1,244 @@
+"""From a trained network to a tidy table of temporal parameters; the Parquet schema lives here.
+
+One row per (snapshot, layer, transition, channel) with the raw parameters as the layer holds them.
+Everything derived from them has one definition: `derive` for DataFrames, `DERIVED_SQL` for DuckDB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from threetconv.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from threetconv.layers import Layer
+
+__all__ = [
+    "DERIVED_SQL",
+    "PARAMETERS",
+    "SCHEMA",
+    "derive",
+    "extract_parameters",
+    "read_parameters",
+    "tabulate",
+]
+
+PARAMETERS = ("s", "r", "px", "py")  # the paper's names, in its order
+
+SCHEMA = pa.schema(
+    [
+        ("run_id", pa.string()),
+        ("step", pa.int64()),
+        ("epoch", pa.int32()),
+        ("tag", pa.string()),
+        ("layer_index", pa.int32()),
+        ("layer", pa.string()),
+        ("kernel_t", pa.int16()),
+        ("kernel_hw", pa.int16()),
+        ("jump", pa.int32()),
+        ("channel", pa.int32()),
+        ("transition", pa.int16()),
+        ("reachable", pa.bool_()),
+        ("scale", pa.float32()),
+        ("rotate", pa.float32()),
+        ("translate_x", pa.float32()),
+        ("translate_y", pa.float32()),
+    ]
+)
+
+_HIVE = ds.partitioning(
+    pa.schema([("network", pa.string()), ("dataset", pa.string()), ("init", pa.string())]),
+    flavor="hive",
+)
+
+# SELECT list over the raw columns (aliased in float64 first); `derive` is the same in numpy, and a
+# test holds the two together.
+DERIVED_SQL = """
+SELECT * EXCLUDE (s, r, x, y),
+    1 / s                AS s_prime,   -- zoom; above 1 the content grows
+    -r                   AS r_prime,   -- radians, clockwise as seen
+    -0.5 * x             AS px_prime,  -- fraction of the kernel's extent, right
+    0.5 * y              AS py_prime,  -- fraction of the kernel's extent, up
+    -ln(abs(s))          AS z_s,
+    -r                   AS z_r,
+    -0.5 * x             AS z_x,
+    0.5 * y              AS z_y,
+    abs(1 - abs(1 / s))  AS paper_s,   -- what Tables 2 and 4 of the paper average
+    abs(r)               AS paper_r,
+    abs(0.5 * x)         AS paper_px,
+    abs(0.5 * y)         AS paper_py,
+    degrees(-r)          AS clockwise_degrees,
+    -0.5 * x * (kernel_hw - 1)        AS kernel_px_x,
+    0.5 * y * (kernel_hw - 1)         AS kernel_px_y,
+    -0.5 * x * (kernel_hw - 1) * jump AS input_px_x,
+    0.5 * y * (kernel_hw - 1) * jump  AS input_px_y
+FROM (
+    SELECT *, scale::DOUBLE AS s, rotate::DOUBLE AS r,
+        translate_x::DOUBLE AS x, translate_y::DOUBLE AS y
+    FROM {source}
+)
+"""
+
+
+def derive(frame: pd.DataFrame) -> pd.DataFrame:
+    """Add every derived column to a parameter table.
+
+    Args:
+        frame: raw columns `scale`, `rotate` (radians), `translate_x`, `translate_y` (half-extents);
+            `kernel_hw` and `jump` for the pixel columns, which are left out without them.
+
+    Returns:
+        A copy with, in float64: `s_prime` = 1/s (zoom), `r_prime` = -r (radians clockwise),
+        `px_prime` = -tx/2 (right), `py_prime` = +ty/2 (up; both fractions of the kernel's extent);
+        the displacements `z_s` = -ln|s|, `z_r`, `z_x`, `z_y`; the magnitudes that the paper's
+        Tables 2 and 4 average, `paper_s` = |1 - |1/s||, `paper_r`, `paper_px`, `paper_py`;
+        `clockwise_degrees`, `kernel_px_x/y` (one step between taps = 1) and `input_px_x/y` (times
+        the layer's jump).
+    """
+    scale, rotate, tx, ty = (
+        frame[name].to_numpy(np.float64)
+        for name in ("scale", "rotate", "translate_x", "translate_y")
+    )
+    columns: dict[str, np.ndarray] = {
+        "s_prime": 1 / scale,
+        "r_prime": -rotate,
+        "px_prime": -0.5 * tx,
+        "py_prime": 0.5 * ty,
+        "z_s": -np.log(np.abs(scale)),
+        "z_r": -rotate,
+        "z_x": -0.5 * tx,
+        "z_y": 0.5 * ty,
+        "paper_s": np.abs(1 - np.abs(1 / scale)),
+        "paper_r": np.abs(rotate),
+        "paper_px": np.abs(0.5 * tx),
+        "paper_py": np.abs(0.5 * ty),
+        "clockwise_degrees": np.degrees(-rotate),
+    }
+    if {"kernel_hw", "jump"} <= set(frame.columns):
+        step = frame["kernel_hw"].to_numpy(np.float64) - 1
+        jump = frame["jump"].to_numpy(np.float64)
+        columns |= {
+            "kernel_px_x": -0.5 * tx * step,
+            "kernel_px_y": 0.5 * ty * step,
+            "input_px_x": -0.5 * tx * step * jump,
+            "input_px_y": 0.5 * ty * step * jump,
+        }
+    return frame.assign(**columns)
+
+
+def tabulate(
+    values: Mapping[str, np.ndarray],
+    layers: list[Layer],
+    *,
+    run_id: str,
+    step: int = 0,
+    epoch: int = 0,
+    tag: str = "last",
+) -> pd.DataFrame:
+    """Rows for one snapshot.
+
+    Args:
+        values: "<layer>.scale", "<layer>.rotate", ... -> (D - 1, out) arrays.
+        layers: the network's 3T layers, from `threetconv.geometry.trace`.
+        run_id, step, epoch, tag: identify the snapshot; tag is init, snapshot, best or last.
+
+    Returns:
+        The parameter table (columns of `SCHEMA`), ordered by layer, transition, channel.
+
+    Raises:
+        InputError: for no 3T layer at all, a missing layer, a value that is not finite, or a scale
+            of exactly zero (1/s is then undefined).
+    """
+    if not layers:
+        raise InputError(
+            f"run {run_id!r}",
+            found="no 3T layer",
+            expected="a network with temporal parameters",
+            remedy='build or lift it with convolution="3t"',
+        )
+    frames = []
+    for layer in layers:
+        arrays = {}
+        for name in ("scale", "rotate", "translate_x", "translate_y"):
+            key = f"{layer.name}.{name}"
+            if key not in values:
+                raise InputError(
+                    f"snapshot {tag!r} at step {step} of run {run_id!r}",
+                    found=f"no {key!r}",
+                    expected="the temporal parameters of every 3T layer",
+                    remedy="delete the run's folder and train it again with the present network",
+                )
+            array = np.asarray(values[key], dtype=np.float32)
+            if not np.isfinite(array).all() or (name == "scale" and (array == 0).any()):
+                raise InputError(
+                    f"run {run_id!r}, step {step}, layer {layer.name!r}",
+                    found=f"{name} with NaN, infinite or (for scale) zero entries",
+                    expected="finite parameters and scales other than zero",
+                    remedy="the run has diverged: lower its learning rate and train it again",
+                )
+            arrays[name] = array
+        transitions, channels = arrays["scale"].shape
+        frames.append(
+            pd.DataFrame(
+                {
+                    "layer_index": layer.index,
+                    "layer": layer.name,
+                    "kernel_t": layer.kernel[0],
+                    "kernel_hw": layer.kernel[1],
+                    "jump": layer.jump,
+                    "channel": np.tile(np.arange(channels), transitions),
+                    "transition": np.repeat(np.arange(transitions), channels),
+                    "reachable": np.repeat(np.asarray(layer.reachable), channels),
+                    **{name: array.ravel() for name, array in arrays.items()},
+                }
+            )
+        )
+    frame = pd.concat(frames, ignore_index=True)
+    frame = frame.assign(run_id=run_id, step=step, epoch=epoch, tag=tag)
+    return frame[SCHEMA.names]
+
+
+def extract_parameters(
+    network: nn.Module, clip_shape: tuple[int, int, int], *, run_id: str = "network"
+) -> pd.DataFrame:
+    """The parameter table of a network in memory.
+
+    Args:
+        network: any network that holds `Conv3T` layers.
+        clip_shape: (frames, height, width) of its clips; decides which transitions are reachable.
+        run_id: a name for the rows.
+
+    Returns:
+        One row per (layer, transition, channel); see `SCHEMA`.
+    """
+    from threetconv.geometry import temporal_state, trace  # noqa: PLC0415 (torch only when needed)
+
+    return tabulate(temporal_state(network), trace(network, clip_shape), run_id=run_id)
+
+
+def read_parameters(
+    files: Sequence[str | Path],
+    *,
+    tags: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """Read parameter tables of several runs; network, dataset and init come from their folders.
+
+    Args:
+        files: ".../network=N/dataset=D/init=I/<run_id>.parquet".
+        tags: the snapshots to read (init, snapshot, best, last); all without it.
+        columns: which columns to read; all without it. The hive columns always come along.
+    """
+    dataset = ds.dataset([str(file) for file in files], partitioning=_HIVE)
+    wanted = None if columns is None else [*columns, *_HIVE.schema.names]
+    condition = None if tags is None else ds.field("tag").isin(list(tags))
+    return dataset.to_table(columns=wanted, filter=condition).to_pandas()

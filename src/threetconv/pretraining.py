@@ -1,0 +1,132 @@
+"""2D weights to start from: trained here on rendered stills, or torchvision's ImageNet ones."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch import Tensor
+
+from threetconv.catalogue import CATALOGUE
+from threetconv.clips import normalise
+from threetconv.errors import InputError, look_up
+from threetconv.files import atomic
+from threetconv.networks import build_2d
+from threetconv.training import Settings, fit
+
+__all__ = ["Stills", "fetch_imagenet", "read_stills", "train_on_stills"]
+
+log = logging.getLogger(__name__)
+
+
+class Stills:
+    """Labelled still images, handed out in batches (B, 3, H, W)."""
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
+        self._images, self._labels = images, labels
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __call__(self, order: np.ndarray, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        for start in range(0, len(order), batch_size):
+            chosen = order[start : start + batch_size]
+            images = normalise(self._images[chosen][:, None]).squeeze(2)  # a clip of one frame
+            yield images, torch.from_numpy(self._labels[chosen])
+
+
+def read_stills(root: str | Path, split: str, size: tuple[int, int]) -> tuple[Stills, list[str]]:
+    """Read ``<root>/<split>/<class>/*.jpg`` at (height, width); also returns the class names."""
+    folder = Path(root) / split
+    classes = sorted(path.name for path in folder.glob("*/"))
+    images, labels = [], []
+    for index, name in enumerate(classes):
+        for file in sorted((folder / name).glob("*.jpg")):
+            with Image.open(file) as image:
+                images.append(
+                    np.asarray(image.convert("RGB").resize(size[::-1], Image.Resampling.BILINEAR))
+                )
+            labels.append(index)
+    if not images:
+        raise InputError(
+            folder,
+            found="no images",
+            expected="<class>/*.jpg",
+            remedy="delete the folder and let the workflow render it again",
+        )
+    return Stills(np.stack(images), np.asarray(labels)), classes
+
+
+def train_on_stills(
+    name: str,
+    root: str | Path,
+    *,
+    size: tuple[int, int],
+    width: float,
+    settings: Settings,
+    seed: int,
+    out: str | Path,
+) -> None:
+    """Train the 2D network that `build_network` lifts, and write its best state dict.
+
+    Args:
+        name: the network.
+        root: folder of still images.
+        size: (height, width) they are resized to.
+        width: factor on every channel count.
+        settings: of training.
+        seed: for initialisation and data order.
+        out: the .safetensors file to write.
+    """
+    training, classes = read_stills(root, "train", size)
+    validation, same = read_stills(root, "val", size)
+    if same != classes:
+        raise InputError(
+            Path(root) / "val",
+            found=f"classes {', '.join(same)}",
+            expected=f"those of {Path(root) / 'train'}: {', '.join(classes)}",
+            remedy="delete the folder and let the workflow render it again",
+        )
+    model: Any = build_2d(name, num_classes=len(classes), width=width, seed=seed)
+    if hasattr(model, "aux1"):  # heads sized for 224 x 224 images do not fit small stills
+        model.aux1 = model.aux2 = None
+        model.aux_logits = False
+    result = fit(model, training, validation, settings, seed=seed)
+    accuracy = result.metrics.query("split == 'val' and metric == 'accuracy'")["value"].max()
+    log.info(
+        "%s on stills: best validation accuracy %.3f of %d classes", name, accuracy, len(classes)
+    )
+    full = build_2d(name, num_classes=len(classes), width=width, seed=seed).state_dict()
+    with atomic(out) as temporary:
+        save_file({k: v.contiguous() for k, v in (full | result.best_state).items()}, temporary)
+
+
+def fetch_imagenet(name: str, out: str | Path, cache: str | Path) -> None:
+    """Fetch torchvision's ImageNet weights; its own checksum (in the file's name) is verified.
+
+    Raises:
+        InputError: when there is no network and no cached file; says where to put the file by hand.
+    """
+    from torchvision.models import get_weight  # noqa: PLC0415
+
+    weights = get_weight(look_up(CATALOGUE, name, what="network").imagenet)
+    file = Path(cache) / weights.url.rsplit("/", 1)[1]
+    try:
+        state = torch.hub.load_state_dict_from_url(
+            weights.url, model_dir=str(cache), check_hash=True, weights_only=True, progress=False
+        )
+    except (OSError, RuntimeError) as error:
+        raise InputError(
+            weights.url,
+            found=f"{type(error).__name__}: {error}",
+            expected=f"ImageNet weights of {name}, or the file at {file}",
+            remedy=f"download the file on a machine with network access and put it at {file}",
+        ) from error
+    with atomic(out) as temporary:
+        save_file({k: v.contiguous() for k, v in state.items()}, temporary)

@@ -1,0 +1,118 @@
+"""Tables 1 and 3 of the paper, and accuracy by epoch."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from threetconv.report import formats
+from threetconv.report.document import Block, Cell, Column, Paragraph, Section, Table
+from threetconv.report.inputs import Inputs
+
+__all__ = ["section"]
+
+CONVOLUTIONS = {"3t": "3T", "3d": "3D"}
+
+
+def section(inputs: Inputs) -> Section:
+    """What can be said of how well the networks classify."""
+    table = inputs.accuracy
+    if table.empty:
+        return Section(
+            "Accuracy", [Paragraph("No validation accuracy was recorded, so there is no table.")]
+        )
+    blocks: list[Block] = [
+        Paragraph(
+            "Share of validation clips classified correctly, in per cent, by the checkpoint of "
+            "each run's best "
+            "validation epoch: mean over runs, and in brackets the range. Chance is 100 / classes."
+        )
+    ]
+    convolutions = table[table["init"] == "pretrained"]
+    starts = table[table["convolution"] == "3t"]
+    blocks.append(
+        accuracy(
+            convolutions,
+            "Table 1",
+            "Pretrained 3T and 3D networks: accuracy and number of parameters.",
+            variant="convolution",
+        )
+        if len(convolutions)
+        else Paragraph("*Table 1 needs pretrained networks, and this study has none.*")
+    )
+    blocks.append(
+        accuracy(
+            starts,
+            "Table 3",
+            "3T networks that started from 2D weights and from scratch: accuracy.",
+            variant="init",
+        )
+        if len(starts)
+        else Paragraph("*Table 3 needs 3T networks, and this study has none.*")
+    )
+    blocks += inputs.figure(
+        "accuracy",
+        label="Figure B",
+        caption="Validation accuracy by epoch. Thin lines are runs, thick lines the mean of a "
+        "variant; the "
+        "dotted line is chance.",
+        alt="Line charts of validation accuracy against epoch, one panel per network and dataset, "
+        "with every run, the mean of each variant, and the chance level. "
+        "The final values are in Tables 1 and 3.",
+    )
+    return Section("Accuracy", blocks)
+
+
+def accuracy(table: pd.DataFrame, label: str, caption: str, *, variant: str) -> Table:
+    """Lines network x dataset x variant, this study beside the paper."""
+    counts = variant == "convolution"
+    paper = table["paper_accuracy"].notna().any() if "paper_accuracy" in table else False
+    heads = [
+        Column("network", "left"),
+        Column("dataset", "left"),
+        Column({"convolution": "conv.", "init": "start"}[variant], "left"),
+        Column("runs"),
+        Column("accuracy %", group="this study"),
+        Column("chance %", group="this study"),
+        Column("clips", group="this study"),
+    ]
+    if counts:
+        heads.append(Column("parameters", group="this study"))
+    if paper:
+        heads.append(Column("accuracy %", group="paper"))
+        if counts:
+            heads.append(Column("parameters", group="paper"))
+    rows = []
+    order = table.sort_values(["network", "dataset", variant], key=variant_order)
+    for _, line in order.iterrows():
+        shown = str(line[variant])
+        row = [
+            Cell(str(line["network"])),
+            Cell(str(line["dataset"])),
+            Cell(CONVOLUTIONS.get(shown, shown)),
+            formats.count(line["n_runs"]),
+            formats.percent_spread(
+                line["accuracy_mean"], line["accuracy_min"], line["accuracy_max"]
+            ),
+            formats.percent(line["chance"]),
+            formats.count(line["n_clips"]),
+        ]
+        if counts:
+            row.append(formats.count(line["n_parameters"]))
+        if paper:
+            row.append(formats.percent(line["paper_accuracy"]))
+            if counts:
+                row.append(formats.count(line["paper_n_parameters"]))
+        rows.append(tuple(row))
+    note = (
+        "The paper's figures are one run each, on Jester or UCF101, with networks of full width."
+        if paper
+        else "None of these datasets stands for one of the paper's, so there is no figure beside "
+        "them."
+    )
+    return Table(heads, rows, caption, label=label, group_by=2, note=note)
+
+
+def variant_order(column: pd.Series) -> pd.Series:
+    """3T before 3D, pretrained before scratch, the rest by alphabet."""
+    rank = {"3t": "0", "3d": "1", "pretrained": "0", "scratch": "1"}
+    return column.map(lambda v: rank.get(str(v), str(v)))

@@ -1,0 +1,169 @@
+"""What was run: the design, and every run."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from threetconv.report import formats
+from threetconv.report.document import (
+    Block,
+    Cell,
+    Column,
+    Details,
+    Facts,
+    Paragraph,
+    Section,
+    Table,
+    escape,
+)
+from threetconv.report.inputs import Inputs, plural
+
+__all__ = ["section"]
+
+VARIANT = ["network", "dataset", "convolution", "init"]
+CONVOLUTIONS = {"3t": "3T", "3d": "3D"}
+
+
+def section(inputs: Inputs) -> Section:
+    """Facts, the table of variants, the folded table of runs."""
+    if inputs.runs.empty:
+        return Section("What was run", [Paragraph("The runs table is empty: no run was finished.")])
+    blocks: list[Block] = [
+        Paragraph(
+            "Every variant is a network, a dataset, a kind of convolution (**3T**: a 2D filter "
+            "and an "
+            "affine transformation from each of its slices to the next; **3D**: the regular "
+            "convolution) and a start (**pretrained**: from the weights of a 2D network; "
+            "**scratch**: from random "
+            "weights). Replicates differ in their seed only. The training run is the unit of all "
+            "statistics below."
+        ),
+        Facts(facts(inputs)),
+        variants(inputs.runs),
+        Paragraph(
+            "Tables 1 to 4 and Figures 4 and 5 carry the numbers of their counterparts in the "
+            "paper "
+            "(arXiv 2006.15983); what has no counterpart there carries a letter."
+        ),
+        Details(f"Every run ({len(inputs.runs)})", [every_run(inputs.runs)], printed=False),
+    ]
+    return Section("What was run", blocks)
+
+
+def facts(inputs: Inputs) -> list[tuple[str, str]]:
+    """The settings that a reader asks for first."""
+    runs = inputs.runs
+    rates = inputs.setting("training.learning_rate", {})
+    rates = rates if isinstance(rates, dict) else {"all": rates}
+    lengths = formats.count_range(runs["n_updates"]) if "n_updates" in runs else formats.DASH
+    seconds = runs["seconds"].sum() if "seconds" in runs else float("nan")
+    pairs = [
+        ("Runs", plural(len(runs), "training run")),
+        ("Base seed", str(inputs.setting("seed", formats.DASH))),
+        ("Width of the networks", f"{inputs.setting('width', 1)} of the original channels"),
+        ("Epochs", str(inputs.setting("training.epochs", formats.DASH))),
+        ("Updates per run", lengths),
+        (
+            "Adam, learning rate",
+            "; ".join(f"{CONVOLUTIONS.get(k, k)}: {v:g}" for k, v in rates.items()) or formats.DASH,
+        ),
+        ("Schedule", str(inputs.setting("training.schedule", formats.DASH))),
+        ("2D weights", two_d(inputs)),
+        ("Time of training, summed", formats.duration(seconds).text),
+    ]
+    return [(name, escape(value)) for name, value in pairs if value != formats.DASH]
+
+
+def two_d(inputs: Inputs) -> str:
+    """Where pretrained variants start."""
+    source = str(inputs.setting("weights_2d.source", formats.DASH))
+    return {
+        "stills": "the same 2D network trained on rendered still images",
+        "imagenet": "torchvision's ImageNet weights",
+    }.get(source, source)
+
+
+def variants(runs: pd.DataFrame) -> Table:
+    """A line for every variant."""
+    rows = []
+    for key, group in runs.groupby(VARIANT, sort=True, observed=True):
+        network, dataset, convolution, init = (str(part) for part in key)
+        first = group.iloc[0]
+        rows.append(
+            (
+                Cell(network),
+                Cell(dataset),
+                Cell(CONVOLUTIONS.get(convolution, convolution)),
+                Cell(init),
+                formats.count(len(group)),
+                Cell(clip_shape(first)),
+                Cell(
+                    formats.count_range(group["n_updates"])
+                    if "n_updates" in group
+                    else formats.DASH
+                ),
+                Cell(
+                    formats.count_range(group["best_epoch"])
+                    if "best_epoch" in group
+                    else formats.DASH
+                ),
+                formats.count(first.get("n_parameters")),
+                formats.count(first.get("n_temporal")),
+                formats.duration(group["seconds"].mean() if "seconds" in group else None),
+            )
+        )
+    heads = [
+        Column("network", "left"),
+        Column("dataset", "left"),
+        Column("conv.", "left"),
+        Column("start", "left"),
+        Column("runs"),
+        Column("clip"),
+        Column("updates"),
+        Column("best epoch"),
+        Column("all", group="parameters"),
+        Column("temporal", group="parameters"),
+        Column("time per run"),
+    ]
+    return Table(
+        heads,
+        rows,
+        "Variants of the study. Clips are frames \N{MULTIPLICATION SIGN} height "
+        "\N{MULTIPLICATION SIGN} width in px; the best epoch is that of the highest validation "
+        "accuracy "
+        "(range over runs).",
+        label="Table A",
+        group_by=2,
+        wide=True,
+    )
+
+
+def clip_shape(run: pd.Series) -> str:
+    """16 x 32 x 32."""
+    parts = [formats.count(run.get(name)).text for name in ("frames", "height", "width")]
+    return "\N{MULTIPLICATION SIGN}".join(parts)
+
+
+def every_run(runs: pd.DataFrame) -> Table:
+    """All runs, sortable on screen."""
+    shown = [
+        ("run_id", "run", formats.text),
+        ("replicate", "replicate", formats.count),
+        ("seed", "seed", lambda v: formats.number(v, ".0f")),
+        ("lr", "learning rate", lambda v: formats.number(v, "g")),
+        ("n_updates", "updates", formats.count),
+        ("best_epoch", "best epoch", formats.count),
+        ("best_step", "best step", formats.count),
+        ("n_parameters", "parameters", formats.count),
+        ("weights_sha256", "SHA-256 of the weights", lambda v: Cell(formats.text(v).text[:12])),
+        ("seconds", "time", formats.duration),
+        ("status", "status", formats.text),
+    ]
+    shown = [column for column in shown if column[0] in runs]
+    rows = [
+        tuple(show(run[name]) for name, _, show in shown)
+        for _, run in runs.sort_values("run_id").iterrows()
+    ]
+    left = {"run_id", "status", "weights_sha256"}
+    heads = [Column(head, "left" if name in left else "right") for name, head, _ in shown]
+    return Table(heads, rows, "Every training run.", label="Table D", sortable=True, wide=True)

@@ -1,0 +1,51 @@
+"""How to ask the tables oneself."""
+
+from __future__ import annotations
+
+from threetconv.report.document import Code, Paragraph, Section
+from threetconv.report.inputs import Inputs
+
+__all__ = ["section"]
+
+PANDAS = """\
+import pandas as pd
+from threetconv.parameters import derive
+
+table = pd.read_parquet("{results}/parameters")   # network, dataset, init from the folders
+best = derive(table[table["tag"] == "best"])
+cells = best.groupby(["network", "dataset", "init"], observed=True)
+print(1000 * cells["paper_s"].agg(["mean", lambda x: x.std(ddof=0)]))   # Table 2, s
+"""
+DUCKDB = """\
+SELECT network, dataset, init,
+       1000 * avg(abs(1 - abs(1 / scale)))        AS mean_s,
+       1000 * stddev_pop(abs(1 - abs(1 / scale))) AS sd_s,
+       avg((NOT reachable)::INT)                  AS unreachable
+FROM read_parquet('{results}/parameters/**/*.parquet', hive_partitioning = true)
+WHERE tag = 'best'
+GROUP BY ALL ORDER BY ALL;
+"""
+
+
+def section(inputs: Inputs) -> Section:
+    """Snippets for pandas and DuckDB that give the layout of Table 2."""
+    results = str(inputs.setting("output.results", "results"))
+    return Section(
+        "How to query the tables",
+        [
+            Paragraph(
+                "Every number above comes from a Parquet file. The parameter table has a row per "
+                "snapshot, layer, "
+                "transition and channel, with the raw values as the layer holds them; beside it "
+                "lie the tables "
+                "of runs, metrics, summaries and tests. With pandas:"
+            ),
+            Code(PANDAS.format(results=results), "python"),
+            Paragraph(
+                "With DuckDB, which reads only the columns it needs. Both pool the rows of all "
+                "runs of a cell; "
+                "group by `run_id` as well for single runs."
+            ),
+            Code(DUCKDB.format(results=results), "sql"),
+        ],
+    )

@@ -1,0 +1,111 @@
+"""The opening paragraph: what was done and what came out, every number from a finished table."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from threetconv.report import formats
+from threetconv.report.document import Block, Callout, Paragraph, escape
+from threetconv.report.inputs import Inputs, join_words, plural
+
+__all__ = ["blocks"]
+
+
+def blocks(inputs: Inputs) -> list[Block]:
+    """One paragraph, and the warning that the data are synthetic where they are."""
+    parts = [what(inputs), accuracy(inputs.accuracy), displaced(inputs.displacement)]
+    parts += [tested(inputs.tests, inputs.alpha)]
+    out: list[Block] = [Paragraph(" ".join(part for part in parts if part))]
+    if inputs.synthetic:
+        names = join_words([f"**{escape(name)}**" for name in inputs.synthetic])
+        many = len(inputs.synthetic) > 1
+        out.append(
+            Callout(
+                "Synthetic data",
+                f"{names} {'are' if many else 'is'} rendered by this project and "
+                f"{'stand' if many else 'stands'} in for real recordings. Where a number of the "
+                "paper is "
+                "printed beside one of this study, it is there for orientation. Nothing here "
+                "replicates or contradicts the paper's own figures.",
+                "warning",
+            )
+        )
+    return out
+
+
+def what(inputs: Inputs) -> str:
+    """Networks, datasets, variants and runs."""
+    runs = inputs.runs
+    if runs.empty:
+        return "No training run has been finished, so there is nothing to report yet."
+    networks, datasets = inputs.distinct("network"), inputs.datasets
+    cell = runs.groupby(["network", "dataset", "init", "convolution"], observed=True).size()
+    each = formats.count_range(cell)
+    return (
+        f"{plural(len(runs), 'video network')} "
+        f"({join_words([escape(n) for n in networks])}; {each} per variant) "
+        f"{'was' if len(runs) == 1 else 'were'} trained on "
+        f"{join_words([f'*{escape(d)}*' for d in datasets])}, and the temporal parameters that the "
+        "3TConv networks learned were compared."
+    )
+
+
+def accuracy(table: pd.DataFrame) -> str:
+    """How well the pretrained 3T networks do on held-out clips, per dataset."""
+    if table.empty:
+        return ""
+    rows = table[(table["convolution"] == "3t") & (table["init"] == "pretrained")]
+    which = "pretrained"
+    if rows.empty:
+        rows, which = table[table["convolution"] == "3t"], ""
+    if rows.empty:
+        return ""
+    pieces = []
+    for dataset, group in rows.groupby("dataset", observed=True):
+        best = [
+            f"{formats.percent(v).text} %" for v in group.sort_values("network")["accuracy_mean"]
+        ]
+        chance = formats.percent(group["chance"].iloc[0]).text
+        pieces.append(f"{join_words(best)} on *{escape(dataset)}* (chance {chance} %)")
+    names = join_words([escape(n) for n in sorted(rows["network"].unique())])
+    kind = " ".join(word for word in (which, "3T networks") if word)
+    return f"Validation accuracy of the {kind} ({names}): {join_words(pieces)}."
+
+
+def displaced(table: pd.DataFrame) -> str:
+    """How many cells lie above the noise floor."""
+    if table.empty or table["floor_ratio_reachable"].isna().all():
+        return ""
+    ratios = table["floor_ratio_reachable"].dropna()
+    below = int((ratios <= 1).sum())
+    return (
+        f"In {below} of {plural(len(ratios), 'combination')} of network, dataset, start and "
+        "parameter the "
+        "mean displacement of the reachable rows is no larger than the floor that the "
+        "optimiser's steps alone would "
+        "leave."
+    )
+
+
+def tested(table: pd.DataFrame, alpha: float) -> str:
+    """How the blocked tests ended, by family."""
+    if table.empty:
+        return ""
+    pieces = []
+    blocked = table[table["stratum"] == "all"]
+    for (_, contrast), group in blocked.groupby(["family", "contrast"], sort=False, observed=True):
+        estimates = group["estimate"].dropna()
+        if estimates.empty:
+            continue
+        low, high = (formats.significant(v).text for v in (estimates.min(), estimates.max()))
+        span = low if low == high else f"{low} to {high}"
+        shown = int(((group["status"] == "ok") & (group["p_adjusted"] <= alpha)).sum())
+        cannot = int((group["status"] != "ok").sum())
+        verdict = f"{shown} of {len(group)} parameters differ after Holm's adjustment"
+        if cannot:
+            verdict += f", {cannot} cannot be tested"
+        pieces.append(
+            f"The ratio of mean displacements *{escape(contrast)}* over all blocks is {span} "
+            f"({verdict})."
+        )
+    return " ".join(pieces)

@@ -1,0 +1,252 @@
+"""Tables 2 and 4 and Figures 4 and 5 of the paper: how far the temporal parameters moved."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from threetconv.report import formats
+from threetconv.report.document import (
+    Block,
+    Callout,
+    Cell,
+    Column,
+    Details,
+    Formula,
+    ListBlock,
+    Paragraph,
+    Section,
+    Table,
+    escape,
+)
+from threetconv.report.inputs import Inputs, join_words
+
+__all__ = ["section"]
+
+WARP = Formula(
+    latex=(
+        r"K_{t+1} = f\left(K_t;\ \Theta_{(t,t+1)}\right), \qquad "
+        r"\Theta = \begin{pmatrix} s\,\cos\,r & -s\,\sin\,r & t_x\,s\,\cos\,r - t_y\,s\,\sin\,r \\ "
+        r"s\,\sin\,r & s\,\cos\,r & t_x\,s\,\sin\,r + t_y\,s\,\cos\,r \end{pmatrix}"
+    ),
+    typst=(
+        "K_(t+1) = f(K_t; Theta_((t, t+1))), quad "
+        "Theta = mat(s cos r, -s sin r, t_x s cos r - t_y s sin r; "
+        "s sin r, s cos r, t_x s sin r + t_y s cos r)"
+    ),
+    alt="Slice t plus 1 of a filter is slice t under an affine transformation with scale s, "
+    "rotation r and translations t x and t y.",
+)
+STATISTIC = Formula(
+    latex=(
+        r"\mu = \frac{1}{n} \sum_{j=1}^{n} u_j, \qquad u = "
+        r"\left|1 - \left|\frac{1}{s}\right|\right|,\quad |r|,\quad "
+        r"p_x = \left|\frac{t_x}{2}\right|,\quad p_y = \left|\frac{t_y}{2}\right|"
+    ),
+    typst=(
+        "mu = 1/n sum_(j=1)^n u_j, quad u = abs(1 - abs(1/s)), quad abs(r), quad "
+        "p_x = abs(t_x / 2), quad p_y = abs(t_y / 2)"
+    ),
+    alt="mu is the mean over rows of the absolute value of 1 minus the absolute value of 1 over s; "
+    "of the absolute value of r; of half the absolute value of t x and of t y.",
+)
+FLOOR = Formula(
+    latex=r"\text{floor} = \sqrt{\frac{2}{\pi} \sum_{i} \eta_i^2}",
+    typst='"floor" = sqrt(2/pi sum_i eta_i^2)',
+    alt="The floor is the square root of 2 over pi times the sum of the squared learning rates.",
+)
+FIGURES = {"pretrained": "Figure 4", "scratch": "Figure 5"}
+NAMES = {2: "pretrained networks", 4: "networks trained from scratch", 0: "other networks"}
+
+
+def section(inputs: Inputs) -> Section:
+    """Definitions, tables, figures."""
+    if inputs.displacement.empty:
+        return Section(
+            "Temporal parameters",
+            [Paragraph("No 3T network was trained, so there are no temporal parameters.")],
+        )
+    return Section(
+        "Temporal parameters",
+        sections=[
+            Section("How they are measured", measured()),
+            Section("Tables 2 and 4", tables(inputs.displacement)),
+            Section("Distributions", distributions(inputs)),
+        ],
+    )
+
+
+def measured() -> list[Block]:
+    """Formulas and units."""
+    return [
+        Paragraph(
+            "A 3TConv filter is a 2D filter and, for every transition from one time slice to the "
+            "next, "
+            "four numbers per output channel: a scale *s*, a rotation *r* and two translations "
+            "*tx*, *ty*. "
+            "They start at the identity (*s* = 1, the others 0)."
+        ),
+        WARP,
+        Paragraph(
+            "The paper's Tables 2 and 4 give mean \N{GREEK SMALL LETTER MU} and standard deviation "
+            "\N{GREEK SMALL LETTER SIGMA} (divisor *n*) over all rows of a network, where a row "
+            "is one "
+            "transition of one channel of one layer:"
+        ),
+        STATISTIC,
+        ListBlock(
+            [
+                "All entries are multiplied by 1000. For **s** the unit is the change of size "
+                "(28 means 2.8 %).",
+                "**r** is in radians. The paper's text says degrees; its code has radians.",
+                "**px** and **py** are fractions of the kernel's extent, not pixels of the image.",
+                "Figures show the signed values: log zoom \N{MINUS SIGN}ln|s| (above zero: "
+                "content grows), "
+                "\N{MINUS SIGN}r (clockwise), px (to the right), py (upwards).",
+            ]
+        ),
+        Paragraph(
+            "Adam moves a parameter even when its gradient is nothing but noise. After updates "
+            "with learning "
+            "rates \N{GREEK SMALL LETTER ETA} the mean displacement is then about"
+        ),
+        FLOOR,
+        Paragraph(
+            "for *s* and *r*, and half of it for *px* and *py*. The column **/ floor** gives the "
+            "mean "
+            "displacement divided by that floor. A value near or below 1 says that training "
+            "length alone "
+            "would explain what is seen."
+        ),
+    ]
+
+
+def tables(table: pd.DataFrame) -> list[Block]:
+    """Table 2, Table 4, and whatever starts otherwise."""
+    out: list[Block] = []
+    for number in (2, 4, 0):
+        rows = table[table["table"] == number]
+        if rows.empty:
+            if number:
+                out.append(
+                    Paragraph(f"*Table {number} is of {NAMES[number]}, and this study has none.*")
+                )
+            continue
+        out.append(displacements(rows, number))
+    dead = table[table["n_rows_reachable"] < table["n_rows"]]
+    if len(dead):
+        names = join_words([escape(n) for n in sorted(dead["network"].astype(str).unique())])
+        out.append(
+            Callout(
+                "All rows and reachable rows",
+                "Where few time steps are left, some slices of a kernel only ever meet padding. "
+                "The "
+                "transitions behind them never get a gradient and stay at the identity "
+                f"(here in {names}). **All** counts them, as the paper does; **reachable** "
+                "leaves them out.",
+            )
+        )
+    return out
+
+
+def displacements(table: pd.DataFrame, number: int) -> Table:
+    """One of the paper's tables in long form, each figure beside the paper's own."""
+    paper = table["paper_mean"].notna().any()
+    heads = [
+        Column("network", "left"),
+        Column("dataset", "left"),
+        Column("", "left"),
+        Column("\N{GREEK SMALL LETTER MU} (range)", group="all rows"),
+        Column("\N{GREEK SMALL LETTER SIGMA}", group="all rows"),
+        Column("/ floor", group="all rows"),
+        Column("\N{GREEK SMALL LETTER MU}", group="reachable rows"),
+        Column("\N{GREEK SMALL LETTER SIGMA}", group="reachable rows"),
+        Column("/ floor", group="reachable rows"),
+        Column("floor"),
+    ]
+    if paper:
+        heads += [
+            Column("\N{GREEK SMALL LETTER MU}", group="paper"),
+            Column("\N{GREEK SMALL LETTER SIGMA}", group="paper"),
+        ]
+    rows = []
+    for _, line in table.iterrows():
+        row = [
+            Cell(str(line["network"])),
+            Cell(str(line["dataset"])),
+            Cell(str(line["parameter"])),
+            formats.spread(line["mean"], line["mean_min"], line["mean_max"]),
+            formats.significant(line["sd"]),
+            formats.significant(line["floor_ratio"], 2),
+            formats.significant(line["mean_reachable"]),
+            formats.significant(line["sd_reachable"]),
+            formats.significant(line["floor_ratio_reachable"], 2),
+            formats.significant(line["noise_floor"]),
+        ]
+        if paper:
+            row += [
+                formats.number(line["paper_mean"], ".2f"),
+                formats.number(line["paper_sd"], ".2f"),
+            ]
+        rows.append(tuple(row))
+    runs = formats.count_range(table["n_runs"])
+    note = f"Runs per cell: {runs}. Values are means over runs; the range is over runs."
+    if paper:
+        note += " The paper's figures come from one run on Jester or UCF101 and all rows."
+    label = f"Table {number}" if number else "Table E"
+    caption = (
+        f"Temporal parameters of {NAMES[number]}, \N{MULTIPLICATION SIGN} 10\u207b\u00b3: mean and "
+        "standard deviation of the displacement from the identity, at the best checkpoint."
+    )
+    return Table(heads, rows, caption, label=label, group_by=2, note=note, wide=True)
+
+
+def distributions(inputs: Inputs) -> list[Block]:
+    """Figures 4 and 5, and the histograms folded."""
+    table = inputs.displacement
+    out: list[Block] = [
+        Paragraph(
+            "Every panel of both figures has the same axes. Rows exactly at the identity are "
+            "taken out of the "
+            "densities and their share is printed in the panel, with the share of values that "
+            "lie outside "
+            "the axes (0.1 to 99.9 % of all values together). The grey line is the other dataset "
+            "in the "
+            "same network. Translations are shown by the regions of highest density that hold "
+            "50, 80 "
+            "and 95 % of the rows."
+        )
+    ]
+    present = [init for init in ("pretrained", "scratch") if (table["init"] == init).any()]
+    present += sorted(set(table["init"].astype(str)) - set(present))
+    for init in present:
+        label = FIGURES.get(init, f"Figure ({init})")
+        out += inputs.figure(
+            f"distributions_{init}",
+            label=label,
+            caption=f"Distributions of the temporal parameters of 3T networks, start: {init}. "
+            "Left and middle: density of scale and rotation on an asinh axis, log density. "
+            "Right: joint "
+            "density of the translations.",
+            alt=f"Grid of panels for networks that started {init}: one row per network and "
+            "dataset, with "
+            "the density of scale, the density of rotation, and contours of the joint density of "
+            "the "
+            "two translations. Means and standard deviations are in the table above.",
+        )
+    folded: list[Block] = []
+    for init in present:
+        if f"histograms_{init}" in inputs.figures:
+            label = FIGURES.get(init, f"Figure ({init})")
+            folded += inputs.figure(
+                f"histograms_{init}",
+                label=f"{label}, as histograms",
+                caption="The same rows drawn as in the paper: counts of the signed values on a "
+                "log axis, "
+                "here with bins shared by all panels, so that heights can be compared.",
+                alt="Histograms of the four temporal parameters for networks that started "
+                f"{init}, one "
+                "row per network and dataset.",
+            )
+    if folded:
+        out.append(Details("The paper's histograms, with shared bins", folded))
+    return out

@@ -1,0 +1,96 @@
+"""Tables 1 and 3: accuracy and size of every variant, beside the paper's figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from threetconv.errors import InputError
+from threetconv.reference import paper_accuracy, paper_parameter_counts
+
+__all__ = ["COLUMNS", "accuracy_table"]
+
+VARIANT = ["network", "dataset", "convolution", "init"]
+COLUMNS = [
+    *VARIANT, "n_runs", "accuracy_mean", "accuracy_min", "accuracy_max", "chance", "n_clips",
+    "n_parameters", "n_temporal", "paper_dataset", "paper_accuracy", "paper_n_parameters",
+]  # fmt: skip
+
+
+def accuracy_table(
+    metrics: pd.DataFrame, runs: pd.DataFrame, paper_dataset: Mapping[str, str] | None = None
+) -> pd.DataFrame:
+    """Validation accuracy at the best epoch, mean and range over the runs of each variant.
+
+    Args:
+        metrics: run_id, epoch, split, metric, value (share of 1), n.
+        runs: run_id, network, dataset, init, convolution, control, best_epoch, num_classes,
+            n_parameters, n_temporal; negative controls are left out.
+        paper_dataset: dataset of the study -> the paper's dataset it stands for ("jester",
+            "ucf101").
+
+    Returns:
+        Columns `COLUMNS`, a line per network x dataset x convolution x init. Accuracies and
+        chance in per cent; n_clips is the size of the validation set. The paper's figures are NaN
+        where it has none; its counts hold for the full width, 27 or 101 classes and its own clip
+        shapes.
+
+    Raises:
+        InputError: for a run without validation accuracy at its best epoch.
+    """
+    runs = runs[runs["control"] == "none"]
+    wanted = metrics[(metrics["split"] == "val") & (metrics["metric"] == "accuracy")]
+    wanted = wanted[["run_id", "epoch", "value", "n"]].rename(columns={"epoch": "best_epoch"})
+    table = runs.merge(
+        wanted.drop_duplicates(["run_id", "best_epoch"]), on=["run_id", "best_epoch"], how="left"
+    )
+    missing = table[table["value"].isna()]
+    if not missing.empty:
+        raise InputError(
+            "metrics table",
+            found=f"no validation accuracy of {missing.iloc[0]['run_id']} at its best epoch",
+            expected="one for every run",
+            remedy="delete the run's folder and train it again",
+        )
+    table = table.assign(percent=100 * table["value"], chance=100 / table["num_classes"])
+    result = (
+        table.groupby(VARIANT, sort=True, observed=True)
+        .agg(
+            n_runs=("run_id", "nunique"),
+            accuracy_mean=("percent", "mean"),
+            accuracy_min=("percent", "min"),
+            accuracy_max=("percent", "max"),
+            chance=("chance", "first"),
+            n_clips=("n", "max"),
+            n_parameters=("n_parameters", "first"),
+            n_temporal=("n_temporal", "first"),
+        )
+        .reset_index()
+    )
+    return beside_paper(result, paper_dataset)[COLUMNS]
+
+
+def beside_paper(table: pd.DataFrame, paper_dataset: Mapping[str, str] | None) -> pd.DataFrame:
+    """Add the paper's accuracy and parameter count to lines that have a counterpart there."""
+    table = with_paper_dataset(table, paper_dataset)
+    accuracy = paper_accuracy().rename(
+        columns={"dataset": "paper_dataset", "accuracy": "paper_accuracy"}
+    )
+    counts = paper_parameter_counts().rename(
+        columns={"dataset": "paper_dataset", "n_parameters": "paper_n_parameters"}
+    )
+    table = table.merge(
+        accuracy, on=["paper_dataset", "network", "convolution", "init"], how="left"
+    ).merge(counts, on=["paper_dataset", "network", "convolution"], how="left")
+    return table.astype({"paper_accuracy": np.float64, "paper_n_parameters": np.float64})
+
+
+def with_paper_dataset(
+    table: pd.DataFrame, paper_dataset: Mapping[str, str] | None
+) -> pd.DataFrame:
+    """Add the paper's dataset that each line's dataset stands for, "" for none."""
+    mapping = dict(paper_dataset or {})
+    stands_for = [mapping.get(str(name), "") for name in table["dataset"]]
+    return table.assign(paper_dataset=pd.Series(stands_for, index=table.index, dtype="str"))

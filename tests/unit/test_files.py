@@ -1,0 +1,111 @@
+"""Files appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from threetconv.files import atomic, read_parquet, write_parquet, write_text
+
+
+def contents(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "folder" / "out.txt"
+    with atomic(target) as temporary:
+        temporary.write_text("half")
+        assert not target.exists()
+        assert temporary.parent == target.parent
+        assert temporary.suffix == ".txt"
+    assert target.read_text() == "half"
+    assert contents(target.parent) == ["out.txt"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("old", [None, "old"])
+def test_a_failing_writer_leaves_what_was_there(
+    tmp_path: Path, error: type[BaseException], old: str | None
+) -> None:
+    target = tmp_path / "out.txt"
+    if old is not None:
+        target.write_text(old)
+
+    def write() -> None:
+        with atomic(target) as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        write()
+    assert contents(tmp_path) == ([] if old is None else ["out.txt"])
+    if old is not None:
+        assert target.read_text() == old
+
+
+def test_a_killed_writer_leaves_no_half_written_file(tmp_path: Path) -> None:
+    target = tmp_path / "out.txt"
+    target.write_text("old")
+    code = (
+        "import os, signal, sys\nfrom threetconv.files import atomic\n"
+        "with atomic(sys.argv[1]) as t:\n    t.write_text('half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(target)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert target.read_text() == "old"
+
+
+def test_permissions_follow_the_umask(tmp_path: Path) -> None:
+    """Not the 0600 of temporary files."""
+    before = os.umask(0o027)
+    try:
+        write_text(tmp_path / "out.txt", "text")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "out.txt").stat().st_mode & 0o777 == 0o640
+
+
+def test_text_is_utf8(tmp_path: Path) -> None:
+    write_text(tmp_path / "out.txt", "Güçlü →\n")
+    assert (tmp_path / "out.txt").read_bytes() == "Güçlü →\n".encode()
+
+
+def test_tables_survive_and_their_bytes_repeat(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}, index=[5, 7])
+    for name in ("one.parquet", "two.parquet"):
+        write_parquet(frame, tmp_path / name)
+    assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
+    pd.testing.assert_frame_equal(
+        read_parquet(tmp_path / "one.parquet"), frame.reset_index(drop=True)
+    )
+    assert pq.read_schema(tmp_path / "one.parquet").metadata is None
+    column = pq.ParquetFile(tmp_path / "one.parquet").metadata.row_group(0).column(0)
+    assert column.compression == "ZSTD"
+
+
+def test_a_schema_is_held(tmp_path: Path) -> None:
+    schema = pa.schema([("a", pa.int16())])
+    write_parquet(pd.DataFrame({"a": [1, 2]}), tmp_path / "a.parquet", schema)
+    assert pq.read_schema(tmp_path / "a.parquet").equals(schema)
+    with pytest.raises(pa.ArrowInvalid):
+        write_parquet(pd.DataFrame({"a": [1, 99999]}), tmp_path / "b.parquet", schema)
+    with pytest.raises(KeyError):
+        write_parquet(pd.DataFrame({"b": [1]}), tmp_path / "b.parquet", schema)
+    assert contents(tmp_path) == ["a.parquet"]
+
+
+def test_folders_of_hive_partitions_add_no_columns(tmp_path: Path) -> None:
+    path = tmp_path / "network=resnet18" / "a.parquet"
+    write_parquet(pd.DataFrame({"a": [1]}), path)
+    assert list(read_parquet(path).columns) == ["a"]
+    assert list(read_parquet(path, columns=["a"]).columns) == ["a"]

@@ -1,0 +1,410 @@
+"""The configuration is refused before any job starts, or complete; the plan follows from it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from threetconv.catalogue import CATALOGUE
+from threetconv.errors import InputError
+from threetconv.study import Run, derive_seed, plan_runs, validate_study
+
+ROOT = Path(__file__).parents[2]
+Config = dict[str, Any]
+STUDIES = [ROOT / "config.yaml", *sorted((ROOT / "workflow/studies").glob("*.yaml"))]
+
+
+def study(**changes: Any) -> Config:
+    """A study with two data sets, one of the user's and one rendered."""
+    return {
+        "study": "s",
+        "networks": ["resnet18"],
+        "variants": [{"init": "pretrained", "convolution": "3t"}],
+        "datasets": {
+            "mine": {
+                "adapter": "folder",
+                "root": "videos",
+                "clip": {"frames": 16, "height": 32, "width": 32},
+            },
+            "made": {
+                "adapter": "jester",
+                "clip": {"frames": 8, "height": 32, "width": 32},
+                "render": {"set": "gestures", "clips": {"train": 4, "val": 2}},
+            },
+        },
+        "training": {"epochs": 1, "batch_size": 4, "learning_rate": {"3t": 0.001, "3d": 0.001}},
+    } | changes
+
+
+def put(config: Config, path: str, value: Any) -> Config:
+    """A copy with one value changed; the path is dotted."""
+    changed = copy.deepcopy(config)
+    *parents, last = path.split(".")
+    place: Any = changed
+    for key in parents:
+        place = place[int(key)] if isinstance(place, list) else place.setdefault(key, {})
+    place[last] = value
+    return changed
+
+
+def drop(config: Config, path: str) -> Config:
+    changed = copy.deepcopy(config)
+    *parents, last = path.split(".")
+    place: Any = changed
+    for key in parents:
+        place = place[int(key)] if isinstance(place, list) else place[key]
+    del place[last]
+    return changed
+
+
+def test_the_example_is_valid(study_schema: Config) -> None:
+    validate_study(study(), study_schema)
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda p: p.name)
+def test_the_shipped_studies_are_valid(path: Path, study_schema: Config) -> None:
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    runs = plan_runs(validate_study(config, study_schema))
+    assert len(runs) > 1
+    assert len({run.run_id for run in runs}) == len(runs)
+    assert len({run.seed for run in runs}) == len(runs)
+
+
+WRONG: dict[str, tuple[str, Any, str, str, str]] = {
+    # case: (path, value, in where, in expected or found, in remedy)
+    "unknown key": ("replicats", 3, "the study", "unknown key 'replicats'", "'replicates'"),
+    "unknown key below": ("training.epoch", 3, "training", "unknown key 'epoch'", "'epochs'"),
+    "unknown key in a list": ("variants.0.initial", 1, "variants.0", "'initial'", "'init'"),
+    "unknown key in a data set": ("datasets.mine.roots", "x", "datasets.mine", "roots", "'root'"),
+    "unknown key in a clip": ("datasets.mine.clip.frame", 3, "datasets.mine.clip", "'frame'", ""),
+    "unknown key in render": ("datasets.made.render.clip", 3, "made.render", "'clip'", "'clips'"),
+    "unlike any known key": ("zzzzzz", 3, "the study", "zzzzzz", "remove the key"),
+    "unknown network": ("networks", ["resnet19"], "networks.0", "googlenet", "'resnet18'"),
+    "no network": ("networks", [], "networks", "", ""),
+    "unknown adapter": ("datasets.mine.adapter", "ucf", "mine.adapter", "jester", "'ucf101'"),
+    "unknown init": ("variants.0.init", "random", "variants.0.init", "scratch", ""),
+    "unknown schedule": ("training.schedule", "cosine", "training.schedule", "one-cycle", ""),
+    "unknown source": ("weights_2d.source", "still", "weights_2d.source", "imagenet", "'stills'"),
+    "string for a number": ("replicates", "three", "replicates", "integer", ""),
+    "YAML's 1e-3 is a string": (
+        "training.learning_rate.3t",
+        "1e-3",
+        "learning_rate.3t",
+        "number",
+        "",
+    ),
+    "fraction for a count": ("training.epochs", 2.5, "training.epochs", "integer", ""),
+    "float for a count": ("training.epochs", 2.0, "training.epochs", "integer", ""),
+    "yes for a count": ("replicates", True, "replicates", "integer", ""),
+    "NaN": ("width", float("nan"), "width", "number", ""),
+    "infinite": ("training.learning_rate.3t", float("inf"), "learning_rate.3t", "number", ""),
+    "list for a mapping": ("training", [], "training", "object", ""),
+    "zero epochs": ("training.epochs", 0, "training.epochs", ">= 1", ""),
+    "no learning rate": ("training.learning_rate.3t", 0, "learning_rate.3t", "> 0", ""),
+    "wider than the paper": ("width", 1.5, "width", "<= 1", ""),
+    "batch of one": ("training.batch_size", 1, "training.batch_size", ">= 2", ""),
+    "batch of one for a network": (
+        "training.batch_size",
+        {"resnet18": 1},
+        "batch_size.resnet18",
+        ">= 2",
+        "",
+    ),
+    "batch size in words": ("training.batch_size", "small", "training.batch_size", "", ""),
+    "a class count too large": (
+        "datasets.made.render.classes",
+        102,
+        "render.classes",
+        "<= 101",
+        "",
+    ),
+    "name with a slash": ("study", "my/study", "study", "", "report"),
+    "data set with a dash": (
+        "datasets",
+        {"a-b": study()["datasets"]["mine"]},
+        "datasets",
+        "a-b",
+        "",
+    ),
+    "data set named by a number": (
+        "datasets",
+        {2024: study()["datasets"]["mine"]},
+        "datasets",
+        "2024",
+        "",
+    ),
+    "tiny frames": ("datasets.mine.clip.height", 8, "mine.clip.height", ">= 16", ""),
+    "one clip": ("datasets.made.render.clips.val", 1, "render.clips.val", ">= 2", ""),
+    "kernel deeper than the clip": (
+        "datasets.mine.clip.frames",
+        6,
+        "datasets.mine.clip.frames",
+        "kernel of depth 7 in resnet18",
+        "7 or more",
+    ),
+    "root and render": (
+        "datasets.made.root",
+        "videos",
+        "datasets.made",
+        "both root and render",
+        "one of the two",
+    ),
+    "rendered in another layout": (
+        "datasets.made.adapter",
+        "ucf101",
+        "datasets.made.adapter",
+        "jester, the layout",
+        "jester",
+    ),
+    "longest before shortest": (
+        "datasets.made.render.frames",
+        [9, 8],
+        "render.frames",
+        "[9, 8]",
+        "swap",
+    ),
+    "unknown gesture": (
+        "datasets.made.render.classes",
+        ["Swiping Left", "Swiping Rigt"],
+        "render.classes",
+        "Swiping Rigt",
+        "'Swiping Right'",
+    ),
+    "count for gestures": ("datasets.made.render.classes", 5, "render.classes", "5", "other form"),
+    "contrast of an unknown set": (
+        "statistics.dataset_contrast",
+        ["mine", "mode"],
+        "dataset_contrast",
+        "'mode'",
+        "'made'",
+    ),
+    "contrast of one": ("statistics.dataset_contrast", ["mine"], "dataset_contrast", "", ""),
+    "contrast with itself": (
+        "statistics.dataset_contrast",
+        ["mine", "mine"],
+        "dataset_contrast",
+        "",
+        "",
+    ),
+    "no rate for a convolution": (
+        "training.learning_rate",
+        {"3d": 0.1},
+        "learning_rate",
+        "no rate for 3t",
+        "add 3t",
+    ),
+    "no batch size for a network": (
+        "training.batch_size",
+        {"googlenet": 4},
+        "batch_size",
+        "no batch size for resnet18",
+        "add resnet18",
+    ),
+    "alpha": ("statistics.alpha", 0.7, "statistics.alpha", "< 0.5", ""),
+    "twice the same variant": (
+        "variants",
+        2 * [{"init": "scratch", "convolution": "3t"}],
+        "variants",
+        "",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_is_said(case: str, study_schema: Config) -> None:
+    path, value, where, said, remedy = WRONG[case]
+    with pytest.raises(InputError) as caught:
+        validate_study(put(study(), path, value), study_schema)
+    error = caught.value
+    assert where in error.where
+    assert said in error.found + "\n" + error.expected
+    assert remedy in error.remedy
+    assert error.remedy
+    assert "\n" not in error.found
+
+
+@pytest.mark.parametrize(
+    ("path", "missing"),
+    [
+        ("study", "study"),
+        ("training", "training"),
+        ("training.learning_rate", "learning_rate"),
+        ("datasets.mine.clip.frames", "frames"),
+        ("variants.0.init", "init"),
+        ("datasets.made.render.set", "set"),
+    ],
+)
+def test_a_missing_key_is_named(path: str, missing: str, study_schema: Config) -> None:
+    with pytest.raises(InputError) as caught:
+        validate_study(drop(study(), path), study_schema)
+    assert caught.value.found == f"no {missing}"
+    assert caught.value.remedy == f"add {missing}"
+
+
+def test_a_data_set_needs_root_or_render(study_schema: Config) -> None:
+    with pytest.raises(InputError, match="neither root nor render"):
+        validate_study(drop(study(), "datasets.mine.root"), study_schema)
+
+
+def test_class_names_are_for_gestures_and_counts_for_scenes(study_schema: Config) -> None:
+    scenes = put(study(), "datasets.made.adapter", "ucf101")
+    scenes = put(scenes, "datasets.made.render.set", "scenes")
+    validate_study(put(scenes, "datasets.made.render.classes", 5), study_schema)
+    with pytest.raises(InputError, match="other form"):
+        validate_study(put(scenes, "datasets.made.render.classes", ["a", "b"]), study_schema)
+
+
+def test_imagenet_weights_fit_full_networks_only(study_schema: Config) -> None:
+    thin = study(width=0.25, weights_2d={"source": "imagenet"})
+    with pytest.raises(InputError, match="width 1"):
+        validate_study(thin, study_schema)
+    validate_study(thin | {"width": 1}, study_schema)
+    scratch = [{"init": "scratch", "convolution": "3t"}]
+    validate_study(thin | {"variants": scratch}, study_schema)
+
+
+def test_the_unknown_key_is_named_before_what_it_leaves_out(study_schema: Config) -> None:
+    """`epoch: 3` is a slip of the pen, not a missing `epochs`."""
+    config = put(drop(study(), "training.epochs"), "training.epoch", 3)
+    for changed in (config, drop(config, "networks")):
+        with pytest.raises(InputError, match="did you mean 'epochs'"):
+            validate_study(changed, study_schema)
+
+
+def test_every_clip_length_is_checked_for_every_network(study_schema: Config) -> None:
+    for name, facts in CATALOGUE.items():
+        config = study(networks=[name])
+        validate_study(put(config, "datasets.mine.clip.frames", facts.depth), study_schema)
+        with pytest.raises(InputError, match=f"depth {facts.depth} in {name}"):
+            validate_study(put(config, "datasets.made.clip.frames", facts.depth - 1), study_schema)
+
+
+def test_defaults_are_filled_in(study_schema: Config) -> None:
+    before = study()
+    config = validate_study(before, study_schema)
+    assert before == study()
+    assert config["replicates"] == 3
+    assert config["width"] == 1.0
+    assert config["output"] == {"results": "results", "reports": "reports"}
+    assert config["training"]["schedule"] == "constant"
+    assert config["training"]["auxiliary_weight"] == 0.3
+    assert config["datasets"]["mine"]["store"] == "packed"
+    assert "stands_for" not in config["datasets"]["mine"]
+    assert config["datasets"]["made"]["render"]["frames"] == [20, 28]
+    assert config["datasets"]["made"]["render"]["size"] == [64, 64]
+    assert "render" not in config["datasets"]["mine"]
+    assert config["weights_2d"]["carry"] == "convolutions"
+    assert config["weights_2d"]["stills"]["images"] == {"train": 2400, "val": 320}
+    assert config["weights_2d"]["stills"]["size"] == [64, 64]
+    assert config["statistics"] == {"alpha": 0.05}
+
+
+def test_what_was_written_is_kept(study_schema: Config) -> None:
+    config = validate_study(
+        put(study(width=0.5), "weights_2d.stills.images", {"train": 5, "val": 6}), study_schema
+    )
+    assert config["width"] == 0.5
+    assert config["weights_2d"]["stills"]["images"] == {"train": 5, "val": 6}
+
+
+def test_a_complete_study_stays_as_it_is_and_shares_nothing(study_schema: Config) -> None:
+    once = validate_study(study(), study_schema)
+    assert validate_study(once, study_schema) == once
+    once["output"]["results"] = "elsewhere"
+    once["datasets"]["made"]["render"]["size"][0] = 1000
+    assert validate_study(study(), study_schema)["output"]["results"] == "results"
+    again = validate_study(study(), study_schema)
+    assert again["datasets"]["made"]["render"]["size"] == [64, 64]
+
+
+def parts(schema: Config, root: Config, path: str = "") -> Iterator[tuple[str, Config, Config]]:
+    """(path, property as written, what it refers to) of every property, at any depth."""
+    schema = root["$defs"][schema["$ref"].rsplit("/", 1)[1]] if "$ref" in schema else schema
+    for name, part in schema.get("properties", {}).items():
+        target = root["$defs"][part["$ref"].rsplit("/", 1)[1]] if "$ref" in part else part
+        yield f"{path}{name}", part, target
+        yield from parts(part, root, f"{path}{name}.")
+    for key in ("additionalProperties", "items"):
+        if isinstance(schema.get(key), dict):
+            yield from parts(schema[key], root, f"{path}*.")
+
+
+def test_every_property_is_described(study_schema: Config) -> None:
+    found = list(parts(study_schema, study_schema))
+    assert len(found) > 40
+    for path, part, target in found:
+        assert part.get("description") or target.get("description"), path
+
+
+def test_every_mapping_refuses_unknown_keys(study_schema: Config) -> None:
+    def check(schema: Config, path: str) -> None:
+        if schema.get("type") == "object" and "properties" in schema:
+            assert schema.get("additionalProperties") is False, path
+        for key, value in schema.items():
+            if isinstance(value, dict):
+                check(value, f"{path}.{key}")
+            elif isinstance(value, list):
+                for item in value:
+                    if isinstance(item, dict):
+                        check(item, f"{path}.{key}")
+
+    check(study_schema, "schema")
+
+
+def test_every_default_is_itself_valid(study_schema: Config) -> None:
+    """Written out in full, the defaults pass the schema."""
+    validate_study(validate_study(study(), study_schema), study_schema)
+
+
+def plan(**changes: Any) -> list[Run]:
+    return plan_runs(study(seed=1, replicates=3) | changes)
+
+
+def test_the_plan_has_a_run_per_cell_and_replicate() -> None:
+    runs = plan(
+        networks=["resnet18", "googlenet"],
+        variants=[
+            {"init": i, "convolution": c}
+            for i, c in (("pretrained", "3t"), ("scratch", "3t"), ("pretrained", "3d"))
+        ],
+    )
+    assert len(runs) == 2 * 2 * 3 * 3
+    assert len({run.run_id for run in runs}) == len(runs)
+    assert len({run.seed for run in runs}) == len(runs)
+    for run in runs:
+        cell = (run.network, run.dataset, run.init, run.convolution)
+        assert run.run_id == "-".join(cell) + f"-r{run.replicate}"
+        assert run.control == "none"
+        assert 0 <= run.seed < 2**31
+    assert Run(**runs[0].to_dict()) == runs[0]
+
+
+def test_another_cell_or_replicate_changes_no_other_runs_seed() -> None:
+    small = {run.run_id: run.seed for run in plan()}
+    larger: list[Callable[[], list[Run]]] = [
+        lambda: plan(networks=["googlenet", "resnet18"]),
+        lambda: plan(replicates=5),
+        lambda: plan(variants=[{"init": "scratch", "convolution": "3t"}, *study()["variants"]]),
+        lambda: plan(datasets={"new": {}, **study()["datasets"]}),
+    ]
+    for make in larger:
+        seeds = {run.run_id: run.seed for run in make()}
+        assert len(seeds) > len(small)
+        assert small.items() <= seeds.items()
+
+
+def test_the_studys_seed_decides_all_seeds() -> None:
+    first, second = plan(seed=1), plan(seed=2)
+    assert all(a.seed != b.seed for a, b in zip(first, second, strict=True))
+
+
+def test_seeds_do_not_depend_on_the_machine() -> None:
+    """By hand: `printf 1/a | sha256sum` begins with bf1d9877; half of that."""
+    assert derive_seed(1, "a") == 0xBF1D9877 // 2
+    assert derive_seed(2006, "resnet18-gestures-pretrained-3t-r1") == 0xF5937307 // 2

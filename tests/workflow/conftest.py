@@ -1,0 +1,43 @@
+"""Snakemake as a user runs it: a subprocess, in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+Snakemake = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def _snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONWARNINGS": "default"}
+    command = [sys.executable, "-m", "snakemake", "--directory", str(folder), "--cores", "2"]
+    return subprocess.run(
+        [*command, *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="session")
+def snakemake() -> Snakemake:
+    """Run the workflow: ``snakemake(folder, *arguments)``; results appear below `folder`."""
+    return _snakemake
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the whole smoke study has run."""
+    folder = tmp_path_factory.mktemp("smoke")
+    done = _snakemake(folder, "--configfile", str(ROOT / "workflow/studies/smoke.yaml"))
+    assert done.returncode == 0, done.stderr[-6000:]
+    return folder

@@ -1,0 +1,159 @@
+"""The smoke study, run for real from videos to report."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from threetconv.files import read_parquet
+from threetconv.parameters import SCHEMA, read_parameters
+from threetconv.study import plan_runs
+
+ROOT = Path(__file__).resolve().parents[2]
+STUDY = str(ROOT / "workflow/studies/smoke.yaml")
+
+
+@pytest.fixture(scope="module")
+def results(smoke: Path) -> Path:
+    return smoke / "results/smoke"
+
+
+@pytest.fixture(scope="module")
+def config(results: Path) -> dict:
+    return yaml.safe_load((results / "run_config.yaml").read_text())
+
+
+def test_nothing_is_left_to_do(smoke, snakemake):
+    again = snakemake(smoke, "--configfile", STUDY, "--dry-run")
+    assert again.returncode == 0
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def test_every_run_has_its_files(results, config):
+    planned = [run.run_id for run in plan_runs(config)]
+    assert read_parquet(results / "runs.parquet")["run_id"].tolist() == planned
+    for run_id in planned:
+        names = {path.name for path in (results / "runs" / run_id).iterdir()}
+        assert names == {"best.safetensors", "snapshots.safetensors", "metrics.parquet", "run.json"}
+        log = (results / f"logs/train/{run_id}.log").read_text()
+        epochs = config["training"]["epochs"]
+        assert len(re.findall(r"epoch \d+/\d+ +update", log)) == epochs
+
+
+def test_parameter_table_is_whole(results):
+    files = sorted(results.glob("parameters/*/*/*/*.parquet"))
+    table = read_parameters(files)
+    assert set(SCHEMA.names) <= set(table.columns)
+    runs = read_parquet(results / "runs.parquet").set_index("run_id")
+    three_t = runs[runs["convolution"] == "3t"]
+    assert set(table["run_id"]) == set(three_t.index)
+    per_snapshot = table.groupby(["run_id", "step", "tag"]).size()
+    for (run_id, _, _), rows in per_snapshot.items():
+        assert rows * 4 == three_t.loc[run_id, "n_temporal"]
+    tags = table.groupby("run_id")["tag"].agg(set)
+    assert all({"init", "best", "last"} <= found for found in tags)
+    first = table[table["tag"] == "init"]
+    assert (first["scale"] == 1).all()
+    assert (first[["rotate", "translate_x", "translate_y"]] == 0).all(axis=None)
+    last = table[table["tag"] == "last"]
+    assert (last.loc[last["reachable"], "scale"] != 1).mean() > 0.5
+    still = last.loc[~last["reachable"], ["scale", "rotate", "translate_x", "translate_y"]]
+    assert len(still) > 0
+    assert (still == [1, 0, 0, 0]).all(axis=None)
+
+
+def test_duckdb_reads_the_hive_folders(results):
+    query = f"""
+        SELECT network, dataset, init, count(DISTINCT run_id) AS runs
+        FROM read_parquet('{results}/parameters/**/*.parquet', hive_partitioning = true)
+        GROUP BY ALL
+    """
+    cells = duckdb.sql(query).df()
+    assert len(cells) == 8
+    assert (cells["runs"] == 2).all()
+
+
+def test_summaries_follow_from_the_parameters(results):
+    summaries = read_parquet(results / "summaries.parquet")
+    table = read_parameters(sorted(results.glob("parameters/*/*/*/*.parquet")), tags=["best"])
+    wanted = (
+        table.astype({"scale": np.float64})
+        .groupby("run_id")["scale"]
+        .agg(lambda s: float(np.abs(1 - np.abs(1 / s.to_numpy(np.float64))).mean()))
+    )
+    lines = summaries[
+        (summaries["tag"] == "best")
+        & (summaries["scope"] == "model")
+        & (summaries["rows"] == "all")
+        & (summaries["weighting"] == "pooled")
+        & (summaries["parameter"] == "s")
+    ].set_index("run_id")
+    pd.testing.assert_series_equal(
+        lines["mu_paper"].sort_index(),
+        wanted.sort_index(),
+        check_names=False,
+        check_dtype=False,
+        rtol=1e-6,
+    )
+
+
+def test_tests_are_families_of_runs(results):
+    tests = read_parquet(results / "tests.parquet")
+    assert set(tests["family"]) == {"F1", "F2"}
+    assert set(tests.loc[tests["family"] == "F1", "contrast"]) == {"gestures / scenes"}
+    blocks = tests[tests["stratum"] != "all"]
+    assert (blocks["status"] == "untestable").all()  # two runs an arm cannot reach 0.05
+    assert blocks["p_adjusted"].isna().all()
+
+
+def test_report_is_whole_and_needs_no_network(smoke, results):
+    page = (smoke / "reports/smoke/report.html").read_text()
+    assert not re.search(r"""(?:src|href)=["']https?://""", page)
+    accuracy = read_parquet(results / "tables/accuracy.parquet")
+    for value in accuracy["accuracy_mean"]:
+        assert f"{value:.1f}" in page
+    assert f"{int(accuracy['n_parameters'].iloc[0]):,}" in page
+    assert (smoke / "reports/smoke/report.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_short_clips_are_named_in_the_log(results):
+    log = (results / "logs/pack_clips/gestures.log").read_text()
+    assert re.search(r"\d+ frames where 8 are wanted; its last frame is repeated \d+ times", log)
+
+
+def test_notebook_ran_to_its_end(results):
+    notebook = json.loads((results / "notebooks/query_parameters.ipynb").read_text())
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    assert not any(out["output_type"] == "error" for cell in cells for out in cell["outputs"])
+    assert "image/png" in json.dumps(cells[-1]["outputs"])
+
+
+def test_a_run_repeats_exactly(smoke, results, snakemake):
+    run_id = "googlenet-gestures-scratch-3t-r2"
+    folder = results / "runs" / run_id
+    before = json.loads((folder / "run.json").read_text())["run"]["weights_sha256"]
+    kept = (folder / "snapshots.safetensors").read_bytes()
+    shutil.rmtree(folder)
+    done = snakemake(
+        smoke, "--configfile", STUDY, "--", str(folder.relative_to(smoke) / "run.json")
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads((folder / "run.json").read_text())["run"]["weights_sha256"] == before
+    assert (folder / "snapshots.safetensors").read_bytes() == kept
+
+
+def test_snakemake_report_labels_every_output(smoke, snakemake):
+    done = snakemake(smoke, "--configfile", STUDY, "--report", "workflow.html")
+    assert done.returncode == 0, done.stderr[-3000:]
+    page = (smoke / "workflow.html").read_text()
+    for label in ("effects", "densities", "clips", "query_parameters", "tables/displacement"):
+        assert label in page

@@ -1,0 +1,81 @@
+# Videos -> clip tables -> packed clips.
+
+
+rule render:
+    # A synthetic set as real files, in the layout of the data set it stands in for.
+    output:
+        directory(f"{RESULTS}/data/{{dataset}}"),
+    log:
+        f"{RESULTS}/logs/render/{{dataset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/render/{{dataset}}.tsv"
+    wildcard_constraints:
+        dataset=any_of(RENDERED),
+    conda:
+        "../envs/training.yaml"
+    threads: 8
+    params:
+        render=lambda w: DATASETS[w.dataset]["render"],
+        seed=lambda w: derive_seed(STUDY["seed"], f"render/{w.dataset}"),
+        code=code_digest("data.synthetic.gestures", "data.synthetic.scenes"),
+    script:
+        "../scripts/render.py"
+
+
+rule render_stills:
+    # Labelled still images: what the 2D networks are pretrained on.
+    output:
+        directory(f"{RESULTS}/stills"),
+    log:
+        f"{RESULTS}/logs/render_stills.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/render_stills.tsv"
+    conda:
+        "../envs/training.yaml"
+    threads: 8
+    params:
+        stills=STUDY["weights_2d"]["stills"],
+        seed=derive_seed(STUDY["seed"], "render/stills"),
+        code=code_digest("data.synthetic.stills"),
+    script:
+        "../scripts/render_stills.py"
+
+
+rule clip_table:
+    # The table of clips: path, label, split. Nothing is copied.
+    input:
+        lambda w: dataset_root(w.dataset) if w.dataset in RENDERED else [],
+    output:
+        f"{RESULTS}/clips/{{dataset}}.parquet",
+    log:
+        f"{RESULTS}/logs/clip_table/{{dataset}}.log",
+    conda:
+        "../envs/training.yaml"
+    params:
+        root=lambda w: dataset_root(w.dataset),
+        adapter=lambda w: DATASETS[w.dataset]["adapter"],
+        options=lambda w: DATASETS[w.dataset]["options"],
+        code=code_digest("data"),
+    script:
+        "../scripts/clip_table.py"
+
+
+rule pack_clips:
+    # Every clip decoded once: one array of uint8 frames, and what was read of each file.
+    input:
+        f"{RESULTS}/clips/{{dataset}}.parquet",
+    output:
+        array=f"{RESULTS}/packed/{{dataset}}.npy",
+        table=f"{RESULTS}/packed/{{dataset}}.parquet",
+    log:
+        f"{RESULTS}/logs/pack_clips/{{dataset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/pack_clips/{{dataset}}.tsv"
+    conda:
+        "../envs/training.yaml"
+    threads: 8
+    params:
+        clip=lambda w: DATASETS[w.dataset]["clip"],
+        code=code_digest("packing"),
+    script:
+        "../scripts/pack_clips.py"

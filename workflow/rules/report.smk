@@ -1,0 +1,117 @@
+# Tables and figures -> one document, as HTML and as PDF; the notebook that queries the tables.
+
+TABLES = {
+    "runs": f"{RESULTS}/runs.parquet",
+    "metrics": f"{RESULTS}/metrics.parquet",
+    "accuracy_table": f"{RESULTS}/tables/accuracy.parquet",
+    **(
+        {
+            "displacement_table": f"{RESULTS}/tables/displacement.parquet",
+            "tests_table": f"{RESULTS}/tests.parquet",
+        }
+        if INITS
+        else {}
+    ),
+}
+
+
+TABLE_PAGES = [
+    f"{RESULTS}/pages/{Path(file).relative_to(RESULTS).with_suffix('.html')}"
+    for name, file in TABLES.items()
+    if name != "metrics"
+]
+
+
+rule study_report:
+    input:
+        **TABLES,
+        figures=FIGURES.values(),
+        config=f"{RESULTS}/run_config.yaml",
+    output:
+        html=report(
+            f"{REPORTS}/report.html",
+            caption="../report/report.rst",
+            category="Report",
+            labels={"document": "report", "format": "HTML"},
+        ),
+        pdf=report(
+            f"{REPORTS}/report.pdf",
+            caption="../report/report.rst",
+            category="Report",
+            labels={"document": "report", "format": "PDF"},
+        ),
+    log:
+        f"{RESULTS}/logs/study_report.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/study_report.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        tables=list(TABLES),
+        figures=FIGURES,
+        code=code_digest("report"),
+    script:
+        "../scripts/study_report.py"
+
+
+rule table_pages:
+    # The finished tables as pages and as CSV, for Snakemake's own report and for spreadsheets.
+    input:
+        f"{RESULTS}/{{table}}.parquet",
+    output:
+        html=report(
+            f"{RESULTS}/pages/{{table}}.html",
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "{table}"},
+        ),
+        csv=f"{RESULTS}/pages/{{table}}.csv",
+    log:
+        f"{RESULTS}/logs/table_pages/{{table}}.log",
+    wildcard_constraints:
+        table="runs|tests|tables/accuracy|tables/displacement",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        code=code_digest("report.page"),
+    script:
+        "../scripts/table_pages.py"
+
+
+rule notebook:
+    # The example that queries the Parquet tables, run on this study's results.
+    input:
+        notebook=f"{ROOT}/workflow/notebooks/query_parameters.ipynb",
+        parameters=PARAMETER_FILES,
+        runs=f"{RESULTS}/runs.parquet",
+        metrics=f"{RESULTS}/metrics.parquet",
+    output:
+        notebook=f"{RESULTS}/notebooks/query_parameters.ipynb",
+        html=report(
+            f"{RESULTS}/notebooks/query_parameters.html",
+            caption="../report/notebook.rst",
+            category="Notebooks",
+            labels={"notebook": "query_parameters"},
+        ),
+    log:
+        f"{RESULTS}/logs/notebook.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        results=lambda w, output: str(Path(output.notebook).parents[1]),
+    script:
+        "../scripts/notebook.py"
+
+
+rule run_config:
+    # The configuration as it was run, with every default, beside the results.
+    output:
+        f"{RESULTS}/run_config.yaml",
+    log:
+        f"{RESULTS}/logs/run_config.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        study=STUDY,
+    script:
+        "../scripts/run_config.py"

@@ -1,0 +1,9 @@
+"""Draw accuracy by epoch."""
+
+from threetconv.figures import accuracy_curves, save
+from threetconv.files import read_parquet
+from threetconv.logs import step_log
+
+with step_log(snakemake.log[0]):
+    metrics, runs = (read_parquet(snakemake.input[name]) for name in ("metrics", "runs"))
+    save(accuracy_curves(metrics, runs), snakemake.output[0])

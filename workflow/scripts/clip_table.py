@@ -1,0 +1,15 @@
+"""Turn a data set's folder into a table of clips."""
+
+from pathlib import Path
+
+from threetconv.data import read_clips
+from threetconv.files import write_parquet
+from threetconv.logs import step_log
+
+with step_log(snakemake.log[0]) as log:
+    params = snakemake.params
+    table = read_clips(params.adapter, Path(params.root), **params.options)
+    counts = table.groupby("split")["label"].agg(["size", "nunique"])
+    for split, (clips, classes) in counts.iterrows():
+        log.info("%s: %d clips of %d classes", split, clips, classes)
+    write_parquet(table, snakemake.output[0])

@@ -1,0 +1,8 @@
+"""Draw the effects with their intervals."""
+
+from threetconv.figures import effects, save
+from threetconv.files import read_parquet
+from threetconv.logs import step_log
+
+with step_log(snakemake.log[0]):
+    save(effects(read_parquet(snakemake.input[0])), snakemake.output[0])

@@ -1,0 +1,12 @@
+"""Run the example notebook on this study's results and show it as a page."""
+
+from threetconv.logs import step_log
+from threetconv.notebooks import run_notebook
+
+with step_log(snakemake.log[0]):
+    run_notebook(
+        snakemake.input.notebook,
+        snakemake.output.notebook,
+        snakemake.output.html,
+        environment={"THREETCONV_RESULTS": snakemake.params.results},
+    )

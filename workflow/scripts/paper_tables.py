@@ -1,0 +1,16 @@
+"""Lay the study's accuracies and temporal parameters out as the paper does."""
+
+from threetconv.files import read_parquet, write_parquet
+from threetconv.logs import step_log
+from threetconv.statistics import accuracy_table, displacement_table
+
+with step_log(snakemake.log[0]):
+    runs = read_parquet(snakemake.input.runs)
+    accuracy = accuracy_table(
+        read_parquet(snakemake.input.metrics), runs, snakemake.params.stands_for
+    )
+    write_parquet(accuracy, snakemake.output.accuracy)
+    displacement = displacement_table(
+        read_parquet(snakemake.input.summaries), runs, snakemake.params.stands_for
+    )
+    write_parquet(displacement, snakemake.output.displacement)

@@ -1,0 +1,13 @@
+"""Gather the records of all runs."""
+
+from pathlib import Path
+
+from threetconv.files import write_parquet
+from threetconv.logs import step_log
+from threetconv.runs import metrics_table, runs_table, snapshots_table
+
+with step_log(snakemake.log[0]):
+    folders = [Path(record).parent for record in snakemake.input.records]
+    write_parquet(runs_table(folders), snakemake.output.runs)
+    write_parquet(metrics_table(folders), snakemake.output.metrics)
+    write_parquet(snapshots_table(folders), snakemake.output.snapshots)

@@ -1,0 +1,27 @@
+"""Write the study's report as HTML and as PDF."""
+
+import yaml
+
+from threetconv.files import read_parquet
+from threetconv.logs import step_log
+from threetconv.provenance import git_sha, versions
+from threetconv.report import build_document, render_html, render_pdf
+from threetconv.statistics import sentences
+
+with step_log(snakemake.log[0]) as log:
+    with open(snakemake.input.config, encoding="utf-8") as file:
+        config = yaml.safe_load(file)
+    tables = {name: read_parquet(snakemake.input[name]) for name in snakemake.params.tables}
+    if "tests_table" in tables:
+        tests = tables["tests_table"]
+        alpha = config["statistics"]["alpha"]
+        tables["tests_table"] = tests.assign(sentence=sentences(tests, alpha=alpha))
+    document = build_document(
+        **tables,
+        config=config,
+        figures=snakemake.params.figures,
+        provenance_facts={"git commit": git_sha(), **versions()},
+    )
+    render_html(document, snakemake.output.html)
+    render_pdf(document, snakemake.output.pdf)
+    log.info("wrote %s and %s", snakemake.output.html, snakemake.output.pdf)
