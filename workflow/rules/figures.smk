@@ -1,4 +1,4 @@
-# Finished tables -> figures (SVG; clip strips, which are pictures, as PNG).
+# Finished tables -> figures (SVG).
 
 
 rule clip_strips:
@@ -7,7 +7,7 @@ rule clip_strips:
         f"{RESULTS}/clips/{{dataset}}.parquet",
     output:
         strip=report(
-            f"{RESULTS}/figures/clips_{{dataset}}.png",
+            f"{RESULTS}/figures/clips_{{dataset}}.svg",
             caption="../report/clips.rst",
             category="Data",
             labels={"data set": "{dataset}", "figure": "clips"},
@@ -95,7 +95,7 @@ rule effects:
 
 
 FIGURES = {
-    **{f"clips_{name}": f"{RESULTS}/figures/clips_{name}.png" for name in DATASETS},
+    **{f"clips_{name}": f"{RESULTS}/figures/clips_{name}.svg" for name in DATASETS},
     "accuracy": f"{RESULTS}/figures/accuracy.svg",
     **{
         f"{kind}_{init}": f"{RESULTS}/figures/{kind}_{init}.svg"

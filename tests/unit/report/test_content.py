@@ -15,6 +15,7 @@ from threetconv.report.document import (
     Details,
     Document,
     Facts,
+    Figure,
     ListBlock,
     Paragraph,
     Section,
@@ -216,3 +217,10 @@ def test_building_changes_no_table(study: Study) -> None:
     build_document(**study)
     for name, frame in before.items():
         pd.testing.assert_frame_equal(frame, study[name])
+
+
+@pytest.mark.parametrize(("variety", "said"), [(1.0, False), (0.5, True)])
+def test_what_single_frames_give_away_is_said(study: Study, variety: float, said: bool) -> None:
+    study["config"]["datasets"]["gestures"]["render"] = {"set": "gestures", "variety": variety}
+    captions = [b.caption for b in build_document(**study).blocks() if isinstance(b, Figure)]
+    assert any("never at the direction" in caption for caption in captions) == said

@@ -45,7 +45,7 @@ def section(inputs: Inputs) -> Section:
             label=f"Figure A{letter}",
             caption=f"Clips of *{name}*: one clip per row, evenly spaced frames, time runs from "
             "left to "
-            f"right. {SETS.get(kind, '')}".strip(),
+            f"right. {SETS.get(kind, '')} {spread(inputs, dataset)}".strip(),
             alt=f"A strip of example clips of the dataset {dataset}, one clip per row, "
             "with frames from left to right in time.",
         )
@@ -100,6 +100,17 @@ def table(inputs: Inputs) -> Table:
             )
         )
     return Table(rows=rows, columns=heads, caption="Datasets.", label="Table B")
+
+
+def spread(inputs: Inputs, dataset: str) -> str:
+    """What a `variety` below 1 gives away, in a sentence."""
+    variety = float(inputs.setting(f"datasets.{dataset}.render.variety", 1.0))
+    if variety >= 1:
+        return ""
+    return (
+        f"(Variety {variety:g}: coordinates that do not move stay nearer the middle, so a single "
+        "frame may hint at which of them moves, never at the direction.)"
+    )
 
 
 def clips(inputs: Inputs, dataset: str, split: str) -> Cell:
