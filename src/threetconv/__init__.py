@@ -14,19 +14,34 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from threetconv.authors import load_authors_checkpoint
     from threetconv.conv import Conv3T
+    from threetconv.deploy import freeze_filters
     from threetconv.lift import lift
     from threetconv.networks import build_network
     from threetconv.parameters import extract_parameters
+    from threetconv.reachability import reachable
 
 __version__ = "0.1.0"
-__all__ = ["Conv3T", "__version__", "build_network", "extract_parameters", "lift"]
+__all__ = [
+    "Conv3T",
+    "__version__",
+    "build_network",
+    "extract_parameters",
+    "freeze_filters",
+    "lift",
+    "load_authors_checkpoint",
+    "reachable",
+]
 
 _HOME = {
     "Conv3T": "threetconv.conv",
     "build_network": "threetconv.networks",
     "extract_parameters": "threetconv.parameters",
+    "freeze_filters": "threetconv.deploy",
     "lift": "threetconv.lift",
+    "load_authors_checkpoint": "threetconv.authors",
+    "reachable": "threetconv.reachability",
 }
 
 

@@ -24,6 +24,7 @@ from threetconv.thin import thin
 __all__ = ["NETWORKS", "Network", "build_2d", "build_network", "load_2d_weights"]
 
 ClipShape = tuple[int, int, int]
+FRESH_NORM_EPS = 1e-5  # torch's default; torchvision's GoogLeNet has 1e-3
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,13 @@ def build_network(
         model = build_2d(name, num_classes=num_classes, width=width)
         if weights is not None:
             load_2d_weights(model, weights)
-        network = lift(model, convolution, carry="nothing" if weights is None else carry)
+        carry = "nothing" if weights is None else carry
+        network = lift(model, convolution, carry=carry)
         recipe.finish(network, num_classes, clip_shape)
+    if carry != "all":  # norms that start afresh are torch's own, as in the authors' code
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm3d):
+                module.eps = FRESH_NORM_EPS
     return network.train()
 
 
@@ -231,11 +237,12 @@ def _make_googlenet(num_classes: int) -> nn.Module:
 def _finish_googlenet(network: Any, num_classes: int, clip_shape: ClipShape) -> None:
     """The paper's pooling and auxiliary heads.
 
-    The first two max-pools leave time alone, the last two are 3x3x3, stride 2, without padding; the
-    heads average 5x5x5 windows, stride 3, where torchvision's pool to 4x4.
+    The first two max-pools leave time alone, the last two are 3x3x3; all have stride 2, no padding
+    and drop what is left over (torchvision's round up). The heads average 5x5x5 windows, stride 3,
+    where torchvision's pool to 4x4. Source: the authors' published code.
     """
-    network.maxpool1 = nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2), ceil_mode=True)
-    network.maxpool2 = nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2), ceil_mode=True)
+    network.maxpool1 = nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2))
+    network.maxpool2 = nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2))
     network.maxpool3 = FittingPool3d("max", 3, 2)
     network.maxpool4 = FittingPool3d("max", 3, 2)
     lifted = {name: getattr(network, name) for name in ("aux1", "aux2")}

@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from threetconv import units
 from threetconv.errors import InputError
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ def derive(frame: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         frame: raw columns `scale`, `rotate` (radians), `translate_x`, `translate_y` (half-extents);
-            `kernel_hw` and `jump` for the pixel columns, which are left out without them.
+            `kernel_hw` and `jump` for the pixel columns, which are left out without them and
+            missing in rows without a `kernel_hw`.
 
     Returns:
         A copy with, in float64: `s_prime` = 1/s (zoom), `r_prime` = -r (radians clockwise),
@@ -102,35 +104,40 @@ def derive(frame: pd.DataFrame) -> pd.DataFrame:
         the displacements `z_s` = -ln|s|, `z_r`, `z_x`, `z_y`; the magnitudes that the paper's
         Tables 2 and 4 average, `paper_s` = |1 - |1/s||, `paper_r`, `paper_px`, `paper_py`;
         `clockwise_degrees`, `kernel_px_x/y` (one step between taps = 1) and `input_px_x/y` (times
-        the layer's jump).
+        the layer's jump). The formulas are those of `threetconv.units`.
+
+    Raises:
+        ValueError: for a scale of exactly zero.
     """
     scale, rotate, tx, ty = (
         frame[name].to_numpy(np.float64)
         for name in ("scale", "rotate", "translate_x", "translate_y")
     )
+    x, y, turn = units.right(tx), units.up(ty), units.clockwise(rotate)
     columns: dict[str, np.ndarray] = {
-        "s_prime": 1 / scale,
-        "r_prime": -rotate,
-        "px_prime": -0.5 * tx,
-        "py_prime": 0.5 * ty,
-        "z_s": -np.log(np.abs(scale)),
-        "z_r": -rotate,
-        "z_x": -0.5 * tx,
-        "z_y": 0.5 * ty,
-        "paper_s": np.abs(1 - np.abs(1 / scale)),
-        "paper_r": np.abs(rotate),
-        "paper_px": np.abs(0.5 * tx),
-        "paper_py": np.abs(0.5 * ty),
-        "clockwise_degrees": np.degrees(-rotate),
+        "s_prime": units.zoom(scale),
+        "r_prime": turn,
+        "px_prime": x,
+        "py_prime": y,
+        "z_s": units.log_zoom(scale),
+        "z_r": turn,
+        "z_x": x,
+        "z_y": y,
+        "paper_s": np.abs(1 - np.abs(units.zoom(scale))),
+        "paper_r": np.abs(turn),
+        "paper_px": np.abs(x),
+        "paper_py": np.abs(y),
+        "clockwise_degrees": units.clockwise_degrees(rotate),
     }
     if {"kernel_hw", "jump"} <= set(frame.columns):
-        step = frame["kernel_hw"].to_numpy(np.float64) - 1
+        size = frame["kernel_hw"].to_numpy(np.float64)
         jump = frame["jump"].to_numpy(np.float64)
+        kernel_x, kernel_y = units.kernel_pixels(x, size), units.kernel_pixels(y, size)
         columns |= {
-            "kernel_px_x": -0.5 * tx * step,
-            "kernel_px_y": 0.5 * ty * step,
-            "input_px_x": -0.5 * tx * step * jump,
-            "input_px_y": 0.5 * ty * step * jump,
+            "kernel_px_x": kernel_x,
+            "kernel_px_y": kernel_y,
+            "input_px_x": units.input_pixels(kernel_x, jump),
+            "input_px_y": units.input_pixels(kernel_y, jump),
         }
     return frame.assign(**columns)
 
@@ -152,7 +159,9 @@ def tabulate(
         run_id, step, epoch, tag: identify the snapshot; tag is init, snapshot, best or last.
 
     Returns:
-        The parameter table (columns of `SCHEMA`), ordered by layer, transition, channel.
+        The parameter table (columns of `SCHEMA`), ordered by layer, transition, channel. Where a
+        kernel is not square, one number cannot describe it: `kernel_hw` is missing there, and so
+        are the pixel columns made from it.
 
     Raises:
         InputError: for no 3T layer at all, a missing layer, a value that is not finite, or a scale
@@ -187,13 +196,14 @@ def tabulate(
                 )
             arrays[name] = array
         transitions, channels = arrays["scale"].shape
+        depth, height, width = layer.kernel
         frames.append(
             pd.DataFrame(
                 {
                     "layer_index": layer.index,
                     "layer": layer.name,
-                    "kernel_t": layer.kernel[0],
-                    "kernel_hw": layer.kernel[1],
+                    "kernel_t": depth,
+                    "kernel_hw": height if height == width else np.nan,
                     "jump": layer.jump,
                     "channel": np.tile(np.arange(channels), transitions),
                     "transition": np.repeat(np.arange(transitions), channels),

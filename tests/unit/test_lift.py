@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-import torchvision
 from torch import Tensor, nn
 
 from threetconv.conv import TEMPORAL_PARAMETERS, Conv3T
@@ -168,7 +167,7 @@ def test_a_layer_used_twice_stays_one_layer() -> None:
     ("layer", "shape"),
     [
         (nn.AvgPool2d(2), (1, 4, 4, 4, 4)),
-        (nn.AvgPool2d((2, 4), stride=(2, 1), ceil_mode=True), (1, 4, 3, 4, 5)),
+        (nn.AvgPool2d((2, 4), stride=(2, 1), ceil_mode=True), (1, 4, 5, 4, 5)),
         (nn.MaxPool2d(3, ceil_mode=True), (1, 4, 3, 3, 3)),
         (nn.AdaptiveAvgPool2d((2, 3)), (1, 4, 1, 2, 3)),
         (nn.AdaptiveMaxPool2d(2), (1, 4, 1, 2, 2)),
@@ -186,21 +185,42 @@ def test_single_layers(layer: nn.Module, shape: tuple[int, ...]) -> None:
     assert video(clip).shape == shape
 
 
-@pytest.mark.parametrize("pool", [nn.MaxPool2d(3, 2, 1), nn.AvgPool2d(3, 2, 1)])
+@pytest.mark.parametrize(
+    "pool",
+    [nn.MaxPool2d(3, 2, 1), nn.AvgPool2d(3, 2, 1), nn.AvgPool2d((2, 3), 2, divisor_override=5)],
+)
 def test_pooling_a_still_clip_is_pooling_the_frame(pool: nn.Module) -> None:
     frame = torch.rand(1, 2, 9, 9, generator=torch.Generator().manual_seed(0))
     video: Tensor = lift(pool)(frame.unsqueeze(2).expand(-1, -1, 9, -1, -1))
     torch.testing.assert_close(video[:, :, 2], pool(frame))
 
 
-@pytest.mark.parametrize("build", ["mobilenet_v2", "densenet121", "vgg11_bn"])
-def test_other_networks_of_torchvision_lift(build: str) -> None:
-    with torch.device("meta"):
-        model = getattr(torchvision.models, build)(num_classes=7)
+def test_time_takes_the_larger_side_of_a_layer_with_all_that_belongs_to_it() -> None:
+    conv = nn.Conv2d(3, 4, (1, 7), stride=(2, 3), padding=(0, 6), dilation=(1, 2))
+    video: Any = lift(conv)
+    assert (video.kernel_size, video.stride) == ((7, 1, 7), (3, 2, 3))
+    assert (video.padding, video.dilation) == ((6, 0, 6), (2, 1, 2))
+    pool: Any = lift(nn.MaxPool2d((3, 1), stride=(2, 1), padding=(1, 0)))
+    assert (pool.kernel_size, pool.stride, pool.padding) == ((3, 3, 1), (2, 2, 1), (1, 1, 0))
+
+
+def test_what_is_frozen_stays_frozen() -> None:
+    model = small_2d().requires_grad_(False)
     video = lift(model)
-    assert any(isinstance(m, Conv3T) for m in video.modules())
-    clip = torch.zeros(2, 3, 32, 64, 64, device="meta")
-    assert video.eval()(clip).shape == (2, 7)
+    trainable = {name for name, p in video.named_parameters() if p.requires_grad}
+    assert trainable == {f"{c}.{p}" for c in ("conv1", "conv2") for p in TEMPORAL_PARAMETERS}
+
+
+def test_other_norms_start_afresh_without_carrying() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), nn.InstanceNorm2d(4, affine=True))
+    for norm in model[1:]:
+        nn.init.constant_(norm.weight, 3.0)
+    for carry, value in {"all": 3, "convolutions": 1, "nothing": 1}.items():
+        video: Any = lift(model, carry=carry)
+        assert bool((video[1].weight == value).all())
+        assert bool((video[2].weight == value).all())
+        alone: Any = lift(model[2], carry=carry)
+        assert bool((alone.weight == value).all())
 
 
 def test_refusals() -> None:
@@ -208,6 +228,52 @@ def test_refusals() -> None:
         lift(small_2d(), "3tt")
     with pytest.raises(InputError, match="convolutions"):
         lift(small_2d(), carry="convolution")
-    with pytest.raises(ValueError, match="'1' \\(FractionalMaxPool2d\\)"):
-        lift(nn.Sequential(nn.ReLU(), nn.FractionalMaxPool2d(2, output_size=3)))
     assert set(CARRY) == {"all", "convolutions", "nothing"}
+
+
+class Standardised(nn.Conv2d):
+    def forward(self, input: Tensor) -> Tensor:
+        weight = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
+        return self._conv_forward(input, weight, self.bias)
+
+
+class Renamed(nn.Conv2d):
+    """A subclass that computes what its base does."""
+
+
+class Ceiling(nn.MaxPool2d):
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input).clamp_max(1)
+
+
+def hooked() -> nn.Module:
+    layer = nn.Conv2d(3, 3, 3)
+    layer.register_forward_hook(lambda module, inputs, output: output + 1)
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("layer", "cause"),
+    [
+        (nn.FractionalMaxPool2d(2, output_size=3), "FractionalMaxPool2d.*no rule"),
+        (nn.ConvTranspose2d(3, 3, 2), "ConvTranspose2d.*no rule"),
+        (nn.PixelShuffle(2), "PixelShuffle.*grid"),
+        (nn.LayerNorm((3, 8, 8)), "LayerNorm.*frames of size .8, 8"),
+        (Standardised(3, 3, 3), "Standardised.*its forward is not that of Conv2d"),
+        (Ceiling(2), "Ceiling.*its forward is not that of MaxPool2d"),
+        (hooked(), "Conv2d.*hooks"),
+        (
+            nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 3, 3)),
+            "ParametrizedConv2d.*parametrised",
+        ),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
+)
+def test_layers_that_cannot_be_lifted_are_named(layer: nn.Module, cause: str) -> None:
+    with pytest.raises(ValueError, match=f"layer '1' .{cause}"):
+        lift(nn.Sequential(nn.ReLU(), layer))
+
+
+def test_a_subclass_that_computes_what_its_base_does_lifts() -> None:
+    video: Any = lift(nn.Sequential(Renamed(3, 4, 3)))
+    assert isinstance(video[0], Conv3T)

@@ -269,3 +269,25 @@ def test_the_2d_network_of_a_video_network_is_torchvisions() -> None:
     flat = build_2d("resnet18", num_classes=6)
     assert type(flat).__module__.startswith("torchvision")
     assert type(lift(flat)) is type(flat)
+
+
+def test_googlenet_pools_and_norms_are_the_authors():
+    """18 x 27 features behind the second pool at 150 x 224, and torch's own eps in fresh norms."""
+    network = build_network("googlenet", num_classes=27, clip_shape=(30, 150, 224), width=0.125)
+    shapes = []
+    hook = network.maxpool2.register_forward_hook(lambda m, a, out: shapes.append(out.shape[2:]))
+    network.to("meta").eval()(torch.zeros(1, 3, 30, 150, 224, device="meta"))
+    hook.remove()
+    assert shapes == [(15, 18, 27)]
+    eps = {m.eps for m in network.modules() if isinstance(m, nn.BatchNorm3d)}
+    assert eps == {1e-5}
+    weights = build_2d("googlenet", num_classes=27, width=0.125).state_dict()
+    carried = build_network(
+        "googlenet",
+        num_classes=27,
+        clip_shape=(30, 150, 224),
+        width=0.125,
+        weights=weights,
+        carry="all",
+    )
+    assert {m.eps for m in carried.modules() if isinstance(m, nn.BatchNorm3d)} == {1e-3}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -17,7 +18,7 @@ from torch import nn
 
 from threetconv.conv import Conv3T
 from threetconv.errors import InputError
-from threetconv.files import write_parquet
+from threetconv.files import read_parquet, write_parquet
 from threetconv.layers import Layer
 from threetconv.networks import build_network
 from threetconv.parameters import (
@@ -180,6 +181,26 @@ def test_only_some_transitions_reachable() -> None:
     layer = Layer(0, "stem", (3, 7, 7), 2, 1, 16, (True, False))
     frame = tabulate(values(), [layer], run_id="a")
     assert frame["reachable"].tolist() == [True, True, False, False]
+
+
+def test_a_kernel_that_is_not_square_has_no_pixel_columns(tmp_path: Path) -> None:
+    """Missing in the table, the file and both derivations; the square layer keeps its numbers."""
+    layers = [replace(LAYERS[0], kernel=(3, 1, 7)), LAYERS[1]]
+    write_parquet(tabulate(values(), layers, run_id="a"), tmp_path / "a.parquet", SCHEMA)
+    assert pq.read_table(tmp_path / "a.parquet")["kernel_hw"].to_pylist() == [None] * 4 + [3] * 3
+    frame = derive(read_parquet(tmp_path / "a.parquet"))
+    with duckdb.connect() as connection:
+        connection.read_parquet(str(tmp_path / "a.parquet")).create_view("raw")
+        found = connection.sql(DERIVED_SQL.format(source="raw")).df()
+    for name in ("kernel_px_x", "kernel_px_y", "input_px_x", "input_px_y"):
+        assert frame[name].isna().tolist() == [True] * 4 + [False] * 3
+        np.testing.assert_allclose(found[name].to_numpy(np.float64), frame[name], rtol=1e-12)
+    assert frame["px_prime"].notna().all()
+
+
+def test_derive_refuses_a_scale_of_zero() -> None:
+    with pytest.raises(ValueError, match=r"scale\[1\] is 0"):
+        derive(raw(scale=[1.0, 0.0]))
 
 
 def test_the_file_has_the_schema(tmp_path: Path) -> None:

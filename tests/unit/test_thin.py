@@ -65,3 +65,34 @@ def test_depthwise_convolutions_stay_depthwise() -> None:
 def test_a_width_that_does_not_come_out_whole_is_refused(resnet: nn.Module, width: float) -> None:
     with pytest.raises(InputError, match="conv1"):
         thin(resnet, width, num_classes=5)
+
+
+def test_a_grouped_convolution_keeps_its_groups_and_each_a_channel() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3, groups=4))
+    narrow = thin(model, 0.5, num_classes=5)
+    assert (narrow[1].in_channels, narrow[1].out_channels, narrow[1].groups) == (4, 4, 4)
+    assert torch.equal(narrow[1].weight, model[1].weight[:4, :1] / 0.5**0.5)
+    with pytest.raises(InputError, match="2 -> 2 channels in 4 groups"):
+        thin(model, 0.25, num_classes=5)
+
+
+def test_other_norms_and_factors_per_channel_are_thinned() -> None:
+    model = torchvision.models.convnext_tiny(num_classes=5)
+    narrow = thin(model, 0.25, num_classes=5).eval()
+    block, wide = narrow.features[1][0], model.features[1][0]
+    assert torch.equal(block.layer_scale, wide.layer_scale[:24])
+    assert block.block[2].normalized_shape == (24,)
+    assert narrow(torch.zeros(1, 3, 32, 32)).shape == (1, 5)
+    group = thin(nn.Sequential(nn.GroupNorm(2, 8)), 0.5, num_classes=5)[0]
+    assert (group.num_groups, group.num_channels, len(group.weight)) == (2, 4, 4)
+
+
+def test_squeezenets_last_convolution_keeps_its_classes() -> None:
+    narrow = thin(torchvision.models.squeezenet1_1(num_classes=5), 0.5, num_classes=5)
+    assert narrow.eval()(torch.zeros(1, 3, 32, 32)).shape == (1, 5)
+
+
+def test_training_mode_is_kept(resnet: nn.Module) -> None:
+    model = torch.nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).eval()
+    assert not any(m.training for m in thin(model, 0.5, num_classes=5).modules())
+    assert all(m.training for m in thin(resnet, 0.5, num_classes=5).modules())

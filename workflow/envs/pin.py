@@ -18,7 +18,8 @@ PLATFORM_ONLY = re.compile(r"^(nvidia-|cuda-|triton)")
 # What the jobs of a stage import, each with everything that it needs in turn.
 ENVIRONMENTS = {
     "training": [
-        *("torch", "torchvision", "av", "pillow", "safetensors", "pandas", "pyarrow", "jsonschema"),
+        *("torch", "torchvision", "numba", "av", "pillow"),
+        *("safetensors", "pandas", "pyarrow", "jsonschema"),
     ],
     "analysis": [
         *("pandas", "pyarrow", "scipy", "statsmodels", "KDEpy", "seaborn", "matplotlib", "av"),

@@ -60,6 +60,8 @@ def summarise(
     """
     known = runs.drop_duplicates("run_id")[["run_id", *RUN]]
     _refuse_missing(parameters, known, ["run_id"], "runs table")
+    scale = parameters["scale"].to_numpy(np.float64)
+    _refuse_infinite(parameters, np.where(scale == 0, np.nan, scale), "s")
     derived = derive(
         parameters[
             [*SNAPSHOT, *LAYER, "reachable", "scale", "rotate", "translate_x", "translate_y"]

@@ -235,7 +235,7 @@ def test_sentences(tests_table):
     assert f"{line['estimate']:#.3g} times as far with gestures as with scenes" in text
     assert f"{line['ci_low']:#.3g} to {line['ci_high']:#.3g}" in text
     assert "taken as real" in text
-    assert "smallest attainable 1.2e-05" in text or "smallest attainable 1.3e-05" in text
+    assert "smallest attainable 1.2e-5" in text or "smallest attainable 1.3e-5" in text
     null = texts[(tests_table["family"] == "F2") & (tests_table["stratum"] == "all")]
     assert null.str.contains("none is shown", regex=False).all()
     untestable = texts[tests_table["status"] == "untestable"]

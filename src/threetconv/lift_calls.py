@@ -1,0 +1,256 @@
+"""Functional 2D calls inside a forward pass, answered by their video counterparts.
+
+Many 2D networks pool or average in `forward` itself (`F.max_pool2d(x, 2)`, `x.mean([2, 3])`), where
+no layer can be replaced. A class that does so gets a subclass whose forward pass reads those calls
+as they are meant: on a clip (N, C, T, H, W) they take time along. `COUNTERPARTS` is the whole list.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+__all__ = [
+    "COUNTERPARTS",
+    "NAMES",
+    "VideoForward",
+    "average",
+    "in_time",
+    "makes_2d_calls",
+    "video_class",
+]
+
+
+def in_time(kernel_size: Any, *others: Any) -> list[Any]:
+    """(D, H, W) from (H, W): time takes the axis along which the kernel is larger (H on a tie).
+
+    Args:
+        kernel_size: int or (H, W); it decides the axis.
+        others: stride, padding, ...: int, (H, W) or None, which stays.
+    """
+    axis = int(not isinstance(kernel_size, int) and kernel_size[-1] > kernel_size[0])
+    return [
+        size if size is None or isinstance(size, int | str) else (size[axis % len(size)], *size)
+        for size in (kernel_size, *others)
+    ]
+
+
+def _max_pool(  # noqa: PLR0917 (F.max_pool2d's own signature)
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    kernel, step, edge, spacing = in_time(kernel_size, stride or None, padding, dilation)
+    pool = F.max_pool3d_with_indices if return_indices else F.max_pool3d
+    return pool(input, kernel, step, edge, spacing, ceil_mode)
+
+
+def _max_pool_with_indices(*args: Any, **kwargs: Any) -> Any:
+    return _max_pool(*args, **{**kwargs, "return_indices": True})
+
+
+def _adaptive_max_pool_with_indices(*args: Any, **kwargs: Any) -> Any:
+    return _adaptive_max_pool(*args, **{**kwargs, "return_indices": True})
+
+
+def average(  # noqa: PLR0917 (F.avg_pool3d's own signature)
+    clip: Tensor,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor_override: int | None,
+) -> Tensor:
+    """`F.avg_pool3d`, for clips smaller than the window too, as `F.avg_pool2d` takes frames.
+
+    torch's 3D version refuses them however much padding there is; here that is written out.
+    """
+    window = (kernel_size,) * 3 if isinstance(kernel_size, int) else kernel_size
+    smaller = any(n < k for n, k in zip(clip.shape[2:], window, strict=True))
+    if smaller and count_include_pad and not ceil_mode:
+        edges = (padding,) * 3 if isinstance(padding, int) else padding
+        clip = F.pad(clip, [edge for edge in reversed(edges) for _ in range(2)])
+        padding = 0
+    return F.avg_pool3d(
+        clip, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+    )
+
+
+def _avg_pool(  # noqa: PLR0917 (F.avg_pool2d's own signature)
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    kernel, step, edge = in_time(kernel_size, stride or None, padding)
+    if divisor_override is not None:
+        divisor_override *= kernel if isinstance(kernel, int) else kernel[0]
+    return average(input, kernel, step, edge, ceil_mode, count_include_pad, divisor_override)
+
+
+def _adaptive_size(output_size: Any) -> tuple[int | None, ...]:
+    return (1, *((output_size,) * 2 if isinstance(output_size, int) else output_size))
+
+
+def _adaptive_avg_pool(input: Tensor, output_size: Any) -> Tensor:
+    return F.adaptive_avg_pool3d(input, _adaptive_size(output_size))  # type: ignore[arg-type]
+
+
+def _adaptive_max_pool(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
+    pool = F.adaptive_max_pool3d_with_indices if return_indices else F.adaptive_max_pool3d
+    return pool(input, _adaptive_size(output_size))  # type: ignore[arg-type]
+
+
+def _dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    return F.dropout3d(input, p, training, inplace)
+
+
+def _over_frames(reduce: Callable[..., Any]) -> Callable[..., Any]:
+    """A reduction over the two axes of the frame, (2, 3), takes time along: (2, 3, 4)."""
+
+    def reduced(input: Tensor, dim: Any = None, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(dim, tuple | list) and {d % 4 for d in dim} == {2, 3}:
+            dim = (2, 3, 4)
+        return (
+            reduce(input, *args, **kwargs) if dim is None else reduce(input, dim, *args, **kwargs)
+        )
+
+    return reduced
+
+
+_PERMUTATIONS = {
+    (0, 2, 3, 1): (0, 2, 3, 4, 1),  # channels first -> channels last
+    (0, 3, 1, 2): (0, 4, 1, 2, 3),  # and back
+}
+
+
+def _permute(input: Tensor, *axes: Any, dims: Any = None) -> Tensor:
+    order = dims if dims is not None else axes
+    order = order[0] if len(order) == 1 and not isinstance(order[0], int) else order
+    return torch.permute(input, _PERMUTATIONS.get(tuple(d % 4 for d in order), tuple(order)))
+
+
+COUNTERPARTS: dict[Callable[..., Any], Callable[..., Any]] = {
+    F.max_pool2d: _max_pool,
+    torch.max_pool2d: _max_pool,
+    F.max_pool2d_with_indices: _max_pool_with_indices,
+    F.avg_pool2d: _avg_pool,
+    F.adaptive_avg_pool2d: _adaptive_avg_pool,
+    F.adaptive_max_pool2d: _adaptive_max_pool,
+    F.adaptive_max_pool2d_with_indices: _adaptive_max_pool_with_indices,
+    F.dropout2d: _dropout,
+    torch.mean: _over_frames(torch.mean),
+    Tensor.mean: _over_frames(torch.mean),
+    torch.sum: _over_frames(torch.sum),
+    Tensor.sum: _over_frames(torch.sum),
+    torch.amax: _over_frames(torch.amax),
+    Tensor.amax: _over_frames(torch.amax),
+    torch.permute: _permute,
+    Tensor.permute: _permute,
+}
+NAMES = {
+    "max_pool2d",
+    "max_pool2d_with_indices",
+    "avg_pool2d",
+    "adaptive_avg_pool2d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool2d_with_indices",
+    "dropout2d",
+    "mean",
+    "sum",
+    "amax",
+    "permute",
+}
+
+
+class VideoCalls(TorchFunctionMode):
+    """While active, every call in `COUNTERPARTS` on a 5D tensor is answered by its counterpart."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        counterpart = COUNTERPARTS.get(func)
+        if counterpart is not None:
+            clip = args[0] if args else kwargs.get("input")
+            if isinstance(clip, Tensor) and clip.ndim == 5:
+                return counterpart(*args, **kwargs)
+        return func(*args, **kwargs)
+
+
+class VideoForward(nn.Module):
+    """First base of the classes that `video_class` makes: the forward pass, under `VideoCalls`."""
+
+    image_class: type[nn.Module]
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        with VideoCalls():
+            return super().forward(*args, **kwargs)
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        """Pickled and copied by its 2D class, which can be imported; this one is made at need."""
+        reduced = super().__reduce_ex__(protocol)
+        assert isinstance(reduced, tuple)
+        return (_blank, (self.image_class,), *reduced[2:])
+
+
+def video_class(image_class: type[nn.Module]) -> type[nn.Module]:
+    """The subclass of a 2D network's class whose forward pass takes clips."""
+    if image_class not in _VIDEO_CLASSES:
+        names = {"image_class": image_class, "__doc__": image_class.__doc__}
+        kind = type(f"Video{image_class.__name__}", (VideoForward, image_class), names)
+        _VIDEO_CLASSES[image_class] = kind
+    return _VIDEO_CLASSES[image_class]
+
+
+_VIDEO_CLASSES: dict[type[nn.Module], type[nn.Module]] = {}  # one class each, as `type(a) is` wants
+
+
+def _blank(image_class: type[nn.Module]) -> nn.Module:
+    kind = video_class(image_class)
+    return kind.__new__(kind)
+
+
+def makes_2d_calls(kind: type[nn.Module]) -> bool:
+    """Whether the methods of a class, torch's own classes apart, name a call in `COUNTERPARTS`.
+
+    Read from their byte code, and from that of the functions of the same file that they call.
+    """
+    return any(
+        not NAMES.isdisjoint(_names(member.__code__, member.__globals__, set()))
+        for base in kind.__mro__
+        if base is not object and not base.__module__.startswith("torch.")
+        for name, member in vars(base).items()
+        if name != "__init__" and isinstance(member, types.FunctionType)
+    )
+
+
+def _names(
+    code: types.CodeType, namespace: dict[str, Any], seen: set[types.CodeType]
+) -> Iterator[str]:
+    """The names that a piece of code uses, nested functions and helpers of its file included."""
+    if code in seen:
+        return
+    seen.add(code)
+    yield from code.co_names
+    inner = [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
+    for name in code.co_names:
+        helper = namespace.get(name)
+        if isinstance(helper, types.FunctionType) and helper.__globals__ is namespace:
+            inner.append(helper.__code__)
+    for piece in inner:
+        yield from _names(piece, namespace, seen)
