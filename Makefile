@@ -6,7 +6,7 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --cores all --rerun-incomplete
 STUDY ?= config.yaml
 
-.PHONY: help env report workflow-report test test-all check format lock clean
+.PHONY: help env report workflow-report test test-all bench check format lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -32,6 +32,9 @@ test: .venv/.complete  ## the test suite, the smoke study included (10 minutes a
 
 test-all: .venv/.complete  ## everything, full-size networks and long simulations too
 	$(BIN)/python -m pytest
+
+bench: .venv/.complete  ## benchmarks: ratios within one run, printed and written to benchmarks/*.json
+	$(BIN)/python benchmarks/bench_conv.py --json benchmarks/conv.json
 
 check: .venv/.complete  ## lint, format, types, workflow
 	$(BIN)/ruff check .

@@ -49,3 +49,8 @@ def test_every_rule_names_its_environment_and_log(file):
 def test_scripts_are_short_and_are_used(script):
     assert len(script.read_text().splitlines()) <= 40
     assert any(f"../scripts/{script.name}" in file.read_text() for file in RULE_FILES)
+
+
+def test_the_library_knows_no_snakemake():
+    for file in (ROOT / "src").rglob("*.py"):
+        assert not re.search(r"^\s*(import|from) snakemake", file.read_text(), re.MULTILINE), file
