@@ -6,13 +6,15 @@ Source: arXiv 2006.15983, section 3 (equations 1 to 5).
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from threetconv.affine import affine_matrix, sampling_matrix
+from threetconv.crop import crop_in_time
+from threetconv.filters import FILTER_PADDINGS, build_filters, is_eager
+from threetconv.kept import Kept, keep, may_keep
 
 __all__ = ["TEMPORAL_PARAMETERS", "Conv3T", "build_filters", "convolve"]
 
@@ -21,30 +23,7 @@ PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 Size3 = int | tuple[int, int, int]
 Triple = tuple[int, int, int]
-
-
-def build_filters(
-    weight: Tensor, scale: Tensor, rotate: Tensor, translate_x: Tensor, translate_y: Tensor
-) -> Tensor:
-    """The 3D filters: slice t + 1 is slice t warped by transform t.
-
-    Args:
-        weight: (out, in / groups, H, W), the first slice K1.
-        scale, rotate, translate_x, translate_y: (D - 1, out) each; radians, kernel half-extents.
-
-    Returns:
-        (out, in / groups, D, H, W).
-    """
-    out_channels, in_channels, height, width = weight.shape
-    current = weight.flatten(2)
-    slices = [current]
-    if len(scale):
-        theta = affine_matrix(scale, rotate, translate_x, translate_y)
-        warps = sampling_matrix(theta, height, width).transpose(-1, -2)  # (D-1, out, HW, HW)
-        for warp in warps:
-            current = torch.bmm(current, warp)
-            slices.append(current)
-    return torch.stack(slices, dim=2).view(out_channels, in_channels, len(slices), height, width)
+Paddings = tuple[tuple[int, int], ...]
 
 
 def convolve(
@@ -66,7 +45,7 @@ def convolve(
     """
     depth = filters.shape[2]
     if not isinstance(padding, str) and padding[0] and stride[0] > 1 and depth > 5:
-        frames, (before, *rest) = clip.shape[2], padding
+        frames, (before, *rest) = clip.shape[-3], padding
         if frames <= dilation[0] * (depth - 1) + 1:
             clip = F.pad(clip, (0, 0, 0, 0, before, before))
             padding = (0, rest[0], rest[1])
@@ -83,6 +62,10 @@ class Conv3T(nn.Module):
         in_channels, out_channels, stride, padding, dilation, groups, bias, padding_mode: as for
             `torch.nn.Conv3d`, `padding` may be "same" or "valid".
         kernel_size: K for a K x K x K filter, or (D, H, W).
+        filter_padding: what a warp reads outside the kernel: "zeros", as in the paper, or the
+            nearest tap ("border").
+        align_corners: whether -1 and 1 of a transform's coordinates are the centres of the kernel's
+            outer taps, as in the paper, or their outer edges.
 
     Parameters:
         weight: (out, in / groups, H, W), the first slice; name and shape of `nn.Conv2d`'s, so a 2D
@@ -101,7 +84,14 @@ class Conv3T(nn.Module):
         With zeros outside the kernel the identity, where training starts, is a kink: left and right
         derivatives with respect to the temporal parameters differ. The gradient there is
         `F.grid_sample`'s, the one in the cell to the right of and below each tap, which is what the
-        paper trained with.
+        paper trained with; see `threetconv.filters.build_filters`.
+
+        In evaluation, where no gradient by the parameters can be asked for, the filters are kept
+        until a parameter changes. What torch does not count as a change (an edit through
+        ``parameter.data`` or a numpy view) needs a call of `train` or `forget_filters`.
+
+        Slices that meet only padding, for the length of the clip at hand, are neither built nor
+        convolved with; their gradients are zero, as they would be.
 
     Example:
         >>> layer = Conv3T(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
@@ -126,6 +116,9 @@ class Conv3T(nn.Module):
         padding_mode: str = "zeros",
         device: Any = None,
         dtype: torch.dtype | None = None,
+        *,
+        filter_padding: str = "zeros",
+        align_corners: bool = True,
     ) -> None:
         super().__init__()
         if groups < 1 or in_channels % groups or out_channels % groups:
@@ -135,6 +128,8 @@ class Conv3T(nn.Module):
             )
         if padding_mode not in PADDING_MODES:
             raise ValueError(f"padding_mode={padding_mode!r} is not one of {PADDING_MODES}")
+        if filter_padding not in FILTER_PADDINGS:
+            raise ValueError(f"filter_padding={filter_padding!r} is not one of {FILTER_PADDINGS}")
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         self.kernel_size = _triple(kernel_size, "kernel_size", at_least=1)
         self.stride = _triple(stride, "stride", at_least=1)
@@ -149,6 +144,8 @@ class Conv3T(nn.Module):
         else:
             self.padding = _triple(padding, "padding", at_least=0)
         self.padding_mode = padding_mode
+        self.filter_padding, self.align_corners = filter_padding, align_corners
+        self._kept: Kept | None = None
 
         depth, height, width = self.kernel_size
         options: dict[str, Any] = {"device": device, "dtype": dtype}
@@ -177,44 +174,73 @@ class Conv3T(nn.Module):
             bound = 1 / math.sqrt(fan_in) if fan_in else 0
             nn.init.uniform_(self.bias, -bound, bound)
 
-    def filters(self) -> Tensor:
-        """The 3D filters, (out, in / groups, D, H, W); built in float32 or wider."""
+    def filters(self, slices: tuple[int, int] | None = None) -> Tensor:
+        """The 3D filters, (out, in / groups, D, H, W), or only the slices first <= d < last.
+
+        Built in float32 or wider. Not to be changed in place.
+        """
         parameters = (self.weight, self.scale, self.rotate, self.translate_x, self.translate_y)
-        device = self.weight.device.type
-        if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
-            return build_filters(*parameters)
-        with torch.autocast(device, enabled=False):
-            return build_filters(*parameters)
+        slices = slices or (0, self.kernel_size[0])
+        options: dict[str, Any] = {
+            "filter_padding": self.filter_padding,
+            "align_corners": self.align_corners,
+            "slices": slices,
+        }
+        if self.training or not may_keep(parameters):
+            return build_filters(*parameters, **options)
+        self._kept = keep(self._kept, parameters, options)
+        return self._kept.filters
+
+    def to_conv3d(self) -> nn.Conv3d:
+        """This layer as a plain `nn.Conv3d` with its present filters; see `threetconv.deploy`."""
+        from threetconv.deploy import to_conv3d  # noqa: PLC0415 (deploy imports this module)
+
+        return to_conv3d(self)
+
+    def forget_filters(self) -> None:
+        """Drop filters kept from evaluation."""
+        self._kept = None
+
+    def train(self, mode: bool = True) -> Self:
+        """As for every module; training also drops filters kept from evaluation."""
+        if mode:
+            self._kept = None
+        return super().train(mode)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_kept": None}  # copies and pickles hold parameters only
 
     def forward(self, clip: Tensor) -> Tensor:
-        """Convolve (N, in, T, H, W)."""
-        filters = self.filters()
-        padding = self.padding
+        """Convolve (N, in, T, H, W), or (in, T, H, W) without a batch."""
+        padding = self._padding()
         if self.padding_mode != "zeros":
-            clip = F.pad(clip, self._explicit_padding(), mode=self.padding_mode)
-            padding = (0, 0, 0)
+            clip = F.pad(clip, _flat(padding), mode=self.padding_mode)
+            padding = ((0, 0),) * 3
+        slices = (0, self.kernel_size[0])
+        if is_eager((clip,)):
+            crop = crop_in_time(
+                clip.shape[-3], slices[1], self.stride[0], padding[0], self.dilation[0]
+            )
+            slices, padding = crop.slices, (crop.padding, *padding[1:])
+        clip, zeros = _pad(clip, padding)
         return convolve(
             clip,
-            filters,
+            self.filters(slices),
             self.bias,
             stride=self.stride,
-            padding=padding,
+            padding=zeros,
             dilation=self.dilation,
             groups=self.groups,
         )
 
-    def _explicit_padding(self) -> list[int]:
-        """(W left, W right, H left, ...), as `F.pad` wants it and `nn.Conv3d` does it."""
-        amounts: list[int] = []
-        for axis in (2, 1, 0):
-            if self.padding == "valid":
-                amounts += [0, 0]
-            elif self.padding == "same":
-                total = self.dilation[axis] * (self.kernel_size[axis] - 1)
-                amounts += [total // 2, total - total // 2]
-            else:
-                amounts += [int(self.padding[axis])] * 2
-        return amounts
+    def _padding(self) -> Paddings:
+        """(before, after) along T, H and W."""
+        if self.padding == "valid":
+            return ((0, 0),) * 3
+        if self.padding == "same":
+            totals = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
+            return tuple((total // 2, total - total // 2) for total in totals)
+        return tuple((int(amount), int(amount)) for amount in self.padding)
 
     def extra_repr(self) -> str:
         text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"
@@ -224,11 +250,32 @@ class Conv3T(nn.Module):
             "dilation": (1, 1, 1),
             "groups": 1,
             "padding_mode": "zeros",
+            "filter_padding": "zeros",
+            "align_corners": True,
         }
         for name, default in defaults.items():
             if getattr(self, name) != default:
                 text += f", {name}={getattr(self, name)!r}"
         return text + (", bias=False" if self.bias is None else "")
+
+
+def _flat(padding: Paddings) -> list[int]:
+    """(W left, W right, H left, ...), as `F.pad` wants it."""
+    return [amount for pair in reversed(padding) for amount in pair]
+
+
+def _pad(clip: Tensor, padding: Paddings) -> tuple[Tensor, Triple]:
+    """Leave to the convolution the zeros that it can add, equally many on both sides."""
+    before, after = padding[0]
+    if before < 0 or after < 0:  # frames that no slice reads
+        frames = clip.shape[-3] + min(before, 0) + min(after, 0)
+        clip = clip.narrow(-3, max(-before, 0), frames)
+        padding = ((max(before, 0), max(after, 0)), *padding[1:])
+    explicit = tuple((0, 0) if low == high else (low, high) for low, high in padding)
+    if any(_flat(explicit)):
+        clip = F.pad(clip, _flat(explicit))
+    zeros = [low if low == high else 0 for low, high in padding]
+    return clip, (zeros[0], zeros[1], zeros[2])
 
 
 def _triple(value: Size3, name: str, *, at_least: int) -> Triple:

@@ -316,3 +316,13 @@ def test_another_lifted_network_freezes() -> None:
         torch.testing.assert_close(
             freeze_filters(network)(clips()), network(clips()), rtol=1e-5, atol=1e-5
         )
+
+
+def test_a_layer_turns_itself_into_a_plain_one():
+    layer = Conv3T(3, 4, 3, padding=1)
+    with torch.no_grad():
+        layer.rotate.fill_(0.3)
+    plain = layer.to_conv3d()
+    assert type(plain) is nn.Conv3d
+    clip = torch.randn(2, 3, 5, 6, 7)
+    torch.testing.assert_close(plain(clip), layer(clip))

@@ -1,0 +1,268 @@
+"""Filter construction: 3D filters from a first slice and its transforms, the quickest exact way.
+
+Two backends give the same numbers: "compiled", numba's kernels, for float32 and float64 on the CPU;
+and "torch", ordinary torch operators (`threetconv.affine`), everywhere else.
+
+Source: arXiv 2006.15983, equations 1 to 5.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import _get_current_dispatch_mode
+
+from threetconv.affine import affine_matrix, sampling_matrix, tap_coordinates, tap_units
+from threetconv.threads import share
+
+__all__ = ["BACKENDS", "FILTER_PADDINGS", "build_filters", "is_eager"]
+
+log = logging.getLogger(__name__)
+
+BACKENDS = ("auto", "compiled", "torch")
+FILTER_PADDINGS = ("zeros", "border")
+_DTYPES = (torch.float32, torch.float64)
+Slices = tuple[int, int]
+
+# Waking another thread costs some 50 microseconds: what takes one thread 150 is not worth sharing.
+_SHARE_FROM = 150_000  # numbers in the filters
+_SHARE_FROM_OTHER = 50_000  # when kernels are not of nine taps
+
+
+def build_filters(
+    weight: Tensor,
+    scale: Tensor,
+    rotate: Tensor,
+    translate_x: Tensor,
+    translate_y: Tensor,
+    *,
+    filter_padding: str = "zeros",
+    align_corners: bool = True,
+    slices: Slices | None = None,
+    backend: str = "auto",
+) -> Tensor:
+    """The 3D filters: slice t + 1 is slice t warped by transform t.
+
+    Forward and gradients are those of `F.affine_grid` and `F.grid_sample` applied slice by slice.
+
+    With zeros outside the kernel the identity, where training starts, is a kink: every tap stands
+    on a node of the grid, and a shift to one side or the other brings in different neighbours, so
+    that left and right derivatives by the temporal parameters differ. The derivative returned is
+    the one in the cell to the right of and below each tap: `F.grid_sample`'s, which the paper
+    trained with. For training this means that the gradient at the start speaks for one side only;
+    the loss may rise along it, and a minimum at the identity is a corner, with gradients that do
+    not fade as it comes near. Off the identity filters are smooth but where a tap crosses a node.
+
+    Args:
+        weight: (out, in / groups, H, W), the first slice K1.
+        scale, rotate, translate_x, translate_y: (D - 1, out) each; radians, kernel half-extents.
+        filter_padding: what a warp reads outside the kernel: "zeros", as the paper, or the nearest
+            tap ("border"); `padding_mode` of `F.grid_sample`.
+        align_corners: whether -1 and 1 are the centres of the outer taps, as in the paper, or their
+            outer edges.
+        slices: (first, last): build only the slices first <= d < last; all without it.
+        backend: "compiled", "torch", or whichever serves ("auto"). "compiled" is chosen for float32
+            and float64 on the CPU, outside of tracing, `torch.compile` and `torch.func`; where it
+            is differentiated twice, the second derivatives come from "torch".
+
+    Returns:
+        (out, in / groups, last - first, H, W), contiguous; in the dtype of `weight`. Half precision
+        is built in float32 and rounded at the end: coordinates of taps do not survive it.
+
+    Raises:
+        ValueError: for an unknown option, slices that are not there, or a backend that cannot
+            build these filters.
+    """
+    if filter_padding not in FILTER_PADDINGS:
+        raise ValueError(f"filter_padding={filter_padding!r} is not one of {FILTER_PADDINGS}")
+    if backend not in BACKENDS:
+        raise ValueError(f"backend={backend!r} is not one of {BACKENDS}")
+    parameters = (weight, scale, rotate, translate_x, translate_y)
+    depth = len(scale) + 1
+    first, last = (0, depth) if slices is None else slices
+    if not 0 <= first < last <= depth:
+        raise ValueError(f"slices={slices!r} do not lie within 0 and D={depth}")
+    if weight.dtype in (torch.float16, torch.bfloat16):
+        wide = (parameter.float() for parameter in parameters)
+        options: dict[str, Any] = {"filter_padding": filter_padding, "align_corners": align_corners}
+        built = build_filters(*wide, slices=(first, last), backend=backend, **options)
+        return built.to(weight.dtype)
+    if backend != "torch":
+        if _compilable(parameters):
+            return _Compiled.apply(*parameters, (first, last), filter_padding, align_corners)
+        if backend == "compiled":
+            raise ValueError(
+                "backend='compiled' needs numba and float32 or float64 tensors of one dtype on the "
+                f"CPU; these are {weight.dtype} on {weight.device}"
+            )
+    return _by_torch(*parameters, (first, last), filter_padding, align_corners)
+
+
+def _by_torch(*arguments: Any) -> Tensor:
+    device = arguments[0].device.type
+    if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
+        return _warp_by_torch(*arguments)
+    with torch.autocast(device, enabled=False):
+        return _warp_by_torch(*arguments)
+
+
+def _warp_by_torch(  # noqa: PLR0917
+    weight: Tensor,
+    scale: Tensor,
+    rotate: Tensor,
+    translate_x: Tensor,
+    translate_y: Tensor,
+    slices: Slices,
+    filter_padding: str,
+    align_corners: bool,
+) -> Tensor:
+    (first, last), transforms = slices, (scale, rotate, translate_x, translate_y)
+    out_channels, in_channels, height, width = weight.shape
+    current = weight.flatten(2)
+    built = [current]
+    if last > 1:
+        theta = affine_matrix(*(parameter[: last - 1] for parameter in transforms))
+        warps = sampling_matrix(
+            theta, height, width, filter_padding=filter_padding, align_corners=align_corners
+        )
+        for warp in warps.transpose(-1, -2):  # (last - 1, out, HW, HW)
+            current = torch.bmm(current, warp)
+            built.append(current)
+    elif len(scale):  # transforms of slices that are not built still get their gradient: zero
+        nothing = torch.stack([parameter[:0].sum() for parameter in transforms]).sum()
+        built = [current + nothing]
+    filters = torch.stack(built[first:], dim=2)
+    return filters.view(out_channels, in_channels, last - first, height, width)
+
+
+def is_eager(parameters: Iterable[Tensor]) -> bool:
+    """Whether these are tensors of numbers and what happens to them happens now.
+
+    Not so in `torch.compile`, tracing, `torch.func` and dispatch modes (FLOP counters, fake
+    tensors).
+    """
+    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
+        return False
+    if _transforming() or _get_current_dispatch_mode() is not None:
+        return False
+    return all(type(tensor) is nn.Parameter or type(tensor) is Tensor for tensor in parameters)
+
+
+def _compilable(parameters: tuple[Tensor, ...]) -> bool:
+    dtype = parameters[0].dtype
+    if dtype not in _DTYPES or parameters[0].numel() == 0 or not is_eager(parameters):
+        return False
+    if not all(tensor.is_cpu and tensor.dtype == dtype for tensor in parameters):
+        return False
+    return _kernels() is not None
+
+
+def _transforming() -> bool:
+    """Whether vmap, grad, jvp, ... of `torch.func` is at work."""
+    return torch._C._functorch.peek_interpreter_stack() is not None
+
+
+@functools.cache
+def _kernels() -> dict[str, Callable[..., None]] | None:
+    """The compiled kernels; imported when first needed, because numba takes a second to import."""
+    try:
+        from threetconv import kernels, kernels_nine  # noqa: PLC0415
+    except ImportError as error:
+        log.warning("numba cannot be used (%s): filters are built by torch, more slowly", error)
+        return None
+    return {
+        "forward": kernels.forward_any,
+        "backward": kernels.backward_any,
+        "forward_nine": kernels_nine.forward_nine,
+        "backward_nine": kernels_nine.backward_nine,
+    }
+
+
+@functools.cache
+def _grid(
+    height: int, width: int, dtype: torch.dtype, align_corners: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """xs, ys and units for the kernels."""
+    xs, ys = (
+        tap_coordinates(size, dtype=dtype, device="cpu", align_corners=align_corners).numpy()
+        for size in (width, height)
+    )
+    per_tap = np.array([tap_units(size, align_corners) for size in (width, height)])
+    return xs, ys, per_tap.T.astype(xs.dtype).ravel()
+
+
+def _flat(tensor: Tensor) -> np.ndarray:
+    array: np.ndarray = tensor.detach().contiguous().view(-1).numpy()
+    return array
+
+
+class _Compiled(torch.autograd.Function):
+    """`build_filters` by numba's kernels; torch's number of threads share output channels."""
+
+    @staticmethod
+    def forward(ctx: Any, *arguments: Any) -> Tensor:
+        *parameters, slices, filter_padding, align_corners = arguments
+        weight, (first, last) = parameters[0], slices
+        ctx.save_for_backward(*parameters)
+        ctx.options = slices, filter_padding, align_corners
+        if last == 1:
+            return weight.detach().unsqueeze(2).clone(memory_format=torch.contiguous_format)
+        out_channels, in_channels, height, width = weight.shape
+        shape = (out_channels, in_channels, last - first, height, width)
+        out = torch.empty(shape, dtype=weight.dtype, device="cpu")
+        ctx.common = (
+            _flat(weight),
+            tuple(map(_flat, parameters[1:])),
+            *(_grid(height, width, weight.dtype, align_corners)),
+            filter_padding == "border",
+            (out_channels, in_channels),
+            slices,
+        )
+        _run("forward", weight, ctx.common, (_flat(out),), out.numel())
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        parameters = ctx.saved_tensors  # raises when one has been changed since
+        if torch.is_grad_enabled() or _transforming():  # to be differentiated once more, or batched
+            return (*_backward_by_torch(ctx, parameters, gradient), None, None, None)
+        weight, scale = parameters[:2]
+        last = ctx.options[0][1]
+        if last == 1:
+            zeros = (torch.zeros_like(parameter) for parameter in parameters[1:])
+            return (gradient.squeeze(2), *zeros, None, None, None)
+        by_weight = torch.empty(weight.shape, dtype=weight.dtype, device="cpu")
+        make = torch.empty if last == len(scale) + 1 else torch.zeros
+        by_transforms = make((4, *scale.shape), dtype=weight.dtype, device="cpu")
+        results = _flat(gradient), _flat(by_weight), _flat(by_transforms)
+        _run("backward", weight, ctx.common, results, gradient.numel())
+        return (by_weight, *by_transforms.unbind(0), None, None, None)
+
+
+def _run(
+    name: str, weight: Tensor, common: tuple[Any, ...], results: tuple[Any, ...], size: int
+) -> None:
+    kernels = _kernels()
+    assert kernels is not None
+    nine = weight.shape[2] * weight.shape[3] == 9
+    kernel: Callable[..., None] = kernels[name + "_nine" if nine else name]
+    enough = _SHARE_FROM if nine else _SHARE_FROM_OTHER
+    threads = torch.get_num_threads() if size >= enough else 1
+    share(lambda part: kernel(*common, part, *results), weight.shape[0], threads)
+
+
+def _backward_by_torch(
+    ctx: Any, parameters: tuple[Tensor, ...], gradient: Tensor
+) -> tuple[Tensor | None, ...]:
+    wanted = [p for p, needed in zip(parameters, ctx.needs_input_grad, strict=False) if needed]
+    with torch.enable_grad():
+        filters = _by_torch(*parameters, *ctx.options)
+        found = iter(torch.autograd.grad(filters, wanted, gradient, create_graph=True))
+    needed = ctx.needs_input_grad[: len(parameters)]
+    return tuple(next(found) if need else None for need in needed)
