@@ -227,6 +227,13 @@ def _check_render(config: Config) -> None:
 
 def _check_training(config: Config) -> None:
     training = config["training"]
+    if not any(variant["convolution"] == "3t" for variant in config["variants"]):
+        raise InputError(
+            "configuration: variants",
+            found="3D networks only, which have no temporal parameters",
+            expected="at least one variant with convolution: 3t",
+            remedy="add {init: pretrained, convolution: 3t} or {init: scratch, convolution: 3t}",
+        )
     for variant in config["variants"]:
         if variant["convolution"] not in training["learning_rate"]:
             raise InputError(

@@ -408,3 +408,9 @@ def test_seeds_do_not_depend_on_the_machine() -> None:
     """By hand: `printf 1/a | sha256sum` begins with bf1d9877; half of that."""
     assert derive_seed(1, "a") == 0xBF1D9877 // 2
     assert derive_seed(2006, "resnet18-gestures-pretrained-3t-r1") == 0xF5937307 // 2
+
+
+def test_a_study_without_a_3t_variant_has_no_question(study_schema: Config) -> None:
+    config = study(variants=[{"init": "pretrained", "convolution": "3d"}])
+    with pytest.raises(InputError, match="at least one variant with convolution: 3t"):
+        validate_study(config, study_schema)

@@ -78,7 +78,7 @@ def test_a_plan_needs_no_data(tmp_path, snakemake):
     assert done.returncode == 0, done.stderr
     jobs = job_counts(done)
     assert jobs["train"] == 60  # 2 networks x 2 data sets x 3 variants x 5 seeds
-    assert jobs["parameters"] == 40
+    assert jobs["parameters"] == 1
     assert jobs["fetch_imagenet"] == 2
     assert "render" not in jobs
 

@@ -53,9 +53,8 @@ def parameter_file(run):
     return f"{RESULTS}/parameters/{cell}/{run.run_id}.parquet"
 
 
-PARAMETER_FILES = [
-    parameter_file(run) for run in RUNS.values() if run.convolution == "3t"
-]
+RUNS_3T = [run for run in RUNS.values() if run.convolution == "3t"]
+PARAMETER_FILES = [parameter_file(run) for run in RUNS_3T]
 RUN_RECORDS = [f"{RESULTS}/runs/{run_id}/run.json" for run_id in RUNS]
 
 

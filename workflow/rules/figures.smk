@@ -102,5 +102,5 @@ FIGURES = {
         for init in INITS
         for kind in ("distributions", "histograms")
     },
-    **({"effects": f"{RESULTS}/figures/effects.svg"} if INITS else {}),
+    "effects": f"{RESULTS}/figures/effects.svg",
 }

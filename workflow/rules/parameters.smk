@@ -2,14 +2,19 @@
 
 
 rule parameters:
-    # Every layer's (s, r, tx, ty) of one run at every snapshot.
+    # Every layer's (s, r, tx, ty) at every snapshot: a table per run. One job for all runs, because
+    # starting Python takes longer than a run's extraction.
     input:
-        record=f"{RESULTS}/runs/{{run_id}}/run.json",
-        snapshots=f"{RESULTS}/runs/{{run_id}}/snapshots.safetensors",
+        records=[f"{RESULTS}/runs/{run.run_id}/run.json" for run in RUNS_3T],
+        snapshots=[
+            f"{RESULTS}/runs/{run.run_id}/snapshots.safetensors" for run in RUNS_3T
+        ],
     output:
-        f"{RESULTS}/parameters/network={{network}}/dataset={{dataset}}/init={{init}}/{{run_id}}.parquet",
+        PARAMETER_FILES,
     log:
-        f"{RESULTS}/logs/parameters/{{network}}-{{dataset}}-{{init}}/{{run_id}}.log",
+        f"{RESULTS}/logs/parameters.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/parameters.tsv"
     conda:
         "../envs/analysis.yaml"
     params:

@@ -4,17 +4,9 @@ TABLES = {
     "runs": f"{RESULTS}/runs.parquet",
     "metrics": f"{RESULTS}/metrics.parquet",
     "accuracy_table": f"{RESULTS}/tables/accuracy.parquet",
-    **(
-        {
-            "displacement_table": f"{RESULTS}/tables/displacement.parquet",
-            "tests_table": f"{RESULTS}/tests.parquet",
-        }
-        if INITS
-        else {}
-    ),
+    "displacement_table": f"{RESULTS}/tables/displacement.parquet",
+    "tests_table": f"{RESULTS}/tests.parquet",
 }
-
-
 TABLE_PAGES = [
     f"{RESULTS}/pages/{Path(file).relative_to(RESULTS).with_suffix('.html')}"
     for name, file in TABLES.items()

@@ -1,4 +1,4 @@
-"""Extract the temporal parameters of one run."""
+"""Extract the temporal parameters of every run."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from threetconv.parameters import SCHEMA
 from threetconv.runs import parameter_table
 
 with step_log(snakemake.log[0]) as log:
-    table = parameter_table(Path(snakemake.input.record).parent)
-    log.info("%d rows of %d layers", len(table), table["layer"].nunique())
-    write_parquet(table, snakemake.output[0], SCHEMA)
+    for record, output in zip(snakemake.input.records, snakemake.output, strict=True):
+        table = parameter_table(Path(record).parent)
+        log.info("%s: %d rows of %d layers", output, len(table), table["layer"].nunique())
+        write_parquet(table, output, SCHEMA)

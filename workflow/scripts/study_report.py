@@ -12,10 +12,10 @@ with step_log(snakemake.log[0]) as log:
     with open(snakemake.input.config, encoding="utf-8") as file:
         config = yaml.safe_load(file)
     tables = {name: read_parquet(snakemake.input[name]) for name in snakemake.params.tables}
-    if "tests_table" in tables:
-        tests = tables["tests_table"]
-        alpha = config["statistics"]["alpha"]
-        tables["tests_table"] = tests.assign(sentence=sentences(tests, alpha=alpha))
+    tests = tables["tests_table"]
+    tables["tests_table"] = tests.assign(
+        sentence=sentences(tests, alpha=config["statistics"]["alpha"])
+    )
     document = build_document(
         **tables,
         config=config,
