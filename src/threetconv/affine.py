@@ -104,11 +104,11 @@ def _bilinear_weights(coordinate: Tensor, size: int, border: bool, align_corners
     """Weights of the `size` taps for reading at normalised `coordinate` (...): (..., size)."""
     units, half = tap_units(size, align_corners)
     position = (coordinate + 1) * units - half
-    zero = torch.zeros((), dtype=position.dtype, device=position.device)
     if border:  # the outermost taps count as outside: no gradient there, as in `F.grid_sample`
-        position = torch.where(position <= 0, zero, position)
-        position = torch.where(position >= size - 1, zero + (size - 1), position)
+        position = torch.where(position <= 0, 0.0, position)
+        position = torch.where(position >= size - 1, size - 1.0, position)
     cell = torch.floor(position.detach())
     fraction = (position - cell).unsqueeze(-1)
     offset = torch.arange(size, dtype=position.dtype, device=position.device) - cell.unsqueeze(-1)
+    zero = fraction.detach() * 0  # not so at no place at all, which must not pass for an empty one
     return torch.where(offset == 0, 1 - fraction, torch.where(offset == 1, fraction, zero))

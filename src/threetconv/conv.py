@@ -191,12 +191,6 @@ class Conv3T(nn.Module):
         self._kept = keep(self._kept, parameters, options)
         return self._kept.filters
 
-    def to_conv3d(self) -> nn.Conv3d:
-        """This layer as a plain `nn.Conv3d` with its present filters; see `threetconv.deploy`."""
-        from threetconv.deploy import to_conv3d  # noqa: PLC0415 (deploy imports this module)
-
-        return to_conv3d(self)
-
     def forget_filters(self) -> None:
         """Drop filters kept from evaluation."""
         self._kept = None
@@ -265,16 +259,11 @@ def _flat(padding: Paddings) -> list[int]:
 
 
 def _pad(clip: Tensor, padding: Paddings) -> tuple[Tensor, Triple]:
-    """Leave to the convolution the zeros that it can add, equally many on both sides."""
-    before, after = padding[0]
-    if before < 0 or after < 0:  # frames that no slice reads
-        frames = clip.shape[-3] + min(before, 0) + min(after, 0)
-        clip = clip.narrow(-3, max(-before, 0), frames)
-        padding = ((max(before, 0), max(after, 0)), *padding[1:])
-    explicit = tuple((0, 0) if low == high else (low, high) for low, high in padding)
+    """Leave to the convolution what it can do: add equally many zeros on both sides."""
+    explicit = tuple(pair if pair[0] != pair[1] or pair[0] < 0 else (0, 0) for pair in padding)
     if any(_flat(explicit)):
-        clip = F.pad(clip, _flat(explicit))
-    zeros = [low if low == high else 0 for low, high in padding]
+        clip = F.pad(clip, _flat(explicit))  # a negative number leaves frames out
+    zeros = [low if low == high and low > 0 else 0 for low, high in padding]
     return clip, (zeros[0], zeros[1], zeros[2])
 
 

@@ -31,8 +31,8 @@ _DTYPES = (torch.float32, torch.float64)
 Slices = tuple[int, int]
 
 # Waking another thread costs some 50 microseconds: what takes one thread 150 is not worth sharing.
-_SHARE_FROM = 150_000  # numbers in the filters
-_SHARE_FROM_OTHER = 50_000  # when kernels are not of nine taps
+_SHARE_FROM = 100_000  # numbers in the filters
+_SHARE_FROM_OTHER = 30_000  # when kernels are not of nine taps
 
 
 def build_filters(
@@ -65,7 +65,8 @@ def build_filters(
         filter_padding: what a warp reads outside the kernel: "zeros", as the paper, or the nearest
             tap ("border"); `padding_mode` of `F.grid_sample`.
         align_corners: whether -1 and 1 are the centres of the outer taps, as in the paper, or their
-            outer edges.
+            outer edges. Then, unless H and W are powers of 2, taps at the identity stand beside
+            their nodes, on the side where rounding puts them: that differs between machines.
         slices: (first, last): build only the slices first <= d < last; all without it.
         backend: "compiled", "torch", or whichever serves ("auto"). "compiled" is chosen for float32
             and float64 on the CPU, outside of tracing, `torch.compile` and `torch.func`; where it
@@ -187,18 +188,18 @@ def _kernels() -> dict[str, Callable[..., None]] | None:
 @functools.cache
 def _grid(
     height: int, width: int, dtype: torch.dtype, align_corners: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """xs, ys and units for the kernels."""
+) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
+    """The kernels' `taps` and `units`."""
     xs, ys = (
         tap_coordinates(size, dtype=dtype, device="cpu", align_corners=align_corners).numpy()
         for size in (width, height)
     )
     per_tap = np.array([tap_units(size, align_corners) for size in (width, height)])
-    return xs, ys, per_tap.T.astype(xs.dtype).ravel()
+    return (np.tile(xs, height), np.repeat(ys, width)), per_tap.T.astype(xs.dtype).ravel()
 
 
 def _flat(tensor: Tensor) -> np.ndarray:
-    array: np.ndarray = tensor.detach().contiguous().view(-1).numpy()
+    array: np.ndarray = tensor.detach().contiguous().numpy().reshape(-1)
     return array
 
 
@@ -219,9 +220,9 @@ class _Compiled(torch.autograd.Function):
         ctx.common = (
             _flat(weight),
             tuple(map(_flat, parameters[1:])),
-            *(_grid(height, width, weight.dtype, align_corners)),
+            *_grid(height, width, weight.dtype, align_corners),
             filter_padding == "border",
-            (out_channels, in_channels),
+            (out_channels, in_channels, height, width),
             slices,
         )
         _run("forward", weight, ctx.common, (_flat(out),), out.numel())
@@ -230,7 +231,7 @@ class _Compiled(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         parameters = ctx.saved_tensors  # raises when one has been changed since
-        if torch.is_grad_enabled() or _transforming():  # to be differentiated once more, or batched
+        if torch.is_grad_enabled() or _transforming():  # to be differentiated again, or batched
             return (*_backward_by_torch(ctx, parameters, gradient), None, None, None)
         weight, scale = parameters[:2]
         last = ctx.options[0][1]

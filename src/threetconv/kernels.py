@@ -10,9 +10,8 @@ channel do not depend on how.
 Arguments, arrays flat and of one dtype:
     k1: (out, in, H W), slice 0.
     transforms: scale, rotate, translate_x, translate_y, (D - 1, out) each.
-    xs, ys: normalised coordinates of the taps, (W,) and (H,).
-    units, border: see `threetconv.places.around`.
-    sizes: (number of output channels, number of input channels).
+    taps, units, border: see `threetconv.places.read`.
+    sizes: (number of output channels, number of input channels, H, W).
     wanted: (first, last), the slices first <= d < last, 1 < last <= D.
     share: (start, stop).
     out, gradient: (out, in, last - first, H W), the slices; the loss's derivatives by them.
@@ -34,6 +33,7 @@ from threetconv.lanes import (
     multiply_add,
     sixteen_zeros,
     store,
+    subtract,
     total,
     width_of,
 )
@@ -63,7 +63,7 @@ def _warp(
     below_ = wide * lanes
     new = old + size
     for tap in range(inner.shape[0]):
-        at, fx, fy = old + cells[tap] * lanes, places[tap, 0], places[tap, 1]
+        at, fx, fy = old + cells[tap] * lanes, places[0, tap], places[1, tap]
         above = multiply_add(nil, (one - fx) * (one - fy), load(tile, at, nil))
         above = multiply_add(above, fx * (one - fy), load(tile, at + lanes, nil))
         below = multiply_add(nil, (one - fx) * fy, load(tile, at + below_, nil))
@@ -79,45 +79,36 @@ def _back(
     old: int,
     size: int,
     read_from: Any,
-    xs: Any,
-    ys: Any,
+    taps: Any,
+    wide: int,
     by_matrix: Any,
 ) -> None:
     """One warp back: derivatives by its old slice and by the four numbers of its matrix."""
     (inner, cells, places), new = read_from, old + size
-    one, width, lanes = tile.dtype.type(1), xs.shape[0], width_of(nil)
-    wide = (width + 2 * MARGIN) * lanes
+    one, lanes, (xs, ys) = tile.dtype.type(1), width_of(nil), taps
+    below = wide * lanes
     by_a, by_b = load(by_matrix, 0, nil), load(by_matrix, lanes, nil)
     by_shift_x, by_shift_y = load(by_matrix, 2 * lanes, nil), load(by_matrix, 3 * lanes, nil)
-    tap = 0
-    for row in range(ys.shape[0]):
-        for column in range(width):
-            g = load(by_tile, new + inner[tap] * lanes, nil)
-            p = old + cells[tap] * lanes
-            q, r, s = p + lanes, p + wide, p + wide + lanes
-            fx, fy = places[tap, 0], places[tap, 1]
-            slope_x, slope_y = places[tap, 2], places[tap, 3]
-            at_p, at_q, at_r, at_s = (
-                load(tile, p, nil),
-                load(tile, q, nil),
-                load(tile, r, nil),
-                load(tile, s, nil),
-            )
-            x = multiply_add(nil, (fy - one) * slope_x, at_p)
-            x = multiply_add(x, (one - fy) * slope_x, at_q)
-            x = multiply_add(multiply_add(x, -fy * slope_x, at_r), fy * slope_x, at_s)
-            y = multiply_add(nil, (fx - one) * slope_y, at_p)
-            y = multiply_add(y, -fx * slope_y, at_q)
-            y = multiply_add(multiply_add(y, (one - fx) * slope_y, at_r), fx * slope_y, at_s)
-            x, y = multiply(x, g), multiply(y, g)
-            by_a = multiply_add(multiply_add(by_a, xs[column], x), ys[row], y)
-            by_b = multiply_add(multiply_add(by_b, -ys[row], x), xs[column], y)
-            by_shift_x, by_shift_y = add(by_shift_x, x), add(by_shift_y, y)
-            store(by_tile, p, multiply_add(load(by_tile, p, nil), (one - fx) * (one - fy), g))
-            store(by_tile, q, multiply_add(load(by_tile, q, nil), fx * (one - fy), g))
-            store(by_tile, r, multiply_add(load(by_tile, r, nil), (one - fx) * fy, g))
-            store(by_tile, s, multiply_add(load(by_tile, s, nil), fx * fy, g))
-            tap += 1
+    for tap in range(inner.shape[0]):
+        g = load(by_tile, new + inner[tap] * lanes, nil)
+        p = old + cells[tap] * lanes
+        q, r, s = p + lanes, p + below, p + below + lanes
+        fx, fy = places[0, tap], places[1, tap]
+        slope_x, slope_y = places[2, tap], places[3, tap]
+        at_p, at_q = load(tile, p, nil), load(tile, q, nil)
+        at_r, at_s = load(tile, r, nil), load(tile, s, nil)
+        x = multiply_add(nil, (one - fy) * slope_x, subtract(at_q, at_p))
+        x = multiply_add(x, fy * slope_x, subtract(at_s, at_r))
+        y = multiply_add(nil, (one - fx) * slope_y, subtract(at_r, at_p))
+        y = multiply_add(y, fx * slope_y, subtract(at_s, at_q))
+        x, y = multiply(x, g), multiply(y, g)
+        by_a = multiply_add(multiply_add(by_a, xs[tap], x), ys[tap], y)
+        by_b = multiply_add(multiply_add(by_b, -ys[tap], x), xs[tap], y)
+        by_shift_x, by_shift_y = add(by_shift_x, x), add(by_shift_y, y)
+        store(by_tile, p, multiply_add(load(by_tile, p, nil), (one - fx) * (one - fy), g))
+        store(by_tile, q, multiply_add(load(by_tile, q, nil), fx * (one - fy), g))
+        store(by_tile, r, multiply_add(load(by_tile, r, nil), (one - fx) * fy, g))
+        store(by_tile, s, multiply_add(load(by_tile, s, nil), fx * fy, g))
     store(by_matrix, 0, by_a)
     store(by_matrix, lanes, by_b)
     store(by_matrix, 2 * lanes, by_shift_x)
@@ -129,8 +120,7 @@ def _forward(
     nil: Any,
     k1: Any,
     transforms: Any,
-    xs: Any,
-    ys: Any,
+    taps: Any,
     units: Any,
     border: bool,
     sizes: Any,
@@ -139,15 +129,15 @@ def _forward(
     out: Any,
 ) -> None:
     """`forward_any` with rows as wide as `nil`."""
-    (channels, inputs), (first, last) = sizes, wanted
-    inner, wide, lanes = inner_taps(xs, ys), xs.shape[0] + 2 * MARGIN, width_of(nil)
-    area, size = inner.shape[0], wide * (ys.shape[0] + 2 * MARGIN) * lanes
+    (channels, inputs, height, width), (first, last) = sizes, wanted
+    inner, wide, lanes = inner_taps(height, width), width + 2 * MARGIN, width_of(nil)
+    area, size = inner.shape[0], wide * (height + 2 * MARGIN) * lanes
     tile = np.zeros(last * size, k1.dtype)
-    cells, places = np.empty((last, area), np.int32), np.empty((last, area, 4), k1.dtype)
+    cells, places = np.empty((last, area), np.int32), np.empty((last, 4, area), k1.dtype)
     for o in range(share[0], share[1]):
         for t in range(last - 1):
             warp = matrix(transforms, t * channels + o)
-            read(warp, xs, ys, units, border, cells[t], places[t])
+            read(warp, taps, units, border, height, width, cells[t], places[t])
         for begin in range(o * inputs, (o + 1) * inputs, lanes):
             count = min(lanes, (o + 1) * inputs - begin)
             _gather(nil, k1, begin, count, inner, tile)
@@ -166,8 +156,7 @@ def _backward(  # noqa: PLR0912
     nil: Any,
     k1: Any,
     transforms: Any,
-    xs: Any,
-    ys: Any,
+    taps: Any,
     units: Any,
     border: bool,
     sizes: Any,
@@ -178,17 +167,17 @@ def _backward(  # noqa: PLR0912
     dtransforms: Any,
 ) -> None:
     """`backward_any` with rows as wide as `nil`."""
-    (channels, inputs), (first, last) = sizes, wanted
-    inner, wide, lanes = inner_taps(xs, ys), xs.shape[0] + 2 * MARGIN, width_of(nil)
-    area, size = inner.shape[0], wide * (ys.shape[0] + 2 * MARGIN) * lanes
+    (channels, inputs, height, width), (first, last) = sizes, wanted
+    inner, wide, lanes = inner_taps(height, width), width + 2 * MARGIN, width_of(nil)
+    area, size = inner.shape[0], wide * (height + 2 * MARGIN) * lanes
     tile, by_tile = np.zeros(last * size, k1.dtype), np.zeros(last * size, k1.dtype)
-    cells, places = np.empty((last, area), np.int32), np.empty((last, area, 4), k1.dtype)
+    cells, places = np.empty((last, area), np.int32), np.empty((last, 4, area), k1.dtype)
     by_matrix, sums = np.empty((last, 4 * lanes), k1.dtype), np.empty(4, k1.dtype)
     for o in range(share[0], share[1]):
         by_matrix[:] = 0
         for t in range(last - 1):
             warp = matrix(transforms, t * channels + o)
-            read(warp, xs, ys, units, border, cells[t], places[t])
+            read(warp, taps, units, border, height, width, cells[t], places[t])
         for begin in range(o * inputs, (o + 1) * inputs, lanes):
             count = min(lanes, (o + 1) * inputs - begin)
             by_tile[: first * size] = 0
@@ -206,7 +195,7 @@ def _backward(  # noqa: PLR0912
                         at += 1
             for t in range(last - 2, -1, -1):
                 read_from = inner, cells[t], places[t]
-                _back(nil, tile, by_tile, t * size, size, read_from, xs, ys, by_matrix[t])
+                _back(nil, tile, by_tile, t * size, size, read_from, taps, wide, by_matrix[t])
             for channel in range(count):
                 at = (begin + channel) * area
                 for tap in range(area):
@@ -221,8 +210,7 @@ def _backward(  # noqa: PLR0912
 def forward_any(
     k1: Any,
     transforms: Any,
-    xs: Any,
-    ys: Any,
+    taps: Any,
     units: Any,
     border: bool,
     sizes: Any,
@@ -232,19 +220,16 @@ def forward_any(
 ) -> None:
     """Fill `out`."""
     if sizes[1] <= FEW:
-        _forward(four_zeros(k1), k1, transforms, xs, ys, units, border, sizes, wanted, share, out)
+        _forward(four_zeros(k1), k1, transforms, taps, units, border, sizes, wanted, share, out)
     else:
-        _forward(
-            sixteen_zeros(k1), k1, transforms, xs, ys, units, border, sizes, wanted, share, out
-        )
+        _forward(sixteen_zeros(k1), k1, transforms, taps, units, border, sizes, wanted, share, out)
 
 
 @compiled
 def backward_any(
     k1: Any,
     transforms: Any,
-    xs: Any,
-    ys: Any,
+    taps: Any,
     units: Any,
     border: bool,
     sizes: Any,
@@ -260,8 +245,7 @@ def backward_any(
             four_zeros(k1),
             k1,
             transforms,
-            xs,
-            ys,
+            taps,
             units,
             border,
             sizes,
@@ -276,8 +260,7 @@ def backward_any(
             sixteen_zeros(k1),
             k1,
             transforms,
-            xs,
-            ys,
+            taps,
             units,
             border,
             sizes,

@@ -1,8 +1,9 @@
 """Warping filters of nine taps (3 x 3, nearly all there are) on the CPU, compiled by numba.
 
-A warp is a 9 x 9 matrix that stays in registers while the nine taps of every input channel run
-past. Slices needed on the way back are built again, which costs less than to read them. Arguments
-are those of `threetconv.kernels`.
+A warp is a 9 x 9 matrix, and so are several in a row: slice d is K1 times the product P_d of the
+first d warps. Only these small matrices meet one another; the nine taps of every input channel run
+past a matrix that stays in registers, once per slice there and twice back. Arguments are those of
+`threetconv.kernels`.
 """
 # ruff: noqa: PLR0917 (numba takes no keywords)
 
@@ -85,11 +86,11 @@ def _outer(source: Any, s: Any, other: Any, o: Any, square: Any, m: int, rows: i
 
 
 @compiled
-def _rows(xs: Any, ys: Any) -> Any:
+def _rows(height: int, width: int) -> Any:
     """The square's row for each tap of the grid with margins: the last one outside the kernel."""
-    grid = (xs.shape[0] + 2 * MARGIN) * (ys.shape[0] + 2 * MARGIN)
+    grid = (height + 2 * MARGIN) * (width + 2 * MARGIN)
     rows = np.full(grid, NINE, np.int32)
-    inner = inner_taps(xs, ys)
+    inner = inner_taps(height, width)
     for tap in range(NINE):
         rows[inner[tap]] = tap
     return rows
@@ -103,7 +104,7 @@ def _square(
     one = square.dtype.type(1)
     square[m : m + SQUARE] = 0
     for tap in range(NINE):
-        at, cell, fx, fy = m + tap * new, cells[tap], places[tap, 0], places[tap, 1]
+        at, cell, fx, fy = m + tap * new, cells[tap], places[0, tap], places[1, tap]
         square[at + rows[cell] * old] = (one - fx) * (one - fy)
         square[at + rows[cell + 1] * old] = fx * (one - fy)
         square[at + rows[cell + wide] * old] = (one - fx) * fy
@@ -114,11 +115,31 @@ def _square(
 
 
 @compiled
+def _by_matrix(
+    by_square: Any, cells: Any, places: Any, row_of: Any, wide: int, taps: Any, sums: Any
+) -> None:
+    """Derivatives by the four numbers of a warp's matrix, from those by its weights."""
+    one, (xs, ys) = sums.dtype.type(1), taps
+    sums[:] = 0
+    for tap in range(NINE):
+        cell, fx, fy = cells[tap], places[0, tap], places[1, tap]
+        p, q = by_square[row_of[cell] * WIDTH + tap], by_square[row_of[cell + 1] * WIDTH + tap]
+        cell += wide
+        r, s = by_square[row_of[cell] * WIDTH + tap], by_square[row_of[cell + 1] * WIDTH + tap]
+        by_x = ((q - p) * (one - fy) + (s - r) * fy) * places[2, tap]
+        by_y = ((r - p) * (one - fx) + (s - q) * fx) * places[3, tap]
+        x, y = xs[tap], ys[tap]
+        sums[0] += by_x * x + by_y * y
+        sums[1] += by_y * x - by_x * y
+        sums[2] += by_x
+        sums[3] += by_y
+
+
+@compiled
 def forward_nine(
     k1: Any,
     transforms: Any,
-    xs: Any,
-    ys: Any,
+    taps: Any,
     units: Any,
     border: bool,
     sizes: Any,
@@ -127,40 +148,44 @@ def forward_nine(
     out: Any,
 ) -> None:
     """Fill `out`, for kernels of nine taps."""
-    (channels, inputs), (first, last) = sizes, wanted
-    step = (last - first) * NINE
-    squares = np.empty((last - 1) * SQUARE, k1.dtype)
-    hidden = np.empty(
-        max(first, 1) * ROWS * NINE, k1.dtype
-    )  # slices on the way to the first wanted
-    nothing = np.zeros(NINE, k1.dtype)
-    cells, places = np.empty(NINE, np.int32), np.empty((NINE, 4), k1.dtype)
-    row_of, wide = _rows(xs, ys), xs.shape[0] + 2 * MARGIN
+    (channels, inputs, height, width), (first, last) = sizes, wanted
+    step, nothing = (last - first) * NINE, np.zeros(NINE, k1.dtype)
+    square, products = np.empty(SQUARE, k1.dtype), np.empty(last * SQUARE, k1.dtype)
+    cells, places = np.empty(NINE, np.int32), np.empty((4, NINE), k1.dtype)
+    row_of, wide = _rows(height, width), width + 2 * MARGIN
     for o in range(share[0], share[1]):
         for t in range(last - 1):
-            read(matrix(transforms, t * channels + o), xs, ys, units, border, cells, places)
-            _square(cells, places, row_of, wide, squares, t * SQUARE, WIDTH, 1)
+            read(
+                matrix(transforms, t * channels + o),
+                taps,
+                units,
+                border,
+                height,
+                width,
+                cells,
+                places,
+            )
+            if t == 0:
+                _square(cells, places, row_of, wide, products, SQUARE, WIDTH, 1)
+            else:
+                _square(cells, places, row_of, wide, square, 0, WIDTH, 1)
+                s, to = (t * SQUARE, WIDTH), ((t + 1) * SQUARE, WIDTH)
+                _product(products, s, square, 0, nothing, (0, 0), products, to, NINE)
         for begin in range(o * inputs, (o + 1) * inputs, ROWS):
             rows = min(ROWS, (o + 1) * inputs - begin)
             if first == 0:
                 for row in range(begin, begin + rows):
                     store_nine(out, row * step, load_nine(k1, row * NINE))
-            source, s = k1, (begin * NINE, NINE)
-            for t in range(1, last):
-                if t < first:
-                    target, to = hidden, (t * ROWS * NINE, NINE)
-                else:
-                    target, to = out, (begin * step + (t - first) * NINE, step)
-                _product(source, s, squares, (t - 1) * SQUARE, nothing, (0, 0), target, to, rows)
-                source, s = target, to
+            for d in range(max(first, 1), last):
+                s, to = (begin * NINE, NINE), (begin * step + (d - first) * NINE, step)
+                _product(k1, s, products, d * SQUARE, nothing, (0, 0), out, to, rows)
 
 
 @compiled
 def backward_nine(
     k1: Any,
     transforms: Any,
-    xs: Any,
-    ys: Any,
+    taps: Any,
     units: Any,
     border: bool,
     sizes: Any,
@@ -171,59 +196,46 @@ def backward_nine(
     dtransforms: Any,
 ) -> None:
     """Fill `dk1` and `dtransforms`, for kernels of nine taps."""
-    (channels, inputs), (first, last) = sizes, wanted
-    step, block = (last - first) * NINE, ROWS * NINE
-    squares = np.empty((last - 1) * SQUARE, k1.dtype)
-    turned = np.empty((last - 1) * SQUARE, k1.dtype)
-    by_square = np.empty((last - 1) * SQUARE, k1.dtype)
-    slices, by_slice = np.empty(last * block, k1.dtype), np.empty(last * block, k1.dtype)
-    nothing = np.zeros(NINE, k1.dtype)
-    sums = np.empty(4, k1.dtype)
-    cells, places = np.empty((last, NINE), np.int32), np.empty((last, NINE, 4), k1.dtype)
-    row_of, width, one = _rows(xs, ys), xs.shape[0], units.dtype.type(1)
-    wide = width + 2 * MARGIN
+    (channels, inputs, height, width), (first, last) = sizes, wanted
+    step, nothing = (last - first) * NINE, np.zeros(NINE, k1.dtype)
+    products, turned_products = np.empty((2, last * SQUARE), k1.dtype)
+    turned = np.empty(last * SQUARE, k1.dtype)
+    by_product, by_square = np.zeros(last * SQUARE, k1.dtype), np.zeros(SQUARE, k1.dtype)
+    cells, places = np.empty((last, NINE), np.int32), np.empty((last, 4, NINE), k1.dtype)
+    row_of, wide, sums = _rows(height, width), width + 2 * MARGIN, np.empty(4, k1.dtype)
     for o in range(share[0], share[1]):
-        by_square[:] = 0
         for t in range(last - 1):
-            warp = matrix(transforms, t * channels + o)
-            read(warp, xs, ys, units, border, cells[t], places[t])
-            _square(cells[t], places[t], row_of, wide, turned, t * SQUARE, 1, WIDTH)
-            if t < last - 2:
-                _square(cells[t], places[t], row_of, wide, squares, t * SQUARE, WIDTH, 1)
+            warp, now, after = matrix(transforms, t * channels + o), t * SQUARE, (t + 1) * SQUARE
+            read(warp, taps, units, border, height, width, cells[t], places[t])
+            if t == 0:
+                _square(cells[t], places[t], row_of, wide, products, after, WIDTH, 1)
+                _square(cells[t], places[t], row_of, wide, turned_products, after, 1, WIDTH)
+            else:
+                _square(cells[t], places[t], row_of, wide, by_square, 0, WIDTH, 1)
+                _square(cells[t], places[t], row_of, wide, turned, now, 1, WIDTH)
+                s, to = (now, WIDTH), (after, WIDTH)
+                _product(products, s, by_square, 0, nothing, (0, 0), products, to, NINE)
+                _product(
+                    turned, s, turned_products, now, nothing, (0, 0), turned_products, to, NINE
+                )
+        by_product[:] = 0
         for begin in range(o * inputs, (o + 1) * inputs, ROWS):
-            rows = min(ROWS, (o + 1) * inputs - begin)
-            source, s = k1, (begin * NINE, NINE)
-            for t in range(1, last - 1):
-                to = (t * block, NINE)
-                _product(source, s, squares, (t - 1) * SQUARE, nothing, (0, 0), slices, to, rows)
-                source, s = slices, to
-            later, g = gradient, (begin * step + (last - 1 - first) * NINE, step)
-            for t in range(last - 2, -1, -1):
-                source, s = (slices, (t * block, NINE)) if t else (k1, (begin * NINE, NINE))
-                _outer(source, s, later, g, by_square, t * SQUARE, rows)
-                own, a = nothing, (0, 0)
-                if t >= first:
-                    own, a = gradient, (begin * step + (t - first) * NINE, step)
-                target, to = by_slice, (t * block, NINE)
-                if t == 0:
-                    target, to = dk1, (begin * NINE, NINE)
-                _product(later, g, turned, t * SQUARE, own, a, target, to, rows)
-                later, g = target, to
-        for t in range(last - 1):
-            sums[:] = 0
-            for tap in range(NINE):
-                at, cell = t * SQUARE + tap, cells[t, tap]
-                p = by_square[at + row_of[cell] * WIDTH]
-                q = by_square[at + row_of[cell + 1] * WIDTH]
-                r = by_square[at + row_of[cell + wide] * WIDTH]
-                s4 = by_square[at + row_of[cell + wide + 1] * WIDTH]
-                fx, fy = places[t, tap, 0], places[t, tap, 1]
-                slope_x, slope_y = places[t, tap, 2], places[t, tap, 3]
-                by_x = ((q - p) * (one - fy) + (s4 - r) * fy) * slope_x
-                by_y = ((r - p) * (one - fx) + (s4 - q) * fx) * slope_y
-                x, y = xs[tap % width], ys[tap // width]
-                sums[0] += by_x * x + by_y * y
-                sums[1] += by_y * x - by_x * y
-                sums[2] += by_x
-                sums[3] += by_y
+            rows, s = min(ROWS, (o + 1) * inputs - begin), (begin * NINE, NINE)
+            own, a = (gradient, (begin * step, step)) if first == 0 else (nothing, (0, 0))
+            for d in range(max(first, 1), last):
+                g = (begin * step + (d - first) * NINE, step)
+                _outer(k1, s, gradient, g, by_product, d * SQUARE, rows)
+                _product(gradient, g, turned_products, d * SQUARE, own, a, dk1, s, rows)
+                own, a = dk1, s
+        for t in range(last - 2, -1, -1):
+            here, behind = (t * SQUARE, WIDTH), ((t + 1) * SQUARE, WIDTH)
+            by_warp = by_product[(t + 1) * SQUARE : (t + 2) * SQUARE]
+            if t > 0:
+                by_square[:] = 0
+                _outer(products, here, by_product, behind, by_square, 0, NINE)
+                by_warp = by_square
+                _product(
+                    by_product, behind, turned, t * SQUARE, by_product, here, by_product, here, NINE
+                )
+            _by_matrix(by_warp, cells[t], places[t], row_of, wide, taps, sums)
             chain(sums, transforms, t * channels + o, dtransforms)

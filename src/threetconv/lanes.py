@@ -26,6 +26,7 @@ __all__ = [
     "sixteen_zeros",
     "store",
     "store_nine",
+    "subtract",
     "total",
     "width_of",
 ]
@@ -149,6 +150,16 @@ def add(typing: Any, a: Any, b: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.fadd(*arguments, flags=_FUSED)
+
+    return a(a, b), generate
+
+
+@_intrinsic
+def subtract(typing: Any, a: Any, b: Any) -> Any:
+    """a - b."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.fsub(*arguments, flags=_FUSED)
 
     return a(a, b), generate
 

@@ -13,6 +13,7 @@ Source: arXiv 2006.15983, equations 3 to 5.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,28 +23,38 @@ __all__ = ["MARGIN", "chain", "compiled", "inner_taps", "matrix", "read"]
 
 MARGIN = 2
 
+_SOURCES = ("kernels", "kernels_nine", "lanes", "places")
+
 
 def compiled(function: Any) -> Any:
-    """Compile when first called; keep the machine code on disk where a folder for it can be found.
-
-    numba notices edits in the function's own file only: after an edit of this module or of
-    `threetconv.lanes`, remove the ``*.nbi`` files (or the folder NUMBA_CACHE_DIR).
-    """
+    """Compile when first called; keep the machine code on disk where a folder for it can be found."""
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
     try:
-        return njit(cache=True, **options)(function)
+        kernel: Any = njit(cache=True, **options)(function)
     except RuntimeError:  # nowhere to write
         return njit(**options)(function)
+    # numba would notice edits in the function's own file only, not in those it calls into
+    index = getattr(getattr(kernel, "_cache", None), "_cache_file", None)
+    if hasattr(index, "_source_stamp"):
+        index._source_stamp = (index._source_stamp, _sources())
+    return kernel
+
+
+def _sources() -> tuple[tuple[float, int], ...]:
+    """When the files that make up the kernels were written, and their sizes."""
+    here = Path(__file__).parent
+    stats = [(here / f"{name}.py").stat() for name in _SOURCES]
+    return tuple((stat.st_mtime, stat.st_size) for stat in stats)
 
 
 @compiled
-def inner_taps(xs: Any, ys: Any) -> Any:
-    """For each tap, row by row: its place in the grid with margins."""
-    width, wide = xs.shape[0], xs.shape[0] + 2 * MARGIN
-    places = np.empty(width * ys.shape[0], np.int32)
-    for tap in range(places.shape[0]):
-        places[tap] = (tap // width + MARGIN) * wide + tap % width + MARGIN
-    return places
+def inner_taps(height: int, width: int) -> Any:
+    """For each tap, row by row: its number in the grid with margins."""
+    numbers = np.empty(height * width, np.int32)
+    for tap in range(height * width):
+        row, column = tap // width + MARGIN, tap % width + MARGIN
+        numbers[tap] = row * (width + 2 * MARGIN) + column
+    return numbers
 
 
 @compiled
@@ -59,53 +70,60 @@ def matrix(transforms: Any, at: int) -> Any:
 
 
 @compiled
-def _along(coordinate: Any, units: Any, axis: int, size: int, border: bool) -> Any:
-    """(tap, fraction, slope) on one axis.
+def _along(
+    warp: Any, taps: Any, unit: Any, half: Any, size: int, border: bool, step: int, result: Any
+) -> None:
+    """Equation 4 along one axis, for all taps.
 
-    The tap at or before the place, two before the first or one behind the last where nothing is
-    near; how far behind it the place is; the derivative of the place by the coordinate.
+    Args:
+        warp: (factor of x, factor of y, shift).
+        taps, unit, half, border: see `read`.
+        size: number of taps along the axis.
+        step: how far apart neighbours along the axis are in the grid with margins.
+        result: (cells, fractions, slopes); to cells is added the tap at or before the place, which
+            is two before the first or one behind the last tap where nothing is near.
     """
-    zero, one = units.dtype.type(0), units.dtype.type(1)
-    low, end = units.dtype.type(-MARGIN), units.dtype.type(size - 1)
-    slope = units[axis]
-    place = (coordinate + one) * slope - units[2 + axis]
-    if border:
-        slope = slope if place > zero and place < end else zero
-        place = zero if place <= zero else place
-        place = end if place >= end else place
-    tap = np.floor(place)
-    fraction = place - tap  # what is not a number stays so, and all that is made of it
-    tap = tap if tap > low else low
-    tap = tap if tap < end + one else end + one
-    return np.int32(tap), fraction, slope
+    (p, q, shift), (xs, ys), (cells, fractions, slopes) = warp, taps, result
+    zero, one, low = unit * xs.dtype.type(0), xs.dtype.type(1), xs.dtype.type(-MARGIN)
+    end = xs.dtype.type(size - 1)
+    for tap in range(xs.shape[0]):
+        place = (xs[tap] * p + ys[tap] * q + shift + one) * unit - half
+        if border:
+            slopes[tap] = unit if place > zero and place < end else zero
+            place = zero if place <= zero else place
+            place = end if place >= end else place
+        before = np.floor(place)
+        fractions[tap] = place - before  # what is not a number stays so, and all made of it
+        before = before if before > low else low
+        before = before if before < end + one else end + one
+        cells[tap] += (np.int32(before) + MARGIN) * step
+    if not border:
+        slopes[:] = unit
 
 
 @compiled
-def read(warp: Any, xs: Any, ys: Any, units: Any, border: bool, cells: Any, places: Any) -> None:
-    """Equation 4 for all taps of a slice, row by row.
+def read(
+    warp: Any, taps: Any, units: Any, border: bool, height: int, width: int, cells: Any, places: Any
+) -> None:
+    """Equation 4 for all taps of a slice.
 
     Args:
         warp: from `matrix`.
-        xs, ys: normalised coordinates of the taps, (W,) and (H,).
+        taps: (xs, ys), normalised coordinates of all taps, row by row, (H W,) each.
         units: taps per unit of x and of y, and the half tap between border and first tap of x and
             of y (0 with `align_corners`).
         border: whether a place outside reads the nearest tap (else zero).
+        height, width: of the kernel.
         cells: (H W,), filled: the upper left of the four taps read, in the grid with margins.
-        places: (H W, 4), filled: fractions of x and y, slopes of x and y (see `_along`).
+        places: (4, H W), filled: how far behind that tap the place is, along x and y, and the
+            place's derivatives by its normalised coordinates.
     """
     a, b, shift_x, shift_y = warp
-    width, height, wide = xs.shape[0], ys.shape[0], xs.shape[0] + 2 * MARGIN
-    tap = 0
-    for row in range(height):
-        for column in range(width):
-            x = xs[column] * a - ys[row] * b + shift_x
-            y = xs[column] * b + ys[row] * a + shift_y
-            i, fx, slope_x = _along(x, units, 0, width, border)
-            j, fy, slope_y = _along(y, units, 1, height, border)
-            cells[tap] = (j + MARGIN) * wide + i + MARGIN
-            places[tap, 0], places[tap, 1] = fx, fy
-            places[tap, 2], places[tap, 3] = slope_x, slope_y
-            tap += 1
+    cells[:] = 0
+    result = cells, places[0], places[2]
+    _along((a, -b, shift_x), taps, units[0], units[2], width, border, 1, result)
+    wide, result = width + 2 * MARGIN, (cells, places[1], places[3])
+    _along((b, a, shift_y), taps, units[1], units[3], height, border, wide, result)
 
 
 @compiled

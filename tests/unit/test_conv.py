@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+import threading
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from threetconv.conv import TEMPORAL_PARAMETERS, Conv3T, build_filters
+from threetconv import conv, kept
+from threetconv.conv import TEMPORAL_PARAMETERS, Conv3T
+from threetconv.filters import build_filters
 
 Parameters = dict[str, Tensor]
 
@@ -224,6 +227,242 @@ def test_the_whole_layers_gradients_are_those_of_finite_differences() -> None:
     assert torch.autograd.gradcheck(run, (clip.requires_grad_(), *values))
 
 
+CROPS: dict[str, dict[str, Any]] = {
+    "3": {"kernel_size": 3, "padding": 1},
+    "3, stride 2": {"kernel_size": 3, "padding": 1, "stride": 2},
+    "7": {"kernel_size": 7, "padding": 3},
+    "7, stride 2": {"kernel_size": 7, "padding": 3, "stride": 2},
+    "5, wide": {"kernel_size": 5, "padding": (6, 2, 2), "stride": (3, 1, 1)},
+    "dilation": {"kernel_size": 3, "padding": (4, 2, 2), "dilation": (3, 2, 2)},
+    "same, even": {"kernel_size": (4, 3, 2), "padding": "same"},
+    "same, dilated": {"kernel_size": (3, 3, 4), "padding": "same", "dilation": (4, 1, 1)},
+    "outer frames read by none": {"kernel_size": 3, "padding": (2, 1, 1), "dilation": (3, 1, 1)},
+    "last frames read by none": {"kernel_size": 3, "padding": 1, "stride": (4, 1, 1)},
+    "replicate": {"kernel_size": 3, "padding": 1, "padding_mode": "replicate"},
+}
+
+
+# torch says that nn.Conv3d itself copies the clip there
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths:UserWarning")
+@pytest.mark.parametrize("frames", [1, 2, 3, 4])
+@pytest.mark.parametrize("case", CROPS)
+def test_slices_that_meet_only_padding_are_left_out_exactly(case: str, frames: int) -> None:
+    """In float64: output, and gradients of clip and every parameter, as with the whole filter."""
+    if case.startswith("outer") and frames < 3:
+        return  # too short for any output
+    layer = make(spread=0.2, dtype=torch.float64, **CROPS[case])
+    options = {"in_channels": 2, "out_channels": 3, "dtype": torch.float64} | CROPS[case]
+    generator = torch.Generator().manual_seed(frames)
+    clip = torch.randn(2, 2, frames, 5, 6, generator=generator, dtype=torch.float64)
+    clips = [clip.clone().requires_grad_() for _ in range(2)]
+    output = layer(clips[0])
+    whole = {"weight": build_filters(*list(layer.parameters())[:5], backend="torch")}
+    expected = torch.func.functional_call(
+        nn.Conv3d(**options), whole | {"bias": layer.bias}, (clips[1],)
+    )
+    torch.testing.assert_close(output, expected)
+    direction = torch.randn(output.shape, generator=generator, dtype=torch.float64)
+    parameters = list(layer.parameters())
+    found = torch.autograd.grad(output, [clips[0], *parameters], direction)
+    wanted = torch.autograd.grad(expected, [clips[1], *parameters], direction)
+    for one, other in zip(found, wanted, strict=True):  # zeros where nothing is reached, not None
+        torch.testing.assert_close(one, other)
+
+
+def test_only_the_slices_that_meet_data_are_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[Any] = []
+    real = conv.build_filters
+    monkeypatch.setattr(
+        conv, "build_filters", lambda *a, **o: (built.append(o["slices"]), real(*a, **o))[1]
+    )
+    layer = make(padding=1)
+    for frames in (1, 2, 3):
+        layer(torch.zeros(1, 2, frames, 4, 4))
+    assert built == [(1, 2), (0, 3), (0, 3)]
+
+
+@pytest.mark.parametrize("align_corners", [True, False])
+@pytest.mark.parametrize("filter_padding", ["zeros", "border"])
+def test_options_reach_the_filters(filter_padding: str, align_corners: bool) -> None:
+    options: dict[str, Any] = {"filter_padding": filter_padding, "align_corners": align_corners}
+    layer = make(spread=0.3, padding=1, **options)
+    expected = build_filters(*list(layer.parameters())[:5], **options)
+    assert torch.equal(layer.filters(), expected)
+    default = build_filters(*list(layer.parameters())[:5])
+    is_default = filter_padding == "zeros" and align_corners
+    assert torch.equal(layer.filters(), default) == is_default
+    assert ("filter_padding='border'" in repr(layer)) == (filter_padding == "border")
+    assert ("align_corners=False" in repr(layer)) == (not align_corners)
+
+
+class Count:
+    """How often filters have been built for evaluation or otherwise."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.times = 0
+        for module in (conv, kept):
+            monkeypatch.setattr(module, "build_filters", self)
+
+    def __call__(self, *arguments: Any, **options: Any) -> Tensor:
+        self.times += 1
+        return build_filters(*arguments, **options)
+
+
+@pytest.fixture
+def count(monkeypatch: pytest.MonkeyPatch) -> Count:
+    return Count(monkeypatch)
+
+
+def test_filters_are_built_once_per_forward_in_training(count: Count) -> None:
+    layer = make(padding=1)
+    for _ in range(3):
+        layer(torch.zeros(1, 2, 4, 4, 4))
+    assert count.times == 3
+    assert layer._kept is None
+
+
+@torch.no_grad()
+def test_evaluation_builds_filters_again_only_when_something_changed(count: Count) -> None:
+    """Every way to change a parameter that torch counts or that moves it."""
+    layer, clip = make(padding=1, spread=0.1).eval(), torch.randn(1, 2, 4, 4, 4)
+    other = make(seed=5, padding=1, spread=0.1)
+
+    def load() -> None:
+        layer.load_state_dict(other.state_dict())
+
+    def optimise() -> None:
+        for parameter in layer.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        torch.optim.SGD(layer.parameters(), lr=0.1).step()
+
+    def replace() -> None:
+        layer.scale = nn.Parameter(layer.scale + 0.1)
+
+    def replace_sharing_memory() -> None:
+        """As many counted changes as before, and other numbers."""
+        version = layer.rotate._version
+        layer.rotate = nn.Parameter(layer.rotate.detach())
+        while layer.rotate._version < version:
+            layer.rotate.add_(0.1)
+
+    changes = [
+        lambda: layer.rotate.add_(0.1),
+        layer.weight[0, 0].zero_,
+        load,
+        optimise,
+        replace,
+        replace_sharing_memory,
+        lambda: setattr(layer.translate_x, "data", layer.translate_x + 0.1),
+        layer.double,
+        lambda: setattr(layer, "filter_padding", "border"),
+        lambda: layer.filters().mul_(2),  # somebody spoils the kept ones
+    ]
+    for change in changes:
+        layer(clip.to(layer.weight.dtype))
+        before = count.times
+        layer(clip.to(layer.weight.dtype))
+        assert count.times == before
+        change()
+        fresh = copy.deepcopy(layer)
+        assert fresh._kept is None
+        values = clip.to(layer.weight.dtype)
+        assert torch.equal(layer(values), fresh(values))
+        assert count.times == before + 2
+    layer.train()
+    assert layer._kept is None
+
+
+def test_gradients_in_evaluation_are_not_lost(count: Count) -> None:
+    """Kept filters have no graph: with gradients enabled they must not be used."""
+    layer, clip = make(padding=1).eval(), torch.randn(1, 2, 4, 4, 4)
+    with torch.no_grad():
+        layer(clip)
+    layer(clip).sum().backward()
+    assert layer.scale.grad is not None
+    layer.requires_grad_(False)  # now there is nothing to lose
+    clip.requires_grad_()
+    layer(clip).sum().backward()
+    before = count.times
+    layer(clip).sum().backward()
+    assert count.times == before
+    assert clip.grad is not None
+
+
+def test_inference_mode_and_after(count: Count) -> None:
+    layer, clip = make(padding=1).eval().requires_grad_(False), torch.randn(1, 2, 4, 4, 4)
+    with torch.inference_mode():
+        expected = layer(clip).clone()
+    grown = clip.clone().requires_grad_()
+    output = layer(grown)  # saves the kept filters for the way back
+    output.sum().backward()
+    assert count.times == 1
+    torch.testing.assert_close(output.detach(), expected)
+    with torch.inference_mode():
+        inside = make(padding=1).eval()
+        assert torch.equal(inside(clip), inside(clip))
+
+
+def test_kept_filters_are_in_no_copy_and_no_state_dict() -> None:
+    layer, clip = make(padding=1, spread=0.1).eval(), torch.randn(1, 2, 4, 4, 4)
+    names = list(layer.state_dict())
+    with torch.no_grad():
+        expected = layer(clip)
+    assert layer._kept is not None
+    assert list(layer.state_dict()) == names == ["weight", *TEMPORAL_PARAMETERS, "bias"]
+    assert list(layer.buffers()) == []
+    twins = [copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))]
+    for twin in twins:
+        assert twin._kept is None
+        assert torch.equal(twin(clip), expected)
+    layer.forget_filters()
+    assert layer._kept is None
+
+
+@torch.no_grad()
+def test_replicas_of_data_parallel_build_their_own() -> None:
+    """As torch.nn.parallel.replicate makes them: a shallow copy with other tensors."""
+    layer, clip = make(padding=1, spread=0.1).eval(), torch.randn(1, 2, 4, 4, 4)
+    expected, mine = layer(clip), layer._kept
+    replica: Any = layer._replicate_for_data_parallel()
+    for name, parameter in layer.named_parameters():
+        setattr(replica, name, parameter.detach() * 1.5)
+    assert not torch.equal(replica(clip), expected)
+    assert layer._kept is mine
+    assert torch.equal(layer(clip), expected)
+
+
+@torch.no_grad()
+def test_threads_share_a_layer() -> None:
+    layer, clip = make(padding=1, spread=0.1, out_channels=20).eval(), torch.randn(1, 2, 4, 4, 4)
+    expected = layer(clip)
+    outputs: list[Tensor] = []
+
+    def run() -> None:
+        with torch.no_grad():
+            for _ in range(20):
+                layer.forget_filters()
+                outputs.append(layer(clip))
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(outputs) == 80
+    assert all(torch.equal(output, expected) for output in outputs)
+
+
+def test_channels_last_clips_and_clips_without_a_batch() -> None:
+    layer = make(padding=1, spread=0.1)
+    clip = torch.randn(2, 2, 1, 6, 6)
+    expected = layer(clip)
+    last = layer(clip.to(memory_format=torch.channels_last_3d))
+    torch.testing.assert_close(last, expected)
+    torch.testing.assert_close(layer(clip[0]), expected[0])
+    layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(layer(clip), expected)
+
+
 kernels = st.tuples(st.integers(1, 4), st.integers(1, 5), st.integers(1, 5))
 
 
@@ -342,6 +581,7 @@ def test_a_still_input_gives_depth_times_the_2d_convolution() -> None:
         ({"padding": "sane"}, "sane"),
         ({"padding": "same", "stride": 2}, "same"),
         ({"padding_mode": "mirror"}, "mirror"),
+        ({"filter_padding": "mirror"}, "filter_padding='mirror'"),
     ],
 )
 def test_impossible_arguments_are_named(arguments: dict[str, Any], message: str) -> None:
