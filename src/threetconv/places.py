@@ -27,14 +27,14 @@ _SOURCES = ("kernels", "kernels_nine", "lanes", "places")
 
 
 def compiled(function: Any) -> Any:
-    """Compile when first called; keep the machine code on disk where a folder for it can be found."""
+    """Compile when first called; keep the machine code on disk where there is a folder for it."""
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
     try:
         kernel: Any = njit(cache=True, **options)(function)
     except RuntimeError:  # nowhere to write
         return njit(**options)(function)
     # numba would notice edits in the function's own file only, not in those it calls into
-    index = getattr(getattr(kernel, "_cache", None), "_cache_file", None)
+    index: Any = getattr(getattr(kernel, "_cache", None), "_cache_file", None)
     if hasattr(index, "_source_stamp"):
         index._source_stamp = (index._source_stamp, _sources())
     return kernel
