@@ -16,7 +16,7 @@ import torch
 
 # Before it is timed an alternative runs for so long (s): caches become its own, and the threads of
 # the one before, which go on spinning for a moment, fall asleep.
-WARM_UP = 0.005
+WARM_UP = 0.02
 
 
 @dataclass(frozen=True)

@@ -191,6 +191,12 @@ class Conv3T(nn.Module):
         self._kept = keep(self._kept, parameters, options)
         return self._kept.filters
 
+    def to_conv3d(self) -> nn.Conv3d:
+        """This layer as a plain `nn.Conv3d` with its present filters; see `threetconv.deploy`."""
+        from threetconv.deploy import to_conv3d  # noqa: PLC0415 (deploy imports this module)
+
+        return to_conv3d(self)
+
     def forget_filters(self) -> None:
         """Drop filters kept from evaluation."""
         self._kept = None

@@ -30,8 +30,9 @@ FILTER_PADDINGS = ("zeros", "border")
 _DTYPES = (torch.float32, torch.float64)
 Slices = tuple[int, int]
 
-# Waking another thread costs some 50 microseconds: what takes one thread 150 is not worth sharing.
-_SHARE_FROM = 100_000  # numbers in the filters
+# Waking a thread costs some 50 microseconds, and those of torch may still be spinning on its
+# processor: with fewer numbers in the filters it is not worth it.
+_SHARE_FROM = 1_000_000
 _SHARE_FROM_OTHER = 30_000  # when kernels are not of nine taps
 
 
