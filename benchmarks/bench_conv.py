@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from _limit import limit
 from _timing import Row, interleaved, print_table, write_json
 from plain_loop import PlainConv3T, growing_loop, plain_loop
 from torch import Tensor, nn
@@ -85,7 +86,7 @@ def construction(shape: tuple[int, int, int], rounds: int) -> list[Row]:
         copies = medians["ours"] / medians["copy"]
         times = {name: medians[name] for name in ("ours", "copy")}
         rows.append(Row(f"{name}, in copies of the filter", "copies", copies, 8, 4, False, times))
-    return rows
+    return rows + limit(name, parameters, gradient, alternatives["plain"], rounds)
 
 
 def network(convolution: str, clips: Clips, width: float) -> nn.Module:
