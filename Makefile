@@ -6,7 +6,7 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --cores all --rerun-incomplete
 STUDY ?= config.yaml
 
-.PHONY: help env report workflow-report test test-all bench check format lock clean
+.PHONY: help env report workflow-report test test-all bench calibrate check format lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -35,6 +35,11 @@ test-all: .venv/.complete  ## everything, full-size networks and long simulation
 
 bench: .venv/.complete  ## benchmarks: ratios within one run, printed and written to benchmarks/*.json
 	$(BIN)/python benchmarks/bench_conv.py --json benchmarks/conv.json
+	$(BIN)/python benchmarks/bench_statistics.py --json benchmarks/statistics.json
+	$(BIN)/python benchmarks/bench_statistics.py --rows 1e7 --json benchmarks/statistics_1e7.json
+
+calibrate: .venv/.complete  ## simulate 1,000 studies per network at full size: type I error, coverage, power of every test
+	$(BIN)/threetconv calibrate --replicates 1000 --workers 2 --out results/calibration_full_size.parquet
 
 check: .venv/.complete  ## lint, format, types, workflow
 	$(BIN)/ruff check .

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -186,7 +186,12 @@ def _open_packed(
 
 
 def batches(
-    dataset: ClipDataset, order: Sequence[int] | NDArray[Any], batch_size: int, *, workers: int = 0
+    dataset: ClipDataset,
+    order: Sequence[int] | NDArray[Any],
+    batch_size: int,
+    *,
+    workers: int = 0,
+    change: Callable[[int, NDArray[np.uint8]], NDArray[np.uint8]] | None = None,
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Batches in the given order; what they hold does not depend on `workers`.
 
@@ -196,6 +201,8 @@ def batches(
         batch_size: clips in a batch; the last may have fewer.
         workers: processes that decode ahead; 0 decodes in this one. A packed dataset is read
             here in any case, since reading it costs next to nothing.
+        change: what is done to clip i, (i, frames) -> frames of the same shape (see
+            `threetconv.controls`).
 
     Yields:
         Normalised clips, float32 (B, 3, T, H, W), and class indices, int64 (B,).
@@ -208,7 +215,10 @@ def batches(
     clips = _clips_in_order(dataset, indices, batch_size, workers)
     for start in range(0, len(indices), batch_size):
         chosen = indices[start : start + batch_size]
-        stacked = np.stack([next(clips) for _ in chosen])
+        read = [next(clips) for _ in chosen]
+        if change is not None:
+            read = [change(i, clip) for i, clip in zip(chosen, read, strict=True)]
+        stacked = np.stack(read)
         yield normalise(stacked), torch.from_numpy(dataset.labels[chosen])
 
 

@@ -32,8 +32,12 @@ Slices = tuple[int, int]
 
 # Waking a thread costs some 50 microseconds, and those of torch may still be spinning on its
 # processor: with fewer numbers in the filters it is not worth it.
-_SHARE_FROM = 1_000_000
-_SHARE_FROM_OTHER = 30_000  # when kernels are not of nine taps
+_SHARE_FROM = {
+    "forward": 150_000,
+    "backward": 150_000,
+    "forward_nine": 1_000_000,
+    "backward_nine": 1_000_000,
+}
 
 
 def build_filters(
@@ -196,11 +200,13 @@ def _grid(
         for size in (width, height)
     )
     per_tap = np.array([tap_units(size, align_corners) for size in (width, height)])
-    return (np.tile(xs, height), np.repeat(ys, width)), per_tap.T.astype(xs.dtype).ravel()
+    taps = np.full((2, -(-height * width // 16) * 16), np.nan, xs.dtype)
+    taps[:, : height * width] = np.tile(xs, height), np.repeat(ys, width)
+    return (taps[0], taps[1]), per_tap.T.astype(xs.dtype).ravel()
 
 
 def _flat(tensor: Tensor) -> np.ndarray:
-    array: np.ndarray = tensor.detach().contiguous().numpy().reshape(-1)
+    array: np.ndarray = tensor.detach().contiguous().numpy().ravel()
     return array
 
 
@@ -253,9 +259,9 @@ def _run(
     kernels = _kernels()
     assert kernels is not None
     nine = weight.shape[2] * weight.shape[3] == 9
-    kernel: Callable[..., None] = kernels[name + "_nine" if nine else name]
-    enough = _SHARE_FROM if nine else _SHARE_FROM_OTHER
-    threads = torch.get_num_threads() if size >= enough else 1
+    name = f"{name}_nine" if nine else name
+    kernel: Callable[..., None] = kernels[name]
+    threads = torch.get_num_threads() if size >= _SHARE_FROM[name] else 1
     share(lambda part: kernel(*common, part, *results), weight.shape[0], threads)
 
 

@@ -26,93 +26,31 @@ from typing import Any
 import numpy as np
 
 from threetconv.lanes import (
-    add,
     four_zeros,
-    load,
-    multiply,
-    multiply_add,
     sixteen_zeros,
-    store,
-    subtract,
-    total,
     width_of,
 )
-from threetconv.places import MARGIN, chain, compiled, inner_taps, matrix, read
+from threetconv.places import MARGIN, by_transforms, compiled, four_of, read
+from threetconv.rows import (
+    number,
+    store,
+)
+from threetconv.tiles import (
+    BLOCK,
+    arrived,
+    back,
+    clear,
+    copy,
+    gather,
+    positions,
+    scatter,
+    slice_size,
+    warp,
+)
 
 __all__ = ["backward_any", "forward_any"]
 
 FEW = 4  # so many input channels (a stem's three, or depthwise) are done in rows of four
-
-
-@compiled
-def _gather(nil: Any, k1: Any, begin: int, count: int, inner: Any, tile: Any) -> None:
-    """`count` channels' slice 0 into the tile's first slice."""
-    taps, lanes = inner.shape[0], width_of(nil)
-    for channel in range(count):
-        at = (begin + channel) * taps
-        for tap in range(taps):
-            tile[inner[tap] * lanes + channel] = k1[at + tap]
-
-
-@compiled
-def _warp(
-    nil: Any, tile: Any, old: int, size: int, inner: Any, cells: Any, places: Any, wide: int
-) -> None:
-    """The slice behind the one at `old` in the tile; `size` numbers are a slice of it."""
-    one, lanes = tile.dtype.type(1), width_of(nil)
-    below_ = wide * lanes
-    new = old + size
-    for tap in range(inner.shape[0]):
-        at, fx, fy = old + cells[tap] * lanes, places[0, tap], places[1, tap]
-        above = multiply_add(nil, (one - fx) * (one - fy), load(tile, at, nil))
-        above = multiply_add(above, fx * (one - fy), load(tile, at + lanes, nil))
-        below = multiply_add(nil, (one - fx) * fy, load(tile, at + below_, nil))
-        below = multiply_add(below, fx * fy, load(tile, at + below_ + lanes, nil))
-        store(tile, new + inner[tap] * lanes, add(above, below))
-
-
-@compiled
-def _back(
-    nil: Any,
-    tile: Any,
-    by_tile: Any,
-    old: int,
-    size: int,
-    read_from: Any,
-    taps: Any,
-    wide: int,
-    by_matrix: Any,
-) -> None:
-    """One warp back: derivatives by its old slice and by the four numbers of its matrix."""
-    (inner, cells, places), new = read_from, old + size
-    one, lanes, (xs, ys) = tile.dtype.type(1), width_of(nil), taps
-    below = wide * lanes
-    by_a, by_b = load(by_matrix, 0, nil), load(by_matrix, lanes, nil)
-    by_shift_x, by_shift_y = load(by_matrix, 2 * lanes, nil), load(by_matrix, 3 * lanes, nil)
-    for tap in range(inner.shape[0]):
-        g = load(by_tile, new + inner[tap] * lanes, nil)
-        p = old + cells[tap] * lanes
-        q, r, s = p + lanes, p + below, p + below + lanes
-        fx, fy = places[0, tap], places[1, tap]
-        slope_x, slope_y = places[2, tap], places[3, tap]
-        at_p, at_q = load(tile, p, nil), load(tile, q, nil)
-        at_r, at_s = load(tile, r, nil), load(tile, s, nil)
-        x = multiply_add(nil, (one - fy) * slope_x, subtract(at_q, at_p))
-        x = multiply_add(x, fy * slope_x, subtract(at_s, at_r))
-        y = multiply_add(nil, (one - fx) * slope_y, subtract(at_r, at_p))
-        y = multiply_add(y, fx * slope_y, subtract(at_s, at_q))
-        x, y = multiply(x, g), multiply(y, g)
-        by_a = multiply_add(multiply_add(by_a, xs[tap], x), ys[tap], y)
-        by_b = multiply_add(multiply_add(by_b, -ys[tap], x), xs[tap], y)
-        by_shift_x, by_shift_y = add(by_shift_x, x), add(by_shift_y, y)
-        store(by_tile, p, multiply_add(load(by_tile, p, nil), (one - fx) * (one - fy), g))
-        store(by_tile, q, multiply_add(load(by_tile, q, nil), fx * (one - fy), g))
-        store(by_tile, r, multiply_add(load(by_tile, r, nil), (one - fx) * fy, g))
-        store(by_tile, s, multiply_add(load(by_tile, s, nil), fx * fy, g))
-    store(by_matrix, 0, by_a)
-    store(by_matrix, lanes, by_b)
-    store(by_matrix, 2 * lanes, by_shift_x)
-    store(by_matrix, 3 * lanes, by_shift_y)
 
 
 @compiled
@@ -129,30 +67,29 @@ def _forward(
     out: Any,
 ) -> None:
     """`forward_any` with rows as wide as `nil`."""
-    (channels, inputs, height, width), (first, last) = sizes, wanted
-    inner, wide, lanes = inner_taps(height, width), width + 2 * MARGIN, width_of(nil)
-    area, size = inner.shape[0], wide * (height + 2 * MARGIN) * lanes
-    tile = np.zeros(last * size, k1.dtype)
-    cells, places = np.empty((last, area), np.int32), np.empty((last, 4, area), k1.dtype)
+    (_, inputs, height, width), (first, last) = sizes, wanted
+    n, area, wide, lanes = taps[0].shape[0], height * width, width + 2 * MARGIN, width_of(nil)
+    inner, size = positions(height, width, n, lanes), slice_size(height, width, lanes)
+    start, length = max(first, 1), (last - first) * area
+    tile = np.zeros(2 * size, k1.dtype)
+    step, one_step = (last - start) * area + BLOCK, area + BLOCK
+    built, firsts = np.zeros(lanes * step, k1.dtype), np.zeros(lanes * one_step, k1.dtype)
+    cells, places = np.empty(last * n, np.int32), np.empty(last * 8 * n, k1.dtype)
     for o in range(share[0], share[1]):
-        for t in range(last - 1):
-            warp = matrix(transforms, t * channels + o)
-            read(warp, taps, units, border, height, width, cells[t], places[t])
+        read(transforms, o, last, taps, units, border, sizes, cells, places, False)
         for begin in range(o * inputs, (o + 1) * inputs, lanes):
             count = min(lanes, (o + 1) * inputs - begin)
-            _gather(nil, k1, begin, count, inner, tile)
-            for t in range(last - 1):
-                _warp(nil, tile, t * size, size, inner, cells[t], places[t], wide)
-            for channel in range(count):
-                at = (begin + channel) * (last - first) * area
-                for t in range(first, last):
-                    for tap in range(area):
-                        out[at] = tile[t * size + inner[tap] * lanes + channel]
-                        at += 1
+            copy(k1, begin * area, area, firsts, 0, one_step, count, area)
+            if first == 0:
+                copy(k1, begin * area, area, out, begin * length, length, count, area)
+            gather(nil, firsts, one_step, inner, area, tile)
+            warp(nil, tile, size, 2, last, inner, cells, places, area, wide, start, built, step)
+            to = begin * length + (start - first) * area
+            copy(built, 0, step, out, to, length, count, (last - start) * area)
 
 
 @compiled
-def _backward(  # noqa: PLR0912
+def _backward(
     nil: Any,
     k1: Any,
     transforms: Any,
@@ -167,43 +104,70 @@ def _backward(  # noqa: PLR0912
     dtransforms: Any,
 ) -> None:
     """`backward_any` with rows as wide as `nil`."""
-    (channels, inputs, height, width), (first, last) = sizes, wanted
-    inner, wide, lanes = inner_taps(height, width), width + 2 * MARGIN, width_of(nil)
-    area, size = inner.shape[0], wide * (height + 2 * MARGIN) * lanes
-    tile, by_tile = np.zeros(last * size, k1.dtype), np.zeros(last * size, k1.dtype)
-    cells, places = np.empty((last, area), np.int32), np.empty((last, 4, area), k1.dtype)
-    by_matrix, sums = np.empty((last, 4 * lanes), k1.dtype), np.empty(4, k1.dtype)
+    (_, inputs, height, width), (first, last) = sizes, wanted
+    n, area, wide, lanes = taps[0].shape[0], height * width, width + 2 * MARGIN, width_of(nil)
+    inner, size = positions(height, width, n, lanes), slice_size(height, width, lanes)
+    tile, by_tile = np.zeros(last * size, k1.dtype), np.empty(4 * (size + 16), k1.dtype)
+    length, one_step = (last - first) * area, area + BLOCK
+    step = area + length + BLOCK  # first a slice of zeros, for those of which nothing is wanted
+    outer, firsts = np.zeros(lanes * step, k1.dtype), np.zeros(lanes * one_step, k1.dtype)
+    cells, places = np.empty(last * n, np.int32), np.empty(last * 8 * n, k1.dtype)
+    dots = np.empty(last * 4 * n, k1.dtype)
     for o in range(share[0], share[1]):
-        by_matrix[:] = 0
-        for t in range(last - 1):
-            warp = matrix(transforms, t * channels + o)
-            read(warp, taps, units, border, height, width, cells[t], places[t])
+        clear(dots, 0, last * 4 * n)
+        read(transforms, o, last, taps, units, border, sizes, cells, places, True)
         for begin in range(o * inputs, (o + 1) * inputs, lanes):
             count = min(lanes, (o + 1) * inputs - begin)
-            by_tile[: first * size] = 0
             if count < lanes:  # leave nothing in the lanes of channels that do not exist
-                tile[:] = 0
-                by_tile[:] = 0
-            _gather(nil, k1, begin, count, inner, tile)
-            for t in range(last - 2):
-                _warp(nil, tile, t * size, size, inner, cells[t], places[t], wide)
-            for channel in range(count):
-                at = (begin + channel) * (last - first) * area
-                for t in range(first, last):
-                    for tap in range(area):
-                        by_tile[t * size + inner[tap] * lanes + channel] = gradient[at]
-                        at += 1
-            for t in range(last - 2, -1, -1):
-                read_from = inner, cells[t], places[t]
-                _back(nil, tile, by_tile, t * size, size, read_from, taps, wide, by_matrix[t])
-            for channel in range(count):
-                at = (begin + channel) * area
-                for tap in range(area):
-                    dk1[at + tap] = by_tile[inner[tap] * lanes + channel]
+                firsts[:] = 0
+                outer[:] = 0
+            copy(k1, begin * area, area, firsts, 0, one_step, count, area)
+            copy(gradient, begin * length, length, outer, area, step, count, length)
+            gather(nil, firsts, one_step, inner, area, tile)
+            warp(
+                nil,
+                tile,
+                size,
+                last,
+                last - 1,
+                inner,
+                cells,
+                places,
+                area,
+                wide,
+                last,
+                outer,
+                step,
+            )
+            clear(by_tile, 0, by_tile.shape[0])
+            back(
+                nil,
+                tile,
+                by_tile,
+                size,
+                wanted,
+                inner,
+                cells,
+                places,
+                area,
+                wide,
+                outer,
+                step,
+                dots,
+            )
+            at = max(1 - first, 0) * area
+            for tap in range(0, area, BLOCK):
+                a, b, c, d = arrived(nil, by_tile, 0, inner, tap, outer, at, step)
+                store(tile, number(inner, tap), a)
+                store(tile, number(inner, tap + 1), b)
+                store(tile, number(inner, tap + 2), c)
+                store(tile, number(inner, tap + 3), d)
+            scatter(nil, tile, 0, inner, area, firsts, 0, one_step)
+            copy(firsts, 0, one_step, dk1, begin * area, area, count, area)
         for t in range(last - 1):
-            for number in range(4):
-                sums[number] = total(load(by_matrix[t], number * lanes, nil))
-            chain(sums, transforms, t * channels + o, dtransforms)
+            for tap in range(area, (area + BLOCK - 1) // BLOCK * BLOCK):
+                store(dots, 4 * t * n + four_of(tap), four_zeros(k1))
+        by_transforms(dots, transforms, o, last, taps, sizes, places, dtransforms)
 
 
 @compiled

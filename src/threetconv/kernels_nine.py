@@ -15,14 +15,21 @@ import numpy as np
 
 from threetconv.lanes import (
     add,
-    load,
-    load_nine,
+    four_zeros,
+    multiply,
     multiply_add,
-    sixteen_zeros,
-    store,
-    store_nine,
+    total,
+    twice,
 )
-from threetconv.places import MARGIN, chain, compiled, inner_taps, matrix, read
+from threetconv.places import MARGIN, by_transforms, compiled, four_of, inner_taps, read
+from threetconv.rows import (
+    load,
+    load_down,
+    number,
+    put,
+    store,
+    store_down,
+)
 
 __all__ = ["NINE", "backward_nine", "forward_nine"]
 
@@ -44,36 +51,57 @@ def _product(
     t: Any,
     rows: int,
 ) -> None:
-    """target = addend + source @ square, rows of nine; s, a, t: (first row's offset, step)."""
-    nil = sixteen_zeros(square)
+    """target = addend + source @ square, rows of nine; s, a, t: (first row's offset, step).
+
+    A register holds eight numbers of a row; the ninth is the row's product with a column.
+    """
+    nil = twice(four_zeros(square))
     m0, m1, m2 = load(square, m, nil), load(square, m + 16, nil), load(square, m + 32, nil)
     m3, m4, m5 = load(square, m + 48, nil), load(square, m + 64, nil), load(square, m + 80, nil)
     m6, m7, m8 = load(square, m + 96, nil), load(square, m + 112, nil), load(square, m + 128, nil)
+    column, corner = load_down(square, m + 8, WIDTH, nil), number(square, m + 136)
     for row in range(rows):
-        p = s[0] + row * s[1]
-        even = multiply_add(load_nine(addend, a[0] + row * a[1]), source[p], m0)
-        odd = multiply_add(nil, source[p + 1], m1)
-        even, odd = multiply_add(even, source[p + 2], m2), multiply_add(odd, source[p + 3], m3)
-        even, odd = multiply_add(even, source[p + 4], m4), multiply_add(odd, source[p + 5], m5)
-        even, odd = multiply_add(even, source[p + 6], m6), multiply_add(odd, source[p + 7], m7)
-        even = multiply_add(even, source[p + 8], m8)
-        store_nine(target, t[0] + row * t[1], add(even, odd))
+        p, q, r = s[0] + row * s[1], a[0] + row * a[1], t[0] + row * t[1]
+        by_column, ninth = multiply(load(source, p, nil), column), number(source, p + 8)
+        even = multiply_add(load(addend, q, nil), number(source, p), m0)
+        odd = multiply_add(nil, number(source, p + 1), m1)
+        even = multiply_add(even, number(source, p + 2), m2)
+        odd = multiply_add(odd, number(source, p + 3), m3)
+        even = multiply_add(even, number(source, p + 4), m4)
+        odd = multiply_add(odd, number(source, p + 5), m5)
+        even = multiply_add(even, number(source, p + 6), m6)
+        odd = multiply_add(odd, number(source, p + 7), m7)
+        even = multiply_add(even, ninth, m8)
+        last = number(addend, q + 8) + ninth * corner + total(by_column)
+        store(target, r, add(even, odd))
+        put(target, r + 8, last)
 
 
 @compiled
 def _outer(source: Any, s: Any, other: Any, o: Any, square: Any, m: int, rows: int) -> None:
-    """square += source^T @ other, summed over rows of nine; s, o: (first row's offset, step)."""
-    nil = sixteen_zeros(square)
+    """square += source^T @ other, summed over rows of nine; s, o: (first row's offset, step).
+
+    A register holds eight numbers of a row of the square, one more the ninth column.
+    """
+    nil = twice(four_zeros(square))
     m0, m1, m2 = load(square, m, nil), load(square, m + 16, nil), load(square, m + 32, nil)
     m3, m4, m5 = load(square, m + 48, nil), load(square, m + 64, nil), load(square, m + 80, nil)
     m6, m7, m8 = load(square, m + 96, nil), load(square, m + 112, nil), load(square, m + 128, nil)
+    column, corner = nil, number(square, m + 136)
     for row in range(rows):
-        p, g = s[0] + row * s[1], load_nine(other, o[0] + row * o[1])
-        m0, m1 = multiply_add(m0, source[p], g), multiply_add(m1, source[p + 1], g)
-        m2, m3 = multiply_add(m2, source[p + 2], g), multiply_add(m3, source[p + 3], g)
-        m4, m5 = multiply_add(m4, source[p + 4], g), multiply_add(m5, source[p + 5], g)
-        m6, m7 = multiply_add(m6, source[p + 6], g), multiply_add(m7, source[p + 7], g)
-        m8 = multiply_add(m8, source[p + 8], g)
+        p, q = s[0] + row * s[1], o[0] + row * o[1]
+        g, last, ninth = load(other, q, nil), number(other, q + 8), number(source, p + 8)
+        m0 = multiply_add(m0, number(source, p), g)
+        m1 = multiply_add(m1, number(source, p + 1), g)
+        m2 = multiply_add(m2, number(source, p + 2), g)
+        m3 = multiply_add(m3, number(source, p + 3), g)
+        m4 = multiply_add(m4, number(source, p + 4), g)
+        m5 = multiply_add(m5, number(source, p + 5), g)
+        m6 = multiply_add(m6, number(source, p + 6), g)
+        m7 = multiply_add(m7, number(source, p + 7), g)
+        m8 = multiply_add(m8, ninth, g)
+        column = multiply_add(column, last, load(source, p, nil))
+        corner += ninth * last
     store(square, m, m0)
     store(square, m + 16, m1)
     store(square, m + 32, m2)
@@ -83,6 +111,8 @@ def _outer(source: Any, s: Any, other: Any, o: Any, square: Any, m: int, rows: i
     store(square, m + 96, m6)
     store(square, m + 112, m7)
     store(square, m + 128, m8)
+    store_down(square, m + 8, WIDTH, add(load_down(square, m + 8, WIDTH, nil), column))
+    put(square, m + 136, corner)
 
 
 @compiled
@@ -98,41 +128,30 @@ def _rows(height: int, width: int) -> Any:
 
 @compiled
 def _square(
-    cells: Any, places: Any, rows: Any, wide: int, square: Any, m: int, old: int, new: int
+    cells: Any, places: Any, t: int, rows: Any, wide: int, square: Any, m: int, old: int, new: int
 ) -> None:
     """Equation 5 as a matrix of nine by nine taps; `old`, `new`: step per old and per new tap."""
-    one = square.dtype.type(1)
     square[m : m + SQUARE] = 0
     for tap in range(NINE):
-        at, cell, fx, fy = m + tap * new, cells[tap], places[0, tap], places[1, tap]
-        square[at + rows[cell] * old] = (one - fx) * (one - fy)
-        square[at + rows[cell + 1] * old] = fx * (one - fy)
-        square[at + rows[cell + wide] * old] = (one - fx) * fy
-        square[at + rows[cell + wide + 1] * old] = fx * fy
+        at, cell, p = m + tap * new, cells[t * WIDTH + tap], 8 * t * WIDTH + four_of(tap)
+        square[at + rows[cell] * old] = places[p]
+        square[at + rows[cell + 1] * old] = places[p + 1]
+        square[at + rows[cell + wide] * old] = places[p + 2]
+        square[at + rows[cell + wide + 1] * old] = places[p + 3]
         # nothing of the kernel near, or nowhere at all: not-a-number must not get lost
-        if np.isnan(fx + fy):
-            square[at] = fx + fy
+        if np.isnan(places[p]):
+            square[at] = places[p]
 
 
 @compiled
-def _by_matrix(
-    by_square: Any, cells: Any, places: Any, row_of: Any, wide: int, taps: Any, sums: Any
-) -> None:
-    """Derivatives by the four numbers of a warp's matrix, from those by its weights."""
-    one, (xs, ys) = sums.dtype.type(1), taps
-    sums[:] = 0
+def _dots(by_square: Any, cells: Any, t: int, row_of: Any, wide: int, dots: Any) -> None:
+    """Derivatives by the four weights of each tap, from those by the matrix of nine by nine."""
     for tap in range(NINE):
-        cell, fx, fy = cells[tap], places[0, tap], places[1, tap]
-        p, q = by_square[row_of[cell] * WIDTH + tap], by_square[row_of[cell + 1] * WIDTH + tap]
-        cell += wide
-        r, s = by_square[row_of[cell] * WIDTH + tap], by_square[row_of[cell + 1] * WIDTH + tap]
-        by_x = ((q - p) * (one - fy) + (s - r) * fy) * places[2, tap]
-        by_y = ((r - p) * (one - fx) + (s - q) * fx) * places[3, tap]
-        x, y = xs[tap], ys[tap]
-        sums[0] += by_x * x + by_y * y
-        sums[1] += by_y * x - by_x * y
-        sums[2] += by_x
-        sums[3] += by_y
+        cell, at = cells[t * WIDTH + tap], 4 * t * WIDTH + four_of(tap)
+        dots[at] = by_square[row_of[cell] * WIDTH + tap]
+        dots[at + 1] = by_square[row_of[cell + 1] * WIDTH + tap]
+        dots[at + 2] = by_square[row_of[cell + wide] * WIDTH + tap]
+        dots[at + 3] = by_square[row_of[cell + wide + 1] * WIDTH + tap]
 
 
 @compiled
@@ -148,34 +167,27 @@ def forward_nine(
     out: Any,
 ) -> None:
     """Fill `out`, for kernels of nine taps."""
-    (channels, inputs, height, width), (first, last) = sizes, wanted
+    (_, inputs, height, width), (first, last) = sizes, wanted
     step, nothing = (last - first) * NINE, np.zeros(NINE, k1.dtype)
     square, products = np.empty(SQUARE, k1.dtype), np.empty(last * SQUARE, k1.dtype)
-    cells, places = np.empty(NINE, np.int32), np.empty((4, NINE), k1.dtype)
+    cells, places = np.empty(last * WIDTH, np.int32), np.empty(last * 8 * WIDTH, k1.dtype)
     row_of, wide = _rows(height, width), width + 2 * MARGIN
+    eight = twice(four_zeros(k1))
     for o in range(share[0], share[1]):
+        read(transforms, o, last, taps, units, border, sizes, cells, places, False)
         for t in range(last - 1):
-            read(
-                matrix(transforms, t * channels + o),
-                taps,
-                units,
-                border,
-                height,
-                width,
-                cells,
-                places,
-            )
             if t == 0:
-                _square(cells, places, row_of, wide, products, SQUARE, WIDTH, 1)
+                _square(cells, places, t, row_of, wide, products, SQUARE, WIDTH, 1)
             else:
-                _square(cells, places, row_of, wide, square, 0, WIDTH, 1)
+                _square(cells, places, t, row_of, wide, square, 0, WIDTH, 1)
                 s, to = (t * SQUARE, WIDTH), ((t + 1) * SQUARE, WIDTH)
                 _product(products, s, square, 0, nothing, (0, 0), products, to, NINE)
         for begin in range(o * inputs, (o + 1) * inputs, ROWS):
             rows = min(ROWS, (o + 1) * inputs - begin)
             if first == 0:
                 for row in range(begin, begin + rows):
-                    store_nine(out, row * step, load_nine(k1, row * NINE))
+                    store(out, row * step, load(k1, row * NINE, eight))
+                    put(out, row * step + 8, number(k1, row * NINE + 8))
             for d in range(max(first, 1), last):
                 s, to = (begin * NINE, NINE), (begin * step + (d - first) * NINE, step)
                 _product(k1, s, products, d * SQUARE, nothing, (0, 0), out, to, rows)
@@ -196,23 +208,24 @@ def backward_nine(
     dtransforms: Any,
 ) -> None:
     """Fill `dk1` and `dtransforms`, for kernels of nine taps."""
-    (channels, inputs, height, width), (first, last) = sizes, wanted
+    (_, inputs, height, width), (first, last) = sizes, wanted
     step, nothing = (last - first) * NINE, np.zeros(NINE, k1.dtype)
     products, turned_products = np.empty((2, last * SQUARE), k1.dtype)
     turned = np.empty(last * SQUARE, k1.dtype)
     by_product, by_square = np.zeros(last * SQUARE, k1.dtype), np.zeros(SQUARE, k1.dtype)
-    cells, places = np.empty((last, NINE), np.int32), np.empty((last, 4, NINE), k1.dtype)
-    row_of, wide, sums = _rows(height, width), width + 2 * MARGIN, np.empty(4, k1.dtype)
+    cells, places = np.empty(last * WIDTH, np.int32), np.empty(last * 8 * WIDTH, k1.dtype)
+    row_of, wide = _rows(height, width), width + 2 * MARGIN
+    dots = np.zeros(last * 4 * WIDTH, k1.dtype)
     for o in range(share[0], share[1]):
+        read(transforms, o, last, taps, units, border, sizes, cells, places, True)
         for t in range(last - 1):
-            warp, now, after = matrix(transforms, t * channels + o), t * SQUARE, (t + 1) * SQUARE
-            read(warp, taps, units, border, height, width, cells[t], places[t])
+            now, after = t * SQUARE, (t + 1) * SQUARE
             if t == 0:
-                _square(cells[t], places[t], row_of, wide, products, after, WIDTH, 1)
-                _square(cells[t], places[t], row_of, wide, turned_products, after, 1, WIDTH)
+                _square(cells, places, t, row_of, wide, products, after, WIDTH, 1)
+                _square(cells, places, t, row_of, wide, turned_products, after, 1, WIDTH)
             else:
-                _square(cells[t], places[t], row_of, wide, by_square, 0, WIDTH, 1)
-                _square(cells[t], places[t], row_of, wide, turned, now, 1, WIDTH)
+                _square(cells, places, t, row_of, wide, by_square, 0, WIDTH, 1)
+                _square(cells, places, t, row_of, wide, turned, now, 1, WIDTH)
                 s, to = (now, WIDTH), (after, WIDTH)
                 _product(products, s, by_square, 0, nothing, (0, 0), products, to, NINE)
                 _product(
@@ -237,5 +250,5 @@ def backward_nine(
                 _product(
                     by_product, behind, turned, t * SQUARE, by_product, here, by_product, here, NINE
                 )
-            _by_matrix(by_warp, cells[t], places[t], row_of, wide, taps, sums)
-            chain(sums, transforms, t * channels + o, dtransforms)
+            _dots(by_warp, cells, t, row_of, wide, dots)
+        by_transforms(dots, transforms, o, last, taps, sizes, places, dtransforms)

@@ -4,8 +4,7 @@ numba leaves it to LLVM to find vectors in loops, and it does not find those tha
 of nine numbers, nine-row matrices that stay in registers): it ran at a third of the speed. Here the
 kernel says what it means. A row is LLVM's <16 x float> or <16 x double> (or 4 instead of 16), which
 every processor can run: one register with AVX-512, two with AVX, four with SSE or NEON.
-
-Arrays are flat, offsets count elements, and nothing is checked: that is the caller's task.
+`threetconv.rows` reads and writes them. A row may be wider than any register: LLVM uses several.
 """
 
 from __future__ import annotations
@@ -14,20 +13,32 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
 __all__ = [
     "add",
+    "constant",
+    "floor",
+    "fold",
     "four_zeros",
-    "load",
-    "load_nine",
+    "join",
+    "lower",
+    "minus",
     "multiply",
     "multiply_add",
+    "plus",
     "sixteen_zeros",
-    "store",
-    "store_nine",
+    "spread",
     "subtract",
+    "take",
+    "times",
     "total",
+    "totals",
+    "transpose",
+    "twice",
+    "upper",
+    "where_less",
     "width_of",
 ]
 
@@ -83,95 +94,134 @@ def width_of(typing: Any, lanes: Any) -> Any:
 
 
 @_intrinsic
-def load(typing: Any, array: Any, offset: Any, like: Any) -> Any:
-    """As many numbers of `array` from `offset` on as the row `like` has."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _load(builder, _pointer(context, builder, signature, arguments), like.width)
-
-    return like(array, offset, like), generate
-
-
-@_intrinsic
-def store(typing: Any, array: Any, offset: Any, lanes: Any) -> Any:
-    """Write a row to `array` from `offset` on."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _store(builder, _pointer(context, builder, signature, arguments), arguments[2])
-        return context.get_dummy_value()
-
-    return types.void(array, offset, lanes), generate
-
-
-@_intrinsic
-def load_nine(typing: Any, array: Any, offset: Any) -> Any:
-    """The nine numbers of `array` from `offset` on, then seven zeros; reads no further."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = _pointer(context, builder, signature, arguments)
-        row = _take(builder, _load(builder, pointer, 8), [*range(8), *[8] * 8])
-        ninth = builder.load(builder.gep(pointer, [_number(8)]))
-        return builder.insert_element(row, ninth, _number(8))
-
-    return Lanes(array.dtype, 16)(array, offset), generate
-
-
-@_intrinsic
-def store_nine(typing: Any, array: Any, offset: Any, lanes: Any) -> Any:
-    """Write the first nine numbers of a row."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer, row = _pointer(context, builder, signature, arguments), arguments[2]
-        _store(builder, pointer, _take(builder, row, range(8)))
-        ninth = builder.extract_element(row, _number(8))
-        builder.store(ninth, builder.gep(pointer, [_number(8)]))
-        return context.get_dummy_value()
-
-    return types.void(array, offset, lanes), generate
-
-
-@_intrinsic
 def multiply_add(typing: Any, sum_: Any, factor: Any, lanes: Any) -> Any:
     """sum + factor * lanes, the factor being one number."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         before, number, row = arguments
         number = context.cast(builder, number, factor, lanes.dtype)
-        first = builder.insert_element(ir.Constant(row.type, ir.Undefined), number, _number(0))
-        product = builder.fmul(_take(builder, first, [0] * lanes.width), row, flags=_FUSED)
+        product = builder.fmul(_spread(builder, number, row.type), row, flags=_FUSED)
         return builder.fadd(before, product, flags=_FUSED)
 
     return lanes(sum_, factor, lanes), generate
 
 
-@_intrinsic
-def add(typing: Any, a: Any, b: Any) -> Any:
-    """a + b."""
+def _each(operation: str, *, fused: bool) -> Any:
+    """Number by number; without `fused` rounded for itself, as in any language."""
+    flags = _FUSED if fused else ()
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.fadd(*arguments, flags=_FUSED)
+    def of_two(typing: Any, a: Any, b: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return getattr(builder, operation)(*arguments, flags=flags)
 
-    return a(a, b), generate
+        return a(a, b), generate
+
+    return _intrinsic(of_two)
 
 
-@_intrinsic
-def subtract(typing: Any, a: Any, b: Any) -> Any:
-    """a - b."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.fsub(*arguments, flags=_FUSED)
-
-    return a(a, b), generate
+add, subtract, multiply = (_each(name, fused=True) for name in ("fadd", "fsub", "fmul"))
+plus, minus, times = (_each(name, fused=False) for name in ("fadd", "fsub", "fmul"))
 
 
 @_intrinsic
-def multiply(typing: Any, a: Any, b: Any) -> Any:
-    """a * b, number by number."""
+def spread(typing: Any, number: Any, like: Any) -> Any:
+    """A row of one number."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.fmul(*arguments, flags=_FUSED)
+        value = context.cast(builder, arguments[0], number, like.dtype)
+        return _spread(builder, value, arguments[1].type)
 
-    return a(a, b), generate
+    return like(number, like), generate
+
+
+@_intrinsic
+def where_less(typing: Any, a: Any, b: Any, then: Any, otherwise: Any) -> Any:
+    """`then` where a < b, else `otherwise`, also where one of a and b is not a number."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        less = builder.fcmp_ordered("<", *arguments[:2])
+        return builder.select(less, *arguments[2:])
+
+    return then(a, b, then, otherwise), generate
+
+
+@_intrinsic
+def floor(typing: Any, lanes: Any) -> Any:
+    """The next whole number below each."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        (row,) = arguments
+        name = f"llvm.floor.v{lanes.width}f{lanes.dtype.bitwidth}"
+        kind = ir.FunctionType(row.type, [row.type])
+        return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [row])
+
+    return lanes(lanes), generate
+
+
+@_intrinsic
+def transpose(typing: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+    """Four rows of fours: the first numbers of each four of a, b, c, d; the second; and so on."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return context.make_tuple(
+            builder, signature.return_type, _transpose(builder, arguments, a.width)
+        )
+
+    return types.UniTuple(a, 4)(a, b, c, d), generate
+
+
+@_intrinsic
+def twice(typing: Any, lanes: Any) -> Any:
+    """A row of double width: the row and the row again."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return join(builder, arguments[0], arguments[0])
+
+    return Lanes(lanes.dtype, 2 * lanes.width)(lanes), generate
+
+
+@_intrinsic
+def fold(typing: Any, pair: Any) -> Any:
+    """The sum of a row's two halves."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _fold(builder, arguments[0])
+
+    return Lanes(pair.dtype, pair.width // 2)(pair), generate
+
+
+def _spread_two(first: int) -> Any:
+    def of_four(typing: Any, four: Any, like: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            half = like.width // 2
+            return take(builder, arguments[0], [first] * half + [first + 1] * half)
+
+        return like(four, like), generate
+
+    return _intrinsic(of_four)
+
+
+# as wide as `like`: the first of four numbers in one half, the second in the other; third, fourth
+upper, lower = _spread_two(0), _spread_two(2)
+
+
+@_intrinsic
+def totals(typing: Any, ab: Any, cd: Any) -> Any:
+    """A row of four: the sums of the halves of `ab`, then those of `cd`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        half = ab.width // 2
+        parts = [take(builder, row, range(i, i + half)) for row in arguments for i in (0, half)]
+        while half > 4:
+            parts, half = [_fold(builder, part) for part in parts], half // 2
+        ab_, cd_ = join(builder, *parts[:2]), join(builder, *parts[2:])
+        low = _pick(builder, ab_, cd_, (0, 8, 1, 9, 4, 12, 5, 13))  # a c a c b d b d
+        high = _pick(builder, ab_, cd_, (2, 10, 3, 11, 6, 14, 7, 15))
+        sums = builder.fadd(low, high)
+        sums = builder.fadd(sums, take(builder, sums, (2, 3, 2, 3, 6, 7, 6, 7)))
+        return take(builder, sums, (0, 4, 1, 5))
+
+    return Lanes(ab.dtype, 4)(ab, cd), generate
 
 
 @_intrinsic
@@ -180,39 +230,59 @@ def total(typing: Any, lanes: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         (row,) = arguments
-        half = lanes.width
-        while half > 1:
-            half //= 2
-            low, high = (_take(builder, row, range(i, i + half)) for i in (0, half))
-            row = builder.fadd(low, high)
-        return builder.extract_element(row, _number(0))
+        while row.type.count > 1:
+            row = _fold(builder, row)
+        return builder.extract_element(row, constant(0))
 
     return lanes.dtype(lanes), generate
 
 
-def _number(value: int) -> Any:
+def constant(value: int) -> Any:
     return ir.Constant(_INDEX, value)
 
 
-def _take(builder: Any, row: Any, indices: Any) -> Any:
+def take(builder: Any, row: Any, indices: Any) -> Any:
     """The numbers at `indices`; an index past the row's end gives a zero."""
-    picked = [_number(i) for i in indices]
+    picked = [constant(i) for i in indices]
     mask = ir.Constant(ir.VectorType(_INDEX, len(picked)), picked)
     return builder.shuffle_vector(row, ir.Constant(row.type, None), mask)
 
 
-def _pointer(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    """Pointer to element `arguments[1]` of array `arguments[0]`."""
-    array_type, offset_type = signature.args[:2]
-    offset = context.cast(builder, arguments[1], offset_type, types.intp)
-    data = context.make_array(array_type)(context, builder, arguments[0]).data
-    return builder.gep(data, [offset])
+def _spread(builder: Any, number: Any, kind: Any) -> Any:
+    first = builder.insert_element(ir.Constant(kind, ir.Undefined), number, constant(0))
+    return take(builder, first, [0] * kind.count)
 
 
-def _load(builder: Any, pointer: Any, count: int) -> Any:
-    kind = ir.VectorType(pointer.type.pointee, count)
-    return builder.load(builder.bitcast(pointer, kind.as_pointer()), align=4)
+def _pick(builder: Any, a: Any, b: Any, indices: Any) -> Any:
+    """Numbers of two rows, those of the second counted after those of the first."""
+    picked = [constant(i) for i in indices]
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_INDEX, len(picked)), picked))
 
 
-def _store(builder: Any, pointer: Any, row: Any) -> None:
-    builder.store(row, builder.bitcast(pointer, row.type.as_pointer()), align=4)
+def join(builder: Any, a: Any, b: Any) -> Any:
+    return _pick(builder, a, b, range(2 * a.type.count))
+
+
+def _fold(builder: Any, row: Any) -> Any:
+    half = row.type.count // 2
+    return builder.fadd(*(take(builder, row, range(i, i + half)) for i in (0, half)))
+
+
+def _transpose(builder: Any, rows: Any, width: int) -> list[Any]:
+    """Each 4 x 4 block of four rows turned over its diagonal."""
+
+    def both(a: Any, b: Any, pattern: tuple[int, ...]) -> Any:
+        """By fours: indices 0 to 3 are in a's four, 4 to 7 in b's."""
+        indices = [four + i % 4 + width * (i // 4) for four in range(0, width, 4) for i in pattern]
+        return _pick(builder, a, b, indices)
+
+    a, b, c, d = rows
+    low, high = (0, 4, 1, 5), (2, 6, 3, 7)
+    ab, cd, ab_, cd_ = both(a, b, low), both(c, d, low), both(a, b, high), both(c, d, high)
+    first, second = (0, 1, 4, 5), (2, 3, 6, 7)
+    return [
+        both(ab, cd, first),
+        both(ab, cd, second),
+        both(ab_, cd_, first),
+        both(ab_, cd_, second),
+    ]

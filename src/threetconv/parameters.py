@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+from numpy.typing import ArrayLike, NDArray
 
 from threetconv import units
 from threetconv.errors import InputError
@@ -26,14 +28,21 @@ if TYPE_CHECKING:
 __all__ = [
     "DERIVED_SQL",
     "PARAMETERS",
+    "RAW",
     "SCHEMA",
+    "VALUES",
     "derive",
+    "displacement",
     "extract_parameters",
+    "magnitude",
+    "read_columns",
     "read_parameters",
     "tabulate",
 ]
 
 PARAMETERS = ("s", "r", "px", "py")  # the paper's names, in its order
+RAW = {"s": "scale", "r": "rotate", "px": "translate_x", "py": "translate_y"}
+VALUES = ("run_id", "tag", "reachable", *RAW.values())  # what densities and distances read
 
 SCHEMA = pa.schema(
     [
@@ -89,6 +98,25 @@ FROM (
 )
 """
 
+_DISPLACEMENT = {
+    "s": units.log_zoom,
+    "r": units.clockwise,
+    "px": units.right,
+    "py": units.up,
+}
+
+
+def displacement(parameter: str, raw: ArrayLike) -> NDArray[np.float64]:
+    """z of one parameter: -ln|s| (`s`), -r (`r`, radians), -tx/2 (`px`) or ty/2 (`py`)."""
+    return _DISPLACEMENT[parameter](raw)
+
+
+def magnitude(parameter: str, raw: ArrayLike) -> NDArray[np.float64]:
+    """What the paper's Tables 2 and 4 average: |1 - |1/s||, |r|, |tx/2| or |ty/2|."""
+    if parameter == "s":
+        return np.abs(1 - np.abs(units.zoom(raw)))
+    return np.abs(displacement(parameter, raw))
+
 
 def derive(frame: pd.DataFrame) -> pd.DataFrame:
     """Add every derived column to a parameter table.
@@ -109,24 +137,18 @@ def derive(frame: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ValueError: for a scale of exactly zero.
     """
-    scale, rotate, tx, ty = (
-        frame[name].to_numpy(np.float64)
-        for name in ("scale", "rotate", "translate_x", "translate_y")
-    )
+    scale, rotate, tx, ty = (frame[name].to_numpy(np.float64) for name in RAW.values())
     x, y, turn = units.right(tx), units.up(ty), units.clockwise(rotate)
     columns: dict[str, np.ndarray] = {
         "s_prime": units.zoom(scale),
         "r_prime": turn,
         "px_prime": x,
         "py_prime": y,
-        "z_s": units.log_zoom(scale),
+        "z_s": displacement("s", scale),
         "z_r": turn,
         "z_x": x,
         "z_y": y,
-        "paper_s": np.abs(1 - np.abs(units.zoom(scale))),
-        "paper_r": np.abs(turn),
-        "paper_px": np.abs(x),
-        "paper_py": np.abs(y),
+        **{f"paper_{name}": magnitude(name, frame[raw]) for name, raw in RAW.items()},
         "clockwise_degrees": units.clockwise_degrees(rotate),
     }
     if {"kernel_hw", "jump"} <= set(frame.columns):
@@ -177,7 +199,7 @@ def tabulate(
     frames = []
     for layer in layers:
         arrays = {}
-        for name in ("scale", "rotate", "translate_x", "translate_y"):
+        for name in RAW.values():
             key = f"{layer.name}.{name}"
             if key not in values:
                 raise InputError(
@@ -252,3 +274,29 @@ def read_parameters(
     wanted = None if columns is None else [*columns, *_HIVE.schema.names]
     condition = None if tags is None else ds.field("tag").isin(list(tags))
     return dataset.to_table(columns=wanted, filter=condition).to_pandas()
+
+
+def read_columns(file: str | Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Some columns of one run's parameter table, its texts as categories.
+
+    Nothing else of the file is read: of 1e7 rows a column of floats is 40 MB, one of texts 10-40.
+
+    Raises:
+        InputError: when the file is no Parquet file or lacks one of the columns.
+    """
+    texts = [name for name in columns if pa.types.is_string(SCHEMA.field(name).type)]
+    try:
+        present = pq.read_schema(file).names
+        lacking = [name for name in columns if name not in present]
+        if not lacking:
+            with pq.ParquetFile(file, read_dictionary=texts) as source:
+                return source.read(columns=list(columns)).to_pandas()
+        found = f"no column {', '.join(lacking)}"
+    except pa.ArrowInvalid as error:
+        found = str(error).split("\n", 1)[0]
+    raise InputError(
+        str(file),
+        found=found,
+        expected="a parameter table (threetconv.parameters.SCHEMA)",
+        remedy="make it again from the run's folder",
+    )

@@ -19,11 +19,31 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = ["MARGIN", "chain", "compiled", "inner_taps", "matrix", "read"]
+from threetconv.lanes import (
+    add,
+    floor,
+    minus,
+    multiply,
+    plus,
+    sixteen_zeros,
+    spread,
+    subtract,
+    times,
+    total,
+    transpose,
+    where_less,
+)
+from threetconv.rows import (
+    load,
+    store,
+    store_whole,
+)
+
+__all__ = ["MARGIN", "by_transforms", "compiled", "four_of", "inner_taps", "read"]
 
 MARGIN = 2
 
-_SOURCES = ("kernels", "kernels_nine", "lanes", "places")
+_SOURCES = ("kernels", "kernels_nine", "lanes", "places", "rows", "tiles")
 
 
 def compiled(function: Any) -> Any:
@@ -58,7 +78,13 @@ def inner_taps(height: int, width: int) -> Any:
 
 
 @compiled
-def matrix(transforms: Any, at: int) -> Any:
+def four_of(tap: int) -> Any:
+    """Where the four numbers of a tap begin: 16 taps are kept as a 4 x 4 table, turned over."""
+    return 4 * (tap & -16) + 16 * (tap & 3) + (tap & 12)
+
+
+@compiled
+def _matrix(transforms: Any, at: int) -> Any:
     """Equation 3: (s cos r, s sin r, shift of x, shift of y) of transform `at`.
 
     transforms: scale, rotate, translate_x, translate_y, flat.
@@ -70,72 +96,146 @@ def matrix(transforms: Any, at: int) -> Any:
 
 
 @compiled
-def _along(
-    warp: Any, taps: Any, unit: Any, half: Any, size: int, border: bool, step: int, result: Any
-) -> None:
-    """Equation 4 along one axis, for all taps.
+def _along(nil: Any, at: Any, unit: Any, half: Any, size: int, border: bool) -> Any:
+    """Along one axis: the tap at or before each place, how far behind it the place is, slopes.
+
+    That tap is two before the first or one behind the last tap where nothing is near, and two
+    before the first where the place is not a number.
 
     Args:
-        warp: (factor of x, factor of y, shift).
-        taps, unit, half, border: see `read`.
+        at: normalised coordinates of 16 places.
+        unit, half, border: see `read`.
         size: number of taps along the axis.
-        step: how far apart neighbours along the axis are in the grid with margins.
-        result: (cells, fractions, slopes); to cells is added the tap at or before the place, which
-            is two before the first or one behind the last tap where nothing is near.
     """
-    (p, q, shift), (xs, ys), (cells, fractions, slopes) = warp, taps, result
-    zero, one, low = unit * xs.dtype.type(0), xs.dtype.type(1), xs.dtype.type(-MARGIN)
-    end = xs.dtype.type(size - 1)
-    for tap in range(xs.shape[0]):
-        place = (xs[tap] * p + ys[tap] * q + shift + one) * unit - half
-        if border:
-            slopes[tap] = unit if place > zero and place < end else zero
-            place = zero if place <= zero else place
-            place = end if place >= end else place
-        before = np.floor(place)
-        fractions[tap] = place - before  # what is not a number stays so, and all made of it
-        before = before if before > low else low
-        before = before if before < end + one else end + one
-        cells[tap] += (np.int32(before) + MARGIN) * step
-    if not border:
-        slopes[:] = unit
+    one, step = spread(1, nil), spread(unit, nil)
+    end, low = spread(size - 1, nil), spread(-MARGIN, nil)
+    place = minus(times(plus(at, one), step), spread(half, nil))
+    slope = step
+    if border:
+        slope = where_less(nil, place, where_less(place, end, step, nil), nil)
+        place = where_less(place, nil, nil, place)
+        place = where_less(end, place, end, place)
+    before = floor(place)
+    behind = minus(place, before)  # what is not a number stays so, and all made of it
+    before = where_less(low, before, before, low)
+    before = where_less(before, plus(end, one), before, plus(end, one))
+    return plus(before, spread(MARGIN, nil)), behind, slope
 
 
 @compiled
 def read(
-    warp: Any, taps: Any, units: Any, border: bool, height: int, width: int, cells: Any, places: Any
+    transforms: Any,
+    o: int,
+    last: int,
+    taps: Any,
+    units: Any,
+    border: bool,
+    sizes: Any,
+    cells: Any,
+    places: Any,
+    slopes: bool,
 ) -> None:
-    """Equation 4 for all taps of a slice.
+    """Equation 4 for all taps of the slices that channel `o` has before `last`.
 
     Args:
-        warp: from `matrix`.
-        taps: (xs, ys), normalised coordinates of all taps, row by row, (H W,) each.
+        transforms: see `_matrix`.
+        taps: (xs, ys), normalised coordinates of all taps, row by row, (n,) each: `n` is the next
+            multiple of 16 after H W, and what follows the taps is not a number.
         units: taps per unit of x and of y, and the half tap between border and first tap of x and
             of y (0 with `align_corners`).
         border: whether a place outside reads the nearest tap (else zero).
-        height, width: of the kernel.
-        cells: (H W,), filled: the upper left of the four taps read, in the grid with margins.
-        places: (4, H W), filled: how far behind that tap the place is, along x and y, and the
-            place's derivatives by its normalised coordinates.
+        sizes: (output channels, input channels, height, width).
+        cells: (D - 1, n) flat, filled: the upper left of the four taps read, in the grid with
+            margins; after the last tap 0, where all four are margin.
+        places: (D - 1, 8 n) flat, filled: the weights of the four taps read (upper left,
+            upper right, lower left, lower right), where `four_of` says; then for all taps how far
+            behind the first the place is, along x and y, and the place's derivatives by its
+            normalised coordinates.
+        slopes: whether what `by_matrix` needs is filled too: what is behind the weights.
     """
-    a, b, shift_x, shift_y = warp
-    cells[:] = 0
-    result = cells, places[0], places[2]
-    _along((a, -b, shift_x), taps, units[0], units[2], width, border, 1, result)
-    wide, result = width + 2 * MARGIN, (cells, places[1], places[3])
-    _along((b, a, shift_y), taps, units[1], units[3], height, border, wide, result)
+    (channels, _, height, width), (xs, ys) = sizes, taps
+    nil, n = sixteen_zeros(xs), xs.shape[0]
+    one, wide, no_end = spread(1, nil), spread(width + 2 * MARGIN, nil), spread(np.inf, nil)
+    for t in range(last - 1):
+        a, b, shift_x, shift_y = _matrix(transforms, t * channels + o)
+        at = 8 * t * n
+        for tap in range(0, n, 16):
+            x, y = load(xs, tap, nil), load(ys, tap, nil)
+            at_x = plus(times(x, spread(a, nil)), times(y, spread(-b, nil)))
+            at_y = plus(times(x, spread(b, nil)), times(y, spread(a, nil)))
+            at_x, at_y = plus(at_x, spread(shift_x, nil)), plus(at_y, spread(shift_y, nil))
+            column, fx, slope_x = _along(nil, at_x, units[0], units[2], width, border)
+            row, fy, slope_y = _along(nil, at_y, units[1], units[3], height, border)
+            store_whole(cells, t * n + tap, plus(times(row, wide), column))
+            fx, fy = where_less(x, no_end, fx, nil), where_less(x, no_end, fy, nil)  # a tap's only
+            ex, ey = minus(one, fx), minus(one, fy)
+            weights = transpose(times(ex, ey), times(fx, ey), times(ex, fy), times(fx, fy))
+            for i in range(4):
+                store(places, at + 4 * tap + 16 * i, weights[i])
+            if not slopes:
+                continue
+            store(places, at + 4 * n + tap, fx)
+            store(places, at + 5 * n + tap, fy)
+            store(places, at + 6 * n + tap, slope_x)
+            store(places, at + 7 * n + tap, slope_y)
 
 
 @compiled
-def chain(sums: Any, transforms: Any, at: int, dtransforms: Any) -> None:
-    """Derivatives by s, r, tx, ty of transform `at`, from those by the four numbers of `matrix`."""
+def _by_matrix(dots: Any, taps: Any, places: Any, t: int) -> Any:
+    """Derivatives by the four numbers of a warp's matrix, from those by its weights.
+
+    Args:
+        dots: (D - 1, 4 n) flat, of which line `t` is read: the derivatives by the four weights of
+            each tap, where `four_of` says; 0 after the last tap.
+        taps, places: see `read`.
+    """
+    xs, ys = taps
+    nil, n = sixteen_zeros(xs), xs.shape[0]
+    at, by = 8 * t * n, 4 * t * n
+    one, no_end = spread(1, nil), spread(np.inf, nil)
+    by_a, by_b, by_shift_x, by_shift_y = nil, nil, nil, nil
+    for tap in range(0, n, 16):
+        p, q, r, s = transpose(
+            load(dots, by + 4 * tap, nil),
+            load(dots, by + 4 * tap + 16, nil),
+            load(dots, by + 4 * tap + 32, nil),
+            load(dots, by + 4 * tap + 48, nil),
+        )
+        fx, fy = load(places, at + 4 * n + tap, nil), load(places, at + 5 * n + tap, nil)
+        x = add(multiply(subtract(q, p), subtract(one, fy)), multiply(subtract(s, r), fy))
+        y = add(multiply(subtract(r, p), subtract(one, fx)), multiply(subtract(s, q), fx))
+        x = multiply(x, load(places, at + 6 * n + tap, nil))
+        y = multiply(y, load(places, at + 7 * n + tap, nil))
+        by_shift_x, by_shift_y = add(by_shift_x, x), add(by_shift_y, y)
+        at_x, at_y = load(xs, tap, nil), load(ys, tap, nil)
+        at_x, at_y = where_less(at_x, no_end, at_x, nil), where_less(at_y, no_end, at_y, nil)
+        by_a = add(by_a, add(multiply(x, at_x), multiply(y, at_y)))
+        by_b = add(by_b, subtract(multiply(y, at_x), multiply(x, at_y)))
+    return total(by_a), total(by_b), total(by_shift_x), total(by_shift_y)
+
+
+@compiled
+def by_transforms(
+    dots: Any,
+    transforms: Any,
+    o: int,
+    last: int,
+    taps: Any,
+    sizes: Any,
+    places: Any,
+    dtransforms: Any,
+) -> None:
+    """Derivatives by s, r, tx, ty of channel `o`, from those by the weights; see `_by_matrix`."""
     scale, rotate, translate_x, translate_y = transforms
-    tx, ty, count = translate_x[at], translate_y[at], scale.shape[0]
-    cosine, sine = np.cos(rotate[at]), np.sin(rotate[at])
-    a, b = scale[at] * cosine, scale[at] * sine
-    by_a = sums[0] + sums[2] * tx + sums[3] * ty
-    by_b = sums[1] - sums[2] * ty + sums[3] * tx
-    dtransforms[at] = by_a * cosine + by_b * sine
-    dtransforms[count + at] = by_b * a - by_a * b
-    dtransforms[2 * count + at] = sums[2] * a + sums[3] * b
-    dtransforms[3 * count + at] = sums[3] * a - sums[2] * b
+    for t in range(last - 1):
+        at, count = t * sizes[0] + o, scale.shape[0]
+        by_a, by_b, by_shift_x, by_shift_y = _by_matrix(dots, taps, places, t)
+        tx, ty = translate_x[at], translate_y[at]
+        cosine, sine = np.cos(rotate[at]), np.sin(rotate[at])
+        a, b = scale[at] * cosine, scale[at] * sine
+        by_a += by_shift_x * tx + by_shift_y * ty
+        by_b += by_shift_y * tx - by_shift_x * ty
+        dtransforms[at] = by_a * cosine + by_b * sine
+        dtransforms[count + at] = by_b * a - by_a * b
+        dtransforms[2 * count + at] = by_shift_x * a + by_shift_y * b
+        dtransforms[3 * count + at] = by_shift_y * a - by_shift_x * b

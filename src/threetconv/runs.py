@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from threetconv.controls import Change, change_frames, shuffle_labels
 from threetconv.errors import InputError
 from threetconv.files import atomic, read_parquet, write_parquet, write_text
 from threetconv.parameters import tabulate
@@ -56,7 +57,7 @@ def train_run(
     """Build the network of a run, train it and write its folder.
 
     Args:
-        run: which cell, which replicate, which seed.
+        run: which cell, which control, which replicate, which seed.
         table: clip table of the data set.
         packed: its clips as one array, or None to decode them as they are needed.
         clip_shape: (frames, height, width).
@@ -73,6 +74,8 @@ def train_run(
     from threetconv.networks import build_network  # noqa: PLC0415
     from threetconv.training import fit  # noqa: PLC0415
 
+    if run.control == "label-shuffled":
+        table = shuffle_labels(table, seed=run.seed)
     data = ClipDataset(table, packed=packed, frames=clip_shape[0], size=clip_shape[1:])
     network = build_network(
         run.network,
@@ -85,7 +88,10 @@ def train_run(
         seed=run.seed,
     )
     layers = trace(network, clip_shape)
-    training, validation = (_Split(data, table, split, workers) for split in ("train", "val"))
+    change = change_frames(run.control, seed=run.seed)
+    training, validation = (
+        _Split(data, table, split, workers, change) for split in ("train", "val")
+    )
     log.info(
         "%s: %d training clips, %d validation clips, %d classes, seed %d",
         run.run_id,
@@ -120,8 +126,15 @@ def train_run(
 class _Split:
     """The clips of one split, as `fit` wants them."""
 
-    def __init__(self, data: ClipDataset, table: pd.DataFrame, split: str, workers: int) -> None:
-        self._data, self._workers = data, workers
+    def __init__(
+        self,
+        data: ClipDataset,
+        table: pd.DataFrame,
+        split: str,
+        workers: int,
+        change: Change | None = None,
+    ) -> None:
+        self._data, self._workers, self._change = data, workers, change
         self._rows = np.flatnonzero((table["split"] == split).to_numpy())
 
     def __len__(self) -> int:
@@ -130,7 +143,13 @@ class _Split:
     def __call__(self, order: np.ndarray, batch_size: int) -> Iterable[Any]:
         from threetconv.clips import batches  # noqa: PLC0415
 
-        return batches(self._data, self._rows[order], batch_size, workers=self._workers)
+        return batches(
+            self._data,
+            self._rows[order],
+            batch_size,
+            workers=self._workers,
+            change=self._change,
+        )
 
 
 def _write(

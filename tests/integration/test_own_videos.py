@@ -60,6 +60,7 @@ def study(tmp_path_factory):
             }
         },
         "training": {"epochs": 1, "batch_size": 2, "learning_rate": {"3t": 1.0e-3}},
+        "statistics": {"calibration_replicates": 20, "bootstrap_resamples": 100},
     }
     (folder / "own.yaml").write_text(yaml.safe_dump(config))
     return folder

@@ -62,14 +62,112 @@ def joint_table(cells=CELLS, inits=INITS) -> pd.DataFrame:
 
 def effects_table() -> pd.DataFrame:
     rows = [
-        ("F1", "gestures / scenes", "all blocks", "s", 1.5, 1.1, 2.0, "ok"),
-        ("F1", "gestures / scenes", "all blocks", "r", 1.2, 0.8, 1.9, "ok"),
-        ("F1", "gestures / scenes", "resnet18", "s", 1.1, np.nan, np.nan, "untestable"),
-        ("F2", "scratch / pretrained", "all blocks", "s", np.nan, np.nan, np.nan, "degenerate"),
-        ("F2", "scratch / pretrained", "all blocks", "px", 0.2, 0.0001, 900.0, "untestable"),
+        ("F1", "gestures / scenes", "resnet18", "s", "best", 1.1, np.nan, np.nan, "untestable"),
+        ("F1", "gestures / scenes", "googlenet", "px", "best", 1.15, 1.1, 1.2, "ok"),
+        ("F1", "gestures / scenes", "all", "s", "best", 1.5, 1.1, 2.0, "ok"),
+        ("F1", "gestures / scenes", "all", "s", "matched", 1.4, 1.1, 1.9, "ok"),
+        ("F1", "gestures / scenes", "all", "r", "best", 1.2, 0.8, 1.9, "ok"),
+        ("F2", "scratch / pretrained", "all", "s", "best", np.nan, np.nan, np.nan, "degenerate"),
+        ("F2", "scratch / pretrained", "all", "px", "best", 0.2, 0.0001, 900.0, "untestable"),
+        ("controls", "none / static", "all", "s", "best", 1.3, 1.2, 1.4, "ok"),
+        ("controls", "none / label-shuffled", "all", "s", "best", 1.05, 0.9, 1.2, "ok"),
     ]
-    names = ["family", "contrast", "stratum", "parameter", "estimate", "ci_low", "ci_high"]
-    return pd.DataFrame(rows, columns=[*names, "status"])
+    names = ["family", "contrast", "stratum", "parameter", "checkpoint"]
+    table = pd.DataFrame(rows, columns=[*names, "estimate", "ci_low", "ci_high", "status"])
+    layer = table.head(1).assign(scope="layer", estimate=77.0, status="ok")
+    return pd.concat([table.assign(scope="model"), layer], ignore_index=True)
+
+
+def profile_table() -> pd.DataFrame:
+    """Four layers, of which the last of resnet18 cannot be reached."""
+    rows = []
+    for (network, dataset), init, i, parameter in itertools.product(
+        CELLS, INITS, range(4), ["s", "r", "px", "py"]
+    ):
+        mean = 0.01 * (1 + i) * (2 if dataset == "gestures" else 1)
+        share = 0.0 if network == "resnet18" and i == 3 else 1.0
+        line = {"network": network, "dataset": dataset, "init": init, "control": "none",
+                "checkpoint": "matched", "layer_index": i, "layer": f"block{i}.conv",
+                "parameter": parameter, "n_runs": 3, "mean": mean, "ci_low": 0.8 * mean,
+                "ci_high": 1.25 * mean, "noise_floor": 0.012, "reachable_share": share}  # fmt: skip
+        rows += [line, line | {"control": "static", "mean": 5.0}, line | {"checkpoint": "best"}]
+    return pd.DataFrame(rows)
+
+
+def layer_tests_table() -> pd.DataFrame:
+    rows = [
+        ("F1", "googlenet", "s", 1, "matched", 0.01, "ok"),
+        ("F1", "googlenet", "s", 2, "matched", 0.2, "ok"),
+        ("F1", "googlenet", "s", 3, "best", 0.01, "ok"),
+        ("F2", "googlenet", "r", 0, "matched", 0.04, "ok"),
+        ("F2", "googlenet", "r", 3, "matched", np.nan, "untestable"),
+        ("F1", "resnet18", "s", 0, "matched", 0.01, "ok"),
+    ]
+    names = ["family", "stratum", "parameter", "layer_index", "checkpoint", "p_adjusted", "status"]
+    return pd.DataFrame(rows, columns=names).assign(scope="layer", contrast="a / b")
+
+
+def controls_table() -> pd.DataFrame:
+    rows = []
+    for control, k, parameter in itertools.product(
+        ["none", "static", "label-shuffled"], range(3), ["s", "r", "px", "py"]
+    ):
+        value = {"none": 2.0, "static": 0.9, "label-shuffled": 1.1}[control] + 0.1 * (k - 1)
+        line = {"run_id": f"{control}{k}", "network": "resnet18", "dataset": "gestures",
+                "init": "scratch", "control": control, "parameter": parameter, "tag": "best",
+                "scope": "model", "weighting": "pooled", "rows": "reachable",
+                "floor_ratio": value}  # fmt: skip
+        others = [{"scope": "layer"}, {"rows": "all"}, {"weighting": "layer"}, {"tag": "last"}]
+        rows += [line, *(line | other | {"floor_ratio": 50.0} for other in others)]
+    return pd.DataFrame(rows)
+
+
+def calibration_table() -> pd.DataFrame:
+    rows = [
+        ("permutation", "run", "type I error", 3, 0.1, 1.0, 0.05, "valid"),
+        ("permutation", "run", "type I error", 1, 0.1, 1.0, 0.0, "untestable"),
+        ("bootstrap", "run", "coverage", 3, 0.1, 1.0, 0.82, "liberal"),
+        ("KS", "row", "type I error", 1, 0.05, 1.0, 0.45, "liberal"),
+        ("KS", "row", "type I error", 1, 0.1, 1.0, 0.67, "liberal"),
+        ("permutation", "run", "power", 3, 0.1, 1.25, 0.4, ""),
+        ("permutation", "run", "power", 3, 0.1, 1.5, 0.9, ""),
+    ]
+    names = ["test", "unit", "quantity", "runs_per_arm", "tau", "effect", "estimate", "valid"]
+    table = pd.DataFrame(rows, columns=names).assign(design="1 block")
+    table["ci_low"], table["ci_high"] = table["estimate"] - 0.03, table["estimate"] + 0.03
+    table["nominal"] = table["quantity"].map({"type I error": 0.05, "coverage": 0.95})
+    return pd.concat([table.assign(network=n) for n in ("googlenet", "resnet18")])
+
+
+def planted_table() -> pd.DataFrame:
+    motions = {"turning": ("rotation", "r"), "still": ("none", "")}
+    rows = []
+    for (dataset, (motion, planted)), parameter, (comparison, ratio) in itertools.product(
+        motions.items(),
+        ["s", "r", "px", "py"],
+        [("noise floor", 1.9), ("static", 3.1), ("label-shuffled", 2.2), ("no motion", 0.3)],
+    ):
+        moved = parameter == planted
+        rows.append(
+            {"network": "resnet18", "dataset": dataset, "motion": motion, "init": "scratch",
+             "parameter": parameter, "expected": moved, "comparison": comparison,
+             "estimate": ratio if moved else 0.97, "beyond": "yes" if moved else "no",
+             "recovered": "yes" if moved else "no"}
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def alignment_rows() -> pd.DataFrame:
+    rows = [
+        ("right - left", "px", "none", "model", 0.4),
+        ("right - left", "px", "static", "model", 0.02),
+        ("up - down", "py", "none", "model", 0.3),
+        ("up - down", "py", "none", "layer", -0.9),
+        ("up - down", "py", "none", "first", 0.7),
+    ]
+    table = pd.DataFrame(rows, columns=["axis", "parameter", "control", "scope", "correlation"])
+    table["ci_low"], table["ci_high"] = table["correlation"] - 0.1, table["correlation"] + 0.1
+    return table.assign(network="resnet18", dataset="moving", motion="translation", init="scratch")
 
 
 def runs_and_metrics() -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -127,6 +225,11 @@ def all_figures() -> dict[str, Figure]:
         "accuracy": figures.accuracy_curves(metrics, runs),
         "strip": figures.clip_strip(clips, ["a", "b", "c", "d"]),
         "effects": figures.effects(effects_table()),
+        "profile": figures.profile(profile_table(), layer_tests_table(), network="googlenet"),
+        "controls": figures.controls(controls_table()),
+        "calibration": figures.calibration(calibration_table()),
+        "planted": figures.planted(planted_table()),
+        "alignment": figures.alignment(alignment_rows()),
     }
 
 
@@ -270,22 +373,169 @@ def test_accuracy_leaves_no_axes_for_a_combination_that_was_not_run() -> None:
     assert len(figures.accuracy_curves(metrics, runs).axes) == 3
 
 
+def marks(axes, marker: str) -> dict[float, str]:
+    """Place -> colour of the inside of every mark of a kind."""
+    return {
+        float(line.get_xdata()[0]): line.get_markerfacecolor()
+        for line in axes.lines
+        if line.get_marker() == marker
+    }
+
+
 def test_effects_show_untestable_hollow_and_share_a_log_axis() -> None:
     figure = figures.effects(effects_table())
-    assert len(figure.axes) == 2
+    assert len(figure.axes) == 3 * 3  # families x parameters
     assert len({axes.get_xlim() for axes in figure.axes}) == 1
     low, high = figure.axes[0].get_xlim()
     assert low * high == pytest.approx(1)
-    marks = {
-        float(line.get_xdata()[0]): line.get_markerfacecolor()
-        for axes in figure.axes
-        for line in axes.lines
-        if line.get_marker() == "o"
-    }
-    assert sorted(marks) == [0.2, 1.1, 1.2, 1.5]
-    assert marks[1.1] == marks[0.2] == theme.PAPER
-    assert marks[1.5] == marks[1.2] != theme.PAPER
+    best = {x: c for axes in figure.axes for x, c in marks(axes, "s").items()}
+    assert sorted(best) == [0.2, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5]  # and none of the layer's 77
+    assert best[1.1] == best[0.2] == theme.PAPER
+    assert best[1.5] == best[1.2] != theme.PAPER
+    assert list(marks(figure.axes[0], "o")) == [1.4]  # matched updates have a mark of their own
     assert "degenerate" in texts(figure)
+
+
+def test_effects_put_the_blocked_test_first_and_name_each_of_several_contrasts() -> None:
+    figure = figures.effects(effects_table())
+    labels = [[t.get_text() for t in axes.get_yticklabels()] for axes in figure.axes[::3]]
+    assert labels == [
+        ["all blocks", "in resnet18", "in googlenet"],
+        ["all blocks"],
+        ["none / static", "none / label-shuffled"],
+    ]
+    assert "F1: dataset: gestures / scenes" in texts(figure)
+
+
+def test_effects_leave_out_a_single_block_that_repeats_the_blocked_test() -> None:
+    table = effects_table().query("stratum != 'googlenet'")
+    assert [t.get_text() for t in figures.effects(table).axes[0].get_yticklabels()] == [
+        "all blocks"
+    ]
+
+
+def test_effects_of_very_many_blocks_are_shortened_to_the_blocked_tests() -> None:
+    row = effects_table().iloc[[2]]
+    blocks = [row.assign(stratum=f"block {i}") for i in range(60)]
+    figure = figures.effects(pd.concat([row, *blocks], ignore_index=True))
+    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["all blocks"]
+    assert "single blocks: see tables" in texts(figure)
+
+
+def test_profile_draws_reachable_layers_of_real_runs_at_one_checkpoint() -> None:
+    for network, layers in (("googlenet", 4), ("resnet18", 3)):
+        figure = figures.profile(profile_table(), network=network)
+        assert len(figure.axes) == 8
+        solid = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
+        assert len(solid) == 2
+        expected = 0.02 * np.arange(1, layers + 1)  # gestures, the first of the alphabet
+        np.testing.assert_allclose(solid[0].get_ydata(), expected)
+        assert solid[0].get_color() == theme.DATASETS[0]
+        floors = [line for line in figure.axes[0].lines if line.get_marker() == "None"]
+        assert {float(y) for line in floors for y in line.get_ydata()} == {0.012}
+        names = [t.get_text() for t in figure.axes[-1].get_xticklabels()]
+        assert names == [f"block{i}" for i in range(layers)]
+
+
+def test_profile_bands_are_the_intervals() -> None:
+    axes = figures.profile(profile_table(), network="googlenet").axes[0]
+    corners = axes.collections[0].get_paths()[0].vertices
+    assert corners[:, 1].min() == pytest.approx(0.8 * 0.02)
+    assert corners[:, 1].max() == pytest.approx(1.25 * 0.08)
+
+
+def test_profile_marks_layers_that_differ_at_this_checkpoint_and_no_others() -> None:
+    figure = figures.profile(profile_table(), layer_tests_table(), network="googlenet")
+    found = {}
+    for axes in figure.axes:
+        for marker in ("v", "s"):
+            for line in axes.lines:
+                if line.get_marker() == marker and len(line.get_xdata()):
+                    found.setdefault((axes.get_title(loc="left"), marker), line.get_xdata())
+    assert {key: list(xs) for key, xs in found.items()} == {
+        ("$s$, pretrained", "v"): [1],
+        ("$s$, scratch", "v"): [1],
+        ("$r$, pretrained", "s"): [0],
+        ("$r$, scratch", "s"): [0],
+    }
+
+
+def test_profile_of_one_start_has_a_panel_for_each_parameter() -> None:
+    table = profile_table().query("init == 'scratch'")
+    assert len(figures.profile(table, network="resnet18").axes) == 4
+
+
+def test_controls_show_mean_and_range_of_the_reachable_model_lines() -> None:
+    figure = figures.controls(controls_table())
+    assert len(figure.axes) == 4
+    axes = figure.axes[0]
+    assert [round(x, 9) for x in marks(axes, "o")] == [2.0]
+    assert [round(x, 9) for x in marks(axes, "s")] == [0.9]
+    bars = sorted(tuple(np.round(line.get_xdata(), 9)) for line in axes.lines[1::2])
+    assert bars == [(0.8, 1.0), (1.0, 1.2), (1.9, 2.1)]
+    assert axes.lines[0].get_xdata()[0] == 1  # the floor
+    assert "frames shuffled" not in texts(figure)
+
+
+def test_calibration_puts_naive_tests_first_in_the_colour_of_a_warning() -> None:
+    figure = figures.calibration(calibration_table())
+    assert len(figure.axes) == 3 * 2  # quantities x networks
+    labels = figure.axes[0].get_yticklabels()
+    tau = "\N{GREEK SMALL LETTER TAU}"
+    assert [t.get_text() for t in labels] == [
+        f"KS, 1 block, {tau} 0.05", f"KS, 1 block, {tau} 0.1", "permutation, 1 block",
+    ]  # fmt: skip
+    assert labels[0].get_color() == theme.DATASETS[1] != labels[2].get_color()
+    inside = {}
+    for axes in figure.axes[::2]:
+        for marker in ("^", "s"):
+            inside |= marks(axes, marker)
+    assert inside[0.67] == theme.DATASETS[1]
+    assert inside[0.82] == theme.INITS[1]
+    assert inside[0.05] == theme.INITS[0]
+    assert inside[0.0] == theme.PAPER
+    assert 0.4 in inside
+    assert 0.9 not in inside  # the larger effect is in the table
+
+
+def test_calibration_draws_the_nominal_level_but_none_for_power() -> None:
+    figure = figures.calibration(calibration_table())
+    levels = [
+        {float(line.get_xdata()[0]) for line in axes.lines if line.get_color() == theme.INK}
+        for axes in figure.axes[::2]
+    ]
+    assert levels == [{0.05}, {0.95}, set()]
+
+
+def test_planted_shows_the_strongest_control_and_frames_what_was_planted() -> None:
+    figure = figures.planted(planted_table())
+    controls, floors = figure.axes
+    assert [t.get_text() for t in controls.get_yticklabels()] == ["rotation", "nothing moves"]
+    written = [t.get_text() for t in controls.texts]
+    assert "2.2" in written  # the smallest ratio, to the shuffled labels; "no motion" is no control
+    assert "recovered" in written
+    assert "0.3" not in written
+    assert {"1.9", "above"} <= {t.get_text() for t in floors.texts}
+    for axes in figure.axes:
+        frames = [p for p in axes.patches if p.get_facecolor()[3] == 0]
+        assert [
+            (p.get_x() + p.get_width() / 2, p.get_y() + p.get_height() / 2) for p in frames
+        ] == [(pytest.approx(1), pytest.approx(0))]
+
+
+def test_planted_without_controls_has_the_floor_alone() -> None:
+    table = planted_table().query("comparison == 'noise floor'")
+    assert len(figures.planted(table).axes) == 1
+
+
+def test_alignment_draws_first_layer_and_whole_model_real_runs_filled() -> None:
+    first, axes = figures.alignment(alignment_rows()).axes
+    assert marks(first, "o") == {0.7: theme.INK}
+    assert first.get_title(loc="left") == "first layer"
+    assert marks(axes, "o") == {0.4: theme.INK, 0.3: theme.INK}
+    assert marks(axes, "s") == {0.02: theme.PAPER}
+    names = [t.get_text() for t in first.get_yticklabels()]
+    assert names == ["right - left with px", "up - down with py"]
 
 
 def test_clip_strip_shows_evenly_spaced_frames() -> None:
@@ -331,6 +581,11 @@ def test_user_names_with_dollars_and_markup_are_drawn_as_they_are(tmp_path: Path
         lambda: figures.scale_rotation_densities(densities_table().head(0), init="scratch"),
         lambda: figures.translation_joint(joint_table().head(0), init="scratch"),
         lambda: figures.effects(effects_table().head(0)),
+        lambda: figures.profile(profile_table(), network="vgg"),
+        lambda: figures.controls(controls_table().head(0)),
+        lambda: figures.calibration(calibration_table().head(0)),
+        lambda: figures.planted(planted_table().head(0)),
+        lambda: figures.alignment(alignment_rows().head(0)),
         lambda: figures.histograms(histogram_table(), init="other"),
         lambda: figures.accuracy_curves(*(t.head(0) for t in reversed(runs_and_metrics()))),
         lambda: figures.clip_strip([], []),

@@ -250,7 +250,7 @@ def threads() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("threads")
-@pytest.mark.parametrize(("kernel", "channels"), [((3, 3, 3), (128, 300)), ((7, 7, 7), (33, 5))])
+@pytest.mark.parametrize(("kernel", "channels"), [((3, 3, 3), (128, 300)), ((7, 7, 7), (99, 5))])
 def test_the_number_of_threads_does_not_change_the_numbers(
     kernel: tuple[int, int, int], channels: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,35 +65,94 @@ caching.FunctionCache.__init__ = refuse
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_rows_of_numbers(dtype: type) -> None:
+def test_arithmetic_of_rows(dtype: type) -> None:
     """Each operation on rows, against numpy."""
     from numba import njit  # noqa: PLC0415
 
-    from threetconv import lanes  # noqa: PLC0415
+    from threetconv import lanes, rows  # noqa: PLC0415
 
     @njit
     def apply(a, out):  # type: ignore[no-untyped-def]
         nil = lanes.sixteen_zeros(a)
-        x, y = lanes.load(a, 0, nil), lanes.load(a, 16, nil)
-        lanes.store(out, 0, lanes.add(x, y))
-        lanes.store(out, 16, lanes.subtract(x, y))
-        lanes.store(out, 32, lanes.multiply(x, y))
-        lanes.store(out, 48, lanes.multiply_add(x, a[3], y))
-        lanes.store(out, 64, lanes.load_nine(a, 5))
-        lanes.store_nine(out, 80, x)
-        out[100] = lanes.total(x)
-        four = lanes.load(a, 2, lanes.four_zeros(a))
-        lanes.store(out, 101, four)
-        out[105] = lanes.total(four)
-        out[106] = lanes.width_of(nil) + lanes.width_of(four)
+        x, y = rows.load(a, 0, nil), rows.load(a, 16, nil)
+        rows.store(out, 0, lanes.add(x, y))
+        rows.store(out, 16, lanes.subtract(x, y))
+        rows.store(out, 32, lanes.multiply(x, y))
+        rows.store(out, 48, lanes.multiply_add(x, a[3], y))
+        rows.store(out, 64, lanes.plus(x, y))
+        rows.store(out, 80, lanes.minus(x, y))
+        rows.store(out, 96, lanes.times(x, y))
+        rows.store(out, 112, lanes.floor(x))
+        rows.store(out, 128, lanes.where_less(x, y, x, lanes.spread(7, nil)))
+        rows.store(out, 144, lanes.where_less(lanes.spread(np.nan, nil), y, x, y))
+        four = rows.load(a, 2, lanes.four_zeros(a))
+        rows.store(out, 160, lanes.upper(four, nil))
+        rows.store(out, 176, lanes.lower(four, nil))
+        rows.store(out, 192, lanes.twice(lanes.fold(x)))
+        rows.store(out, 208, lanes.totals(x, y))
+        rows.store(out, 212, lanes.totals(lanes.twice(four), lanes.fold(y)))
+        out[216], out[217] = lanes.total(x), lanes.total(four)
+        out[218] = lanes.width_of(nil) + lanes.width_of(four)
 
     a = np.random.default_rng(0).normal(size=32).astype(dtype)
-    out = np.full(107, 7, dtype)
+    out = np.full(219, np.nan, dtype)
     apply(a, out)
     x, y = a[:16], a[16:]
-    expected = np.full(107, 7, dtype)
-    expected[:64] = np.concatenate([x + y, x - y, x * y, x + a[3] * y])
-    expected[64:80] = [*a[5:14], *[0] * 7]
-    expected[80:89] = x[:9]
-    expected[100:107] = [x.sum(), *a[2:6], a[2:6].sum(), 20]
-    np.testing.assert_allclose(out, expected, rtol=0, atol=1e-6 if dtype is np.float32 else 1e-14)
+    expected = np.concatenate(
+        [
+            *[x + y, x - y, x * y, x + a[3] * y, x + y, x - y, x * y],
+            *[np.floor(x), np.where(x < y, x, 7), y],
+            *[np.repeat(a[2:4], 8), np.repeat(a[4:6], 8), np.tile(x[:8] + x[8:], 2)],
+            [x[:8].sum(), x[8:].sum(), y[:8].sum(), y[8:].sum()],
+            [a[2:6].sum(), a[2:6].sum(), (y[:4] + y[8:12]).sum(), (y[4:8] + y[12:]).sum()],
+            [x.sum(), a[2:6].sum(), 20],
+        ]
+    )
+    np.testing.assert_allclose(out, expected, rtol=0, atol=2e-6 if dtype is np.float32 else 1e-14)
+
+
+@pytest.mark.parametrize("width", [4, 16])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_reading_and_writing_rows(dtype: type, width: int) -> None:
+    """What is moved where, against numpy's indexing; nothing beside it is written."""
+    from numba import njit  # noqa: PLC0415
+
+    from threetconv import lanes, rows  # noqa: PLC0415
+
+    zeros = lanes.four_zeros if width == 4 else lanes.sixteen_zeros
+
+    @njit
+    def apply(a, whole, out):  # type: ignore[no-untyped-def]
+        nil = zeros(a)
+        rows.store(out[0], 1, rows.load(a, 5, nil))
+        rows.store(out[1], 1, rows.load_fours(a, 3, 7, nil))
+        rows.store_fours(out[2], 1, 7, rows.load(a, 0, nil))
+        rows.store(out[3], 1, rows.load_down(a, 2, 5, nil))
+        rows.store_down(out[4], 1, 3, rows.load(a, 0, nil))
+        rows.put(out[5], 4, rows.number(a, 9))
+        p, q, r, s = lanes.transpose(
+            rows.load(a, 0, nil),
+            rows.load(a, 16, nil),
+            rows.load(a, 32, nil),
+            rows.load(a, 48, nil),
+        )
+        rows.store(out[6], 0, p)
+        rows.store(out[6], 16, q)
+        rows.store(out[6], 32, r)
+        rows.store(out[6], 48, s)
+        rows.store_whole(whole, 1, lanes.floor(rows.load(a, 0, nil)))
+
+    a = (10 * np.random.default_rng(1).normal(size=96)).astype(dtype)
+    out, whole = np.zeros((7, 96), dtype), np.zeros(20, np.int32)
+    apply(a, whole, out)
+    expected, of = np.zeros((7, 96), dtype), np.arange(width)
+    expected[0, 1 + of] = a[5 + of]
+    expected[1, 1 + of] = a[3 + of // 4 * 7 + of % 4]
+    expected[2, 1 + of // 4 * 7 + of % 4] = a[of]
+    expected[3, 1 + of] = a[2 + 5 * of]
+    expected[4, 1 + 3 * of] = a[of]
+    expected[5, 4] = a[9]
+    for row in range(4):
+        expected[6, 16 * row + of] = a[16 * (of % 4) + of // 4 * 4 + row]
+    np.testing.assert_array_equal(out, expected)
+    assert whole.tolist() == [0, *np.floor(a[:width]).astype(int), *[0] * (19 - width)]

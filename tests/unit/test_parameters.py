@@ -25,8 +25,12 @@ from threetconv.parameters import (
     DERIVED_SQL,
     PARAMETERS,
     SCHEMA,
+    VALUES,
     derive,
+    displacement,
     extract_parameters,
+    magnitude,
+    read_columns,
     read_parameters,
     tabulate,
 )
@@ -274,3 +278,54 @@ def test_tables_are_read_with_their_folders_columns(tmp_path: Path) -> None:
     assert list(best.columns) == ["run_id", "scale", "network", "dataset", "init"]
     assert len(best) == 2 * 7
     assert set(best["init"]) == {"pretrained"}
+
+
+def test_one_parameter_alone_is_what_derive_makes_of_it() -> None:
+    columns = {
+        name: [*np.random.default_rng(i).standard_t(2, 50), 1.0, -0.5] for i, name in enumerate(RAW)
+    }
+    frame = derive(raw(**columns))
+    for parameter, name, z in zip(PARAMETERS, RAW, ("z_s", "z_r", "z_x", "z_y"), strict=True):
+        np.testing.assert_array_equal(displacement(parameter, frame[name]), frame[z])
+        np.testing.assert_array_equal(
+            magnitude(parameter, frame[name]), frame[f"paper_{parameter}"]
+        )
+    np.testing.assert_allclose(displacement("s", 0.5), np.log(2))
+    np.testing.assert_allclose(magnitude("s", -0.5), 1.0)
+
+
+def test_columns_of_one_file_are_read_alone(tmp_path: Path) -> None:
+    table = tabulate(values(), LAYERS, run_id="a")
+    write_parquet(table, tmp_path / "init=scratch" / "a.parquet", SCHEMA)
+    found = read_columns(tmp_path / "init=scratch" / "a.parquet", ["scale", "layer", "reachable"])
+    assert sorted(found) == ["layer", "reachable", "scale"]
+    assert isinstance(found["layer"].dtype, pd.CategoricalDtype)
+    assert found["layer"].astype(str).tolist() == table["layer"].tolist()
+    np.testing.assert_array_equal(found["scale"], table["scale"])
+    assert found["scale"].dtype == np.float32
+
+
+def test_what_densities_need_is_read_without_the_rest(tmp_path: Path) -> None:
+    """Best rows of two runs, and of the columns only those that densities and distances use."""
+    files = []
+    for run_id in ("a", "b"):
+        table = pd.concat(
+            tabulate(values(), LAYERS, run_id=run_id, tag=tag) for tag in ("init", "best", "last")
+        )
+        folder = tmp_path / "network=n" / "dataset=d" / "init=scratch"
+        files.append(folder / f"{run_id}.parquet")
+        write_parquet(table, files[-1], SCHEMA)
+    best = read_parameters(files, tags=["best"], columns=VALUES)
+    everything = read_parameters(files)
+    assert set(best) == {*VALUES, "network", "dataset", "init"}
+    expected = everything[everything["tag"] == "best"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(best, expected[best.columns])
+
+
+def test_a_file_without_the_columns_is_named(tmp_path: Path) -> None:
+    write_parquet(pd.DataFrame({"scale": [1.0]}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"a\.parquet\n.*no column rotate"):
+        read_columns(tmp_path / "a.parquet", ["scale", "rotate"])
+    (tmp_path / "b.parquet").write_text("nothing")
+    with pytest.raises(InputError, match=r"b\.parquet"):
+        read_columns(tmp_path / "b.parquet", ["scale"])

@@ -302,7 +302,14 @@ def test_defaults_are_filled_in(study_schema: Config) -> None:
     assert config["weights_2d"]["carry"] == "convolutions"
     assert config["weights_2d"]["stills"]["images"] == {"train": 2400, "val": 320}
     assert config["weights_2d"]["stills"]["size"] == [64, 64]
-    assert config["statistics"] == {"alpha": 0.05}
+    assert config["variants"][0]["control"] == "none"
+    assert config["statistics"] == {
+        "alpha": 0.05,
+        "equivalence_ratio": 1.25,
+        "energy_rows": 1000,
+        "bootstrap_resamples": 1000,
+        "calibration_replicates": 400,
+    }
 
 
 def test_what_was_written_is_kept(study_schema: Config) -> None:
@@ -414,3 +421,70 @@ def test_a_study_without_a_3t_variant_has_no_question(study_schema: Config) -> N
     config = study(variants=[{"init": "pretrained", "convolution": "3d"}])
     with pytest.raises(InputError, match="at least one variant with convolution: 3t"):
         validate_study(config, study_schema)
+
+
+PRETRAINED = {"init": "pretrained", "convolution": "3t"}
+SCRATCH = {"init": "scratch", "convolution": "3t"}
+
+
+def test_controls_are_runs_of_their_own(study_schema: Config) -> None:
+    """A control changes no other run's seed, and its run says what it is."""
+    static = PRETRAINED | {"control": "static"}
+    without = plan(replicates=2)
+    runs = plan(replicates=2, variants=[PRETRAINED, static])
+    assert [run for run in runs if run.control == "none"] == without
+    controls = [run for run in runs if run.control != "none"]
+    assert [run.run_id for run in controls] == [
+        f"resnet18-{name}-pretrained-3t-static-r{k}" for name in ("mine", "made") for k in (1, 2)
+    ]
+    assert {run.control for run in controls} == {"static"}
+    validate_study(study(variants=[PRETRAINED, static]), study_schema)
+
+
+def test_a_variant_can_be_for_some_networks_only(study_schema: Config) -> None:
+    variants = [PRETRAINED, SCRATCH | {"networks": ["googlenet"]}]
+    config = validate_study(
+        study(networks=["resnet18", "googlenet"], variants=variants), study_schema
+    )
+    cells = {(run.network, run.init) for run in plan_runs(config)}
+    assert cells == {
+        ("resnet18", "pretrained"),
+        ("googlenet", "pretrained"),
+        ("googlenet", "scratch"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("variants", "said"),
+    [
+        ([PRETRAINED | {"networks": ["googlenet"]}], "not among the study's networks"),
+        ([PRETRAINED, PRETRAINED | {"networks": ["resnet18"]}], "asked for by two variants"),
+        ([PRETRAINED, PRETRAINED | {"control": "none"}], "non-unique|two variants"),
+        ([PRETRAINED, SCRATCH | {"control": "static"}], "a static control of resnet18, scratch"),
+        ([PRETRAINED, PRETRAINED | {"control": "shuffled"}], "frame-shuffled"),
+    ],
+)
+def test_variants_that_make_no_sense_are_refused(
+    variants: list[Config], said: str, study_schema: Config
+) -> None:
+    with pytest.raises(InputError, match=said):
+        validate_study(study(variants=variants), study_schema)
+
+
+def planted(**render: Any) -> Config:
+    config = put(study(), "datasets.made.adapter", "folder")
+    made = {"set": "planted", "clips": {"train": 4, "val": 2}} | render
+    return put(config, "datasets.made.render", made)
+
+
+def test_a_planted_set_names_its_motion(study_schema: Config) -> None:
+    validate_study(planted(motion="zoom"), study_schema)
+    for config, said in (
+        (planted(), "a motion for set: planted"),
+        (planted(motion="wobble"), "translation"),
+        (planted(motion="zoom", classes=3), "decides what the classes are"),
+        (put(planted(motion="zoom"), "datasets.made.adapter", "jester"), "planted is rendered in"),
+        (put(study(), "datasets.made.render.motion", "zoom"), "for no other set"),
+    ):
+        with pytest.raises(InputError, match=said):
+            validate_study(config, study_schema)

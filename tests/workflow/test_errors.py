@@ -77,7 +77,8 @@ def test_a_plan_needs_no_data(tmp_path, snakemake):
     done = snakemake(tmp_path, "--dry-run", "--quiet", "rules", "--configfile", paper)
     assert done.returncode == 0, done.stderr
     jobs = job_counts(done)
-    assert jobs["train"] == 60  # 2 networks x 2 data sets x 3 variants x 5 seeds
+    # 2 networks x 2 data sets x 3 variants x 5 seeds, 3 controls of one network
+    assert jobs["train"] == 60 + 30
     assert jobs["parameters"] == 1
     assert jobs["fetch_imagenet"] == 2
     assert "render" not in jobs
@@ -89,4 +90,5 @@ def test_the_alias_plans_the_same_study(tmp_path, snakemake):
     plain = snakemake(tmp_path, "--dry-run", "--quiet", "rules")
     assert by_alias.returncode == plain.returncode == 0
     assert job_counts(by_alias) == job_counts(plain)
-    assert job_counts(plain)["train"] == 36  # 2 networks x 2 data sets x 3 variants x 3 seeds
+    # 2 networks x 2 data sets x 3 variants x 3 seeds, 3 controls of one network
+    assert job_counts(plain)["train"] == 36 + 18

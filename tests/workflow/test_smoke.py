@@ -53,7 +53,7 @@ def test_parameter_table_is_whole(results):
     table = read_parameters(files)
     assert set(SCHEMA.names) <= set(table.columns)
     runs = read_parquet(results / "runs.parquet").set_index("run_id")
-    three_t = runs[runs["convolution"] == "3t"]
+    three_t = runs[(runs["convolution"] == "3t") & (runs["control"] == "none")]
     assert set(table["run_id"]) == set(three_t.index)
     per_snapshot = table.groupby(["run_id", "step", "tag"]).size()
     for (run_id, _, _), rows in per_snapshot.items():
@@ -68,6 +68,23 @@ def test_parameter_table_is_whole(results):
     still = last.loc[~last["reachable"], ["scale", "rotate", "translate_x", "translate_y"]]
     assert len(still) > 0
     assert (still == [1, 0, 0, 0]).all(axis=None)
+
+
+def test_controls_are_kept_apart(results):
+    """Whoever reads `parameters` gets real runs only; the controls are summarised and tested."""
+    table = read_parameters(sorted(results.glob("control_parameters/*/*/*/*.parquet")))
+    runs = read_parquet(results / "runs.parquet").set_index("run_id")
+    controls = runs.index[runs["control"] == "static"]
+    assert set(table["run_id"]) == set(controls)
+    assert len(controls) == 4
+    summaries = read_parquet(results / "summaries.parquet")
+    assert set(summaries.loc[summaries["run_id"].isin(controls), "control"]) == {"static"}
+    tests = read_parquet(results / "tests.parquet")
+    lines = tests[tests["family"] == "controls"]
+    assert set(lines["contrast"]) == {"none / static"}
+    accuracy = read_parquet(results / "tables/accuracy_of_controls.parquet")
+    assert set(accuracy["control"]) == {"static"}
+    assert set(read_parquet(results / "tables/accuracy.parquet")["control"]) == {"none"}
 
 
 def test_duckdb_reads_the_hive_folders(results):
@@ -95,6 +112,7 @@ def test_summaries_follow_from_the_parameters(results):
         & (summaries["rows"] == "all")
         & (summaries["weighting"] == "pooled")
         & (summaries["parameter"] == "s")
+        & (summaries["control"] == "none")
     ].set_index("run_id")
     pd.testing.assert_series_equal(
         lines["mu_paper"].sort_index(),
@@ -107,11 +125,55 @@ def test_summaries_follow_from_the_parameters(results):
 
 def test_tests_are_families_of_runs(results):
     tests = read_parquet(results / "tests.parquet")
-    assert set(tests["family"]) == {"F1", "F2"}
+    assert set(tests["family"]) == {"F1", "F2", "F3", "controls"}
+    assert set(tests["checkpoint"]) == {"best", "matched"}
+    assert set(tests["unit"]) == {"run"}
     assert set(tests.loc[tests["family"] == "F1", "contrast"]) == {"gestures / scenes"}
-    blocks = tests[tests["stratum"] != "all"]
+    blocks = tests[(tests["stratum"] != "all") & (tests["scope"] == "model")]
     assert (blocks["status"] == "untestable").all()  # two runs an arm cannot reach 0.05
     assert blocks["p_adjusted"].isna().all()
+    layers = tests[tests["scope"] == "layer"]
+    assert set(layers["stratum"]) == {"resnet18", "googlenet"}
+    assert tests.loc[tests["status"] != "ok", "reason"].ne("").all()
+
+
+def test_matched_tests_compare_equal_updates(results):
+    """The confirmatory ratio of F1 by hand, from the summaries at the last common step."""
+    summaries = read_parquet(results / "summaries.parquet")
+    lines = summaries[
+        (summaries["control"] == "none")
+        & summaries["tag"].isin(["snapshot", "last"])
+        & (summaries["scope"] == "model")
+        & (summaries["rows"] == "reachable")
+        & (summaries["weighting"] == "pooled")
+        & (summaries["parameter"] == "s")
+    ]
+    step = min(lines.groupby("run_id")["step"].max())
+    at = lines[lines["step"] == step].drop_duplicates("run_id")
+    means = at.groupby(["dataset", "network", "init"])["log_mean_abs"].mean()
+    ratio = np.exp((means["gestures"] - means["scenes"]).mean())
+    tests = read_parquet(results / "tests.parquet")
+    found = tests[
+        (tests["family"] == "F1")
+        & (tests["checkpoint"] == "matched")
+        & (tests["stratum"] == "all")
+        & (tests["scope"] == "model")
+        & (tests["parameter"] == "s")
+    ]
+    assert found["estimate"].item() == pytest.approx(ratio, rel=1e-12)
+
+
+def test_the_same_question_is_asked_in_other_ways(results):
+    table = read_parquet(results / "sensitivity.parquet")
+    assert set(table["unit"]) == {"run", "run x layer"}
+    assert table["method"].str.startswith("TOST").any()
+    assert "px, py" in set(table["parameter"])
+    assert (read_parquet(results / "distances.parquet")["unit"] == "row").all()
+    profile = read_parquet(results / "layer_profile.parquet")
+    assert set(profile["control"]) == {"none", "static"}
+    calibration = read_parquet(results / "calibration.parquet")
+    assert set(calibration["quantity"]) == {"type I error", "power", "coverage"}
+    assert set(calibration["network"]) == {"resnet18", "googlenet"}
 
 
 def test_report_is_whole_and_needs_no_network(smoke, results):
@@ -155,5 +217,13 @@ def test_snakemake_report_labels_every_output(smoke, snakemake):
     done = snakemake(smoke, "--configfile", STUDY, "--report", "workflow.html")
     assert done.returncode == 0, done.stderr[-3000:]
     page = (smoke / "workflow.html").read_text()
-    for label in ("effects", "densities", "clips", "query_parameters", "tables/displacement"):
+    for label in (
+        "effects",
+        "densities",
+        "calibration",
+        "displacement by depth",
+        "clips",
+        "query_parameters",
+        "tables/displacement",
+    ):
         assert label in page

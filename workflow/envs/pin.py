@@ -22,7 +22,8 @@ ENVIRONMENTS = {
         *("safetensors", "pandas", "pyarrow", "jsonschema"),
     ],
     "analysis": [
-        *("pandas", "pyarrow", "scipy", "statsmodels", "KDEpy", "seaborn", "matplotlib", "av"),
+        *("pandas", "pyarrow", "scipy", "statsmodels", "KDEpy", "seaborn", "matplotlib"),
+        *("av", "rich", "typer"),
         *("pillow", "Jinja2", "itables", "latex2mathml", "typst", "safetensors", "jsonschema"),
         *("PyYAML", "duckdb", "nbclient", "nbconvert", "ipykernel"),
     ],

@@ -21,9 +21,11 @@ REPORTS = STUDY["output"]["reports"]
 DATASETS = STUDY["datasets"]
 RUNS = {run.run_id: run for run in plan_runs(STUDY)}
 RENDERED = [name for name, dataset in DATASETS.items() if "render" in dataset]
-INITS = list(
-    dict.fromkeys(run.init for run in RUNS.values() if run.convolution == "3t")
-)
+PLANTED = {
+    name: dataset["render"]["motion"]
+    for name, dataset in DATASETS.items()
+    if dataset.get("render", {}).get("set") == "planted"
+}
 # the paper's data set beside whose numbers each data set's are printed
 STANDS_FOR = {
     name: d["stands_for"] for name, d in DATASETS.items() if "stands_for" in d
@@ -48,13 +50,22 @@ def dataset_root(name):
 
 
 def parameter_file(run):
-    """Where a 3T run's parameter table stands (hive partitions)."""
+    """Where a 3T run's parameter table stands (hive partitions).
+
+    Controls have a folder of their own, so that nobody who reads all of `parameters` mixes them in.
+    """
+    kind = "parameters" if run.control == "none" else "control_parameters"
     cell = f"network={run.network}/dataset={run.dataset}/init={run.init}"
-    return f"{RESULTS}/parameters/{cell}/{run.run_id}.parquet"
+    return f"{RESULTS}/{kind}/{cell}/{run.run_id}.parquet"
 
 
 RUNS_3T = [run for run in RUNS.values() if run.convolution == "3t"]
-PARAMETER_FILES = [parameter_file(run) for run in RUNS_3T]
+INITS = list(dict.fromkeys(run.init for run in RUNS_3T))
+PARAMETER_FILES = [parameter_file(run) for run in RUNS_3T if run.control == "none"]
+PREFERENCE_FILES = [
+    f"{RESULTS}/preferences/{run.run_id}.parquet" for run in RUNS_3T if PLANTED
+]
+CONTROL_FILES = [parameter_file(run) for run in RUNS_3T if run.control != "none"]
 RUN_RECORDS = [f"{RESULTS}/runs/{run_id}/run.json" for run_id in RUNS]
 
 

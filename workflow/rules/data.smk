@@ -17,7 +17,11 @@ rule render:
     params:
         render=lambda w: DATASETS[w.dataset]["render"],
         seed=lambda w: derive_seed(STUDY["seed"], f"render/{w.dataset}"),
-        code=code_digest("data.synthetic.gestures", "data.synthetic.scenes"),
+        code=code_digest(
+            "data.synthetic.gestures",
+            "data.synthetic.scenes",
+            "data.synthetic.planted",
+        ),
     script:
         "../scripts/render.py"
 

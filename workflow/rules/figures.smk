@@ -94,6 +94,103 @@ rule effects:
         "../scripts/effects.py"
 
 
+rule controls:
+    # Displacement over noise floor, of real runs and of negative controls.
+    input:
+        f"{RESULTS}/summaries.parquet",
+    output:
+        report(
+            f"{RESULTS}/figures/controls.svg",
+            caption="../report/controls.rst",
+            category="Temporal parameters",
+            labels={"figure": "noise floor and controls"},
+        ),
+    log:
+        f"{RESULTS}/logs/controls.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        code=code_digest("figures.controls"),
+    script:
+        "../scripts/controls.py"
+
+
+rule profiles:
+    # Displacement by depth, and the layers that differ.
+    input:
+        profile=f"{RESULTS}/layer_profile.parquet",
+        tests=f"{RESULTS}/tests.parquet",
+    output:
+        report(
+            expand(
+                f"{RESULTS}/figures/profile_{{network}}.svg",
+                network=STUDY["networks"],
+            ),
+            caption="../report/profiles.rst",
+            category="Temporal parameters",
+            labels={"figure": "displacement by depth"},
+        ),
+    log:
+        f"{RESULTS}/logs/profiles.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        networks=STUDY["networks"],
+        alpha=STUDY["statistics"]["alpha"],
+        code=code_digest("figures.profile"),
+    script:
+        "../scripts/profiles.py"
+
+
+rule calibration_figure:
+    input:
+        f"{RESULTS}/calibration.parquet",
+    output:
+        report(
+            f"{RESULTS}/figures/calibration.svg",
+            caption="../report/calibration.rst",
+            category="Tests",
+            labels={"figure": "calibration"},
+        ),
+    log:
+        f"{RESULTS}/logs/calibration_figure.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        code=code_digest("figures.calibration"),
+    script:
+        "../scripts/calibration_figure.py"
+
+
+if PLANTED:
+
+    rule planted_figures:
+        input:
+            table=f"{RESULTS}/planted.parquet",
+            alignment=f"{RESULTS}/alignment.parquet",
+        output:
+            planted=report(
+                f"{RESULTS}/figures/planted.svg",
+                caption="../report/planted.rst",
+                category="Planted truth",
+                labels={"figure": "motion by parameter"},
+            ),
+            alignment=report(
+                f"{RESULTS}/figures/alignment.svg",
+                caption="../report/alignment.rst",
+                category="Planted truth",
+                labels={"figure": "direction"},
+            ),
+        log:
+            f"{RESULTS}/logs/planted_figures.log",
+        conda:
+            "../envs/analysis.yaml"
+        params:
+            code=code_digest("figures.planted"),
+        script:
+            "../scripts/planted_figures.py"
+
+
 FIGURES = {
     **{f"clips_{name}": f"{RESULTS}/figures/clips_{name}.svg" for name in DATASETS},
     "accuracy": f"{RESULTS}/figures/accuracy.svg",
@@ -102,5 +199,13 @@ FIGURES = {
         for init in INITS
         for kind in ("distributions", "histograms")
     },
-    "effects": f"{RESULTS}/figures/effects.svg",
+    **{
+        f"profile_{name}": f"{RESULTS}/figures/profile_{name}.svg"
+        for name in STUDY["networks"]
+    },
+    **{
+        name: f"{RESULTS}/figures/{name}.svg"
+        for name in ["controls", "effects", "calibration"]
+        + (["planted", "alignment"] if PLANTED else [])
+    },
 }

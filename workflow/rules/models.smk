@@ -70,6 +70,6 @@ rule train:
         width=STUDY["width"],
         carry=STUDY["weights_2d"]["carry"],
         device=STUDY["training"]["device"],
-        code=code_digest("runs", "training", "networks", "clips"),
+        code=code_digest("runs", "training", "networks", "clips", "controls"),
     script:
         "../scripts/train.py"

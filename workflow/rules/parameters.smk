@@ -10,7 +10,7 @@ rule parameters:
             f"{RESULTS}/runs/{run.run_id}/snapshots.safetensors" for run in RUNS_3T
         ],
     output:
-        PARAMETER_FILES,
+        [parameter_file(run) for run in RUNS_3T],
     log:
         f"{RESULTS}/logs/parameters.log",
     benchmark:
@@ -45,3 +45,28 @@ rule runs:
         code=code_digest("files"),
     script:
         "../scripts/runs.py"
+
+
+if PLANTED:
+
+    rule preferences:
+        # Which class every channel of a finished run answers to: is it the one its transforms fit?
+        input:
+            records=[f"{RESULTS}/runs/{run.run_id}/run.json" for run in RUNS_3T],
+            weights=[f"{RESULTS}/runs/{run.run_id}/best.safetensors" for run in RUNS_3T],
+            clips=[f"{RESULTS}/packed/{name}.npy" for name in PLANTED],
+            tables=[f"{RESULTS}/packed/{name}.parquet" for name in PLANTED],
+        output:
+            PREFERENCE_FILES,
+        log:
+            f"{RESULTS}/logs/preferences.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/preferences.tsv"
+        conda:
+            "../envs/training.yaml"
+        threads: 8
+        params:
+            datasets=list(PLANTED),
+            code=code_digest("selectivity"),
+        script:
+            "../scripts/preferences.py"

@@ -6,12 +6,31 @@ TABLES = {
     "accuracy_table": f"{RESULTS}/tables/accuracy.parquet",
     "displacement_table": f"{RESULTS}/tables/displacement.parquet",
     "tests_table": f"{RESULTS}/tests.parquet",
+    "control_accuracy": f"{RESULTS}/tables/accuracy_of_controls.parquet",
+    "layer_profile": f"{RESULTS}/layer_profile.parquet",
+    "sensitivity": f"{RESULTS}/sensitivity.parquet",
+    "distances": f"{RESULTS}/distances.parquet",
+    "bootstrap": f"{RESULTS}/bootstrap.parquet",
+    "calibration": f"{RESULTS}/calibration.parquet",
 }
-TABLE_PAGES = [
-    f"{RESULTS}/pages/{Path(file).relative_to(RESULTS).with_suffix('.html')}"
+if PLANTED:
+    TABLES |= {
+        "planted_table": f"{RESULTS}/planted.parquet",
+        "planted_layers": f"{RESULTS}/planted_layers.parquet",
+        "alignment": f"{RESULTS}/alignment.parquet",
+    }
+UNPAGED = {
+    "metrics",
+    "layer_profile",
+    "planted_layers",
+}  # too long to be read as a page
+
+PAGED = {
+    str(Path(file).relative_to(RESULTS).with_suffix("")): file
     for name, file in TABLES.items()
-    if name != "metrics"
-]
+    if name not in UNPAGED
+}
+TABLE_PAGES = [f"{RESULTS}/pages/{name}.html" for name in PAGED]
 
 
 rule study_report:
@@ -49,19 +68,20 @@ rule study_report:
 rule table_pages:
     # The finished tables as pages and as CSV, for Snakemake's own report and for spreadsheets.
     input:
-        f"{RESULTS}/{{table}}.parquet",
+        PAGED.values(),
     output:
-        html=report(
-            f"{RESULTS}/pages/{{table}}.html",
-            caption="../report/table.rst",
-            category="Tables",
-            labels={"table": "{table}"},
-        ),
-        csv=f"{RESULTS}/pages/{{table}}.csv",
+        html=[
+            report(
+                f"{RESULTS}/pages/{name}.html",
+                caption="../report/table.rst",
+                category="Tables",
+                labels={"table": name},
+            )
+            for name in PAGED
+        ],
+        csv=[f"{RESULTS}/pages/{name}.csv" for name in PAGED],
     log:
-        f"{RESULTS}/logs/table_pages/{{table}}.log",
-    wildcard_constraints:
-        table="runs|tests|tables/accuracy|tables/displacement",
+        f"{RESULTS}/logs/table_pages.log",
     conda:
         "../envs/analysis.yaml"
     params:

@@ -4,7 +4,7 @@
 rule summaries:
     # Every run at every snapshot, by layer and for the whole network.
     input:
-        parameters=PARAMETER_FILES,
+        parameters=PARAMETER_FILES + CONTROL_FILES,
         runs=f"{RESULTS}/runs.parquet",
         snapshots=f"{RESULTS}/snapshots.parquet",
     output:
@@ -15,6 +15,7 @@ rule summaries:
         f"{RESULTS}/benchmarks/summaries.tsv"
     conda:
         "../envs/analysis.yaml"
+    threads: 2
     params:
         code=code_digest("statistics.summaries"),
     script:
@@ -22,23 +23,130 @@ rule summaries:
 
 
 rule tests:
-    # The families of tests, with the training run as the unit.
+    # The families of tests, with the training run as the unit; and how far every layer moved.
     input:
         summaries=f"{RESULTS}/summaries.parquet",
         runs=f"{RESULTS}/runs.parquet",
     output:
-        f"{RESULTS}/tests.parquet",
+        tests=f"{RESULTS}/tests.parquet",
+        layers=f"{RESULTS}/layer_profile.parquet",
     log:
         f"{RESULTS}/logs/tests.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/tests.tsv"
     conda:
         "../envs/analysis.yaml"
     params:
         alpha=STUDY["statistics"]["alpha"],
         dataset_contrast=STUDY["statistics"].get("dataset_contrast"),
         seed=derive_seed(STUDY["seed"], "tests"),
-        code=code_digest("statistics.contrasts"),
+        code=code_digest("statistics.contrasts", "statistics.layerwise"),
     script:
         "../scripts/tests.py"
+
+
+rule sensitivity:
+    # The same questions asked in other ways: other outcomes, equivalence, mixed models, (px, py).
+    input:
+        summaries=f"{RESULTS}/summaries.parquet",
+        runs=f"{RESULTS}/runs.parquet",
+        parameters=PARAMETER_FILES,
+    output:
+        f"{RESULTS}/sensitivity.parquet",
+    log:
+        f"{RESULTS}/logs/sensitivity.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/sensitivity.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        alpha=STUDY["statistics"]["alpha"],
+        dataset_contrast=STUDY["statistics"].get("dataset_contrast"),
+        margin=STUDY["statistics"]["equivalence_ratio"],
+        max_rows=STUDY["statistics"]["energy_rows"],
+        seed=derive_seed(STUDY["seed"], "sensitivity"),
+        code=code_digest(
+            "statistics.outcomes",
+            "statistics.equivalence",
+            "statistics.mixed",
+            "statistics.energy",
+        ),
+    script:
+        "../scripts/sensitivity.py"
+
+
+rule descriptions:
+    # Rows described, not tested: hierarchical bootstrap, distances between distributions.
+    input:
+        parameters=PARAMETER_FILES,
+        runs=f"{RESULTS}/runs.parquet",
+    output:
+        bootstrap=f"{RESULTS}/bootstrap.parquet",
+        distances=f"{RESULTS}/distances.parquet",
+    log:
+        f"{RESULTS}/logs/descriptions.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/descriptions.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        dataset_contrast=STUDY["statistics"].get("dataset_contrast"),
+        resamples=STUDY["statistics"]["bootstrap_resamples"],
+        seed=derive_seed(STUDY["seed"], "descriptions"),
+        code=code_digest("statistics.bootstrap", "statistics.distances"),
+    script:
+        "../scripts/descriptions.py"
+
+
+rule calibration:
+    # Simulated studies in the layout of this study's networks: which tests can be trusted.
+    input:
+        [
+            next(file for file in PARAMETER_FILES if f"network={name}/" in file)
+            for name in STUDY["networks"]
+            if any(f"network={name}/" in file for file in PARAMETER_FILES)
+        ],
+    output:
+        f"{RESULTS}/calibration.parquet",
+    log:
+        f"{RESULTS}/logs/calibration.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/calibration.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 8
+    params:
+        replicates=STUDY["statistics"]["calibration_replicates"],
+        seed=derive_seed(STUDY["seed"], "calibration"),
+        code=code_digest("statistics.calibration"),
+    script:
+        "../scripts/calibration.py"
+
+
+if PLANTED:
+
+    rule planted:
+        # A study whose answer is known: which planted motions the parameters give back.
+        input:
+            summaries=f"{RESULTS}/summaries.parquet",
+            runs=f"{RESULTS}/runs.parquet",
+            parameters=PARAMETER_FILES + CONTROL_FILES,
+            preferences=PREFERENCE_FILES,
+        output:
+            table=f"{RESULTS}/planted.parquet",
+            layers=f"{RESULTS}/planted_layers.parquet",
+            alignment=f"{RESULTS}/alignment.parquet",
+        log:
+            f"{RESULTS}/logs/planted.log",
+        conda:
+            "../envs/analysis.yaml"
+        params:
+            motions=PLANTED,
+            alpha=STUDY["statistics"]["alpha"],
+            seed=derive_seed(STUDY["seed"], "planted"),
+            code=code_digest("statistics.planted", "statistics.alignment"),
+        script:
+            "../scripts/planted.py"
 
 
 rule paper_tables:
@@ -49,6 +157,7 @@ rule paper_tables:
         metrics=f"{RESULTS}/metrics.parquet",
     output:
         accuracy=f"{RESULTS}/tables/accuracy.parquet",
+        controls=f"{RESULTS}/tables/accuracy_of_controls.parquet",
         displacement=f"{RESULTS}/tables/displacement.parquet",
     log:
         f"{RESULTS}/logs/paper_tables.log",

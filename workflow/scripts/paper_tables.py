@@ -6,10 +6,12 @@ from threetconv.statistics import accuracy_table, displacement_table
 
 with step_log(snakemake.log[0]):
     runs = read_parquet(snakemake.input.runs)
-    accuracy = accuracy_table(
-        read_parquet(snakemake.input.metrics), runs, snakemake.params.stands_for
+    everything = accuracy_table(
+        read_parquet(snakemake.input.metrics), runs, snakemake.params.stands_for, controls=True
     )
-    write_parquet(accuracy, snakemake.output.accuracy)
+    real = everything["control"] == "none"
+    write_parquet(everything[real], snakemake.output.accuracy)
+    write_parquet(everything[~real], snakemake.output.controls)
     displacement = displacement_table(
         read_parquet(snakemake.input.summaries), runs, snakemake.params.stands_for
     )

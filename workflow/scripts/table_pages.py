@@ -1,11 +1,15 @@
-"""Show a finished table as a page and as CSV."""
+"""Show the finished tables as pages and as CSV."""
+
+from pathlib import Path
 
 from threetconv.files import atomic, read_parquet
 from threetconv.logs import step_log
 from threetconv.report.page import write_page
 
 with step_log(snakemake.log[0]):
-    table = read_parquet(snakemake.input[0])
-    write_page(table, snakemake.output.html, title=snakemake.wildcards.table)
-    with atomic(snakemake.output.csv) as temporary:
-        table.to_csv(temporary, index=False)
+    pages, sheets = snakemake.output.html, snakemake.output.csv
+    for file, page, sheet in zip(snakemake.input, pages, sheets, strict=True):
+        table = read_parquet(file)
+        write_page(table, page, title=Path(file).stem)
+        with atomic(sheet) as temporary:
+            table.to_csv(temporary, index=False)

@@ -1,16 +1,19 @@
-"""Test the study's contrasts."""
+"""Test the study's contrasts, and every layer's; describe displacement by depth."""
+
+import pandas as pd
 
 from threetconv.files import read_parquet, write_parquet
 from threetconv.logs import step_log
-from threetconv.statistics import run_tests
+from threetconv.statistics import FAMILIES, layer_profile, layer_tests, run_tests
 
-with step_log(snakemake.log[0]):
+with step_log(snakemake.log[0]) as log:
     params = snakemake.params
+    summaries, runs = (read_parquet(snakemake.input[name]) for name in ("summaries", "runs"))
+    options = {"datasets": params.dataset_contrast, "alpha": params.alpha, "seed": params.seed}
     tests = run_tests(
-        read_parquet(snakemake.input.summaries),
-        read_parquet(snakemake.input.runs),
-        datasets=params.dataset_contrast,
-        alpha=params.alpha,
-        seed=params.seed,
+        summaries, runs, families=tuple(FAMILIES), checkpoint=("best", "matched"), **options
     )
-    write_parquet(tests, snakemake.output[0])
+    layers = layer_tests(summaries, runs, **options)
+    log.info("%d tests of networks, %d of layers", len(tests), len(layers))
+    write_parquet(pd.concat([tests, layers], ignore_index=True), snakemake.output.tests)
+    write_parquet(layer_profile(summaries, runs), snakemake.output.layers)

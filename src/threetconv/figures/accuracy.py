@@ -23,12 +23,13 @@ def accuracy_curves(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
 
     Args:
         metrics: run_id, epoch, split, metric, value (accuracy as a share of 1).
-        runs: run_id, network, dataset, init, convolution, num_classes (chance is drawn at
-            1 / num_classes).
+        runs: run_id, network, dataset, init, convolution, control, num_classes (chance is drawn
+            at 1 / num_classes); negative controls are not drawn.
     """
     wanted = metrics[(metrics["split"] == "val") & (metrics["metric"] == "accuracy")]
     keys = ["run_id", "network", "dataset", "init", "convolution", "num_classes"]
-    table = wanted.merge(runs[keys], on="run_id", how="inner")
+    drawn = runs[runs["control"] == "none"] if "control" in runs else runs
+    table = wanted.merge(drawn[keys], on="run_id", how="inner")
     if table.empty:
         return theme.empty("No validation accuracy was recorded.")
     networks, datasets = theme.ordered(table["network"]), theme.ordered(table["dataset"])

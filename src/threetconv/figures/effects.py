@@ -1,79 +1,165 @@
-"""Forest plot of the tests: a ratio of mean displacements with its interval for every contrast."""
+"""Forest plot of the tests: a ratio of mean displacements with its interval for every contrast.
+
+A band of panels for every family, a panel for every parameter, a line for every contrast and
+stratum: the test over all blocks first, single blocks below it. Both checkpoints share a line.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from threetconv.figures import theme
-from threetconv.figures.theme import INK, MUTED, PAPER, plain
+from threetconv.figures.scales import ratio_axis
+from threetconv.figures.theme import INITS, INK, MUTED, PAPER, SYMBOLS, plain
 
 __all__ = ["effects"]
 
-SYMBOLS = {"s": "$s$", "r": "$r$", "px": "$p_x$", "py": "$p_y$"}
-TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 BOUND = 100.0
-FAMILIES = {"F1": "F1: dataset", "F2": "F2: start"}
+FAMILIES = {
+    "F1": "F1: dataset",
+    "F2": "F2: start",
+    "F3": "F3: dataset \N{MULTIPLICATION SIGN} start (a ratio of ratios)",
+    "controls": "real clips / negative controls",
+}
+LOOKS: dict[str, tuple[str, str]] = {"matched": ("o", INITS[0]), "best": ("s", INITS[3])}
+"""Checkpoint -> marker and colour; others take the last look."""
+NAMES = {"matched": "matched updates", "best": "best checkpoint"}
+LINE = 0.17
+"""Inches a line takes."""
+MOST = 48
+"""With more lines than this, families are shortened to their tests over all blocks."""
+
+
+class Line(NamedTuple):
+    """One line of a family: its label, whether it stands out, and the tests on it."""
+
+    label: str
+    bold: bool
+    rows: pd.DataFrame
 
 
 def effects(tests: pd.DataFrame) -> Figure:
-    """Ratios with their intervals, grouped by contrast; untestable ones are hollow.
+    """Ratios with their intervals by family, stratum and parameter; untestable ones are hollow.
 
     Args:
         tests: family, contrast, stratum, parameter, estimate (a ratio, 1 = no effect), ci_low,
-            ci_high, status ("ok", "untestable", "degenerate", ...); other columns are ignored.
-            Rows without a finite positive estimate are named in the panel and get no mark.
+            ci_high, status ("ok", "untestable", "degenerate", ...); `checkpoint` and `scope` where
+            there are any (tests of single layers are left out); other columns are ignored.
+            Rows without a finite positive estimate get their status in words and no mark.
     """
-    if tests.empty:
+    table = tests
+    if "scope" in table:
+        table = table[table["scope"].astype(str) == "model"]
+    if table.empty:
         return theme.empty("No contrast could be formed from this study.")
-    table = tests.copy()
-    for name in ("family", "contrast", "stratum"):
-        table[name] = table[name].astype(str) if name in table else ""
-    families = theme.ordered(table["family"])
-    counts = [heading_count(table[table["family"] == f]) for f in families]
-    low, high = limits(table)
+    table = table.copy()
+    for name, default in (("family", ""), ("contrast", ""), ("stratum", ""), ("checkpoint", "")):
+        table[name] = table[name].astype(str) if name in table else default
+    parameters = [p for p in SYMBOLS if (table["parameter"].astype(str) == p).any()]
+    families = {f: lines(table[table["family"] == f]) for f in in_order(table["family"])}
+    shortened = sum(map(len, families.values())) > MOST
+    if shortened:
+        families = {f: overall(entries) for f, entries in families.items()}
+    checkpoints = in_order(table["checkpoint"])
+    span = limits(table)
+    counts = [len(entry) for entry in families.values()]
+    height = 0.85 + LINE * sum(counts) + 0.33 * len(counts)
     with theme.style():
-        figure = theme.new_figure(7.2, 0.75 + 0.155 * sum(counts) + 0.3 * len(families))
-        grid = figure.subplots(len(families), 1, squeeze=False, sharex=True, height_ratios=counts)[
-            :, 0
-        ]
-        for axes, family in zip(grid, families, strict=True):
-            draw_family(axes, table[table["family"] == family])
-            axes.set_xscale("log")
-            axes.set_xlim(low, high)
-            axes.xaxis.set_major_locator(FixedLocator([t for t in TICKS if low <= t <= high]))
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            axes.xaxis.set_minor_locator(NullLocator())
-            axes.axvline(1, color=INK, lw=0.8)
-            axes.grid(axis="y", visible=False)
-            axes.set_title(plain(FAMILIES.get(family, family)), loc="left")
-        grid[-1].set_xlabel("ratio of mean displacements, with its 95 % interval (log axis)")
-        figure.legend(handles=legend(), loc="outside upper right", ncols=3, fontsize=7.5)
+        figure = theme.new_figure(7.4, height)
+        grid = figure.subplots(
+            len(families), len(parameters), squeeze=False, sharex=True, height_ratios=counts
+        )
+        for band, (family, entries) in zip(grid, families.items(), strict=True):
+            name_lines(band[0], entries)
+            name_band(band[0], title(family, table) + shortened * " (single blocks: see tables)")
+            for axes, parameter in zip(band, parameters, strict=True):
+                frame(axes, len(entries), span)
+                draw(axes, entries, parameter, checkpoints)
+            for axes in band[1:]:
+                axes.set_yticks(range(len(entries)), [])
+        for axes, parameter in zip(grid[-1], parameters, strict=True):
+            axes.set_xlabel(f"{SYMBOLS[parameter]}, ratio")
+        figure.legend(handles=legend(checkpoints), loc="outside upper right", ncols=4, fontsize=7.5)
     return figure
 
 
-def groups(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """(heading, rows) for every contrast and stratum, in the order of the table.
+def in_order(values: pd.Series) -> list[str]:
+    """Families F1, F2, F3, controls; checkpoints matched, best; anything else behind."""
+    known = [*FAMILIES, *LOOKS]
+    return sorted(set(values), key=lambda v: (known.index(v) if v in known else 99, v))
 
-    The first group of a contrast is headed by it; a single block by its name alone.
-    """
-    out = []
-    for (contrast, stratum), rows in table.groupby(["contrast", "stratum"], sort=False):
-        inside = stratum not in {"all", "", "nan"}
-        out.append((f"in {stratum}" if inside else f"{contrast}, all blocks", rows))
+
+def title(family: str, table: pd.DataFrame) -> str:
+    """The family's question and, where there is one contrast only, that contrast."""
+    contrasts = table.loc[table["family"] == family, "contrast"].unique()
+    name = FAMILIES.get(family, family)
+    return f"{name}: {contrasts[0]}" if len(contrasts) == 1 else name
+
+
+def lines(table: pd.DataFrame) -> list[Line]:
+    """The lines of a family by contrast, the blocked test first; one of several is named."""
+    out: list[Line] = []
+    contrasts = list(table.groupby("contrast", sort=False))
+    for contrast, rows in contrasts:
+        several = len(contrasts) > 1
+        strata = list(rows.groupby("stratum", sort=False))
+        if len(strata) == 2 and any(stratum == "all" for stratum, _ in strata):
+            strata = [entry for entry in strata if entry[0] == "all"]  # one block says no more
+        for stratum, group in sorted(strata, key=lambda entry: entry[0] != "all"):
+            overall = stratum in {"all", "", "nan"}
+            if overall and several:
+                label = str(contrast)
+            else:
+                label = "all blocks" if overall else f"in {stratum}"
+            out.append(Line(label, overall, group))
+        if several and not any(stratum == "all" for stratum, _ in strata):
+            out.insert(len(out) - len(strata), Line(str(contrast), True, rows.head(0)))
     return out
 
 
-def heading_count(table: pd.DataFrame) -> int:
-    """Lines that one family takes: its rows and a heading for each group."""
-    return len(table) + len(groups(table))
+def overall(entries: list[Line]) -> list[Line]:
+    """The tests over all blocks, or every line of a family that has none."""
+    return [entry for entry in entries if entry.bold and len(entry.rows)] or entries
+
+
+def name_band(axes: Axes, text: str) -> None:
+    """A heading over a band of panels that may run on beyond its first panel."""
+    axes.set_title(" ", loc="left")
+    heading = axes.annotate(
+        plain(text),
+        xy=(0, 1),
+        xycoords="axes fraction",
+        xytext=(0, 5),
+        textcoords="offset points",
+        fontsize=9,
+        fontweight="bold",
+        annotation_clip=False,
+    )
+    heading.set_in_layout(False)
+
+
+def name_lines(axes: Axes, entries: list[Line]) -> None:
+    """Labels of the lines at the left of a band."""
+    axes.set_yticks(range(len(entries)), [plain(entry.label) for entry in entries])
+    for tick, entry in zip(axes.get_yticklabels(), entries, strict=True):
+        tick.set_fontweight("bold" if entry.bold else "normal")
+        tick.set_fontsize(7)
+
+
+def frame(axes: Axes, count: int, span: tuple[float, float]) -> None:
+    """Shared axes of a panel and the line of no difference."""
+    ratio_axis(axes, "x", span, most=4)
+    axes.axvline(1, color=INK, lw=0.8)
+    axes.grid(axis="y", visible=False)
+    axes.set_ylim(count - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
 
 
 def limits(table: pd.DataFrame) -> tuple[float, float]:
@@ -83,69 +169,67 @@ def limits(table: pd.DataFrame) -> tuple[float, float]:
     logs = np.abs(np.log(np.concatenate([estimate[estimate > 0], ends[ends > 0]])))
     marks = np.abs(np.log(estimate[estimate > 0]))
     reach = min(float(logs.max(initial=math.log(2))), math.log(BOUND))
-    reach = max(reach, float(marks.max(initial=0.0))) * 1.08
+    reach = max(reach, float(marks.max(initial=0.0))) * 1.12
     return math.exp(-reach), math.exp(reach)
 
 
-def draw_family(axes: Axes, table: pd.DataFrame) -> None:
-    """The lines of one family from top to bottom."""
-    colours = theme.init_colours(["pretrained", "scratch"])
-    colour = colours["pretrained"]
-    labels: list[str] = []
-    weights: list[str] = []
-    line = 0
-    for heading, rows in groups(table):
-        labels.append(plain(heading))
-        weights.append("bold")
-        line += 1
+def draw(axes: Axes, entries: list[Line], parameter: str, checkpoints: list[str]) -> None:
+    """All marks of one parameter in one family."""
+    step = 0.34 / max(len(checkpoints) - 1, 1)
+    for line, entry in enumerate(entries):
+        rows = entry.rows[entry.rows["parameter"].astype(str) == parameter]
         for _, row in rows.iterrows():
-            labels.append(SYMBOLS.get(str(row["parameter"]), plain(row["parameter"])))
-            weights.append("normal")
-            draw_row(axes, line, row, colour)
-            line += 1
-    axes.set_ylim(line - 0.4, -0.6)
-    axes.set_yticks(range(line), labels)
-    for tick, weight in zip(axes.get_yticklabels(), weights, strict=True):
-        tick.set_fontweight(weight)
-        tick.set_fontsize(7.5)
-    axes.tick_params(axis="y", length=0)
+            place = checkpoints.index(str(row["checkpoint"]))
+            draw_row(axes, line + step * (place - (len(checkpoints) - 1) / 2), row)
 
 
-def draw_row(axes: Axes, line: int, row: pd.Series, colour: str) -> None:
+def look(checkpoint: str) -> tuple[str, str]:
+    """Marker and colour of a checkpoint."""
+    return LOOKS.get(checkpoint, ("o", INITS[0]))
+
+
+def draw_row(axes: Axes, height: float, row: pd.Series) -> None:
     """Interval and mark of one test."""
     estimate, low, high = (float(row[name]) for name in ("estimate", "ci_low", "ci_high"))
     status = str(row["status"])
     if not (math.isfinite(estimate) and estimate > 0):
         axes.annotate(
             plain(status),
-            xy=(1, line),
-            xytext=(6, 0),
+            xy=(1, height),
+            xytext=(4, 0),
             textcoords="offset points",
             va="center",
-            fontsize=7,
+            fontsize=5.5,
             color=MUTED,
             style="italic",
         )
         return
+    marker, colour = look(str(row["checkpoint"]))
     tested = status == "ok"
     if math.isfinite(low) and math.isfinite(high) and low > 0:
-        axes.plot([low, high], [line, line], color=colour, lw=1.3, alpha=1 if tested else 0.55)
+        axes.plot([low, high], [height, height], color=colour, lw=1.1, alpha=1 if tested else 0.55)
     axes.plot(
         [estimate],
-        [line],
-        marker="o",
-        ms=5,
-        mew=1.1,
+        [height],
+        marker=marker,
+        ms=4.2 if marker == "o" else 3.6,
+        mew=0.9,
         color=colour,
         mfc=colour if tested else PAPER,
     )
 
 
-def legend() -> list[Line2D]:
-    """Filled: tested; hollow: no p can be small enough with these runs."""
-    colour = theme.init_colours([])["pretrained"]
-    common: dict[str, Any] = {"color": colour, "marker": "o", "ms": 5, "mew": 1.1, "lw": 1.3}
+def legend(checkpoints: list[str]) -> list[Line2D]:
+    """Checkpoints; filled: tested; hollow: no p can be small enough with these runs."""
+    handles = []
+    for checkpoint in checkpoints:
+        marker, colour = look(checkpoint)
+        if len(checkpoints) > 1:
+            label = NAMES.get(checkpoint, plain(checkpoint))
+            handles.append(Line2D([], [], color=colour, marker=marker, ms=4.5, lw=1.1, label=label))
+    common: dict[str, Any] = {"color": MUTED if handles else INITS[0], "marker": "o", "ms": 4.5}
     return [
-        Line2D([], [], label="tested", **common),
-        Line2D([], [], label="untestable with these runs", mfc=PAPER, **common),
+        *handles,
+        Line2D([], [], lw=0, label="tested", **common),
+        Line2D([], [], lw=0, mfc=PAPER, mew=0.9, label="untestable with these runs", **common),
     ]

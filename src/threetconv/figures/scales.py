@@ -1,4 +1,4 @@
-"""The asinh axis: linear near zero, logarithmic outside, ticks at whole decades."""
+"""Axes: asinh (linear near zero, logarithmic outside, ticks at whole decades), and ratios (log)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ import math
 
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter, NullLocator
+from matplotlib.ticker import (
+    FixedFormatter,
+    FixedLocator,
+    FuncFormatter,
+    NullFormatter,
+    NullLocator,
+)
 
-__all__ = ["asinh_axis", "asinh_ticks", "percent"]
+__all__ = ["asinh_axis", "asinh_ticks", "percent", "ratio_axis"]
 
 
 def asinh_ticks(
@@ -53,3 +59,20 @@ def percent(share: float) -> str:
     if value in {0, 100}:
         return f"{value:.0f} %"
     return f"{value:.1f} %" if value >= 0.05 else "< 0.1 %"
+
+
+def ratio_axis(axes: Axes, which: str, span: tuple[float, float], *, most: int) -> None:
+    """Give one axis ("x" or "y") a log scale over `span`, with at most about `most` round ticks."""
+    low, high = span
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+    (axes.set_xlim if which == "x" else axes.set_ylim)(low, high)
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks: list[float] = []
+    for steps in ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
+        ticks = [s * 10.0**d for d in decades for s in steps if low <= s * 10.0**d <= high]
+        if len(ticks) <= most:
+            break
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())

@@ -29,6 +29,7 @@ __all__ = [
     "PAPER",
     "PARAMETERS",
     "ROLES",
+    "SYMBOLS",
     "dataset_colours",
     "empty",
     "finite",
@@ -62,6 +63,8 @@ PARAMETERS: Mapping[str, tuple[str, str]] = {
     "py": ("translation $p_y$", "fraction of the kernel, up"),
 }
 """Temporal parameter -> its name on an axis and its unit."""
+SYMBOLS: Mapping[str, str] = {"s": "$s$", "r": "$r$", "px": "$p_x$", "py": "$p_y$"}
+"""Temporal parameter -> its symbol, where there is no room for more."""
 
 STYLE: Any = {  # rcParams; matplotlib types its keys as literals
     "font.family": "DejaVu Sans",

@@ -12,15 +12,19 @@ from threetconv.report.document import Document, Figure, Section, escape
 from threetconv.report.inputs import Inputs
 from threetconv.report.sections import (
     accuracy,
+    controls,
     data,
     design,
+    layers,
     limits,
+    planted,
     provenance,
     querying,
     summary,
     temporal,
     tests,
 )
+from threetconv.report.sections import calibration as simulated
 
 __all__ = ["build_document"]
 
@@ -33,6 +37,15 @@ def build_document(
     accuracy_table: pd.DataFrame | None = None,
     displacement_table: pd.DataFrame | None = None,
     tests_table: pd.DataFrame | None = None,
+    control_accuracy: pd.DataFrame | None = None,
+    layer_profile: pd.DataFrame | None = None,
+    sensitivity: pd.DataFrame | None = None,
+    distances: pd.DataFrame | None = None,
+    bootstrap: pd.DataFrame | None = None,
+    calibration: pd.DataFrame | None = None,
+    planted_table: pd.DataFrame | None = None,
+    planted_layers: pd.DataFrame | None = None,
+    alignment: pd.DataFrame | None = None,
     figures: Mapping[str, str | Path] | None = None,
     captions: Mapping[str, str] | None = None,
     provenance_facts: Mapping[str, str] | None = None,
@@ -46,10 +59,23 @@ def build_document(
         accuracy_table: from `threetconv.statistics.accuracy_table` (Tables 1 and 3).
         displacement_table: from `threetconv.statistics.displacement_table` (Tables 2 and 4).
         tests_table: from `threetconv.statistics.run_tests`; a column `sentence`
-            (`threetconv.statistics.sentences`) is printed where it is there.
+            (`threetconv.statistics.sentences`) is printed where it is there. Lines of scope
+            "layer" and of the family "controls" go into sections of their own.
+        control_accuracy: lines of `threetconv.statistics.accuracy_table` for negative controls.
+        layer_profile: displacement by network, dataset, start, layer and parameter.
+        sensitivity: the tests with other outcomes, mixed models, equivalence and energy tests:
+            `outcome` and the columns of the tests table.
+        distances: distances between rows of two groups.
+        bootstrap: hierarchical bootstrap intervals.
+        calibration: type I error, coverage and power of every test in simulated studies.
+        planted_table, planted_layers: ratios of planted motions to floor and controls
+            (`threetconv.statistics.planted`), by motion and parameter (whole network, and first
+            layer), and by layer.
+        alignment: correlation of a channel's preferred direction with its parameters.
         figures: name -> SVG or PNG file. Known names: `clips_<dataset>`, `accuracy`,
-            `distributions_<init>`, `histograms_<init>`, `effects`; others go into a
-            section of their own.
+            `distributions_<init>`, `histograms_<init>`, `controls`, `effects`,
+            `profile_<network>`, `planted`, `alignment`, `calibration`; others go into a section
+            of their own.
         captions: name -> plain text added to a figure's caption (the labels of the clips, say).
         provenance_facts: name -> value, printed under Provenance (git commit, versions, machine).
 
@@ -62,6 +88,16 @@ def build_document(
         accuracy=filled(accuracy_table),
         displacement=filled(displacement_table),
         tests=filled(tests_table),
+        control_accuracy=filled(control_accuracy),
+        layer_profile=filled(layer_profile),
+        sensitivity=filled(sensitivity),
+        distances=filled(distances),
+        bootstrap=filled(bootstrap),
+        calibration=filled(calibration),
+        planted=at_layer(planted_table, whole=True),
+        planted_first=at_layer(planted_table, whole=False),
+        planted_layers=filled(planted_layers),
+        alignment=filled(alignment),
         figures={name: Path(path) for name, path in (figures or {}).items()},
         captions=dict(captions or {}),
         config=config,
@@ -72,7 +108,11 @@ def build_document(
         data.section(inputs),
         accuracy.section(inputs),
         temporal.section(inputs),
+        controls.section(inputs),
         tests.section(inputs),
+        *layers.section(inputs),
+        *planted.section(inputs),
+        *simulated.section(inputs),
         limits.section(inputs),
         querying.section(inputs),
         *further_figures(inputs),
@@ -89,13 +129,22 @@ def build_document(
 
 
 def filled(table: pd.DataFrame | None) -> pd.DataFrame:
-    """The table, or an empty one."""
-    return pd.DataFrame() if table is None else table
+    """The table with lines numbered afresh, or an empty one."""
+    return pd.DataFrame() if table is None else table.reset_index(drop=True)
+
+
+def at_layer(planted: pd.DataFrame | None, *, whole: bool) -> pd.DataFrame:
+    """Lines of the table of planted motions: the whole network's, or its first layer's."""
+    table = filled(planted)
+    if "layer_index" not in table:
+        return table if whole else pd.DataFrame()
+    return filled(table[(table["layer_index"] < 0) == whole])
 
 
 def further_figures(inputs: Inputs) -> list[Section]:
     """Figures whose names the report does not know, so that none is lost."""
-    known = {"accuracy", "effects"}
+    known = {"accuracy", "effects", "controls", "calibration", "planted", "alignment"}
+    known |= {f"profile_{name}" for name in inputs.distinct("network")}
     known |= {f"clips_{name}" for name in inputs.datasets}
     for init in inputs.distinct("init"):
         known |= {f"distributions_{init}", f"histograms_{init}"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,36 @@ import pandas as pd
 
 from threetconv.report.document import Block, Figure, Paragraph, escape
 
-__all__ = ["FIGURES", "Inputs", "join_words", "plural"]
+__all__ = [
+    "CHECKPOINTS",
+    "FIGURES",
+    "MAIN",
+    "Inputs",
+    "checkpoint_name",
+    "contrast_note",
+    "in_order",
+    "join_words",
+    "plural",
+]
 
-FIGURES = ("clips_*", "accuracy", "distributions_*", "histograms_*", "effects")
-"""Names of figures that have a place in the report; * is a dataset (clips) or an initialisation."""
+FIGURES = (
+    "clips_*",
+    "accuracy",
+    "distributions_*",
+    "histograms_*",
+    "controls",
+    "effects",
+    "profile_*",
+    "planted",
+    "alignment",
+    "calibration",
+)
+"""Names of figures that have a place in the report; * is a dataset (clips), an initialisation
+(distributions, histograms) or a network (profile)."""
+CHECKPOINTS = {"matched": "matched updates", "best": "best checkpoint"}
+"""Checkpoint of a table -> its name in the text, in the order of the report."""
+MAIN = ("F1", "F2", "F3")
+"""Families of planned tests; negative controls have a section of their own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +56,16 @@ class Inputs:
     captions: Mapping[str, str]
     config: Mapping[str, Any]
     provenance: Mapping[str, str]
+    control_accuracy: pd.DataFrame = field(default_factory=pd.DataFrame)
+    layer_profile: pd.DataFrame = field(default_factory=pd.DataFrame)
+    sensitivity: pd.DataFrame = field(default_factory=pd.DataFrame)
+    distances: pd.DataFrame = field(default_factory=pd.DataFrame)
+    bootstrap: pd.DataFrame = field(default_factory=pd.DataFrame)
+    calibration: pd.DataFrame = field(default_factory=pd.DataFrame)
+    planted: pd.DataFrame = field(default_factory=pd.DataFrame)
+    planted_first: pd.DataFrame = field(default_factory=pd.DataFrame)
+    planted_layers: pd.DataFrame = field(default_factory=pd.DataFrame)
+    alignment: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def setting(self, path: str, default: Any = None) -> Any:
         """A value of the configuration by its dotted path."""
@@ -39,6 +75,35 @@ class Inputs:
                 return default
             here = here[key]
         return here
+
+    @property
+    def real_runs(self) -> pd.DataFrame:
+        """Runs that are no negative controls."""
+        return self.runs[self.control == "none"]
+
+    @property
+    def control(self) -> pd.Series:
+        """The control that each run is, "none" for real runs."""
+        if "control" in self.runs:
+            return self.runs["control"].astype(str)
+        return pd.Series("none", index=self.runs.index)
+
+    @property
+    def controls(self) -> list[str]:
+        """Negative controls that were trained."""
+        known = ["static", "frame-shuffled", "label-shuffled"]
+        present = set(self.control) - {"none"}
+        return [n for n in known if n in present] + sorted(present - set(known))
+
+    def tested(self, *families: str, scope: str = "model") -> pd.DataFrame:
+        """Lines of the tests table by family and scope, matched updates before best checkpoints."""
+        table = self.tests
+        if table.empty:
+            return table
+        keep = table["family"].astype(str).isin(families)
+        if "scope" in table:
+            keep &= table["scope"].astype(str) == scope
+        return in_order(table[keep])
 
     @property
     def datasets(self) -> list[str]:
@@ -67,6 +132,29 @@ class Inputs:
             return [Paragraph(f"*{escape(label)} was not drawn in this study.*")]
         text = f"{caption} {escape(self.captions[name])}" if name in self.captions else caption
         return [Figure(Path(self.figures[name]), text, alt, label)]
+
+
+def in_order(table: pd.DataFrame) -> pd.DataFrame:
+    """Lines by family and contrast as they come, in each matched updates before the best."""
+    if "checkpoint" not in table or table.empty:
+        return table
+    names = list(CHECKPOINTS)
+    group = table.groupby(["family", "contrast"], sort=False, observed=True).ngroup().tolist()
+    rank = [names.index(c) if c in names else len(names) for c in table["checkpoint"]]
+    return table.iloc[sorted(range(len(table)), key=lambda i: (group[i], rank[i]))]
+
+
+def contrast_note(table: pd.DataFrame) -> str:
+    """What each family compares, where that can be said once; "" if one has several contrasts."""
+    pairs = table[["family", "contrast"]].astype(str).drop_duplicates()
+    if pairs["family"].duplicated().any():
+        return ""
+    return "; ".join(f"{f}: {c}" for f, c in zip(pairs["family"], pairs["contrast"], strict=True))
+
+
+def checkpoint_name(raw: object) -> str:
+    """A checkpoint in words."""
+    return CHECKPOINTS.get(str(raw), str(raw))
 
 
 def join_words(words: list[str], *, last: str = "and") -> str:

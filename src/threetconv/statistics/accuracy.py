@@ -12,7 +12,7 @@ from threetconv.reference import paper_accuracy, paper_parameter_counts
 
 __all__ = ["COLUMNS", "accuracy_table"]
 
-VARIANT = ["network", "dataset", "convolution", "init"]
+VARIANT = ["network", "dataset", "convolution", "init", "control"]
 COLUMNS = [
     *VARIANT, "n_runs", "accuracy_mean", "accuracy_min", "accuracy_max", "chance", "n_clips",
     "n_parameters", "n_temporal", "paper_dataset", "paper_accuracy", "paper_n_parameters",
@@ -20,27 +20,33 @@ COLUMNS = [
 
 
 def accuracy_table(
-    metrics: pd.DataFrame, runs: pd.DataFrame, paper_dataset: Mapping[str, str] | None = None
+    metrics: pd.DataFrame,
+    runs: pd.DataFrame,
+    paper_dataset: Mapping[str, str] | None = None,
+    *,
+    controls: bool = False,
 ) -> pd.DataFrame:
     """Validation accuracy at the best epoch, mean and range over the runs of each variant.
 
     Args:
         metrics: run_id, epoch, split, metric, value (share of 1), n.
         runs: run_id, network, dataset, init, convolution, control, best_epoch, num_classes,
-            n_parameters, n_temporal; negative controls are left out.
+            n_parameters, n_temporal.
         paper_dataset: dataset of the study -> the paper's dataset it stands for ("jester",
             "ucf101").
+        controls: whether lines of negative controls are among them.
 
     Returns:
-        Columns `COLUMNS`, a line per network x dataset x convolution x init. Accuracies and
-        chance in per cent; n_clips is the size of the validation set. The paper's figures are NaN
-        where it has none; its counts hold for the full width, 27 or 101 classes and its own clip
-        shapes.
+        Columns `COLUMNS`, a line per network x dataset x convolution x init x control. Accuracies
+        and chance in per cent; n_clips is the size of the validation set. The paper's figures are
+        NaN where it has none; its counts hold for the full width, 27 or 101 classes and its own
+        clip shapes.
 
     Raises:
         InputError: for a run without validation accuracy at its best epoch.
     """
-    runs = runs[runs["control"] == "none"]
+    if not controls:
+        runs = runs[runs["control"] == "none"]
     wanted = metrics[(metrics["split"] == "val") & (metrics["metric"] == "accuracy")]
     wanted = wanted[["run_id", "epoch", "value", "n"]].rename(columns={"epoch": "best_epoch"})
     table = runs.merge(
@@ -84,6 +90,7 @@ def beside_paper(table: pd.DataFrame, paper_dataset: Mapping[str, str] | None) -
     table = table.merge(
         accuracy, on=["paper_dataset", "network", "convolution", "init"], how="left"
     ).merge(counts, on=["paper_dataset", "network", "convolution"], how="left")
+    table.loc[table["control"] != "none", ["paper_accuracy", "paper_n_parameters"]] = np.nan
     return table.astype({"paper_accuracy": np.float64, "paper_n_parameters": np.float64})
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["blocked", "cliffs_delta", "hedges_g", "wasserstein"]
+__all__ = ["blocked", "cliffs_delta", "energy", "hedges_g", "ks_distance", "wasserstein"]
 
 Pair = tuple[npt.ArrayLike, npt.ArrayLike]
 
@@ -64,6 +64,29 @@ def wasserstein(reference: npt.ArrayLike, compared: npt.ArrayLike) -> float:
     if a.size == 0 or b.size == 0 or not (np.isfinite(a).all() and np.isfinite(b).all()):
         return math.nan
     return float(wasserstein_distance(np.sort(a), np.sort(b)))
+
+
+def energy(reference: npt.ArrayLike, compared: npt.ArrayLike) -> float:
+    """Energy distance sqrt(2 E|X - Y| - E|X - X'| - E|Y - Y'|) on the line (scipy).
+
+    The square root is scipy's; dcor gives the square. In the unit of the values.
+    """
+    from scipy.stats import energy_distance  # noqa: PLC0415 (a second to import)
+
+    a, b = _array(reference), _array(compared)
+    if a.size == 0 or b.size == 0 or not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return math.nan
+    return float(energy_distance(np.sort(a), np.sort(b)))
+
+
+def ks_distance(reference: npt.ArrayLike, compared: npt.ArrayLike) -> float:
+    """Kolmogorov-Smirnov distance D, the largest gap of the distribution functions (scipy)."""
+    from scipy.stats import ks_2samp  # noqa: PLC0415 (a second to import)
+
+    a, b = _array(reference), _array(compared)
+    if a.size == 0 or b.size == 0 or np.isnan(a).any() or np.isnan(b).any():
+        return math.nan
+    return float(ks_2samp(a, b, method="asymp").statistic)
 
 
 def blocked(pairs: Sequence[Pair]) -> dict[str, float]:

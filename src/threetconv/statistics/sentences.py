@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pandas as pd
 
@@ -14,13 +15,20 @@ NAMES = {
     "px": "horizontal translation",
     "py": "vertical translation",
 }
+STARTS = {"scratch": "training from scratch", "pretrained": "pretraining"}
+CONTROLS = {
+    "none": "the real clips and labels",
+    "static": "static clips",
+    "frame-shuffled": "shuffled frames",
+    "label-shuffled": "shuffled labels",
+}
 
 
 def sentences(tests: pd.DataFrame, *, alpha: float = 0.05) -> pd.Series:
     """One sentence per line of the tests table (same index).
 
     Args:
-        tests: from `threetconv.statistics.run_tests`.
+        tests: from `threetconv.statistics.run_tests` or `layer_tests`.
         alpha: the level that the adjusted p-values are held against.
     """
     texts = [sentence(line, alpha=alpha) for _, line in tests.iterrows()]
@@ -34,20 +42,27 @@ def sentence(line: pd.Series, *, alpha: float = 0.05) -> str:
         line: one line of the tests table.
         alpha: the level that the adjusted p-value is held against.
     """
-    a, b = _arms(line)
-    what = f"{_where(str(line['stratum']))}, {NAMES.get(line['parameter'], line['parameter'])}"
+    (a, b), *at = _arms(line)
+    what = f"{_where(line)}, {NAMES.get(line['parameter'], line['parameter'])}"
     if line["status"] == "degenerate":
-        return f"{what}: no ratio of {a} to {b} can be formed, because {line['reason']}."
+        ratio = "ratio of ratios" if at else f"ratio of {a} to {b}"
+        return f"{what}: no {ratio} can be formed, because {line['reason']}."
     estimate = float(line["estimate"])
     if not math.isfinite(estimate):
         return f"{what}: untestable, because {line['reason']}."
-    moved = f"{what} moved {_ratio(estimate)} with {a} as with {b}{_interval(line)}"
+    if at:
+        first, second = at[0]
+        ratio = _ratio(estimate, "large")
+        effect = f": the ratio of {a} to {b} is {ratio} with {first} as with {second}"
+    else:
+        effect = f" moved {_ratio(estimate, 'far')} with {a} as with {b}"
+    moved = f"{what}{effect}{_interval(line)}"
     if line["status"] == "untestable":
         return f"{moved}; this is an estimate only and untestable, because {line['reason']}."
     p = float(line["p_adjusted"])
     numbers = (
-        f"adjusted p = {_p(p)}; raw p = {_p(float(line['p_raw']))}, "
-        f"smallest attainable {_p(float(line['p_floor']))}"
+        f"adjusted p = {_p(p)}; raw p = {_p(float(line['p_raw']))}"
+        f"{' (approximate)' if at else ''}, smallest attainable {_p(float(line['p_floor']))}"
     )
     if p <= alpha:
         verdict = "relabelled runs seldom differ as much, so the difference is taken as real"
@@ -57,20 +72,28 @@ def sentence(line: pd.Series, *, alpha: float = 0.05) -> str:
     return f"{moved}: {verdict} [{numbers}{note}]."
 
 
-def _arms(line: pd.Series) -> tuple[str, str]:
-    names = {"scratch": "training from scratch", "pretrained": "pretraining"}
-    a, b = str(line["contrast"]).split(" / ")
-    return names.get(a, a), names.get(b, b)
+def _arms(line: pd.Series) -> list[tuple[str, str]]:
+    """What is compared, in words; for an interaction also the levels it is compared at."""
+    names = CONTROLS if line["family"] == "controls" else STARTS
+    pairs = [part.split(" / ") for part in str(line["contrast"]).split(", ")]
+    return [(names.get(a, a), names.get(b, b)) for a, b in pairs]
 
 
-def _where(stratum: str) -> str:
-    return "Over all blocks" if stratum == "all" else f"In {stratum}"
+def _where(line: pd.Series) -> str:
+    stratum, layer = str(line["stratum"]), int(line.get("layer_index", -1))
+    where = "Over all blocks" if stratum == "all" else f"In {stratum}"
+    if layer >= 0:
+        where += f", layer {layer}"
+    if line.get("checkpoint") != "matched":
+        return where
+    step = re.search(r"at update (\d+)", str(line.get("method", "")))
+    return f"{where}, {step.group(0) if step else 'at matched updates'}"
 
 
-def _ratio(estimate: float) -> str:
+def _ratio(estimate: float, much: str) -> str:
     if _three(estimate) == "1.00":
-        return "as far"
-    return f"{_three(estimate)} times as far"
+        return f"as {much}"
+    return f"{_three(estimate)} times as {much}"
 
 
 def _interval(line: pd.Series) -> str:

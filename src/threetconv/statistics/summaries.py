@@ -7,29 +7,40 @@ The central quantity is D = ln mean |z| (`log_mean_abs`), with the displacements
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
 from threetconv.errors import InputError
-from threetconv.parameters import PARAMETERS, derive
+from threetconv.parameters import PARAMETERS, RAW, read_columns
+from threetconv.statistics.moments import (
+    COUNTS,
+    STATISTICS,
+    Layout,
+    Table,
+    equal_weight,
+    joined,
+    layouts,
+    statistics,
+)
+from threetconv.workers import pool
 
-__all__ = ["COLUMNS", "DISPLACEMENTS", "summarise"]
+__all__ = ["COLUMNS", "DISPLACEMENTS", "summarise", "summarise_files"]
 
 DISPLACEMENTS = {"s": "z_s", "r": "z_r", "px": "z_x", "py": "z_y"}
 NOISE_FACTOR = {"s": 1.0, "r": 1.0, "px": 0.5, "py": 0.5}  # z of a translation is half of t
-RUN = ["network", "dataset", "init", "replicate"]
+RUN = ["network", "dataset", "init", "control", "replicate"]
 SNAPSHOT = ["run_id", "step", "tag"]
 LAYER = ["layer_index", "layer"]
-QUANTILES = {"q05": 0.05, "q25": 0.25, "median_abs": 0.5, "q75": 0.75, "q95": 0.95}
+KEYS = [*SNAPSHOT, *LAYER, "reachable"]
 COLUMNS = [
-    "run_id", *RUN, "step", "tag", "scope", "layer_index", "layer", "parameter", "rows", "n",
-    "n_identity", "mu_paper", "sd_paper", "log_mean_abs", "sd_abs", "median_abs", "q05", "q25",
-    "q75", "q95", "kurtosis", "noise_floor", "floor_ratio", "weighting",
+    "run_id", *RUN, "step", "tag", "scope", "layer_index", "layer", "parameter", "rows", *COUNTS,
+    *STATISTICS, "noise_floor", "floor_ratio", "weighting",
 ]  # fmt: skip
-STATISTICS = [
-    "mu_paper", "sd_paper", "log_mean_abs", "sd_abs", "median_abs", "q05", "q25", "q75", "q95",
-    "kurtosis",
-]  # fmt: skip
+
+Read = Callable[[str], np.ndarray]
 
 
 def summarise(
@@ -39,7 +50,7 @@ def summarise(
 
     Args:
         parameters: the parameter table of one run or of many (`threetconv.parameters.SCHEMA`).
-        runs: run_id, network, dataset, init, replicate.
+        runs: run_id, network, dataset, init, replicate and, where there are controls, control.
         snapshots: run_id, step, sum_lr2 (the sum of squared learning rates of the updates so
             far); without it `noise_floor` and `floor_ratio` are NaN.
 
@@ -48,98 +59,131 @@ def summarise(
         px, py} x rows {all, reachable}; a set without rows has no line. Model lines come twice:
         weighting "pooled" (all rows alike, as in the paper) and "layer" (the unweighted mean of
         the layers' statistics; for D that is the mean of their log-means); layer lines are
-        "pooled". `mu_paper`, `sd_paper`: mean and SD (ddof 0) of |1 - |1/s||, |r|, |tx/2|,
-        |ty/2|; `sd_abs`, quantiles: of |z|; `kurtosis`: excess, of z, NaN if constant;
-        `n_identity`: rows exactly at the identity; `noise_floor` = sqrt(2/pi sum_lr2), half for
-        px and py; `floor_ratio` = exp(D) / noise_floor, NaN at step 0. If all rows are at the
-        identity D = -inf.
+        "pooled". `control`: "none" for a run that is no control. `mu_paper`, `sd_paper`: mean and
+        SD (ddof 0) of |1 - |1/s||, |r|, |tx/2|, |ty/2|; `sd`: SD (ddof 0) of z; `sd_abs`,
+        quantiles: of |z|; `kurtosis`: excess, of z, NaN if constant; `n_identity`: rows exactly
+        at the identity; `noise_floor` = sqrt(2/pi sum_lr2), half for px and py; `floor_ratio` =
+        exp(D) / noise_floor, NaN at step 0. If all rows are at the identity D = -inf. The order
+        of the rows does not matter.
 
     Raises:
         InputError: for a run that `runs` does not have, a snapshot that `snapshots` does not have,
             or a parameter that is not finite.
     """
-    known = runs.drop_duplicates("run_id")[["run_id", *RUN]]
+    known = _known(runs)
     _refuse_missing(parameters, known, ["run_id"], "runs table")
-    scale = parameters["scale"].to_numpy(np.float64)
-    _refuse_infinite(parameters, np.where(scale == 0, np.nan, scale), "s")
-    derived = derive(
-        parameters[
-            [*SNAPSHOT, *LAYER, "reachable", "scale", "rotate", "translate_x", "translate_y"]
-        ]
-    )
-    tables = []
-    for rows, frame in (("all", derived), ("reachable", derived[derived["reachable"].to_numpy()])):
-        if frame.empty:
-            continue
-        model_key, models = _key(frame, SNAPSHOT)
-        layer_key, layers = _key(frame, [*SNAPSHOT, *LAYER])
-        for parameter in PARAMETERS:
-            z = frame[DISPLACEMENTS[parameter]].to_numpy(np.float64)
-            paper = frame[f"paper_{parameter}"].to_numpy(np.float64)
-            _refuse_infinite(frame, z, parameter)
-            pooled = models.join(_statistics(z, paper, model_key))
-            by_layer = layers.join(_statistics(z, paper, layer_key))
-            equal = _equal_weight(by_layer)
-            for table, scope, weighting in (
-                (pooled, "model", "pooled"),
-                (equal, "model", "layer"),
-                (by_layer, "layer", "pooled"),
-            ):
-                tables.append(
-                    table.assign(scope=scope, weighting=weighting, parameter=parameter, rows=rows)
+    lines = _lines(parameters[KEYS], lambda name: parameters[name].to_numpy())
+    return _finish([lines], known, snapshots)
+
+
+def summarise_files(
+    files: Sequence[str | Path],
+    runs: pd.DataFrame,
+    snapshots: pd.DataFrame | None = None,
+    *,
+    workers: int = 1,
+) -> pd.DataFrame:
+    """`summarise` of many runs' parameter tables, one file in memory at a time.
+
+    Args:
+        files: Parquet files (`threetconv.parameters.SCHEMA`), real runs and controls alike, in any
+            order. All rows of a run are in one file.
+        runs, snapshots: as for `summarise`.
+        workers: processes; each holds one file. The result does not depend on their number.
+
+    Returns:
+        The table that `summarise` makes of all the files' rows.
+
+    Raises:
+        InputError: as `summarise`, and for a run that is in two files or a file that is no
+            parameter table.
+    """
+    known = _known(runs)
+    if workers > 1 and len(files) > 1:
+        with pool(min(workers, len(files))) as processes:
+            futures = [processes.submit(_lines_of_file, file) for file in files]
+            parts = [future.result() for future in futures]
+    else:
+        parts = [_lines_of_file(file) for file in files]
+    owner: dict[str, str | Path] = {}
+    for file, part in zip(files, parts, strict=True):
+        for run_id in part["run_id"].unique() if len(part) else ():
+            if run_id in owner:
+                raise InputError(
+                    str(file),
+                    found=f"run {run_id}, which {owner[run_id]} has as well",
+                    expected="all rows of a run in one file",
+                    remedy="list each run's file once",
                 )
-    if not tables:
-        return pd.DataFrame(columns=COLUMNS)
-    table = pd.concat([_with_layer(t) for t in tables], ignore_index=True)
-    table = table.merge(known, on="run_id", how="left", validate="many_to_one")
-    table = _with_noise_floor(table, snapshots)
-    return _tidy(table)
+            owner[run_id] = file
+    return _finish(parts, known, snapshots)
 
 
-def _key(frame: pd.DataFrame, columns: list[str]) -> tuple[np.ndarray, pd.DataFrame]:
-    """Integer group of every row, and the groups' own values indexed by it."""
-    grouped = frame.groupby(columns, sort=True, observed=True)
-    codes = grouped.ngroup().to_numpy()
-    groups = frame[columns].assign(group=codes).drop_duplicates("group").set_index("group")
-    return codes, groups.sort_index()
-
-
-def _statistics(z: np.ndarray, paper: np.ndarray, key: np.ndarray) -> pd.DataFrame:
-    """Every statistic of one parameter, indexed by group."""
-    columns = pd.DataFrame({"z": z, "abs": np.abs(z), "paper": paper})
-    grouped = columns.groupby(key, sort=True)
-    mean_abs = grouped["abs"].mean()
-    with np.errstate(divide="ignore"):
-        log_mean_abs = np.log(mean_abs)
-    square = (columns["z"] - grouped["z"].transform("mean")).pow(2)
-    moments = pd.DataFrame({"two": square, "four": square * square}).groupby(key, sort=True).mean()
-    variance = moments["two"].where(moments["two"] > 0)
-    quantiles = pd.DataFrame(  # the list of quantiles varies fastest
-        grouped["abs"].quantile(np.array(list(QUANTILES.values()))).to_numpy().reshape(-1, 5),
-        index=mean_abs.index,
-        columns=list(QUANTILES),
+def _lines_of_file(file: str | Path) -> pd.DataFrame:
+    """The lines of one file; beside its keys, one column of values is in memory at a time."""
+    return _lines(
+        read_columns(file, KEYS), lambda name: read_columns(file, [name])[name].to_numpy()
     )
-    return pd.DataFrame(
-        {
-            "n": grouped.size(),
-            "n_identity": (columns["z"] == 0).groupby(key, sort=True).sum(),
-            "mu_paper": grouped["paper"].mean(),
-            "sd_paper": grouped["paper"].std(ddof=0),
-            "log_mean_abs": log_mean_abs,
-            "sd_abs": grouped["abs"].std(ddof=0),
-            "kurtosis": moments["four"] / variance**2 - 3,
-        }
-    ).join(quantiles)
 
 
-def _equal_weight(by_layer: pd.DataFrame) -> pd.DataFrame:
-    """The model as the unweighted mean of its layers; counts are summed."""
-    grouped = by_layer.groupby(SNAPSHOT, sort=True, observed=True)
-    return grouped[["n", "n_identity"]].sum().join(grouped[STATISTICS].mean()).reset_index()
+def _lines(keys: pd.DataFrame, read: Read) -> pd.DataFrame:
+    """All lines of a table, without what the runs and snapshots tables add."""
+    found = layouts(keys, SNAPSHOT, LAYER)
+    numbers: dict[str, list[Table]] = {rows: [] for rows in found}
+    same = "reachable" in found and found["reachable"].covers(len(keys))
+    for name in PARAMETERS if found else ():
+        raw = read(RAW[name])
+        for rows, layout in found.items():
+            if rows == "reachable" and same:
+                numbers[rows].append(numbers["all"][-1])  # no row is unreachable
+                continue
+            values = raw if layout.index is None else raw[layout.index]
+            _refuse_meaningless(values, name, layout)
+            by_layer, pooled = statistics(name, values, layout)
+            equal = equal_weight(by_layer, layout.layers)
+            numbers[rows].append(joined([pooled, equal, by_layer]))
+    tables = []
+    for rows, layout in found.items():
+        named = _names(layout)
+        names = named.iloc[np.tile(np.arange(len(named)), len(PARAMETERS))].reset_index(drop=True)
+        names["parameter"] = np.repeat(PARAMETERS, len(named))
+        names["rows"] = rows
+        tables.append(pd.concat([names, pd.DataFrame(joined(numbers[rows]))], axis=1))
+    return _tidy(pd.concat(tables, ignore_index=True)) if tables else pd.DataFrame()
 
 
-def _with_layer(table: pd.DataFrame) -> pd.DataFrame:
-    return table if "layer" in table else table.assign(layer_index=-1, layer="")
+def _names(layout: Layout) -> pd.DataFrame:
+    """What the lines of a parameter are about: snapshots pooled, equal-weight, and layers."""
+    snapshots = layout.snapshots[SNAPSHOT].assign(layer_index=-1, layer="", scope="model")
+    return pd.concat(
+        [
+            snapshots.assign(weighting="pooled"),
+            snapshots.assign(weighting="layer"),
+            layout.keys.assign(scope="layer", weighting="pooled"),
+        ],
+        ignore_index=True,
+    )
+
+
+def _known(runs: pd.DataFrame) -> pd.DataFrame:
+    """What is told of each run; without a column `control` no run is one."""
+    runs = runs if "control" in runs else runs.assign(control="none")
+    return runs.drop_duplicates("run_id")[["run_id", *RUN]]
+
+
+def _finish(
+    parts: list[pd.DataFrame], known: pd.DataFrame, snapshots: pd.DataFrame | None
+) -> pd.DataFrame:
+    """The parts of all runs as one table."""
+    parts = [part for part in parts if len(part)]
+    if not parts:
+        return pd.DataFrame(columns=COLUMNS)
+    table = pd.concat(parts, ignore_index=True)
+    if len(parts) > 1:  # each is in order
+        table = table.sort_values("run_id", kind="stable", ignore_index=True)
+    _refuse_missing(table, known, ["run_id"], "runs table")
+    table = table.merge(known, on="run_id", how="left", validate="many_to_one")
+    return _with_noise_floor(table, snapshots)[COLUMNS]
 
 
 def _with_noise_floor(table: pd.DataFrame, snapshots: pd.DataFrame | None) -> pd.DataFrame:
@@ -158,7 +202,7 @@ def _tidy(table: pd.DataFrame) -> pd.DataFrame:
     """Columns, types and row order of the finished table."""
     integers = {"step": np.int64, "n": np.int64, "n_identity": np.int64, "layer_index": np.int32}
     order = {name: i for i, name in enumerate(PARAMETERS)}
-    table = table[COLUMNS].astype(integers)
+    table = table.astype(integers)
     return table.sort_values(
         ["run_id", "step", "tag", "scope", "layer_index", "parameter", "rows", "weighting"],
         key=lambda c: c.map(order) if c.name == "parameter" else c,
@@ -181,12 +225,16 @@ def _refuse_missing(frame: pd.DataFrame, other: pd.DataFrame, keys: list[str], w
         )
 
 
-def _refuse_infinite(frame: pd.DataFrame, z: np.ndarray, parameter: str) -> None:
-    bad = ~np.isfinite(z)
+def _refuse_meaningless(raw: np.ndarray, parameter: str, layout: Layout) -> None:
+    """InputError for a value that is not finite, or a scale of zero, with its place."""
+    bad = ~np.isfinite(raw)
+    if parameter == "s":
+        bad |= raw == 0
     if bad.any():
-        row = frame.iloc[int(np.argmax(bad))]
+        layer = int(np.searchsorted(np.cumsum(layout.counts), np.argmax(bad), side="right"))
+        at = layout.keys.iloc[layer]
         raise InputError(
-            f"run {row['run_id']}, step {row['step']}, layer {row['layer']}",
+            f"run {at['run_id']}, step {at['step']}, layer {at['layer']}",
             found=f"{int(bad.sum())} displacements of {parameter} that are not finite",
             expected="finite parameters and scales other than zero",
             remedy="the run has diverged: lower its learning rate and train it again",

@@ -14,6 +14,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from threetconv.figures import save
+from threetconv.report import build_document
+from threetconv.report.document import Document
 
 VARIANTS = (("pretrained", "3t"), ("scratch", "3t"), ("pretrained", "3d"))
 PAPER = {"gestures": "jester", "scenes": "ucf101"}
@@ -126,55 +128,288 @@ def make_displacement(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+CONTROLS = ("static", "frame-shuffled", "label-shuffled")
+LAYERS = ("conv1", "layer1.0.conv1", "layer1.0.conv2", "layer4.1.conv2")
+
+
 def make_tests(networks: list[str], datasets: list[str]) -> pd.DataFrame:
+    """Families F1, F2, F3 and controls at both checkpoints, and F1 and F2 by layer."""
+    inits = ("pretrained", "scratch")
+    contrast = " / ".join(datasets[:2])
+    by_dataset = [f"{n}, {d}" for n in networks for d in datasets]
     families = []
     if len(datasets) > 1:
-        blocks = [f"{n}, {i}" for n in networks for i in ("pretrained", "scratch")]
-        families.append(("F1", " / ".join(datasets[:2]), blocks))
-    blocks = [f"{n}, {d}" for n in networks for d in datasets]
-    families.append(("F2", "scratch / pretrained", blocks))
+        families.append(("F1", contrast, [f"{n}, {i}" for n in networks for i in inits]))
+    families.append(("F2", "scratch / pretrained", by_dataset))
+    if len(datasets) > 1:
+        families.append(("F3", f"{contrast}, scratch / pretrained", networks))
+    families += [("controls", f"none / {name}", [f"{b}, scratch" for b in by_dataset])
+                 for name in CONTROLS]  # fmt: skip
     rows = []
-    for family, contrast, blocks in families:
-        for stratum, (j, parameter) in itertools.product(
-            ["all", *blocks], enumerate(("s", "r", "px", "py"))
+    for family, name, blocks in families:
+        for checkpoint, stratum, (j, parameter) in itertools.product(
+            ("best", "matched"), ["all", *blocks], enumerate(("s", "r", "px", "py"))
         ):
             blocked = stratum == "all"
-            estimate = 1.537 - 0.2 * j
-            rows.append(
-                {
-                    "family": family,
-                    "contrast": contrast,
-                    "stratum": stratum,
-                    "parameter": parameter,
-                    "scope": "model",
-                    "layer_index": -1,
-                    "checkpoint": "best",
-                    "unit": "run",
-                    "n_a": 12 if blocked else 3,
-                    "n_b": 12 if blocked else 3,
-                    "method": "permutation of run labels within blocks",
-                    "library_version": "threetconv 0.1.0",
-                    "statistic": np.log(estimate),
-                    "estimate": estimate,
-                    "ci_low": 0.8 * estimate,
-                    "ci_high": 1.25 * estimate,
-                    "ci_method": "Welch",
-                    "p_raw": 0.0039 if blocked else 0.1,
-                    "p_floor": 1.25e-5 if blocked else 0.1,
-                    "exact": True,
-                    "n_permutations": 160_000 if blocked else 20,
-                    "p_adjusted": [0.0156, 0.0234, 0.21, 0.43][j] if blocked else np.nan,
-                    "adjustment": "Holm over 4 parameters of the stratum",
-                    "hedges_g": 1.29,
-                    "cliffs_delta": 0.67,
-                    "wasserstein": 0.4,
-                    "status": "ok" if blocked else "untestable",
-                    "reason": "" if blocked else "the smallest attainable p is 0.1",
-                    "rng_seed": 2006,
-                    "sentence": f"{family} {stratum} {parameter}: moved {estimate:.3g} times as "
-                    "far.",
-                }
+            line = tests_line(
+                family, name, stratum, parameter, estimate=1.537 - 0.2 * j, checkpoint=checkpoint
             )
+            if blocked:
+                adjusted = [0.0156, 0.0234, 0.21, 0.43][j]
+                line |= {"n_a": 12, "n_b": 12, "p_raw": 0.0039, "p_floor": 1.25e-5,
+                         "p_adjusted": adjusted, "status": "ok", "reason": ""}  # fmt: skip
+            rows.append(line)
+            if stratum in networks or family not in {"F1", "F2"} or not blocked:
+                continue
+            for network, (i, _) in itertools.product(networks, enumerate(LAYERS)):
+                layer = tests_line(
+                    family, name, network, parameter, estimate=1.2 + i, checkpoint=checkpoint
+                )
+                layer |= {"scope": "layer", "layer_index": i, "status": "ok", "p_raw": 0.003,
+                          "p_floor": 0.001, "p_adjusted": 0.012 if i == 1 else 0.4,
+                          "adjustment": "over layers", "sentence": ""}  # fmt: skip
+                rows.append(layer)
+    return pd.DataFrame(rows)
+
+
+def tests_line(
+    family: str, contrast: str, stratum: str, parameter: str, *, estimate: float, checkpoint: str
+) -> dict[str, Any]:
+    """An untestable line of the tests table; what is testable is filled in by the caller."""
+    return {
+        "family": family,
+        "contrast": contrast,
+        "stratum": stratum,
+        "parameter": parameter,
+        "scope": "model",
+        "layer_index": -1,
+        "checkpoint": checkpoint,
+        "unit": "run",
+        "n_a": 3,
+        "n_b": 3,
+        "method": "permutation of run labels within blocks",
+        "library_version": "threetconv 0.1.0",
+        "statistic": np.log(estimate),
+        "estimate": estimate,
+        "ci_low": 0.8 * estimate,
+        "ci_high": 1.25 * estimate,
+        "ci_method": "Welch",
+        "p_raw": 0.1,
+        "p_floor": 0.1,
+        "exact": True,
+        "n_permutations": 20,
+        "p_adjusted": np.nan,
+        "adjustment": "Holm over 4 parameters of the stratum",
+        "hedges_g": 1.29,
+        "cliffs_delta": 0.67,
+        "wasserstein": 0.4,
+        "status": "untestable",
+        "reason": "the smallest attainable p is 0.1",
+        "rng_seed": 2006,
+        "sentence": f"{family} {contrast} {checkpoint} {stratum} {parameter}: moved "
+        f"{estimate:.3g} times as far.",
+    }
+
+
+def make_sensitivity(networks: list[str], datasets: list[str]) -> pd.DataFrame:
+    """Outcomes, MixedLM, equivalence and energy tests as lines of one table."""
+    base = make_tests(networks, datasets).drop(columns="sentence")
+    base = base[(base["scope"] == "model") & base["family"].isin(["F1", "F2", "F3"])]
+    overall = base[base["stratum"] == "all"]
+    frames = [overall.assign(outcome=name) for name in ("D, all rows, pooled", "ln SD")]
+    arms = base[base["family"].isin(["F1", "F2"])]
+    tost = arms.assign(
+        outcome="D", method="TOST; equal means a ratio between 1/1.25 and 1.25", p_floor=0.0
+    )
+    best = arms["checkpoint"] == "best"
+    mixed = arms[best & (arms["stratum"] != "all")].assign(
+        outcome="ln mean |z| by layer", method="MixedLM, t(2k - 2)", unit="run x layer", status="ok"
+    )
+    energy = arms[best & (arms["parameter"] == "px")].assign(
+        outcome="energy distance", parameter="px, py", method="permutation of run labels, energy"
+    )
+    frames += [tost, mixed, energy]
+    table = pd.concat(frames, ignore_index=True)
+    return table[["outcome", *[c for c in table.columns if c != "outcome"]]]
+
+
+def make_profile(networks: list[str], datasets: list[str]) -> pd.DataFrame:
+    rows = []
+    cells = itertools.product(
+        networks, datasets, ("pretrained", "scratch"), ("best", "matched"), enumerate(LAYERS),
+        ("s", "r", "px", "py"),
+    )  # fmt: skip
+    for network, dataset, init, checkpoint, (i, layer), parameter in cells:
+        mean = 0.01 * (1 + i) * (2 if dataset == datasets[0] else 1)
+        dead = i == 3 and network == "resnet18"
+        rows.append(
+            {
+                "network": network,
+                "dataset": dataset,
+                "init": init,
+                "control": "none",
+                "checkpoint": checkpoint,
+                "layer_index": i,
+                "layer": layer,
+                "parameter": parameter,
+                "n_runs": 3,
+                "n_rows": 0 if dead else 96,
+                "mean": np.nan if dead else mean,
+                "ci_low": np.nan if dead else 0.8 * mean,
+                "ci_high": np.nan if dead else 1.25 * mean,
+                "noise_floor": 0.012,
+                "floor_ratio": np.nan if dead else mean / 0.012,
+                "reachable_share": 0.0 if dead else 1.0,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def make_bootstrap(networks: list[str], datasets: list[str]) -> pd.DataFrame:
+    base = make_tests(networks, datasets)
+    base = base[(base["scope"] == "model") & base["family"].isin(["F1", "F2"])]
+    keep = ["family", "contrast", "stratum", "parameter", "checkpoint", "estimate", "ci_low",
+            "ci_high"]  # fmt: skip
+    return (
+        base.loc[base["checkpoint"] == "best", keep]
+        .assign(level=0.95, n_resamples=1000, method="hierarchical bootstrap (descriptive)",
+                status="descriptive", reason="", rng_seed=1)
+        .reset_index(drop=True)
+    )  # fmt: skip
+
+
+def make_distances(networks: list[str], datasets: list[str]) -> pd.DataFrame:
+    base = make_bootstrap(networks, datasets)
+    base = base.loc[base["stratum"] != "all", ["family", "contrast", "stratum", "parameter"]]
+    return base.assign(
+        checkpoint="best", unit="row", n_a=5248, n_b=5248, wasserstein=0.012, energy=0.034,
+        ks=0.12, cliffs_delta=0.21, note="",
+    )  # fmt: skip
+
+
+def make_calibration(networks: list[str]) -> pd.DataFrame:
+    rows = []
+    tests = [
+        ("permutation of runs", "run", "4 blocks", "type I error", 0.048, "valid"),
+        ("Kolmogorov-Smirnov", "row", "1 block", "type I error", 0.66, "liberal"),
+        ("Welch on D", "run", "1 block", "type I error", 0.05, "valid"),
+        ("Welch on D", "run", "1 block", "coverage", 0.951, "valid"),
+        ("permutation of runs", "run", "4 blocks", "power", 0.72, ""),
+    ]
+    for network, (test, unit, design, quantity, estimate, valid), k in itertools.product(
+        networks, tests, (1, 3, 5)
+    ):
+        untestable = k == 1 and unit == "run"
+        rows.append(
+            {
+                "network": network,
+                "truth": "effect" if quantity == "power" else "null",
+                "test": test,
+                "unit": unit,
+                "design": design,
+                "runs_per_arm": k,
+                "tau": 0.1,
+                "effect": 1.25 if quantity == "power" else 1.0,
+                "quantity": quantity,
+                "estimate": 0.0 if untestable else estimate,
+                "ci_low": 0.0 if untestable else estimate - 0.02,
+                "ci_high": 0.004 if untestable else estimate + 0.02,
+                "n_replicates": 1000,
+                "nominal": 0.95 if quantity == "coverage" else 0.05,
+                "n_untestable": 1000 if untestable else 0,
+                "valid": "untestable" if untestable else valid,
+                "note": "",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def make_planted() -> pd.DataFrame:
+    """Translation half recovered, rotation untestable (and s moved as well), nothing planted."""
+    verdicts = {"moving": ("no", "no", "yes", "no"), "turning": ("yes", "untestable", "no", "no"),
+                "still": ("no", "no", "no", "no")}  # fmt: skip
+    motions = {"moving": "translation", "turning": "rotation", "still": "none"}
+    expected = {"moving": ("px", "py"), "turning": ("r",), "still": ()}
+    comparisons = ("noise floor", "static", "frame-shuffled", "label-shuffled", "no motion")
+    rows = []
+    for dataset, (j, parameter), comparison in itertools.product(
+        motions, enumerate(("s", "r", "px", "py")), comparisons
+    ):
+        if dataset == "still" and comparison == "no motion":
+            continue
+        recovered = verdicts[dataset][j]
+        parametric = comparison == "noise floor"
+        rows.append(
+            {
+                "network": "resnet18",
+                "dataset": dataset,
+                "motion": motions[dataset],
+                "init": "scratch",
+                "parameter": parameter,
+                "expected": parameter in expected[dataset],
+                "comparison": comparison,
+                "checkpoint": "matched",
+                "n_a": 5,
+                "n_b": 0 if parametric else 5,
+                "estimate": 2.5 if recovered == "yes" else 0.98,
+                "ci_low": 2.0 if recovered == "yes" else 0.9,
+                "ci_high": 3.1 if recovered == "yes" else 1.07,
+                "p_raw": np.nan if parametric else 0.0079,
+                "p_floor": np.nan if parametric else 0.0079,
+                "p_adjusted": np.nan if parametric or recovered == "untestable" else 0.032,
+                "status": "untestable" if recovered == "untestable" else "ok",
+                "reason": "",
+                "beyond": recovered,
+                "beyond_controls": "yes" if dataset == "turning" else recovered,
+                "recovered": recovered,
+                "layer_index": -1,
+            }
+        )
+    table = pd.DataFrame(rows)
+    first = table.assign(layer_index=0, estimate=table["estimate"] + 1, recovered="no")
+    return pd.concat([table, first], ignore_index=True)
+
+
+def make_planted_layers() -> pd.DataFrame:
+    table = make_planted()
+    table = table[table["layer_index"] < 0]
+    table = table[(table["dataset"] == "turning") & (table["parameter"] == "r")]
+    frames = [table.assign(layer_index=i, layer=name) for i, name in enumerate(LAYERS[:2])]
+    return pd.concat(frames, ignore_index=True)
+
+
+def make_alignment() -> pd.DataFrame:
+    rows = []
+    for scope, (axis, parameter, value), control in itertools.product(
+        ("layer", "model", "first"),
+        (("right - left", "px", 0.31), ("up - down", "py", 0.02)),
+        ("none", "static"),
+    ):
+        correlation = value if control == "none" else -0.01
+        correlation += 0.4 * (scope == "first")
+        rows.append(
+            {
+                "network": "resnet18",
+                "dataset": "moving",
+                "motion": "translation",
+                "init": "scratch",
+                "control": control,
+                "scope": scope,
+                "layer_index": -1 if scope == "model" else 0,
+                "layer": "" if scope == "model" else "conv1",
+                "axis": axis,
+                "parameter": parameter,
+                "n_runs": 5,
+                "correlation": correlation,
+                "ci_low": correlation - 0.1,
+                "ci_high": correlation + 0.1,
+                "p_raw": 0.02 if correlation > 0.1 else 0.5,
+                "p_floor": 0.02,
+                "p_adjusted": 0.04 if correlation > 0.1 else 0.5,
+                "status": "ok",
+                "reason": "",
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -210,8 +445,22 @@ def make_figures(folder: Path, names: list[str]) -> dict[str, Path]:
     return paths
 
 
-@pytest.fixture
-def make_study(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Callable[[list[str]], dict[str, Path]]:
+    """Figures by name; those of one list of names are drawn once."""
+    made: dict[tuple[str, ...], dict[str, Path]] = {}
+
+    def draw(names: list[str]) -> dict[str, Path]:
+        key = tuple(names)
+        if key not in made:
+            made[key] = make_figures(tmp_path_factory.mktemp("figures"), names)
+        return dict(made[key])
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def make_study(drawn: Callable[[list[str]], dict[str, Path]]) -> Callable[..., dict[str, Any]]:
     """Arguments of `build_document` for a study of any networks and datasets."""
 
     def make(
@@ -236,7 +485,7 @@ def make_study(tmp_path: Path) -> Callable[..., dict[str, Any]]:
             "accuracy_table": make_accuracy(runs),
             "displacement_table": make_displacement(runs),
             "tests_table": make_tests(nets, sets),
-            "figures": make_figures(tmp_path, names),
+            "figures": drawn(names),
             "config": make_config(sets, synthetic=synthetic),
             "provenance_facts": {"Git commit": "0123abcd", "Machine": "2 cores"},
         }
@@ -248,3 +497,36 @@ def make_study(tmp_path: Path) -> Callable[..., dict[str, Any]]:
 def study(make_study: Callable[..., dict[str, Any]]) -> dict[str, Any]:
     """The embedded study: two networks, two synthetic datasets, three replicates."""
     return make_study()
+
+
+@pytest.fixture(scope="session")
+def document(make_study: Callable[..., dict[str, Any]]) -> Document:
+    """The document of the embedded study, for tests that only read it."""
+    return build_document(**make_study())
+
+
+@pytest.fixture(scope="session")
+def full(make_study: Callable[..., dict[str, Any]]) -> Document:
+    """The same with every optional table."""
+    return build_document(**make_study(), **make_extra())
+
+
+@pytest.fixture
+def extra() -> dict[str, Any]:
+    """The optional tables of the embedded study and of one with planted motion."""
+    return make_extra()
+
+
+def make_extra() -> dict[str, Any]:
+    """Layers, sensitivity, descriptions, calibration, planted motion."""
+    nets, sets = ["googlenet", "resnet18"], ["gestures", "scenes"]
+    return {
+        "layer_profile": make_profile(nets, sets),
+        "sensitivity": make_sensitivity(nets, sets),
+        "bootstrap": make_bootstrap(nets, sets),
+        "distances": make_distances(nets, sets),
+        "calibration": make_calibration(nets),
+        "planted_table": make_planted(),
+        "planted_layers": make_planted_layers(),
+        "alignment": make_alignment(),
+    }

@@ -58,13 +58,17 @@ def read(html: str) -> Page:
     return page
 
 
-@pytest.fixture
-def page(study: Study) -> Page:
-    return read(to_html(build_document(**study)))
+@pytest.fixture(scope="module")
+def html(document: Document) -> str:
+    return to_html(document)
 
 
-def test_nothing_is_fetched(study: Study) -> None:
-    html = to_html(build_document(**study))
+@pytest.fixture(scope="module")
+def page(html: str) -> Page:
+    return read(html)
+
+
+def test_nothing_is_fetched(html: str) -> None:
     assert not re.search(r"(https?:)?//[\w.]+\.\w+", html.replace("</", ""))
     page = read(html)
     for tag, attributes in page.tags:
@@ -90,8 +94,8 @@ def test_elements_are_closed_and_identifiers_unique(page: Page) -> None:
                 assert target[1:] in ids, target
 
 
-def test_every_table_number_is_on_the_page(study: Study) -> None:
-    document = build_document(**study)
+def test_every_table_number_is_on_the_page(full: Document) -> None:
+    document = full
     cells = [
         cell.text
         for block in document.blocks()
@@ -104,9 +108,7 @@ def test_every_table_number_is_on_the_page(study: Study) -> None:
     assert [cell for cell in cells if cell not in words] == []
 
 
-def test_every_figure_is_inside_with_its_text_alternative(study: Study) -> None:
-    document = build_document(**study)
-    page = read(to_html(document))
+def test_every_figure_is_inside_with_its_text_alternative(document: Document, page: Page) -> None:
     drawn = [a["aria-label"] for t, a in page.tags if t == "svg" and a.get("role") == "img"]
     raster = [a["alt"] for t, a in page.tags if t == "img"]
     assert sorted(drawn + raster, key=str) == sorted(f.alt for f in document.figures())
@@ -114,8 +116,7 @@ def test_every_figure_is_inside_with_its_text_alternative(study: Study) -> None:
     assert all(document_alt and len(document_alt) > 30 for document_alt in drawn + raster)
 
 
-def test_svg_colours_follow_the_scheme_of_the_page(study: Study) -> None:
-    html = to_html(build_document(**study))
+def test_svg_colours_follow_the_scheme_of_the_page(html: str) -> None:
     assert "var(--fig-ink,#1f2a37)" in html
     assert "--fig-ink: #" in html
 
@@ -126,9 +127,7 @@ def test_formulas_are_mathml(page: Page) -> None:
     assert all(a["aria-label"] for a in formulas)
 
 
-def test_contents_link_to_every_section(study: Study) -> None:
-    document = build_document(**study)
-    html = to_html(document)
+def test_contents_link_to_every_section(document: Document, html: str) -> None:
     for section in document.sections:
         assert f'<a href="#{section.anchor}">{section.title}</a>' in html
         assert f'<section id="{section.anchor}">' in html

@@ -27,6 +27,7 @@ from threetconv.report.document import (
 from threetconv.report.pdf import encode
 
 Study = dict[str, Any]
+ON_SCREEN = {"Table D", "Table J", "Table O, continued"}  # too long to be printed
 HOSTILE = (
     '#panic("x") $x$ *b* _i_ @ref <label> `c` \\ // /* "q" ~ -- [l] {u} = - + 1. \u2028 \U0001f600'
 )
@@ -90,7 +91,7 @@ def test_every_table_cell_reaches_the_template(study: Study) -> None:
     document = build_document(**study)
     data = json.dumps(encode(document, {f.path: "x" for f in document.figures()}))
     for block in document.blocks():
-        if isinstance(block, Table) and block.label != "Table D":
+        if isinstance(block, Table) and block.label not in ON_SCREEN:
             for row in block.rows:
                 assert all(json.dumps(cell.text) in data for cell in row)
 

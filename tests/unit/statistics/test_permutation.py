@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from threetconv.statistics import attainable_floor, permute_runs
+from threetconv.statistics import attainable_floor, permute_many, permute_runs
 
 VALUES = st.integers(-4, 4).map(float)  # ties wanted
 BLOCK = st.tuples(
@@ -147,3 +147,33 @@ def test_a_fixed_seed_fixes_the_result_and_another_changes_it():
 def test_refuses_what_it_cannot_permute(blocks):
     with pytest.raises(ValueError, match="arm"):
         permute_runs(blocks, seed=0)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    sizes=st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), min_size=1, max_size=3),
+    limit=st.sampled_from([1, 200_000]),
+    seed=st.integers(0, 99),
+)
+def test_many_outcomes_at_once_are_each_of_them_alone(sizes, limit, seed):
+    rng = np.random.default_rng(seed)
+    blocks = [(rng.integers(-3, 4, (a, 5)) / 8, rng.normal(0, 1, (b, 5))) for a, b in sizes]
+    together = permute_many(blocks, seed=seed, max_enumeration=limit, draws=300)
+    for i, result in enumerate(together):
+        alone = [(a[:, i], b[:, i]) for a, b in blocks]
+        assert result == permute_runs(alone, seed=seed, max_enumeration=limit, draws=300)
+
+
+def test_many_outcomes_do_not_all_fit_at_once(monkeypatch):
+    rng = np.random.default_rng(0)
+    blocks = [(rng.normal(0, 1, (3, 7)), rng.normal(0, 1, (3, 7))) for _ in range(2)]
+    whole = permute_many(blocks, seed=0)
+    monkeypatch.setattr("threetconv.statistics.permutation.LARGEST", 900)  # two of 400 labelings
+    assert permute_many(blocks, seed=0) == whole
+
+
+def test_results_of_a_fixed_seed_stay():
+    """Recorded once; a change of the draws would change published p-values."""
+    blocks = [([0.3, 1.1, 0.2, 0.9], [0.1, 0.4, -0.5, 0.6]), ([1.0, 1.2], [0.7, 0.2, 0.8])]
+    drawn = permute_runs(blocks, seed=11, max_enumeration=1, draws=999)
+    assert (drawn.p, drawn.floor, drawn.n_permutations) == (0.037, 1 / 700, 999)

@@ -20,7 +20,7 @@ from threetconv.report.inputs import Inputs, plural
 
 __all__ = ["section"]
 
-VARIANT = ["network", "dataset", "convolution", "init"]
+VARIANT = ["network", "dataset", "convolution", "init", "control"]
 CONVOLUTIONS = {"3t": "3T", "3d": "3D"}
 
 
@@ -58,7 +58,7 @@ def facts(inputs: Inputs) -> list[tuple[str, str]]:
     lengths = formats.count_range(runs["n_updates"]) if "n_updates" in runs else formats.DASH
     seconds = runs["seconds"].sum() if "seconds" in runs else float("nan")
     pairs = [
-        ("Runs", plural(len(runs), "training run")),
+        ("Runs", counted(runs)),
         ("Base seed", str(inputs.setting("seed", formats.DASH))),
         ("Width of the networks", f"{inputs.setting('width', 1)} of the original channels"),
         ("Epochs", str(inputs.setting("training.epochs", formats.DASH))),
@@ -74,6 +74,18 @@ def facts(inputs: Inputs) -> list[tuple[str, str]]:
     return [(name, escape(value)) for name, value in pairs if value != formats.DASH]
 
 
+def counted(runs: pd.DataFrame) -> str:
+    """How many runs, and how many of them are negative controls."""
+    number = int((with_control(runs)["control"] != "none").sum())
+    controls = f", {number:,} of them negative controls" if number else ""
+    return plural(len(runs), "training run") + controls
+
+
+def with_control(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs; without a column `control` none is one."""
+    return runs if "control" in runs else runs.assign(control="none")
+
+
 def two_d(inputs: Inputs) -> str:
     """Where pretrained variants start."""
     source = str(inputs.setting("weights_2d.source", formats.DASH))
@@ -86,8 +98,10 @@ def two_d(inputs: Inputs) -> str:
 def variants(runs: pd.DataFrame) -> Table:
     """A line for every variant."""
     rows = []
+    runs = with_control(runs)
+    controlled = bool((runs["control"] != "none").any())
     for key, group in runs.groupby(VARIANT, sort=True, observed=True):
-        network, dataset, convolution, init = (str(part) for part in key)
+        network, dataset, convolution, init, control = (str(part) for part in key)
         first = group.iloc[0]
         rows.append(
             (
@@ -95,6 +109,7 @@ def variants(runs: pd.DataFrame) -> Table:
                 Cell(dataset),
                 Cell(CONVOLUTIONS.get(convolution, convolution)),
                 Cell(init),
+                *([Cell("" if control == "none" else control)] if controlled else []),
                 formats.count(len(group)),
                 Cell(clip_shape(first)),
                 Cell(
@@ -117,6 +132,7 @@ def variants(runs: pd.DataFrame) -> Table:
         Column("dataset", "left"),
         Column("conv.", "left"),
         Column("start", "left"),
+        *([Column("control", "left")] if controlled else []),
         Column("runs"),
         Column("clip"),
         Column("updates"),

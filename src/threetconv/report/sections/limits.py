@@ -6,7 +6,7 @@ import pandas as pd
 
 from threetconv.report import formats
 from threetconv.report.document import Callout, ListBlock, Paragraph, Section, escape
-from threetconv.report.inputs import Inputs, join_words, plural
+from threetconv.report.inputs import MAIN, Inputs, join_words, plural
 
 __all__ = ["section"]
 
@@ -19,8 +19,9 @@ def section(inputs: Inputs) -> Section:
         synthetic(inputs),
         replicates(inputs),
         kinds(inputs),
-        training_length(inputs.runs),
+        training_length(inputs),
         noise(inputs.displacement),
+        controls(inputs),
         unreachable(inputs.displacement),
         shared_weights(inputs),
         "**The validation set is used twice.** It chooses the best checkpoint of each run and "
@@ -30,7 +31,9 @@ def section(inputs: Inputs) -> Section:
         "**Displacement is not dependence.** Parameters that moved further do not show that a "
         "network "
         "relies on them: no parameter was switched off to see what is lost.",
-        blockwise(inputs.tests),
+        interaction(inputs.tested("F3")),
+        simulated(inputs.calibration),
+        blockwise(inputs.tested(*MAIN)),
     ]
     return Section(
         "What cannot be concluded",
@@ -38,14 +41,33 @@ def section(inputs: Inputs) -> Section:
             ListBlock([point for point in points if point]),
             Callout(
                 "How to do better",
-                "More seeds give more power and lower floors (five per cell are recommended), "
-                "real data make "
-                "the comparison with the paper meaningful, and training with equal numbers of "
-                "updates "
-                "separates the dataset from the length of training.",
+                advice(inputs),
             ),
         ],
     )
+
+
+def advice(inputs: Inputs) -> str:
+    """What would help most, of what this study does not have yet."""
+    points = []
+    cells = cell_sizes(inputs)
+    if cells.min() < 5:
+        points.append("more seeds give more power and lower floors (five per cell are recommended)")
+    if not inputs.controls:
+        points.append("negative controls show how far parameters move without motion or lesson")
+    if inputs.synthetic:
+        points.append("recorded data make the comparison with the paper meaningful")
+    points.append(
+        "further datasets of each kind would tell the kind apart from the particular dataset"
+    )
+    text = "; ".join(points)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def cell_sizes(inputs: Inputs) -> pd.Series:
+    """Runs of every variant, negative controls left out."""
+    keys = ["network", "dataset", "init", "convolution"]
+    return inputs.real_runs.groupby(keys, observed=True).size()
 
 
 def synthetic(inputs: Inputs) -> str:
@@ -64,11 +86,11 @@ def synthetic(inputs: Inputs) -> str:
 
 def replicates(inputs: Inputs) -> str:
     """Runs per cell, and the floor that follows."""
-    cells = inputs.runs.groupby(["network", "dataset", "init", "convolution"], observed=True).size()
+    cells = cell_sizes(inputs)
     least, most = int(cells.min()), int(cells.max())
     each = plural(least, "run") if least == most else f"{least} to {most} runs"
     text = f"**Small differences.** There {'is' if most == 1 else 'are'} {each} per cell."
-    tests = inputs.tests
+    tests = inputs.tested(*MAIN)
     if tests.empty:
         return text
     floors = tests.loc[tests["stratum"] == "all", "p_floor"].dropna()
@@ -105,8 +127,9 @@ def kinds(inputs: Inputs) -> str:
     )
 
 
-def training_length(runs: pd.DataFrame) -> str:
-    """Whether datasets were trained for the same number of updates."""
+def training_length(inputs: Inputs) -> str:
+    """Whether datasets were trained for the same number of updates, and what mends it."""
+    runs = inputs.real_runs
     steps = "best_step" if "best_step" in runs else "n_updates"
     if steps not in runs or runs["dataset"].nunique() < 2:
         return ""
@@ -114,22 +137,19 @@ def training_length(runs: pd.DataFrame) -> str:
     if len(per) < 2 or per.isna().any():
         return ""
     shown = join_words([f"{escape(name)} {value:,.0f}" for name, value in per.items()])
-    if len({round(value) for value in per}) == 1:
-        return (
-            "**Effects free of training length.** Parameters drift with every update. Here the "
-            "best "
-            f"checkpoints came after equally many updates on average ({per.iloc[0]:,.0f}), but "
-            "each run's own "
-            "best epoch still decides how long its parameters drifted."
-        )
     what = "updates to the best checkpoint" if steps == "best_step" else "updates"
-    return (
-        "**Effects free of training length.** Parameters drift with every update, and the best "
-        "checkpoints "
-        f"come at different times: mean {what} of 3T runs: {shown}. The comparison at equal "
-        "numbers of "
-        "updates is not part of the tests above."
+    text = (
+        "**Effects free of training length, at the best checkpoint.** Parameters drift with every "
+        f"update, and best checkpoints come at different times: mean {what} of 3T runs: {shown}. "
     )
+    tests = inputs.tested(*MAIN)
+    matched = tests[tests["checkpoint"] == "matched"] if "checkpoint" in tests else tests.head(0)
+    if matched["estimate"].notna().any() if len(matched) else False:
+        return (
+            f"{text}The tests at matched updates are free of that, but they compare networks that "
+            "need not have learned equally much by then."
+        )
+    return f"{text}There is no number of updates at which all runs were recorded."
 
 
 def noise(table: pd.DataFrame) -> str:
@@ -145,6 +165,54 @@ def noise(table: pd.DataFrame) -> str:
         f"{formats.significant(ratios.max(), 2).text}, and "
         f"{below} of {len(ratios)} means lie at or below it: pure noise would have moved the "
         "parameters as far."
+    )
+
+
+def controls(inputs: Inputs) -> str:
+    """Negative controls: absent, or only in some cells."""
+    if not inputs.controls:
+        return (
+            "**That motion moved the parameters.** The study has no negative controls (static "
+            "clips, shuffled frames, shuffled labels), so what is above the noise floor may come "
+            "from anything that clips contain."
+        )
+    keys = ["network", "dataset", "init"]
+    real = inputs.real_runs
+    if "convolution" in real:
+        real = real[real["convolution"] == "3t"]
+    cells = set(map(tuple, real[keys].astype(str).to_numpy()))
+    having = inputs.runs[inputs.control != "none"][keys].astype(str)
+    without = len(cells - set(map(tuple, having.to_numpy())))
+    if not without:
+        return ""
+    return (
+        f"**That motion moved the parameters everywhere.** {without} of "
+        f"{plural(len(cells), 'combination')} of network, dataset and start "
+        f"{'has' if without == 1 else 'have'} no negative controls."
+    )
+
+
+def interaction(table: pd.DataFrame) -> str:
+    """F3 is approximate."""
+    if table.empty:
+        return ""
+    return (
+        "**An exact p for F3.** Its permutation takes away an estimated main effect first, so its "
+        "p is approximate; the calibration says how well it keeps its level."
+    )
+
+
+def simulated(table: pd.DataFrame) -> str:
+    """The calibration rests on a model."""
+    if table.empty:
+        return (
+            "**That the tests keep their level here.** No calibration was run for this study; "
+            "`make calibrate` simulates studies in its layout."
+        )
+    return (
+        "**That the tests keep their level in every study.** The calibration simulates runs, "
+        "layers and channels with normal log-scales and heavy-tailed values; real runs may differ "
+        "in ways it does not contain."
     )
 
 

@@ -6,15 +6,19 @@ import pandas as pd
 
 from threetconv.report import formats
 from threetconv.report.document import Block, Callout, Paragraph, escape
-from threetconv.report.inputs import Inputs, join_words, plural
+from threetconv.report.inputs import MAIN, Inputs, checkpoint_name, join_words, plural
+from threetconv.report.sections.planted import recovered
 
 __all__ = ["blocks"]
+
+MOST_CONTRASTS = 3
+"""Families with more contrasts than this are summed up in one sentence."""
 
 
 def blocks(inputs: Inputs) -> list[Block]:
     """One paragraph, and the warning that the data are synthetic where they are."""
     parts = [what(inputs), accuracy(inputs.accuracy), displaced(inputs.displacement)]
-    parts += [tested(inputs.tests, inputs.alpha)]
+    parts += [tested(inputs.tested(*MAIN), inputs.alpha), recovered(inputs.planted)]
     out: list[Block] = [Paragraph(" ".join(part for part in parts if part))]
     if inputs.synthetic:
         names = join_words([f"**{escape(name)}**" for name in inputs.synthetic])
@@ -35,18 +39,25 @@ def blocks(inputs: Inputs) -> list[Block]:
 
 def what(inputs: Inputs) -> str:
     """Networks, datasets, variants and runs."""
-    runs = inputs.runs
-    if runs.empty:
+    runs = inputs.real_runs
+    if inputs.runs.empty:
         return "No training run has been finished, so there is nothing to report yet."
     networks, datasets = inputs.distinct("network"), inputs.datasets
     cell = runs.groupby(["network", "dataset", "init", "convolution"], observed=True).size()
     each = formats.count_range(cell)
+    others = len(inputs.runs) - len(runs)
+    controls = (
+        f" with each other and with {plural(others, 'negative control')} "
+        f"({join_words([escape(n) for n in inputs.controls])})"
+        if others
+        else ""
+    )
     return (
         f"{plural(len(runs), 'video network')} "
         f"({join_words([escape(n) for n in networks])}; {each} per variant) "
         f"{'was' if len(runs) == 1 else 'were'} trained on "
         f"{join_words([f'*{escape(d)}*' for d in datasets])}, and the temporal parameters that the "
-        "3TConv networks learned were compared."
+        f"3TConv networks learned were compared{controls}."
     )
 
 
@@ -88,12 +99,30 @@ def displaced(table: pd.DataFrame) -> str:
 
 
 def tested(table: pd.DataFrame, alpha: float) -> str:
-    """How the blocked tests ended, by family."""
+    """How the blocked tests ended, by family, at matched updates where there are such."""
     if table.empty:
         return ""
-    pieces = []
     blocked = table[table["stratum"] == "all"]
-    for (_, contrast), group in blocked.groupby(["family", "contrast"], sort=False, observed=True):
+    where = ""
+    if "checkpoint" in blocked:
+        usable = blocked[blocked["estimate"].notna()]
+        names = list(usable["checkpoint"].astype(str).unique())
+        chosen = "matched" if "matched" in names else (names[0] if names else "")
+        blocked = blocked[blocked["checkpoint"] == chosen]
+        where = f" ({checkpoint_name(chosen)})"
+    pieces = []
+    contrasts = blocked.groupby("family", observed=True)["contrast"].nunique()
+    for family in contrasts.index[contrasts > MOST_CONTRASTS]:
+        lines = blocked[blocked["family"] == family]
+        blocked = blocked[blocked["family"] != family]
+        shown = int(((lines["status"] == "ok") & (lines["p_adjusted"] <= alpha)).sum())
+        pieces.append(
+            f"{shown} of {plural(len(lines), 'comparison')} of family {family} "
+            f"({contrasts[family]} contrasts) show a difference after Holm's adjustment{where}."
+        )
+    for (family, contrast), group in blocked.groupby(
+        ["family", "contrast"], sort=False, observed=True
+    ):
         estimates = group["estimate"].dropna()
         if estimates.empty:
             continue
@@ -104,8 +133,9 @@ def tested(table: pd.DataFrame, alpha: float) -> str:
         verdict = f"{shown} of {len(group)} parameters differ after Holm's adjustment"
         if cannot:
             verdict += f", {cannot} cannot be tested"
+        what = "ratio of these ratios" if family == "F3" else "ratio of mean displacements"
         pieces.append(
-            f"The ratio of mean displacements *{escape(contrast)}* over all blocks is {span} "
-            f"({verdict})."
+            f"The {what} *{escape(contrast)}* over all blocks{where} is {span} ({verdict})."
         )
+        where = ""
     return " ".join(pieces)

@@ -192,7 +192,7 @@ def displacements(table: pd.DataFrame, number: int) -> Table:
     note = f"Runs per cell: {runs}. Values are means over runs; the range is over runs."
     if paper:
         note += " The paper's figures come from one run on Jester or UCF101 and all rows."
-    label = f"Table {number}" if number else "Table E"
+    label = f"Table {number}" if number else "Tables 2 and 4, other starts"
     caption = (
         f"Temporal parameters of {NAMES[number]}, \N{MULTIPLICATION SIGN} 10\u207b\u00b3: mean and "
         "standard deviation of the displacement from the identity, at the best checkpoint."

@@ -1,4 +1,4 @@
-"""Families F1 (dataset) and F2 (start): what was tested, how, and what came out."""
+"""Families F1, F2 and F3: what was tested, how, and what came out."""
 
 from __future__ import annotations
 
@@ -17,9 +17,16 @@ from threetconv.report.document import (
     Table,
     escape,
 )
-from threetconv.report.inputs import Inputs
+from threetconv.report.inputs import (
+    MAIN,
+    Inputs,
+    checkpoint_name,
+    contrast_note,
+    join_words,
+)
+from threetconv.report.sections import sensitivity
 
-__all__ = ["section"]
+__all__ = ["results", "section", "spoken", "verdict"]
 
 EFFECT = Formula(
     latex=r"D = \ln \frac{1}{n} \sum_{j=1}^{n} |z_j|, \qquad "
@@ -33,98 +40,127 @@ QUESTIONS = {
     "start.",
     "F2": "**F2**: does the *start* matter? Compared within blocks of the same network and "
     "dataset.",
+    "F3": "**F3**: is the difference between datasets larger *from scratch* than pretrained? The "
+    "ratio from scratch is divided by the ratio pretrained, so 1 means that both are equal. The "
+    "labels are permuted after the dataset's main effect has been removed; the p is approximate.",
+}
+MOST_SENTENCES = 16
+"""More sentences than this are folded."""
+MISSING = {
+    "F1": "the study has no two datasets to compare, or names none to contrast.",
+    "F2": "the study has no two starts to compare.",
+    "F3": "it needs two datasets, each with both starts.",
 }
 
 
 def section(inputs: Inputs) -> Section:
     """Method, blocked tests with a sentence each, the forest plot, tests inside blocks."""
-    table = inputs.tests
+    table = inputs.tested(*MAIN)
     if table.empty:
         return Section(
             "Tests",
             [
                 Paragraph(
                     "No contrast could be formed: a test needs runs on at least two datasets "
-                    "(F1) or "
-                    "from two starts (F2), with the same networks."
+                    "(F1) or from two starts (F2), with the same networks."
                 )
             ],
         )
-    families = [str(name) for name in table["family"].unique()]
-    absent = [name for name in QUESTIONS if name not in families]
-    blocked, within = table[table["stratum"] == "all"], table[table["stratum"] != "all"]
+    families = [name for name in MAIN if (table["family"] == name).any()]
+    blocked, within = table[table["stratum"] == "all"], inside(table)
     blocks: list[Block] = [
-        Paragraph(
-            "A run contributes one number per parameter, *D*: the logarithm of its mean "
-            "displacement from "
-            "the identity, at its best checkpoint. The effect is a ratio of mean displacements "
-            "between two groups of runs; 1 means no difference."
+        *method(inputs.alpha),
+        ListBlock([QUESTIONS[name] for name in families]),
+        *(
+            Paragraph(f"*{name} is missing here: {MISSING[name]}*")
+            for name in MAIN
+            if name not in families
         ),
-        EFFECT,
-        ListBlock([QUESTIONS.get(name, f"**{escape(name)}**") for name in families]),
-        Paragraph(
-            "The test permutes the labels of *runs* within blocks and asks how often a "
-            "relabelled study "
-            "shows a difference at least as large. Rows of one network are not independent of each "
-            "other, so they are never the unit of a test. With few runs a small p is out of "
-            "reach: the "
-            "**floor** is the smallest p that the design can give. Where even that would not pass "
-            f"\N{GREEK SMALL LETTER ALPHA} = {inputs.alpha:g} after Holm's adjustment over the "
-            "four parameters, the "
-            "contrast is called **untestable**; that is not evidence of no difference. "
-            "Intervals cover 95 % on *D* and are exponentiated: Welch's within a block, and "
-            "with Satterthwaite's degrees of freedom over several."
-        ),
-    ]
-    blocks += [
-        Paragraph(f"*{name} is missing here: {why}*") for name in absent for why in [missing(name)]
     ]
     if len(blocked):
-        blocks.append(
-            results(blocked, "Table C", "Tests over all blocks.", inputs.alpha, strata=False)
-        )
-        blocks += spoken(blocked)
+        blocks.append(results(blocked, "Table C", "Tests over all blocks.", inputs.alpha))
+        blocks += in_words(blocked)
     blocks += inputs.figure(
         "effects",
         label="Figure C",
-        caption="Ratios of mean displacements with their 95 % intervals. Filled: tested; hollow: "
-        "an estimate "
-        "only, because no p could be small enough with these runs. The vertical line is no "
-        "difference.",
-        alt="Forest plot of the ratio of mean displacements for each contrast, block and "
-        "parameter, with "
-        "95 percent intervals on a logarithmic axis. The values are in the tables of tests.",
+        caption="Ratios of mean displacements with their 95 % intervals, a column for each "
+        "parameter. Filled: tested; hollow: an estimate only, because no p could be small enough "
+        "with these runs. The vertical line is no difference.",
+        alt="Forest plot of the ratio of mean displacements for each contrast, block, parameter "
+        "and checkpoint, with 95 percent intervals on a logarithmic axis. The values are in the "
+        "tables of tests.",
     )
     if len(within):
+        caption = "Tests inside each block."
+        inner = results(within, "Table C, continued", caption, inputs.alpha, strata=True)
         blocks.append(
-            Details(
-                f"Tests inside single blocks ({len(within)})",
-                [
-                    results(
-                        within,
-                        "Table C, continued",
-                        "Tests inside each block.",
-                        inputs.alpha,
-                        strata=True,
-                    ),
-                    *folded(within),
-                ],
-            )
+            Details(f"Tests inside single blocks ({len(within)})", [inner, *folded(within)])
         )
-    return Section("Tests", blocks)
+    return Section("Tests", blocks, sensitivity.sections(inputs))
 
 
-def missing(family: str) -> str:
-    """Why a family was not tested."""
-    return {
-        "F1": "the study has no two datasets to compare, or names none to contrast.",
-        "F2": "the study has no two starts to compare.",
-    }[family]
+def method(alpha: float) -> list[Block]:
+    """What is compared, how it is tested, and what the words of the tables mean."""
+    return [
+        Paragraph(
+            "A run contributes one number per parameter, *D*: the logarithm of the mean "
+            "displacement of its reachable rows from the identity. The effect is a ratio of mean "
+            "displacements between two groups of runs; 1 means no difference."
+        ),
+        EFFECT,
+        ListBlock(
+            [
+                "**Matched updates** (confirmatory): all runs after the same number of updates, "
+                "so that the length of training cannot make the difference.",
+                "**Best checkpoint** (replication of the paper): every run at its best validation "
+                "epoch, however long it had been trained by then.",
+            ]
+        ),
+        Paragraph(
+            "The test permutes the labels of *runs* within blocks and asks how often a "
+            "relabelled study shows a difference at least as large. Rows of one network are not "
+            "independent of each other, so they are never the unit of a test. With few runs a "
+            "small p is out of reach: the **floor** is the smallest p that the design can give. "
+            f"Where even that would not pass \N{GREEK SMALL LETTER ALPHA} = {alpha:g} after "
+            "Holm's adjustment over the four parameters, the contrast is called **untestable**; "
+            "that is not evidence of no difference. Intervals cover 95 % on *D* and are "
+            "exponentiated: Welch's within a block, and with Satterthwaite's degrees of freedom "
+            "over several."
+        ),
+    ]
+
+
+def inside(table: pd.DataFrame) -> pd.DataFrame:
+    """Tests inside single blocks, where a contrast has more than one block."""
+    within = table[table["stratum"] != "all"]
+    pairs = within[["family", "contrast", "stratum"]].drop_duplicates()
+    counts = pairs.groupby(["family", "contrast"], observed=True)["stratum"].transform("size")
+    several = pairs[counts > 1]
+    keys = set(zip(several["family"], several["contrast"], strict=True))
+    return within[[k in keys for k in zip(within["family"], within["contrast"], strict=True)]]
+
+
+def in_words(table: pd.DataFrame) -> list[Block]:
+    """The confirmatory sentences openly, those of the best checkpoint folded."""
+    if "checkpoint" not in table:
+        return spoken(table)
+    matched = table[table["checkpoint"] == "matched"]
+    rest = table[table["checkpoint"] != "matched"]
+    if matched.empty or rest.empty:
+        return spoken(table)
+    first, later = spoken(matched), spoken(rest)
+    if not later:
+        return []
+    blocks: list[Block] = [Paragraph("At matched updates, in words:"), *first]
+    if len(matched) > MOST_SENTENCES:
+        blocks = [Details("In words, at matched updates", first)]
+    names = join_words([checkpoint_name(name) for name in rest["checkpoint"].unique()])
+    return [*blocks, Details(f"In words, at the {names}", later, printed=False)]
 
 
 def spoken(table: pd.DataFrame) -> list[Block]:
     """The sentence of every test, if the table has them."""
-    if "sentence" not in table:
+    if "sentence" not in table or table.empty:
         return []
     return [ListBlock([escape(text) for text in table["sentence"].astype(str)])]
 
@@ -135,11 +171,25 @@ def folded(table: pd.DataFrame) -> list[Block]:
     return [Details("In words", sentences, printed=False)] if sentences else []
 
 
-def results(table: pd.DataFrame, label: str, caption: str, alpha: float, *, strata: bool) -> Table:
-    """Estimate, interval, p, floor, adjusted p and status of every test."""
-    heads = [Column("", "left"), Column("contrast", "left")]
-    if strata:
-        heads.append(Column("block", "left"))
+def results(
+    table: pd.DataFrame, label: str, caption: str, alpha: float, *, strata: bool = False
+) -> Table:
+    """Estimate, interval, p, floor, adjusted p and status of every test.
+
+    Args:
+        table: lines of the tests table.
+        label: "Table C".
+        caption: what the table shows.
+        alpha: level of the tests.
+        strata: whether lines belong to single blocks, whose names are then printed.
+    """
+    checkpoints = "checkpoint" in table
+    once = contrast_note(table)
+    families = len(set(table["family"])) > 1
+    heads = [Column("", "left")] if families else []
+    heads += [] if once else [Column("contrast", "left")]
+    heads += [Column("at", "left")] if checkpoints else []
+    heads += [Column("block", "left")] if strata else []
     heads += [
         Column("", "left"),
         Column("runs"),
@@ -148,14 +198,15 @@ def results(table: pd.DataFrame, label: str, caption: str, alpha: float, *, stra
         Column("p"),
         Column("floor"),
         Column("p (Holm)"),
-        Column("Hedges g"),
+        Column("g"),
         Column("status", "left"),
     ]
     rows, muted = [], set()
     for i, (_, line) in enumerate(table.iterrows()):
-        row = [Cell(str(line["family"])), Cell(str(line["contrast"]))]
-        if strata:
-            row.append(Cell(str(line["stratum"])))
+        row = [Cell(str(line["family"]))] if families else []
+        row += [] if once else [Cell(str(line["contrast"]))]
+        row += [Cell(str(line["checkpoint"]))] if checkpoints else []
+        row += [Cell(str(line["stratum"]))] if strata else []
         row += [
             Cell(str(line["parameter"])),
             Cell(f"{formats.count(line['n_a']).text} / {formats.count(line['n_b']).text}"),
@@ -170,22 +221,32 @@ def results(table: pd.DataFrame, label: str, caption: str, alpha: float, *, stra
         rows.append(tuple(row))
         if line["status"] != "ok":
             muted.add(i)
-    methods = "; ".join(sorted({str(m) for m in table["method"]})) if "method" in table else ""
     return Table(
         heads,
         rows,
         caption,
         label=label,
-        group_by=3 if strata else 2,
+        group_by=(not once) + families + checkpoints + strata,
         muted=frozenset(muted),
-        note=escape(f"Method: {methods}.") if methods else "",
+        note=methods(table),
         wide=True,
         sortable=strata,
     )
+
+
+def methods(table: pd.DataFrame) -> str:
+    """What short heads mean, and the methods of a table, in small print."""
+    names = sorted({str(m) for m in table["method"]} - {""}) if "method" in table else []
+    once = f"{contrast_note(table)}. ".removeprefix(". ")
+    text = (
+        f"{once}At: matched updates or best checkpoint; g: Hedges' g; not shown: no difference "
+        "shown."
+    )
+    return escape(f"{text} Method: {'; '.join(names)}." if names else text)
 
 
 def verdict(line: pd.Series, alpha: float) -> str:
     """The status, and where a test was made which way it went."""
     if line["status"] != "ok":
         return str(line["status"])
-    return "differs" if float(line["p_adjusted"]) <= alpha else "no difference shown"
+    return "differs" if float(line["p_adjusted"]) <= alpha else "not shown"

@@ -1,0 +1,194 @@
+"""The command `threetconv`: plan a study, and check what its tests are worth."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from threetconv.errors import InputError
+
+__all__ = ["ManyValues", "app", "spread"]
+
+app = typer.Typer(
+    name="threetconv",
+    help="Temporally factorised 3D convolutions (3TConv): tools around the study.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+_NUMBER = re.compile(r"-\d")
+
+
+def spread(arguments: Iterable[str], options: set[str]) -> list[str]:
+    """Repeat an option before each of its values: ``--seeds 3 5`` -> ``--seeds 3 --seeds 5``.
+
+    Args:
+        arguments: of the command line.
+        options: names of the options that may be given several values at once.
+    """
+    result: list[str] = []
+    current, fresh = "", False  # the option that values belong to; whether it still has none
+    for argument in arguments:
+        if argument.startswith("-") and not _NUMBER.match(argument):
+            name, has_value, _ = argument.partition("=")
+            current, fresh = (name if name in options else ""), not has_value
+        elif current and not fresh:
+            result.append(current)
+        else:
+            fresh = False
+        result.append(argument)
+    return result
+
+
+class ManyValues(TyperCommand):
+    """A command whose repeatable options also take several values at once."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Spread the values, then parse as usual."""
+        several = [p for p in self.params if getattr(p, "multiple", False)]
+        return super().parse_args(ctx, spread(args, {name for p in several for name in p.opts}))
+
+
+def _explained(command: Callable[..., None]) -> Callable[..., None]:
+    """Print an `InputError` to stderr and leave with status 1, without a traceback."""
+
+    @functools.wraps(command)
+    def wrapper(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except InputError as error:
+            typer.echo(f"Error: {error}", err=True)
+            raise typer.Exit(1) from None
+
+    return wrapper
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from threetconv import __version__  # noqa: PLC0415 (only where it is asked for)
+
+        typer.echo(f"threetconv {__version__}")
+        raise typer.Exit
+
+
+def _processors() -> int:
+    """Processors this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Temporally factorised 3D convolutions (3TConv): tools around the study."""
+
+
+@app.command(cls=ManyValues)
+@_explained
+def power(
+    *,
+    networks: Annotated[
+        list[str], typer.Option(help="Networks of the study: --networks resnet18 googlenet.")
+    ],
+    seeds: Annotated[
+        list[int] | None, typer.Option(help="Runs per cell to compare: --seeds 3 5 8.")
+    ] = None,
+    effect: Annotated[
+        float, typer.Option(help="Ratio of mean displacements (F3: ratio of ratios).")
+    ] = 1.25,
+    datasets: Annotated[int, typer.Option(help="Number of data sets.")] = 2,
+    inits: Annotated[int, typer.Option(help="Number of initialisations.")] = 2,
+    tau: Annotated[
+        float | None,
+        typer.Option(help="SD of D = ln mean |z| between runs of a cell.", show_default="0.1"),
+    ] = None,
+    from_results: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Estimate tau from the results of a finished study."),
+    ] = None,
+    alpha: Annotated[float, typer.Option(help="Level of a family of four parameters.")] = 0.05,
+    replicates: Annotated[int, typer.Option(help="Simulated studies per line.")] = 2_000,
+    seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 1,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the table as CSV as well.")
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the table as JSON as well.")
+    ] = None,
+) -> None:
+    """Which effects a study can find, before anyone trains.
+
+    Simulates the planned permutation tests at the level of runs, with Holm's adjustment over four
+    parameters. Example: **threetconv power --networks resnet18 googlenet --seeds 3 5 8**
+    """
+    from threetconv import cli_power  # noqa: PLC0415 (pandas)
+
+    cli_power.run(
+        networks=networks,
+        seeds=seeds or [3, 5, 8],
+        ratio=effect,
+        datasets=datasets,
+        inits=inits,
+        tau=tau,
+        results=from_results,
+        alpha=alpha,
+        replicates=replicates,
+        seed=seed,
+        csv=csv,
+        json=json,
+    )
+
+
+@app.command(cls=ManyValues)
+@_explained
+def calibrate(
+    *,
+    networks: Annotated[
+        list[str] | None,
+        typer.Option(help="Networks whose layout to simulate.", show_default="all registered"),
+    ] = None,
+    replicates: Annotated[int, typer.Option(help="Simulated studies per network.")] = 1_000,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the table as Parquet.")
+    ] = None,
+    clip_shape: Annotated[
+        str, typer.Option(metavar="FxHxW", help="Frames, height, width of the clips.")
+    ] = "30x150x224",
+    width: Annotated[float, typer.Option(help="Factor on the channel counts.")] = 1.0,
+    from_results: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Take the layouts from a study's parameters instead."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes.", show_default="one per processor")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed; fixes the table.")] = 1,
+) -> None:
+    """Type I error, power and coverage of every test in use, naive ones too.
+
+    Simulates studies with a known truth in the layout of each network (nested seeds, layers and
+    channels, heavy tails). Example: **threetconv calibrate --out calibration.parquet**
+    """
+    from threetconv import cli_calibrate  # noqa: PLC0415 (pandas)
+
+    cli_calibrate.run(
+        networks=networks,
+        replicates=replicates,
+        out=out,
+        clip_shape=clip_shape,
+        width=width,
+        results=from_results,
+        workers=_processors() if workers is None else workers,
+        seed=seed,
+    )

@@ -1,0 +1,264 @@
+"""`planted`: plain moving shapes on plain ground, whose classes differ in one kind of motion alone.
+
+Four data sets, one per kind of motion (`MOTIONS`). In `translation` the shapes of a clip move left,
+right, up or down; in `rotation` they turn clockwise or counterclockwise about the middle of the
+picture, or are still; in `zoom` they grow or shrink from it, or are still; in `none` nothing moves
+and the class is the kind of shape. Directions are as seen in the picture. What a study finds in
+networks trained on them can be held against what was planted.
+
+A single frame has one and the same distribution in all classes of a motion set, at every moment of
+a clip, because everything that moves goes round and round and starts anywhere. On the plane
+(translation, none) places are uniform and a shape that leaves at the right comes in at the left.
+About the middle (rotation, zoom) shapes are uniform in angle and in the logarithm of their
+distance, to which their size is proportional; one that has grown beyond the corners comes back at
+the middle, about a pixel wide. Kind of shape, colours and speed are drawn without knowing the class
+(the kind is the class in `none`), and opposite classes are each other played backwards, to the last
+bit.
+
+Layout, that of `threetconv.data.folder`: ``<root>/{train,val}/<class>/<number>/00001.png ...``
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from threetconv.data.synthetic.rendering import (
+    Progress,
+    check_size,
+    new_folder,
+    run_jobs,
+    shares,
+)
+from threetconv.errors import InputError, look_up
+
+__all__ = ["MOTIONS", "OPPOSITE", "render_planted", "render_planted_clip"]
+
+Array = NDArray[np.float64]
+
+COUNT = {"plane": (2, 4), "middle": (8, 14)}  # shapes in a clip, fewest and most
+RADIUS = (0.15, 0.35)  # of a shape on the plane, smallest and largest, in shorter sides
+SHARE, NEAREST = 0.3, 0.05  # about the middle: radius / distance; least distance, shorter sides
+SPEED = {  # over a clip, least and greatest
+    "x": (0.40, 0.80),  # shorter sides
+    "y": (0.40, 0.80),
+    "turn": (0.15, 0.35),  # full turns
+    "growth": (0.80, 1.40),  # natural logarithm of the ratio of sizes
+}
+DARK, LIGHT = (0.0, 0.35), (0.65, 1.0)  # red, green and blue of the ground, and of the shapes
+FINER = 4  # drawn this many times finer and averaged down
+
+
+def _round(corners: int) -> list[tuple[float, float]]:
+    """Corners of a regular figure in a circle of radius 1, one of them at the top."""
+    angles = 2.0 * math.pi * np.arange(corners) / corners
+    return [(math.sin(a), -math.cos(a)) for a in angles]
+
+
+SHAPES: dict[str, list[tuple[float, float]]] = {  # outlines in a circle of about radius 1
+    "bar": [(-1.0, -0.28), (1.0, -0.28), (1.0, 0.28), (-1.0, 0.28)],
+    "cross": [
+        (x * turn_x - y * turn_y, x * turn_y + y * turn_x)
+        for turn_x, turn_y in ((1, 0), (0, 1), (-1, 0), (0, -1))
+        for x, y in ((0.25, -0.25), (0.98, -0.25), (0.98, 0.25))
+    ],
+    "disc": [(0.8 * x, 0.8 * y) for x, y in _round(32)],
+    "triangle": _round(3),
+}
+
+MOTIONS: dict[str, tuple[str, ...]] = {
+    "translation": ("left", "right", "up", "down"),
+    "rotation": ("clockwise", "counterclockwise", "still"),
+    "zoom": ("growing", "shrinking", "still"),
+    "none": tuple(SHAPES),
+}
+"""Kind of motion -> its classes."""
+
+_MOVES = {"right": "x", "down": "y", "clockwise": "turn", "growing": "growth"}  # forwards
+OPPOSITE = {"left": "right", "up": "down", "counterclockwise": "clockwise", "shrinking": "growing"}
+OPPOSITE |= {forwards: backwards for backwards, forwards in OPPOSITE.items()}
+
+
+def render_planted_clip(
+    label: str, *, frames: int, size: tuple[int, int], rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Render one clip.
+
+    Args:
+        label: a class out of `MOTIONS`.
+        frames: number of frames T.
+        size: height H and width W, px.
+        rng: the source of all that varies. With generators in the same state the clips of
+            opposite classes are each other played backwards.
+
+    Returns:
+        (T, H, W, 3) uint8 RGB.
+
+    Raises:
+        InputError: no class of that name.
+    """
+    look_up({name: motion for motion, names in MOTIONS.items() for name in names}, label,
+            what="planted class")  # fmt: skip
+    if label in OPPOSITE and label not in _MOVES:
+        forwards = render_planted_clip(OPPOSITE[label], frames=frames, size=size, rng=rng)
+        return np.ascontiguousarray(forwards[::-1])
+    kinds = list(SHAPES)
+    kind = kinds[rng.integers(len(kinds))]
+    middle = label in MOTIONS["rotation"] + MOTIONS["zoom"]
+    count = int(rng.integers(*COUNT["middle" if middle else "plane"], endpoint=True))
+    mirror = rng.choice((-1.0, 1.0), count)
+    start = rng.random((4, count))
+    speed = {name: float(rng.uniform(*bounds)) for name, bounds in SPEED.items()}
+    ground, paint = _colours(rng)
+    time = np.linspace(0.0, 1.0, frames) if frames > 1 else np.zeros(1)
+    moved = {name: np.zeros((frames, 1)) for name in SPEED}
+    if label in _MOVES:
+        moved[_MOVES[label]] = (speed[_MOVES[label]] * time)[:, None]
+    tracks = (_about_the_middle if middle else _on_the_plane)(start, moved, size)
+    outline = np.array(SHAPES[label if label in SHAPES else kind])
+    film = np.empty((frames, *size, 3), np.uint8)
+    for t in range(frames):
+        cover = _cover(tracks[:, t], outline, mirror, size, around=not middle)
+        film[t] = np.rint(ground + cover[..., None] * (paint - ground))
+    return film
+
+
+def _on_the_plane(start: Array, moved: dict[str, Array], size: tuple[int, int]) -> Array:
+    """x, y and radius in px and angle in radians of every shape; (4, T, shapes)."""
+    height, width = size
+    side = min(size)
+    low, high = (math.log(radius) for radius in RADIUS)
+    x = (start[0] + moved["x"] * side / width) % 1.0
+    y = (start[1] + moved["y"] * side / height) % 1.0
+    still = np.zeros_like(x)
+    radius = side * np.exp(low + (high - low) * start[2]) + still
+    return np.stack([width * x, height * y, radius, 2.0 * math.pi * start[3] + still])
+
+
+def _about_the_middle(start: Array, moved: dict[str, Array], size: tuple[int, int]) -> Array:
+    """The same for shapes that turn and grow with the picture."""
+    height, width = size
+    nearest = NEAREST * min(size)
+    farthest = 0.5 * math.hypot(height, width) / (1.0 - 1.1 * SHARE)  # no part of it in the frame
+    span = math.log(farthest / nearest)
+    distance = nearest * np.exp(span * ((start[0] + moved["growth"] / span) % 1.0))
+    turn = 2.0 * math.pi * moved["turn"] + 0.0 * distance
+    bearing = 2.0 * math.pi * start[1] + turn
+    x, y = 0.5 * width + distance * np.cos(bearing), 0.5 * height + distance * np.sin(bearing)
+    return np.stack([x, y, SHARE * distance, 2.0 * math.pi * start[3] + turn])
+
+
+def _cover(
+    tracks: Array, outline: Array, mirror: Array, size: tuple[int, int], *, around: bool
+) -> Array:
+    """(H, W) how much of each pixel is covered by shapes, in [0, 1].
+
+    Args:
+        tracks: (4, shapes) x, y, radius, angle.
+        outline: (corners, 2) of a shape of radius 1.
+        mirror: (shapes,) -1 for a shape seen in the mirror.
+        around: show what leaves the frame on the other side.
+    """
+    height, width = size
+    picture = Image.new("L", (FINER * width, FINER * height))
+    pen = ImageDraw.Draw(picture)
+    for (x, y, radius, angle), side in zip(tracks.T, mirror, strict=True):
+        cos, sin = math.cos(angle), math.sin(angle)  # y points down: clockwise as seen
+        points = radius * (outline * (side, 1.0)) @ np.array([[cos, sin], [-sin, cos]])
+        for dx in _copies(x, 1.1 * radius, width, around):
+            for dy in _copies(y, 1.1 * radius, height, around):
+                placed = FINER * np.add(points, (x + dx, y + dy)) - 0.5
+                pen.polygon([tuple(p) for p in placed.tolist()], fill=255)
+    return np.asarray(picture.reduce(FINER), np.float64) / 255.0
+
+
+def _copies(place: float, radius: float, period: int, around: bool) -> list[int]:
+    """Shifts by whole periods that show a shape, or a part of it, inside the frame."""
+    shifts = (-period, 0, period) if around else (0,)
+    return [shift for shift in shifts if -radius < place + shift < period + radius]
+
+
+def _colours(rng: np.random.Generator) -> tuple[Array, Array]:
+    """Ground and paint, RGB of 255: light shapes of any hue on dark ground of any hue."""
+    return 255.0 * rng.uniform(*DARK, 3), 255.0 * rng.uniform(*LIGHT, 3)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One clip to render."""
+
+    folder: str
+    label: str
+    frames: tuple[int, int]
+    size: tuple[int, int]
+    seed: tuple[int, ...]
+
+
+def _render(job: _Job) -> None:
+    rng = np.random.default_rng(job.seed)
+    frames = int(rng.integers(job.frames[0], job.frames[1], endpoint=True))
+    folder = Path(job.folder)
+    folder.mkdir(parents=True)
+    film = render_planted_clip(job.label, frames=frames, size=job.size, rng=rng)
+    for number, picture in enumerate(film, start=1):
+        Image.fromarray(picture).save(folder / f"{number:05d}.png", compress_level=1)
+
+
+def render_planted(
+    root: str | Path,
+    *,
+    motion: str,
+    clips: Mapping[str, int],
+    frames: tuple[int, int] = (16, 16),
+    size: tuple[int, int] = (32, 32),
+    seed: int = 0,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> None:
+    """Render one of the four sets; `root` appears when it is complete.
+
+    Args:
+        root: the folder to make; must not exist yet, or be empty.
+        motion: a key of `MOTIONS`.
+        clips: clips in all of each split ("train", "val"), dealt evenly over the classes.
+        frames: least and greatest length of a clip, drawn evenly per clip.
+        size: height and width, px.
+        seed: a non-negative integer; every clip's generator is seeded by (seed, split, class,
+            number in its class), so the bytes depend on nothing else.
+        workers: processes; their number does not change a single byte.
+        progress: called with (clips done, clips in all).
+
+    Raises:
+        InputError: an unknown motion or split, fewer clips than classes, impossible lengths or
+            sizes, or a `root` with something in it.
+    """
+    labels = look_up(MOTIONS, motion, what="planted motion")
+    if not 2 <= frames[0] <= frames[1]:
+        raise InputError(
+            "frames of a planted set",
+            found=str(tuple(frames)),
+            expected="(least, greatest) with 2 <= least <= greatest",
+            remedy="for instance (16, 16)",
+        )
+    check_size(size)
+    counts = shares(clips, labels, what="clips")
+    with new_folder(root) as folder:
+        jobs = [
+            _Job(
+                str(folder / split / label / f"{number:05d}"),
+                label,
+                frames,
+                size,
+                (seed, {"train": 0, "val": 1}[split], index, number),
+            )
+            for split in counts
+            for index, label in enumerate(labels)
+            for number in range(counts[split][index])
+        ]
+        run_jobs(_render, jobs, workers=workers, progress=progress)

@@ -1,0 +1,125 @@
+"""Real clips against negative controls: displacement as a multiple of the noise floor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from threetconv.figures import theme
+from threetconv.figures.scales import ratio_axis
+from threetconv.figures.theme import INITS, INK, MUTED, PAPER, SYMBOLS, plain
+
+__all__ = ["controls"]
+
+LOOKS: dict[str, tuple[str, str, str]] = {
+    "none": ("o", INK, "real clips"),
+    "static": ("s", INITS[2], "static: one frame repeated"),
+    "frame-shuffled": ("^", INITS[3], "frames shuffled"),
+    "label-shuffled": ("D", MUTED, "labels shuffled"),
+}
+"""Control -> marker, colour and legend text."""
+
+
+def controls(summaries: pd.DataFrame) -> Figure:
+    """Mean displacement / noise floor of real runs and of controls, a panel for each parameter.
+
+    Marks are means over runs, bars run from the smallest to the largest run; 1 is the floor.
+
+    Args:
+        summaries: run_id, network, dataset, init, control, parameter, floor_ratio. Of the columns
+            scope, weighting and rows, where there are any, "model", "pooled" and "reachable" are
+            used. Lines of one checkpoint are expected; where a run has several snapshots, the one
+            with tag "best" is used.
+    """
+    table = chosen(summaries)
+    if table.empty:
+        return theme.empty("No displacement of a 3T network was recorded.")
+    cells = sorted(
+        {tuple(map(str, key)) for key in table[["network", "dataset", "init"]].to_numpy()}
+    )
+    parameters = [p for p in SYMBOLS if (table["parameter"].astype(str) == p).any()]
+    present = [name for name in LOOKS if (table["control"] == name).any()]
+    heights = place(table, cells)
+    bottom = heights[-1][1]
+    values = theme.finite(table["floor_ratio"])
+    values = values[values > 0]
+    low, high = min(float(values.min(initial=1.0)), 1.0), max(float(values.max(initial=1.0)), 1.0)
+    room = max(high / low, 1.5) ** 0.08
+    with theme.style():
+        figure = theme.new_figure(7.4, 0.95 + 0.13 * bottom)
+        grid = figure.subplots(1, len(parameters), squeeze=False, sharex=True)[0]
+        for axes, parameter in zip(grid, parameters, strict=True):
+            ratio_axis(axes, "x", (low / room, high * room), most=5)
+            axes.axvline(1, color=INK, lw=0.8)
+            axes.set_ylim(bottom - 0.3, -0.9)
+            axes.grid(axis="y", visible=False)
+            axes.set_yticks([(a + b - 1) / 2 for a, b in heights], [])
+            axes.tick_params(axis="y", length=0)
+            axes.set_title(SYMBOLS[parameter], loc="left")
+            rows = table[table["parameter"].astype(str) == parameter]
+            for cell, (top, _) in zip(cells, heights, strict=True):
+                draw_cell(axes, in_cell(rows, cell), top)
+        names = [plain(", ".join(cell)) for cell in cells]
+        grid[0].set_yticks([(a + b - 1) / 2 for a, b in heights], names, fontsize=7)
+        figure.supxlabel("mean displacement / noise floor (log axis)", fontsize=8.5)
+        handles = [Line2D([], [], label=LOOKS[name][2], **look(name)) for name in present]
+        handles.append(Line2D([], [], color=INK, lw=0.8, label="noise floor"))
+        figure.legend(handles=handles, loc="outside upper center", ncols=5, fontsize=7.5)
+    return figure
+
+
+def chosen(summaries: pd.DataFrame) -> pd.DataFrame:
+    """One line for each run and parameter."""
+    table = summaries
+    for column, wanted in (("scope", "model"), ("weighting", "pooled"), ("rows", "reachable")):
+        if column in table:
+            table = table[table[column].astype(str) == wanted]
+    if table.empty:
+        return table
+    if table.duplicated(["run_id", "parameter"]).any() and "tag" in table:
+        table = table[table["tag"].astype(str) == "best"]
+    control = table["control"].astype(str) if "control" in table else "none"
+    return table.assign(control=control)
+
+
+def in_cell(rows: pd.DataFrame, cell: tuple[str, ...]) -> pd.DataFrame:
+    """Rows of one network, dataset and start."""
+    keep = np.ones(len(rows), dtype=bool)
+    for name, value in zip(("network", "dataset", "init"), cell, strict=True):
+        keep &= (rows[name].astype(str) == value).to_numpy()
+    return rows[keep]
+
+
+def place(table: pd.DataFrame, cells: list[tuple[str, ...]]) -> list[tuple[float, float]]:
+    """First line and the line after the last of every cell: one for each control it has."""
+    out, line = [], 0.0
+    for cell in cells:
+        count = in_cell(table, cell)["control"].nunique()
+        out.append((line, line + count))
+        line += count + 0.7
+    return [*out[:-1], (out[-1][0], line - 0.7)]
+
+
+def draw_cell(axes: Axes, rows: pd.DataFrame, top: float) -> None:
+    """Real runs and controls of one cell below each other."""
+    present = [name for name in LOOKS if (rows["control"] == name).any()]
+    for line, name in enumerate(present):
+        values = theme.finite(rows.loc[rows["control"] == name, "floor_ratio"])
+        if not values.size:
+            continue
+        height = top + line
+        bar = {"color": look(name)["color"], "lw": 1.1}
+        axes.plot([values.min(), values.max()], [height, height], **bar)
+        axes.plot([values.mean()], [height], **look(name))
+
+
+def look(control: str) -> dict[str, Any]:
+    """Real clips filled, controls hollow."""
+    marker, colour, _ = LOOKS[control]
+    fill = colour if control == "none" else PAPER
+    return {"marker": marker, "color": colour, "mfc": fill, "ms": 4, "mew": 0.9, "lw": 1.1}

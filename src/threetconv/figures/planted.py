@@ -1,0 +1,220 @@
+"""Planted motions: which parameters moved, and whether channels point along what they prefer."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
+
+from threetconv.figures import theme
+from threetconv.figures.theme import DATASETS, INITS, INK, MUTED, PAPER, SYMBOLS, plain
+
+__all__ = ["alignment", "planted"]
+
+FLOOR, STILL = "noise floor", "no motion"
+MOTIONS = ("translation", "rotation", "zoom", "none")
+CONTROLS: dict[str, tuple[str, str, str]] = {
+    "none": ("o", INK, "real clips"),
+    "static": ("s", INITS[2], "static: one frame repeated"),
+    "frame-shuffled": ("^", INITS[3], "frames shuffled"),
+    "label-shuffled": ("D", MUTED, "labels shuffled"),
+}
+ABOVE, BELOW = INITS[0], DATASETS[1]
+FULL = math.log(4)
+"""A ratio of 4, or of 1/4, has the full tint."""
+SCOPES = {"first": "first layer", "model": "all layers"}
+"""Scopes of the alignment table that are drawn, and their names."""
+
+
+def planted(table: pd.DataFrame) -> Figure:
+    """Planted motion x parameter: ratios of mean displacements, expected cells framed.
+
+    Left: to the strongest negative control, which is the one with the smallest ratio. Right: to
+    the noise floor. The word below a number is the verdict of the table (`recovered`).
+
+    Args:
+        table: from `threetconv.statistics.planted_table`.
+    """
+    if table.empty:
+        return theme.empty("No motion was planted in this study.")
+    rows = cells(table)
+    parameters = [p for p in SYMBOLS if (table["parameter"].astype(str) == p).any()]
+    controls = table[~table["comparison"].isin([FLOOR, STILL])]
+    panels = [
+        ("ratio to the strongest negative control", controls, True),
+        ("ratio to the noise floor", table[table["comparison"] == FLOOR], False),
+    ]
+    panels = [panel for panel in panels if np.isfinite(panel[1]["estimate"].astype(float)).any()]
+    if not panels:
+        return theme.empty("No displacement could be compared with a control or a floor.")
+    with theme.style():
+        figure = theme.new_figure(7.4, 1.0 + 0.5 * len(rows))
+        grid = figure.subplots(1, len(panels), squeeze=False)[0]
+        for axes, (title, lines, verdict) in zip(grid, panels, strict=True):
+            matrix(axes, lines, rows, parameters, verdict=verdict)
+            axes.set_title(title, loc="left", pad=16)
+            axes.set_yticks(range(len(rows)), [])
+        names = [label(cell, rows) for cell in rows]
+        grid[0].set_yticks(range(len(rows)), [plain(name) for name in names], fontsize=7.5)
+        handles: list[Line2D | Patch] = [
+            Patch(fc="none", ec=INK, lw=1.6, label="planted: should move"),
+            Patch(color=theme.tint(ABOVE, 0.5), label="moved further"),
+            Patch(color=theme.tint(BELOW, 0.5), label="moved less"),
+        ]
+        figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=7.5)
+    return figure
+
+
+def cells(table: pd.DataFrame) -> list[tuple[str, str, str, str]]:
+    """(motion, dataset, network, init) from top to bottom, the still set last."""
+    keys = table[["motion", "dataset", "network", "init"]].astype(str).drop_duplicates()
+    found = [(str(m), str(d), str(n), str(i)) for m, d, n, i in keys.to_numpy()]
+    rank = {motion: i for i, motion in enumerate(MOTIONS)}
+    return sorted(found, key=lambda cell: (cell[2:], rank.get(cell[0], 9), cell[1]))
+
+
+def label(cell: tuple[str, str, str, str], all_cells: list[tuple[str, str, str, str]]) -> str:
+    """The motion; dataset, network and start where they tell lines apart."""
+    motion, dataset, network, init = cell
+    parts = [motion if motion != "none" else "nothing moves"]
+    same = [other for other in all_cells if other[0] == motion and other[2:] == cell[2:]]
+    parts += [dataset] if len(same) > 1 else []
+    parts += [network] if len({other[2] for other in all_cells}) > 1 else []
+    parts += [init] if len({other[3] for other in all_cells}) > 1 else []
+    return "\n".join(parts)
+
+
+def matrix(
+    axes: Axes,
+    lines: pd.DataFrame,
+    rows: list[tuple[str, str, str, str]],
+    parameters: list[str],
+    *,
+    verdict: bool,
+) -> None:
+    """One heat map: the smallest ratio of every cell, its number, its verdict."""
+    axes.set_xlim(-0.5, len(parameters) - 0.5)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0, labeltop=True, labelbottom=False)
+    axes.set_xticks(range(len(parameters)), [SYMBOLS[p] for p in parameters], fontsize=8.5)
+    for i, (motion, dataset, network, init) in enumerate(rows):
+        here = lines[
+            (lines["motion"].astype(str) == motion)
+            & (lines["dataset"].astype(str) == dataset)
+            & (lines["network"].astype(str) == network)
+            & (lines["init"].astype(str) == init)
+        ]
+        for j, parameter in enumerate(parameters):
+            cell = here[here["parameter"].astype(str) == parameter]
+            usable = cell[np.isfinite(cell["estimate"].astype(float))]
+            if usable.empty:
+                axes.text(j, i, "\N{EN DASH}", ha="center", va="center", color=MUTED)
+                continue
+            worst = usable.iloc[int(usable["estimate"].to_numpy(float).argmin())]
+            square(axes, j, i, worst, verdict=verdict)
+
+
+def square(axes: Axes, x: int, y: int, line: pd.Series, *, verdict: bool) -> None:
+    """One cell: tint by the ratio, number, a word, and a frame where movement is expected."""
+    ratio = float(line["estimate"])
+    strength = 0.75 * min(abs(math.log(ratio)) / FULL, 1) if ratio > 0 else 0.75
+    tint = theme.tint(ABOVE if ratio > 1 else BELOW, round(strength, 3))
+    axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fc=tint, ec=PAPER, lw=1.5))
+    if bool(line["expected"]):
+        inner = Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, fc="none", ec=INK, lw=1.6, zorder=3)
+        axes.add_patch(inner)
+    axes.text(x, y - 0.1, f"{ratio:.3g}", ha="center", va="center", fontsize=8.5, color=INK)
+    word = words(line, verdict=verdict)
+    axes.text(x, y + 0.26, word, ha="center", va="center", fontsize=5.8, color=INK)
+
+
+def words(line: pd.Series, *, verdict: bool) -> str:
+    """The verdict on a cell in a word or two."""
+    if not verdict:
+        return {"yes": "above", "no": "not above"}.get(str(line["beyond"]), "no interval")
+    found = str(line["recovered"])
+    if bool(line["expected"]):
+        return {"yes": "recovered", "no": "not recovered"}.get(found, found)
+    return {"yes": "moved too", "no": ""}.get(found, found)
+
+
+def alignment(table: pd.DataFrame) -> Figure:
+    """Correlation of a channel's preferred direction with its own motion, real runs and controls.
+
+    Args:
+        table: from `threetconv.statistics.alignment_table`: network, dataset, init, motion, axis,
+            parameter (where there is one), control, scope, correlation, ci_low, ci_high, status.
+            Lines of the scopes in `SCOPES` are drawn, a panel for each.
+    """
+    lines = table[table["scope"].astype(str).isin(list(SCOPES))] if len(table) else table
+    if lines.empty:
+        return theme.empty("No alignment of channels with a planted direction was computed.")
+    groups = axes_of(lines)
+    scopes = [name for name in SCOPES if (lines["scope"].astype(str) == name).any()]
+    present = [name for name in CONTROLS if (lines["control"].astype(str) == name).any()]
+    step = len(present) + 0.8
+    with theme.style():
+        figure = theme.new_figure(4.6 + 1.8 * len(scopes), 1.2 + 0.125 * step * len(groups))
+        panels = figure.subplots(1, len(scopes), sharex=True, sharey=True, squeeze=False)[0]
+        for panel, scope in zip(panels, scopes, strict=True):
+            panel.axvline(0, color=INK, lw=0.8)
+            panel.grid(axis="y", visible=False)
+            panel.tick_params(axis="y", length=0)
+            panel.set_title(SCOPES[scope], loc="left")
+            for i, (_, rows) in enumerate(groups):
+                here = rows[rows["scope"].astype(str) == scope]
+                for j, name in enumerate(present):
+                    for _, row in here[here["control"].astype(str) == name].iterrows():
+                        draw_correlation(panel, i * step + j, row)
+        middles = [i * step + (len(present) - 1) / 2 for i in range(len(groups))]
+        panels[0].set_yticks(middles, [plain(name) for name, _ in groups], fontsize=7.5)
+        panels[0].set_xlim(-1.02, 1.02)
+        panels[0].set_xticks([-0.8, -0.4, 0, 0.4, 0.8])
+        panels[0].set_ylim(step * len(groups) - 0.8, -1)
+        figure.supxlabel(
+            "correlation over channels, mean over runs, with its 95 % interval", fontsize=8
+        )
+        handles = [Line2D([], [], label=CONTROLS[n][2], **control_style(n)) for n in present]
+        figure.legend(handles=handles, loc="outside upper center", ncols=4, fontsize=7.5)
+    return figure
+
+
+def axes_of(lines: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """(label, lines) for every axis of motion, dataset and network where there are several."""
+    several = [k for k in ("dataset", "network", "init") if len(set(lines[k].astype(str))) > 1]
+    keys = ["motion", "axis", *(["parameter"] if "parameter" in lines else []), *several]
+    out = []
+    for key, rows in lines.groupby(keys, sort=False, observed=True):
+        named = dict(zip(keys, map(str, key), strict=True))
+        parts = [named["axis"]]
+        if "parameter" in named:
+            parts[0] += f" with {named['parameter']}"
+        parts += [named[k] for k in several if k != "dataset" or named[k] != named["motion"]]
+        out.append((", ".join(parts), rows))
+    return out
+
+
+def draw_correlation(axes: Axes, height: float, row: pd.Series) -> None:
+    """Interval and mark of one correlation."""
+    value, low, high = (float(row[name]) for name in ("correlation", "ci_low", "ci_high"))
+    if not math.isfinite(value):
+        return
+    style = control_style(str(row["control"]))
+    if math.isfinite(low) and math.isfinite(high):
+        axes.plot([low, high], [height, height], color=style["color"], lw=1.1)
+    axes.plot([value], [height], **style)
+
+
+def control_style(name: str) -> dict[str, Any]:
+    """Real clips filled, controls hollow."""
+    marker, colour, _ = CONTROLS[name]
+    fill = colour if name == "none" else PAPER
+    return {"marker": marker, "color": colour, "mfc": fill, "ms": 4, "mew": 0.9, "lw": 1.1}

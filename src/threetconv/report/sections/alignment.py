@@ -1,0 +1,142 @@
+"""Direction: do channels point the way they prefer, where the motion was planted?"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from threetconv.report import formats
+from threetconv.report.document import (
+    Block,
+    Cell,
+    Column,
+    ListBlock,
+    Paragraph,
+    Section,
+    Table,
+    escape,
+)
+from threetconv.report.inputs import Inputs
+
+__all__ = ["sections"]
+
+SCOPES = {"first": "first layer", "model": "all layers"}
+
+
+def sections(inputs: Inputs) -> list[Section]:
+    """Correlation of preference and displacement; nothing where none was computed."""
+    table = inputs.alignment
+    if table.empty:
+        return []
+    order = {name: i for i, name in enumerate(SCOPES)}
+    model = table[table["scope"].astype(str).isin(list(SCOPES))]
+    model = model.sort_values("scope", key=lambda c: c.astype(str).map(order), kind="stable")
+    blocks: list[Block] = [
+        Paragraph(
+            "A channel that answers more to *right* than to *left* should have filters whose "
+            "content moves right over time. For every run the preference of its channels was "
+            "correlated (Spearman, within layers) with their signed displacement; the run is the "
+            "unit of interval and test. A correlation near zero says that the parameters do not "
+            "tell which way a channel is tuned. In the first layer a transform is a motion in the "
+            "clip; deeper layers move maps of features."
+        ),
+        ListBlock(aligned(model, inputs.alpha)),
+        *inputs.figure(
+            "alignment",
+            label="Figure H",
+            caption="Correlation over channels between the preferred direction and the signed "
+            "parameter: mean over runs with 95 % interval, real clips and negative controls.",
+            alt="Dot plot of correlations with intervals for each direction, real runs and "
+            "controls. The values are in the table below.",
+        ),
+        correlations(model),
+    ]
+    return [Section("Which way do channels point?", blocks)]
+
+
+def aligned(table: pd.DataFrame, alpha: float) -> list[str]:
+    """A point for every axis of the real runs."""
+    points = []
+    for _, line in table[table["control"].astype(str) == "none"].iterrows():
+        interval = signed_interval(line).text
+        value = formats.number(line["correlation"], ".2f").text
+        p = line["p_adjusted"] if pd.notna(line["p_adjusted"]) else line["p_raw"]
+        if line["status"] != "ok":
+            verdict = f"{line['status']}: {escape(line['reason'])}"
+        elif float(p) <= alpha and float(line["correlation"]) > 0:
+            verdict = f"channels point the way they prefer (p = {formats.p_prose(p)})"
+        else:
+            verdict = f"no alignment was shown (p = {formats.p_prose(p)})"
+        points.append(
+            f"{axis(line)} in *{escape(line['dataset'])}*, {SCOPES[str(line['scope'])]}: "
+            f"{value} {interval}, {verdict}."
+        )
+    return points
+
+
+def axis(line: pd.Series) -> str:
+    """right - left with px."""
+    name = escape(str(line["axis"]).replace(" - ", " \N{MINUS SIGN} "))
+    parameter = str(line.get("parameter", ""))
+    return f"**{name}** with *{escape(parameter)}*" if parameter else f"**{name}**"
+
+
+def correlations(table: pd.DataFrame) -> Table:
+    """All correlations of first layers and of whole models."""
+    several = [k for k in ("network", "init", "dataset") if told_apart(table, k)]
+    heads = [
+        Column("layers", "left"),
+        *(Column(key, "left") for key in several),
+        Column("direction", "left"),
+        Column("", "left"),
+        Column("clips", "left"),
+        Column("correlation"),
+        Column("95 % interval"),
+        Column("p"),
+        Column("floor"),
+        Column("p (Holm)"),
+        Column("status", "left"),
+    ]
+    rows, muted = [], set()
+    for i, (_, line) in enumerate(table.iterrows()):
+        control = str(line["control"])
+        rows.append(
+            (
+                Cell(SCOPES[str(line["scope"])].removesuffix(" layers").removesuffix(" layer")),
+                *(Cell(str(line[key])) for key in several),
+                Cell(str(line["axis"])),
+                Cell(str(line.get("parameter", ""))),
+                Cell("real" if control == "none" else control),
+                formats.number(line["correlation"], ".3f"),
+                signed_interval(line),
+                formats.p_value(line["p_raw"]),
+                formats.p_value(line["p_floor"]),
+                formats.p_value(line["p_adjusted"]),
+                Cell(str(line["status"])),
+            )
+        )
+        if line["status"] != "ok":
+            muted.add(i)
+    return Table(
+        heads,
+        rows,
+        "Alignment of preference and displacement, mean over runs: first layer, all layers.",
+        label="Table N",
+        group_by=len(several) + 3,
+        muted=frozenset(muted),
+        note=f"Runs: {formats.count_range(table['n_runs'])}.",
+        wide=True,
+    )
+
+
+def told_apart(table: pd.DataFrame, key: str) -> bool:
+    """Whether one direction has lines of several values of `key`."""
+    pairs = table[["axis", key]].astype(str).drop_duplicates()
+    return bool(pairs["axis"].duplicated().any())
+
+
+def signed_interval(line: pd.Series) -> Cell:
+    """[-0.12, 0.30] with two decimals."""
+    low, high = (formats.number(line[name], ".2f") for name in ("ci_low", "ci_high"))
+    if formats.DASH in (low.text, high.text):
+        return Cell(formats.DASH)
+    return Cell(f"[{low.text}, {high.text}]", low.sort)

@@ -1,0 +1,184 @@
+"""What every test does in simulated studies whose truth is known."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from threetconv.report import formats
+from threetconv.report.document import (
+    Block,
+    Cell,
+    Column,
+    Details,
+    Paragraph,
+    Section,
+    Table,
+    escape,
+)
+from threetconv.report.inputs import Inputs, join_words
+
+__all__ = ["section"]
+
+TITLES = {
+    "type I error": "Type I error: share of simulated studies without any difference in which the "
+    "test finds one",
+    "coverage": "Coverage: share of intervals that hold the true ratio",
+    "power": "Power: share of simulated studies with a true difference in which the test finds it",
+}
+KEYS = ["test", "unit", "design", "runs_per_arm", "tau"]
+
+
+def section(inputs: Inputs) -> list[Section]:
+    """What a reader should see, the figure, the table; nothing where none was made."""
+    table = inputs.calibration
+    if table.empty:
+        return []
+    table = table.assign(quantity=table["quantity"].astype(str))
+    blocks: list[Block] = [
+        Paragraph(
+            "Studies were simulated in the layout of each network: runs that differ as a whole "
+            "(standard deviation \N{GREEK SMALL LETTER TAU} of *D*), layers and channels nested in "
+            "them, heavy-tailed values. Every test was then applied to them. A sound test finds a "
+            "difference in about 5 % of the studies that have none, and its intervals hold the "
+            "truth in about 95 %."
+        ),
+        Paragraph(reading(table)),
+        *inputs.figure(
+            "calibration",
+            label="Figure F",
+            caption="Type I error, coverage and power of every test, with Wilson's 95 % "
+            "intervals. Naive tests, which take rows as the unit, come first.",
+            alt="Dot plots of type I error, coverage and power for every test and number of runs "
+            "per arm, a column for each network. The values are in the tables below.",
+        ),
+    ]
+    for i, quantity in enumerate(q for q in TITLES if (table["quantity"] == q).any()):
+        lines = table[table["quantity"] == quantity]
+        label = "Table K" if i == 0 else f"Table K, {quantity}"
+        shown = grid(lines, label, TITLES[quantity])
+        blocks.append(shown if i == 0 else Details(f"As a table: {quantity}", [shown]))
+    return [Section("Calibration: can these tests be trusted?", blocks)]
+
+
+def reading(table: pd.DataFrame) -> str:
+    """One paragraph on what is seen, from the table."""
+    errors = table[table["quantity"] == "type I error"]
+    naive = errors["unit"].astype(str) == "row"
+    testable = errors["valid"].astype(str) != "untestable"
+    parts = []
+    noisy = errors[naive & (errors["tau"] > 0)]
+    if len(noisy):
+        nominal = formats.share(noisy["nominal"].iloc[0]).text
+        parts.append(
+            "Where runs differ as a whole, tests that take rows as the unit find a difference "
+            f"that is not there in {span(noisy)} of the studies, where {nominal} would be right, "
+            "and more runs do not mend that."
+        )
+    runs = errors[~naive & testable]
+    if len(runs):
+        worst = runs[runs["valid"].astype(str) == "liberal"]
+        text = f"Tests that take runs as the unit do so in {span(runs)}"
+        if len(worst):
+            listed = join_words(list(dict.fromkeys(escape(t) for t in worst["test"].astype(str))))
+            text += f"; of them too often: {listed}"
+        parts.append(text + ".")
+    covers = table[table["quantity"] == "coverage"]
+    narrow = covers[covers["valid"].astype(str) == "liberal"]
+    if len(narrow):
+        listed = join_words(list(dict.fromkeys(escape(t) for t in narrow["test"].astype(str))))
+        parts.append(
+            f"Intervals that are too narrow with so few runs: {listed} (they hold the truth in "
+            f"{span(narrow)} of the studies)."
+        )
+    silent = errors[~naive & ~testable]
+    if len(silent):
+        ks = sorted({int(k) for k in silent["runs_per_arm"]})
+        parts.append(
+            f"With {join_words([str(k) for k in ks], last='or')} "
+            f"{'run' if ks == [1] else 'runs'} per arm some designs cannot "
+            "reach a small p at all: they are called untestable and never reject."
+        )
+    parts.append("This is why the run is the unit of every test in this report.")
+    return " ".join(parts)
+
+
+def span(lines: pd.DataFrame) -> str:
+    """3 % to 5 %."""
+    low, high = (formats.share(v).text for v in (lines["estimate"].min(), lines["estimate"].max()))
+    return low if low == high else f"{low} to {high}"
+
+
+def grid(table: pd.DataFrame, label: str, title: str) -> Table:
+    """A line for each test, design and number of runs; share and verdict under each network."""
+    naive = table["unit"].astype(str) == "row"
+    ordered = pd.concat([table[naive], table[~naive]])
+    power = (table["quantity"] == "power").all()
+    keys = [*KEYS, "effect"] if power and len(set(table["effect"])) > 1 else KEYS
+    judged = any(str(v) for v in table["valid"])
+    counted = table["design"].astype(str).str.fullmatch(r"\d+ blocks?").all()
+    networks = sorted({str(n) for n in table["network"]})
+    heads = [
+        Column("test", "left"),
+        Column("unit", "left"),
+        Column("blocks" if counted else "design", "left"),
+        Column("runs"),
+        Column("\N{GREEK SMALL LETTER TAU}"),
+    ]
+    heads += [Column("ratio")] if "effect" in keys else []
+    for network in networks:
+        heads += [Column("share", group=network), Column("95 % interval", group=network)]
+        if judged:
+            heads.append(Column("", "left", group=network))
+    rows: list[tuple[Cell, ...]] = []
+    muted: set[int] = set()
+    for key, lines in ordered.groupby(keys, sort=False, observed=True):
+        design = str(key[2]).partition(" ")[0] if counted else str(key[2])
+        row = [Cell(str(key[0])), Cell(str(key[1])), Cell(design)]
+        row += [formats.count(key[3]), formats.number(key[4], "g")]
+        row += [formats.number(part, "g") for part in key[5:]]
+        by_network = {str(line["network"]): line for _, line in lines.iterrows()}
+        for network in networks:
+            row += shares(by_network.get(network), verdict=judged)
+        if (lines["valid"].astype(str) == "untestable").all():
+            muted.add(len(rows))
+        rows.append(tuple(row))
+    replicates = formats.count_range(table["n_replicates"])
+    notes = remarks(table)
+    note = f"Runs: per arm and block. Simulated studies per line: {replicates}. Intervals: Wilson."
+    return Table(
+        heads,
+        rows,
+        f"{title}.",
+        label=label,
+        group_by=3,
+        muted=frozenset(muted),
+        note=escape(" ".join([note, *notes])),
+        wide=True,
+    )
+
+
+def remarks(table: pd.DataFrame) -> list[str]:
+    """The notes of the tests, each said once with the tests that it belongs to."""
+    if "note" not in table:
+        return []
+    noted = table[table["note"].astype(str) != ""]
+    out = []
+    for note, lines in noted.groupby("note", sort=False, observed=True):
+        names = join_words(list(dict.fromkeys(lines["test"].astype(str))))
+        out.append(f"{names}: {note}.")
+    return out
+
+
+def shares(line: pd.Series | None, *, verdict: bool) -> list[Cell]:
+    """Share, interval and verdict of one network."""
+    if line is None:
+        return [Cell(formats.DASH)] * (2 + verdict)
+    share = formats.number(line["estimate"], ".3f")
+    cells = [share, Cell(interval_of_shares(line), share.sort)]
+    return [*cells, Cell(str(line["valid"]))] if verdict else cells
+
+
+def interval_of_shares(line: pd.Series) -> str:
+    """[0.04, 0.06]."""
+    low, high = (formats.number(line[name], ".2f").text for name in ("ci_low", "ci_high"))
+    return f"[{low}, {high}]" if formats.DASH not in (low, high) else formats.DASH

@@ -1,0 +1,169 @@
+"""Noise floor and negative controls: would the parameters have moved as far for nothing?"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from threetconv.report import formats
+from threetconv.report.document import (
+    Block,
+    Cell,
+    Column,
+    Details,
+    ListBlock,
+    Paragraph,
+    Section,
+    Table,
+    escape,
+)
+from threetconv.report.inputs import Inputs, checkpoint_name, join_words, plural
+from threetconv.report.sections.tests import results, spoken
+
+__all__ = ["section"]
+
+MEANING = {
+    "static": "**static**: one frame of the clip is repeated, so there is no motion to see.",
+    "frame-shuffled": "**frame-shuffled**: the frames of a clip come in random order, so motion "
+    "has no course.",
+    "label-shuffled": "**label-shuffled**: the clips keep their motion, and their labels are "
+    "dealt out anew, so there is nothing to learn that holds for other clips.",
+}
+
+
+def section(inputs: Inputs) -> Section:
+    """What a control is, the figure, the tests of real runs against controls."""
+    blocks: list[Block] = [
+        Paragraph(
+            "Two yardsticks say how far parameters move for nothing. The **noise floor** is "
+            "computed from the learning rates (see above): it is the mean displacement that Adam "
+            "leaves after as many updates if gradients are pure noise. Gradients are not that, "
+            "so **negative controls** are trained: the same network and settings on clips "
+            "without the motion, or without a lesson."
+        )
+    ]
+    if not inputs.controls:
+        blocks.append(
+            Paragraph(
+                "**This study has no negative controls.** The noise floor is the only yardstick "
+                "here; a displacement above it shows that gradients agreed over many updates, but "
+                "it does not show that they came from motion."
+            )
+        )
+        return Section("Noise floor and controls", blocks)
+    blocks += [
+        ListBlock([MEANING.get(name, f"**{escape(name)}**") for name in inputs.controls]),
+        Paragraph(escape(coverage(inputs))),
+        *accuracies(inputs),
+        *inputs.figure(
+            "controls",
+            label="Figure E",
+            caption="Mean displacement of the reachable rows as a multiple of the noise floor, "
+            "for real runs and negative controls at the best checkpoint (log axis): mean over "
+            "runs, and the range of the runs. The vertical line is the floor.",
+            alt="Dot plot of the ratio of mean displacement to noise floor for real clips and "
+            "each negative control, a row for each network, dataset and start, a column for each "
+            "parameter. The tests are in the table of controls.",
+        ),
+        *tested(inputs),
+    ]
+    return Section("Noise floor and controls", blocks)
+
+
+def coverage(inputs: Inputs) -> str:
+    """Which cells have controls."""
+    runs = inputs.runs[inputs.control != "none"]
+    cells = runs.groupby(["network", "dataset", "init"], observed=True).size()
+    networks = join_words(sorted({str(n) for n in runs["network"]}))
+    return (
+        f"There are {plural(len(runs), 'control run')} in {plural(len(cells), 'combination')} of "
+        f"network, dataset and start ({networks})."
+    )
+
+
+def accuracies(inputs: Inputs) -> list[Block]:
+    """Validation accuracy of the controls, that of the real runs of the same cell beside it."""
+    table = inputs.control_accuracy
+    if table.empty:
+        return []
+    keys = ["network", "dataset", "init", "convolution"]
+    real = inputs.accuracy
+    known = {} if real.empty else real.set_index(keys)["accuracy_mean"].to_dict()
+    heads = [
+        Column("network", "left"),
+        Column("dataset", "left"),
+        Column("start", "left"),
+        Column("control", "left"),
+        Column("runs"),
+        Column("accuracy %"),
+        Column("real runs %"),
+        Column("chance %"),
+    ]
+    order = [*keys, "control"]
+    rows = [
+        (
+            *(Cell(str(line[name])) for name in ("network", "dataset", "init", "control")),
+            formats.count(line["n_runs"]),
+            formats.percent_spread(
+                line["accuracy_mean"], line["accuracy_min"], line["accuracy_max"]
+            ),
+            formats.percent(known.get(tuple(line[name] for name in keys))),
+            formats.percent(line["chance"]),
+        )
+        for _, line in table.sort_values(order).iterrows()
+    ]
+    caption = (
+        "Validation accuracy of negative controls, and of the real runs of the same network, "
+        "dataset and start: mean over runs, and the range."
+    )
+    return [Table(heads, rows, caption, label="Table O, accuracy", group_by=3)]
+
+
+def tested(inputs: Inputs) -> list[Block]:
+    """Tables of the family, blocked tests first."""
+    table = inputs.tested("controls")
+    if table.empty:
+        return [Paragraph("*Real runs were not tested against controls.*")]
+    blocked, within = table[table["stratum"] == "all"], table[table["stratum"] != "all"]
+    blocks: list[Block] = [ListBlock(counts(blocked, inputs.alpha))] if len(blocked) else []
+    if len(blocked):
+        caption = (
+            "Real runs against negative controls, over all blocks of network, dataset and start: "
+            "a ratio above 1 says that real clips moved the parameters further."
+        )
+        blocks.append(results(blocked, "Table O", caption, inputs.alpha))
+        sentences = spoken(blocked)
+        if sentences:
+            blocks.append(Details("In words", sentences, printed=False))
+    if len(within):
+        inner = results(
+            within, "Table O, continued", "The same inside each block.", inputs.alpha, strata=True
+        )
+        title = f"Controls inside single blocks ({len(within)})"
+        blocks.append(Details(title, [inner], printed=False))
+    return blocks
+
+
+def counts(table: pd.DataFrame, alpha: float) -> list[str]:
+    """For each control and checkpoint: parameters that moved further with real clips, or less."""
+    points = []
+    for (contrast, checkpoint), lines in table.groupby(
+        ["contrast", "checkpoint"], sort=False, observed=True
+    ):
+        control = str(contrast).split(" / ")[-1]
+        shown = lines[(lines["status"] == "ok") & (lines["p_adjusted"] <= alpha)]
+        further = [str(p) for p in shown.loc[shown["estimate"] > 1, "parameter"]]
+        less = [str(p) for p in shown.loc[shown["estimate"] < 1, "parameter"]]
+        untested = [str(p) for p in lines.loc[lines["status"] != "ok", "parameter"]]
+        said = []
+        if further:
+            said.append(f"{join_words(further)} moved further with real clips")
+        if less:
+            said.append(f"{join_words(less)} moved less with real clips")
+        if untested:
+            said.append(f"{join_words(untested)} could not be tested")
+        rest = len(lines) - len(further) - len(less) - len(untested)
+        if rest:
+            said.append(f"no difference was shown for {plural(rest, 'parameter')}")
+        name = escape(control)
+        points.append(f"Against **{name}**, {checkpoint_name(checkpoint)}: {'; '.join(said)}.")
+    return points

@@ -1,0 +1,168 @@
+"""Displacement by depth: the profile of every network, and the layers that differ."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from threetconv.report import formats
+from threetconv.report.document import (
+    Block,
+    Cell,
+    Column,
+    Details,
+    ListBlock,
+    Paragraph,
+    Section,
+    Table,
+    escape,
+)
+from threetconv.report.inputs import MAIN, Inputs, checkpoint_name, join_words, plural
+
+__all__ = ["section"]
+
+FACTORS = {"F1": "dataset", "F2": "start", "F3": "dataset and start together"}
+
+
+def section(inputs: Inputs) -> list[Section]:
+    """Figures by network, counts in words, the layers that differ folded; nothing without them."""
+    tests = inputs.tested(*MAIN, scope="layer")
+    if inputs.layer_profile.empty and tests.empty:
+        return []
+    blocks: list[Block] = [
+        Paragraph(
+            "How far the parameters of every layer moved, from the first layer to the last, after "
+            "matched updates. Layers none of whose rows can be reached are left out. Bands are "
+            "95 % intervals over runs; dashed lines are noise floors."
+        )
+    ]
+    networks = inputs.distinct("network")
+    for i, network in enumerate(networks):
+        blocks += inputs.figure(
+            f"profile_{network}",
+            label=f"Figure D{i + 1 if len(networks) > 1 else ''}",
+            caption=f"Mean displacement by layer of {escape(network)}, a panel for each parameter "
+            "and start (log axis). Marks at the top: layers that differ after "
+            "Benjamini and Hochberg's adjustment over the layers.",
+            alt=f"Line charts for {network}: mean displacement of every layer for each dataset, "
+            "with intervals over runs and the noise floor, one panel for each parameter and "
+            "start. Layers that differ are listed in the table below.",
+        )
+    blocks += tested(tests, inputs)
+    return [Section("Displacement by depth", blocks)]
+
+
+def tested(tests: pd.DataFrame, inputs: Inputs) -> list[Block]:
+    """How many layer-wise tests differ, and which."""
+    if tests.empty:
+        return [Paragraph("*No test of single layers was made.*")]
+    shown = tests[(tests["status"] == "ok") & (tests["p_adjusted"] <= inputs.alpha)]
+    blocks: list[Block] = [
+        Paragraph(
+            "Every layer was tested by itself inside each network, with p adjusted over its "
+            "layers so that among those called different about "
+            f"{formats.share(inputs.alpha).text} at most are expected to be false. A layer is "
+            "untestable where even all layers at their smallest p would not pass."
+        ),
+        ListBlock(counts(tests, inputs.alpha)),
+    ]
+    if len(shown):
+        title = f"Layers that differ ({len(shown)})"
+        blocks.append(Details(title, [which(shown, names(inputs))], printed=False))
+    return blocks
+
+
+def counts(tests: pd.DataFrame, alpha: float) -> list[str]:
+    """A point for every family, contrast, checkpoint and network."""
+    points = []
+    keys = ["family", "contrast", "checkpoint", "stratum"]
+    for key, lines in tests.groupby(keys, sort=False, observed=True):
+        family, contrast, checkpoint, network = (str(part) for part in key)
+        ok = lines["status"] == "ok"
+        differ = lines[ok & (lines["p_adjusted"] <= alpha)]
+        untested = int((~ok).sum())
+        text = (
+            f"{family} ({FACTORS.get(family, 'factor')}, *{escape(contrast)}*) in "
+            f"{escape(network)}, {checkpoint_name(checkpoint)}: "
+        )
+        if ok.any():
+            text += f"{len(differ)} of {plural(int(ok.sum()), 'test')} of a layer and parameter "
+            text += "differ" if len(differ) != 1 else "differs"
+            text += f" ({by_parameter(differ)})" if len(differ) else ""
+            text += f"; {untested} more could not be tested" if untested else ""
+        else:
+            text += f"none of {plural(untested, 'layer and parameter', 'layers and parameters')}"
+            text += " could be tested: " + escape(most_common(lines["reason"]))
+        points.append(text + ".")
+    return points
+
+
+def by_parameter(lines: pd.DataFrame) -> str:
+    """s 3, px 1."""
+    found = lines["parameter"].astype(str).value_counts()
+    return ", ".join(f"{p} {found[p]}" for p in ("s", "r", "px", "py") if p in found)
+
+
+def most_common(reasons: pd.Series) -> str:
+    """The reason that most lines give."""
+    counted = reasons.astype(str).value_counts()
+    return str(counted.index[0]) if len(counted) else "no reason was recorded"
+
+
+def names(inputs: Inputs) -> dict[tuple[str, int], str]:
+    """(network, layer_index) -> name of the layer."""
+    table = inputs.layer_profile
+    if table.empty:
+        return {}
+    unique = table.drop_duplicates(["network", "layer_index"])
+    return {
+        (str(network), int(index)): str(layer)
+        for network, index, layer in zip(
+            unique["network"], unique["layer_index"], unique["layer"], strict=True
+        )
+    }
+
+
+def which(tests: pd.DataFrame, layers: dict[tuple[str, int], str]) -> Table:
+    """The layers that differ."""
+    heads = [
+        Column("", "left"),
+        Column("contrast", "left"),
+        Column("network", "left"),
+        Column("at", "left"),
+        Column("layer", "left"),
+        Column("", "left"),
+        Column("ratio"),
+        Column("95 % interval"),
+        Column("p"),
+        Column("floor"),
+        Column("p (BH)"),
+    ]
+    rows = []
+    for _, line in tests.iterrows():
+        index = int(line["layer_index"])
+        name = layers.get((str(line["stratum"]), index), str(index))
+        rows.append(
+            (
+                Cell(str(line["family"])),
+                Cell(str(line["contrast"])),
+                Cell(str(line["stratum"])),
+                Cell(str(line["checkpoint"])),
+                Cell(name, float(index)),
+                Cell(str(line["parameter"])),
+                formats.significant(line["estimate"]),
+                formats.interval(line["ci_low"], line["ci_high"]),
+                formats.p_value(line["p_raw"]),
+                formats.p_value(line["p_floor"]),
+                formats.p_value(line["p_adjusted"]),
+            )
+        )
+    strata = join_words(sorted({str(s) for s in tests["stratum"]}))
+    return Table(
+        heads,
+        rows,
+        f"Layers of {escape(strata)} that differ after adjustment over layers.",
+        label="Table J",
+        group_by=4,
+        wide=True,
+        sortable=True,
+    )

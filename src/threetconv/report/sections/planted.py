@@ -1,0 +1,262 @@
+"""Planted truth: one kind of motion alone tells the classes apart; did the parameters show it?"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from threetconv.report import formats
+from threetconv.report.document import (
+    Block,
+    Cell,
+    Column,
+    Details,
+    ListBlock,
+    Paragraph,
+    Section,
+    Table,
+    escape,
+)
+from threetconv.report.inputs import Inputs, join_words, plural
+from threetconv.report.sections import alignment
+
+__all__ = ["recovered", "section"]
+
+FLOOR, STILL = "noise floor", "no motion"
+CELL = ["motion", "dataset", "network", "init"]
+MOTIONS = ("translation", "rotation", "zoom", "none")
+PARAMETERS = ("s", "r", "px", "py")
+HEADS = {
+    FLOOR: "/ floor",
+    "static": "/ static",
+    "frame-shuffled": "/ frame-sh.",
+    "label-shuffled": "/ label-sh.",
+    STILL: "/ no motion",
+}
+
+
+def section(inputs: Inputs) -> list[Section]:
+    """Matrix, table, layers, direction; nothing where no motion was planted."""
+    if inputs.planted.empty and inputs.alignment.empty:
+        return []
+    blocks: list[Block] = [
+        Paragraph(
+            "Here the answer is known. In every dataset of this study plain shapes move, and the "
+            "classes differ in one kind of motion alone: translation (*px*, *py* should move), "
+            "rotation (*r*) or zoom (*s*); in one dataset nothing moves and the class is the "
+            "shape. A parameter counts as moved when its displacement lies beyond the noise floor "
+            "and beyond every negative control of the same dataset."
+        )
+    ]
+    if not inputs.planted.empty:
+        table = ordered(inputs.planted)
+        blocks += [ListBlock(verdicts(table)), *confusion(inputs, table)]
+    if not inputs.planted_first.empty:
+        blocks += first_layer(ordered(inputs.planted_first))
+    blocks += in_layers(inputs.planted_layers)
+    return [Section("Planted truth", blocks, alignment.sections(inputs))]
+
+
+def ordered(table: pd.DataFrame) -> pd.DataFrame:
+    """Lines by network, start, motion and parameter."""
+    keys = table.assign(
+        motion=table["motion"].map({name: i for i, name in enumerate(MOTIONS)}).fillna(9),
+        parameter=table["parameter"].map({name: i for i, name in enumerate(PARAMETERS)}),
+    )
+    by = ["network", "init", "motion", "dataset", "parameter"]
+    return table.loc[keys.sort_values(by, kind="stable").index]
+
+
+def recovered(table: pd.DataFrame) -> str:
+    """One sentence for the summary: of the planted parameters, how many were recovered."""
+    if table.empty:
+        return ""
+    lines = table.drop_duplicates([*CELL, "parameter"])
+    planted = lines[lines["expected"].astype(bool)]
+    others = lines[~lines["expected"].astype(bool)]
+    found = planted["recovered"].astype(str)
+    extra = int((others["recovered"].astype(str) == "yes").sum())
+    text = (
+        f"Of {plural(len(planted), 'planted combination')} of motion and parameter, "
+        f"{int((found == 'yes').sum())} were recovered, {int((found == 'no').sum())} were not"
+    )
+    open_ = int((found == "untestable").sum())
+    text += f" and {open_} could not be tested" if open_ else ""
+    return (
+        f"{text}; of {plural(len(others), 'combination')} that had not been planted, {extra} moved "
+        "beyond floor and controls as well."
+    )
+
+
+def verdicts(table: pd.DataFrame) -> list[str]:
+    """A point for every dataset: which planted parameters were recovered, and what moved too."""
+    points = []
+    lines = table.drop_duplicates([*CELL, "parameter"])
+    for key, cell in lines.groupby(CELL, sort=False, observed=True):
+        motion, dataset, network, init = (escape(part) for part in key)
+        expected = cell["expected"].astype(bool)
+        said = [
+            phrase
+            for verdict, phrase in (
+                ("yes", "recovered: {}"),
+                ("no", "**not recovered**: {}"),
+                ("untestable", "untestable: {}"),
+            )
+            for phrase in [listed(cell[expected], verdict, phrase)]
+            if phrase
+        ]
+        what = motion if motion != "none" else "no motion"
+        extra = listed(cell[~expected], "yes", "{} moved although that was not planted")
+        said += [extra] if extra else []
+        if motion == "none" and not extra:
+            said.append("nothing was planted, and no parameter was shown to move")
+        points.append(f"**{what}** ({dataset}, {network}, {init}): {'; '.join(said)}.")
+    return points
+
+
+def listed(cell: pd.DataFrame, verdict: str, phrase: str) -> str:
+    """The parameters with that verdict in a phrase, or nothing."""
+    names = [f"*{p}*" for p in cell.loc[cell["recovered"].astype(str) == verdict, "parameter"]]
+    return phrase.format(join_words(names)) if names else ""
+
+
+def first_layer(table: pd.DataFrame) -> list[Block]:
+    """The same for the first layer alone."""
+    return [
+        Paragraph(
+            "A mean over all layers can hide what one layer does. Only the first layer sees the "
+            "clip itself, so there a transform is a motion in the picture. The same comparisons "
+            "for it alone, as a further look and not as a second chance:"
+        ),
+        matrix(table, "Table L, first layer"),
+    ]
+
+
+def confusion(inputs: Inputs, table: pd.DataFrame) -> list[Block]:
+    """Figure and table of motion x parameter."""
+    return [
+        *inputs.figure(
+            "planted",
+            label="Figure G",
+            caption="Planted motion (rows) and parameter (columns): ratio of the mean "
+            "displacement to the strongest negative control, and to the noise floor. Framed: the "
+            "parameter that the motion should move.",
+            alt="Two heat maps with a row for each planted motion and a column for each parameter; "
+            "the numbers are in the table of planted motions.",
+        ),
+        matrix(table),
+        Details(f"Every comparison ({len(table)})", [comparisons(table)], printed=False),
+    ]
+
+
+def matrix(table: pd.DataFrame, label: str = "Table L") -> Table:
+    """A line for every motion and parameter, a column for every comparison."""
+    present = [name for name in HEADS if (table["comparison"] == name).any()]
+    cells = table[["network", "init"]].drop_duplicates()
+    heads = [Column("planted", "left"), Column("dataset", "left")]
+    heads += [Column("network", "left"), Column("start", "left")] if len(cells) > 1 else []
+    heads += [Column("", "left"), Column("expected", "center")]
+    heads += [Column(HEADS[name]) for name in present]
+    heads += [Column("beyond controls", "left"), Column("moved", "left")]
+    rows: list[tuple[Cell, ...]] = []
+    muted: set[int] = set()
+    keys = ["motion", "dataset", *(["network", "init"] if len(cells) > 1 else []), "parameter"]
+    for key, lines in table.groupby(keys, sort=False, observed=True):
+        by_name = {str(line["comparison"]): line for _, line in lines.iterrows()}
+        first = lines.iloc[0]
+        row = [Cell(str(part)) for part in key]
+        row.append(Cell("yes" if bool(first["expected"]) else ""))
+        row += [marked(by_name.get(name)) for name in present]
+        row += [Cell(str(first["beyond_controls"])), Cell(str(first["recovered"]))]
+        if str(first["recovered"]) == "untestable":
+            muted.add(len(rows))
+        rows.append(tuple(row))
+    return Table(
+        heads,
+        rows,
+        "Ratios of mean displacements by planted motion and parameter. A star: beyond the "
+        "comparison (floor: the interval lies above 1; controls: above 1 and p after Holm's "
+        "adjustment small enough). *Beyond controls* asks for all negative controls, *moved* for "
+        "the floor as well.",
+        label=label,
+        group_by=len(keys) - 1,
+        muted=frozenset(muted),
+        wide=True,
+    )
+
+
+def marked(line: pd.Series | None) -> Cell:
+    """1.54*, a dash where nothing was compared."""
+    if line is None:
+        return Cell(formats.DASH)
+    cell = formats.significant(line["estimate"])
+    return Cell(f"{cell.text}{'*' * (str(line['beyond']) == 'yes')}", cell.sort)
+
+
+def comparisons(table: pd.DataFrame) -> Table:
+    """All lines with interval, p, floor and status."""
+    heads = [
+        Column("planted", "left"),
+        Column("dataset", "left"),
+        Column("network", "left"),
+        Column("start", "left"),
+        Column("", "left"),
+        Column("against", "left"),
+        Column("runs"),
+        Column("ratio"),
+        Column("95 % interval"),
+        Column("p"),
+        Column("floor"),
+        Column("p (Holm)"),
+        Column("status", "left"),
+    ]
+    rows = [
+        (
+            *(Cell(str(line[name])) for name in CELL),
+            Cell(str(line["parameter"])),
+            Cell(str(line["comparison"])),
+            Cell(f"{formats.count(line['n_a']).text} / {formats.count(line['n_b']).text}"),
+            formats.significant(line["estimate"]),
+            formats.interval(line["ci_low"], line["ci_high"]),
+            formats.p_value(line["p_raw"]),
+            formats.p_value(line["p_floor"]),
+            formats.p_value(line["p_adjusted"]),
+            Cell(str(line["status"])),
+        )
+        for _, line in table.iterrows()
+    ]
+    caption = "Every comparison of a planted motion. The noise floor is a number: interval only."
+    return Table(
+        heads, rows, caption, label="Table L, in full", group_by=4, sortable=True, wide=True
+    )
+
+
+def in_layers(table: pd.DataFrame) -> list[Block]:
+    """Ratios to floor and controls by layer, the expected parameters only."""
+    if table.empty:
+        return []
+    lines = table[table["expected"].astype(bool)]
+    if lines.empty:
+        return []
+    lines = ordered(lines.sort_values("layer_index", kind="stable"))
+    present = [name for name in HEADS if (lines["comparison"] == name).any()]
+    heads = [Column("planted", "left"), Column("dataset", "left"), Column("network", "left")]
+    heads += [Column("", "left"), Column("layer", "left")]
+    heads += [Column(HEADS[name]) for name in present]
+    keys = ["motion", "dataset", "network", "parameter", "layer_index"]
+    rows = []
+    for key, group in lines.groupby(keys, sort=False, observed=True):
+        by_name = {str(line["comparison"]): line for _, line in group.iterrows()}
+        layer = Cell(str(group["layer"].iloc[0]), float(group["layer_index"].iloc[0]))
+        row = [*(Cell(str(part)) for part in key[:-1]), layer]
+        rows.append((*row, *(marked(by_name.get(name)) for name in present)))
+    shown = Table(
+        heads,
+        rows,
+        "The planted parameters layer by layer: ratios of mean displacements; a star where the "
+        "95 % interval lies above 1 (not adjusted for the number of layers).",
+        label="Table M",
+        group_by=4,
+        sortable=True,
+        wide=True,
+    )
+    return [Details(f"Planted parameters by layer ({len(rows)} lines)", [shown], printed=False)]

@@ -1,0 +1,257 @@
+"""The same questions asked otherwise: other outcomes, other tests, and descriptions of rows."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+
+from threetconv.report import formats
+from threetconv.report.document import (
+    Block,
+    Cell,
+    Column,
+    Details,
+    Paragraph,
+    Section,
+    Table,
+)
+from threetconv.report.inputs import CHECKPOINTS, Inputs
+from threetconv.report.sections.crosstab import cross, stratum, with_interval
+
+__all__ = ["sections"]
+
+LAST_NUMBER = re.compile(r"(\d+(?:\.\d+)?)\D*$")
+JOINT = "px, py"
+ROW_DISTANCES = (
+    ("wasserstein", "Wasserstein"),
+    ("energy", "energy"),
+    ("ks", "KS"),
+    ("cliffs_delta", "Cliff's \N{GREEK SMALL LETTER DELTA}"),
+)
+
+
+def sections(inputs: Inputs) -> list[Section]:
+    """Sensitivity and equivalence; bootstrap and distances of rows; nothing where none was made."""
+    table = inputs.sensitivity
+    out: list[Section] = []
+    if not table.empty:
+        kind = kinds(table)
+        blocks = [
+            *outcomes(table[kind == "outcome"], inputs.alpha),
+            *mixed(table[kind == "mixed"], inputs.alpha),
+            *energy(table[kind == "energy"], inputs.alpha),
+        ]
+        if blocks:
+            out.append(Section("Do other outcomes and models agree?", blocks))
+        same = equivalence(table[kind == "equivalence"], inputs.alpha)
+        if same:
+            out.append(Section("Are the groups equivalent?", same))
+    described = [*bootstrap(inputs.bootstrap), *distances(inputs.distances)]
+    if described:
+        out.append(Section("Descriptions without a test", described))
+    return out
+
+
+def kinds(table: pd.DataFrame) -> pd.Series:
+    """What each line of the sensitivity table is, from its method, unit and parameter."""
+    kind = pd.Series("outcome", index=table.index)
+    kind[table["unit"].astype(str) == "run x layer"] = "mixed"
+    kind[table["parameter"].astype(str) == JOINT] = "energy"
+    kind[table["method"].astype(str).str.startswith("TOST")] = "equivalence"
+    return kind
+
+
+def outcomes(table: pd.DataFrame, alpha: float) -> list[Block]:
+    """Other run-level outcomes under the same permutation test; the best checkpoint folded."""
+    if table.empty:
+        return []
+    blocks: list[Block] = [
+        Paragraph(
+            "The blocked tests again, on other summaries of a run: all rows as in the paper, every "
+            "layer with equal weight, the spread instead of the mean, and statistics that large "
+            "values move less. Agreement in direction matters here more than the single p."
+        )
+    ]
+    for i, checkpoint in enumerate(c for c in CHECKPOINTS if (table["checkpoint"] == c).any()):
+        name = CHECKPOINTS[checkpoint]
+        shown = cross(
+            table[table["checkpoint"] == checkpoint],
+            ["family", "contrast", "outcome"],
+            "Table F" if i == 0 else f"Table F, {name}",
+            f"Sensitivity to the outcome, over all blocks, {name}: ratio, p after Holm's "
+            f"adjustment (starred at \N{GREEK SMALL LETTER ALPHA} = {alpha:g}), 95 % interval.",
+            lambda line: estimate_and_p(line, alpha),
+        )
+        blocks.append(shown if i == 0 else Details(f"The same, {name}", [shown], printed=False))
+    return blocks
+
+
+def mixed(table: pd.DataFrame, alpha: float) -> list[Block]:
+    """MixedLM on run x layer means."""
+    if table.empty:
+        return []
+    shown = cross(
+        table,
+        ["family", "contrast", "checkpoint", "stratum"],
+        "Table F, mixed model",
+        "Linear mixed models on the log-means of run and layer, runs as random groups; z is "
+        "referred to Student's t, so there is no floor. Ratio, p after Holm's adjustment, 95 % "
+        "interval.",
+        lambda line: estimate_and_p(line, alpha),
+    )
+    return [Details(f"Mixed models on layers ({len(table)} fits)", [shown])]
+
+
+def energy(table: pd.DataFrame, alpha: float) -> list[Block]:
+    """The bivariate test of both translations."""
+    if table.empty:
+        return []
+    heads = ["", "contrast", "block", "energy distance", "p", "floor", "p (Holm)", "status"]
+    rows = [
+        (
+            Cell(str(line["family"])),
+            Cell(str(line["contrast"])),
+            Cell(stratum(line["stratum"])),
+            formats.significant(line["statistic"]),
+            formats.p_value(line["p_raw"]),
+            formats.p_value(line["p_floor"]),
+            formats.p_value(line["p_adjusted"]),
+            Cell(verdict(line, alpha)),
+        )
+        for _, line in table.iterrows()
+    ]
+    columns = [
+        Column(h, "left" if i < 3 or h == "status" else "right") for i, h in enumerate(heads)
+    ]
+    return [
+        Paragraph(
+            "Both translations together: the energy distance of (px, py) between runs, with the "
+            "labels of runs permuted. It also sees differences of shape and direction that leave "
+            "the mean displacement as it is."
+        ),
+        Table(
+            columns,
+            rows,
+            "Bivariate energy test of (px, py) at the best checkpoint.",
+            label="Table F, translations",
+            group_by=2,
+            muted=not_ok(table),
+            wide=True,
+        ),
+    ]
+
+
+def equivalence(table: pd.DataFrame, alpha: float) -> list[Block]:
+    """Two one-sided tests within a margin."""
+    if table.empty:
+        return []
+    margins = {m[1] for m in map(LAST_NUMBER.search, table["method"].astype(str)) if m}
+    margin = margins.pop() if len(margins) == 1 else ""
+    within = f"within a factor of {margin}" if margin else "within the margin"
+    caption = (
+        f"Is the ratio of mean displacements {within}? TOST on runs: yes if both one-sided tests "
+        "reject after Holm's adjustment (p in brackets)."
+    )
+    blocked = table[table["stratum"] == "all"]
+    keys = ["family", "contrast", "checkpoint"]
+    blocks: list[Block] = [
+        Paragraph(
+            "No difference shown is not the same as no difference. Here the burden is turned "
+            "round: equivalence has to be shown. *Not shown* says neither that the groups differ "
+            "nor that they are equal, and with three runs per cell it is the usual outcome."
+        )
+    ]
+    if len(blocked):
+        blocks.append(cross(blocked, keys, "Table G", caption, lambda x: equal(x, alpha)))
+    inside = table[table["stratum"] != "all"]
+    if len(inside):
+        folded = cross(
+            inside,
+            [*keys, "stratum"],
+            "Table G, continued",
+            "The same inside each block.",
+            lambda line: equal(line, alpha),
+        )
+        title = f"Equivalence inside single blocks ({len(inside)})"
+        blocks.append(Details(title, [folded], printed=False))
+    return blocks
+
+
+def bootstrap(table: pd.DataFrame) -> list[Block]:
+    """Hierarchical bootstrap intervals."""
+    if table.empty:
+        return []
+    shown = cross(
+        table,
+        ["family", "contrast", "checkpoint", "stratum"],
+        "Table H",
+        "Hierarchical bootstrap: runs, then channels within layers, are drawn anew. Ratio with "
+        "its percentile interval.",
+        with_interval,
+    )
+    text = (
+        "With few runs a percentile interval is too narrow (see the calibration), so these are "
+        "descriptions and no tests."
+    )
+    return [Details("Hierarchical bootstrap", [Paragraph(text), shown])]
+
+
+def distances(table: pd.DataFrame) -> list[Block]:
+    """Distances between the rows of both groups."""
+    if table.empty:
+        return []
+    heads = [Column("", "left"), Column("contrast", "left"), Column("block", "left")]
+    heads += [Column("", "left"), Column("rows")]
+    heads += [Column(name) for _, name in ROW_DISTANCES]
+    rows = [
+        (
+            Cell(str(line["family"])),
+            Cell(str(line["contrast"])),
+            Cell(stratum(line["stratum"])),
+            Cell(str(line["parameter"])),
+            Cell(f"{formats.count(line['n_a']).text} / {formats.count(line['n_b']).text}"),
+            *(formats.significant(line[name], 2) for name, _ in ROW_DISTANCES),
+        )
+        for _, line in table.iterrows()
+    ]
+    shown = Table(
+        heads,
+        rows,
+        "Distances between the pooled reachable rows of two groups. They are effect sizes: rows "
+        "are not independent, so no p can be attached to them.",
+        label="Table I",
+        group_by=3,
+        wide=True,
+        sortable=True,
+    )
+    return [Details(f"Distances between rows ({len(table)})", [shown], printed=False)]
+
+
+def estimate_and_p(line: pd.Series, alpha: float) -> list[Cell]:
+    """1.54, p 0.016* over [1.23, 1.92]; the star where p is at most alpha."""
+    p = line["p_adjusted"]
+    if line["status"] != "ok" or pd.isna(p):
+        return with_interval(line)
+    star = "*" if float(p) <= alpha else ""
+    return with_interval(line, f", p {formats.p_value(p).text}{star}")
+
+
+def equal(line: pd.Series, alpha: float) -> list[Cell]:
+    """yes (0.012), not shown (0.3), or the status."""
+    if line["status"] != "ok":
+        return [Cell(str(line["status"]))]
+    word = "yes" if float(line["p_adjusted"]) <= alpha else "not shown"
+    return [Cell(f"{word} ({formats.p_value(line['p_adjusted']).text})")]
+
+
+def not_ok(table: pd.DataFrame) -> frozenset[int]:
+    """Places of the lines that were not tested."""
+    return frozenset(i for i, status in enumerate(table["status"]) if status != "ok")
+
+
+def verdict(line: pd.Series, alpha: float) -> str:
+    """The status, and where a test was made which way it went."""
+    if line["status"] != "ok":
+        return str(line["status"])
+    return "differs" if float(line["p_adjusted"]) <= alpha else "not shown"

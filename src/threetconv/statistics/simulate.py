@@ -1,0 +1,282 @@
+"""Simulated studies with a known truth, in the layout of a real network.
+
+A displacement of run i, layer l, channel c and transition t is
+
+    z = ratio * exp(tau N_i + tau_layer N_il + tau_channel N_ilc) * t_df,
+
+with N standard normal: runs differ as a whole, layers differ between runs, the transitions of a
+channel move together, and single values have heavy tails (Student's t). The rows of one run share
+its seed effect, so thousands of rows are one observation of it. `ratio` is 1 in arm b and the
+effect in arm a. The parameters (s, r, px, py) are drawn independently of each other, and
+unreachable rows, which stay at the identity for ever, are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from threetconv.errors import InputError
+
+__all__ = ["Draw", "LayerLayout", "Layout", "Study", "draw_study", "layout", "simulate_study"]
+
+TAU_LAYER, TAU_CHANNEL, DF = 0.1, 0.4, 4.0
+PAPER_CLIP = (30, 150, 224)  # frames, height, width
+
+
+@dataclass(frozen=True)
+class LayerLayout:
+    """One 3T layer: its name, output channels, and which of its transitions can learn."""
+
+    name: str
+    channels: int
+    reachable: tuple[bool, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows of the parameter table."""
+        return self.channels * len(self.reachable)
+
+    @property
+    def reachable_rows(self) -> int:
+        """Rows that can leave the identity."""
+        return self.channels * sum(self.reachable)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How many temporal parameters a network has, and where.
+
+    Attributes:
+        network: its name.
+        layers: in forward order.
+    """
+
+    network: str
+    layers: tuple[LayerLayout, ...]
+
+    def __post_init__(self) -> None:
+        if not any(layer.reachable_rows for layer in self.layers):
+            raise InputError(
+                f"layout of {self.network!r}",
+                found="no temporal parameter that can learn",
+                expected="at least one 3T layer with a reachable transition",
+                remedy="use a 3T network, or clips with more frames",
+            )
+
+    @property
+    def rows(self) -> int:
+        """Rows of the parameter table: channels x transitions, over all layers."""
+        return sum(layer.rows for layer in self.layers)
+
+    @property
+    def reachable_rows(self) -> int:
+        """Rows that can leave the identity."""
+        return sum(layer.reachable_rows for layer in self.layers)
+
+    @property
+    def moving(self) -> tuple[LayerLayout, ...]:
+        """Layers with a row that can leave the identity."""
+        return tuple(layer for layer in self.layers if layer.reachable_rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON."""
+        return {"network": self.network, "layers": [asdict(layer) for layer in self.layers]}
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Layout:
+        """Inverse of `to_dict`."""
+        return cls(
+            fields["network"],
+            tuple(
+                LayerLayout(f["name"], int(f["channels"]), tuple(bool(r) for r in f["reachable"]))
+                for f in fields["layers"]
+            ),
+        )
+
+    @classmethod
+    def from_table(cls, parameters: pd.DataFrame, network: str) -> Layout:
+        """The layout of the rows of a parameter table.
+
+        Args:
+            parameters: `layer_index`, `layer`, `channel`, `transition`, `reachable` of one run or
+                of several of the same network; snapshots repeat a row, which counts once.
+            network: the name to give it.
+
+        Raises:
+            InputError: when a layer's transitions have different numbers of channels.
+        """
+        columns = ["layer_index", "layer", "transition", "channel", "reachable"]
+        table = parameters[columns].drop_duplicates().sort_values(columns[:4])
+        layers = []
+        for (_, name), group in table.groupby(["layer_index", "layer"], sort=True):
+            channels = group["channel"].nunique()
+            by_transition = group.groupby("transition", sort=True)["reachable"]
+            reachable = tuple(bool(value) for value in by_transition.first())
+            if len(group) != channels * len(reachable):
+                raise InputError(
+                    f"parameter table, layer {name!r}",
+                    found=f"{len(group)} rows, {channels} channels, {len(reachable)} transitions",
+                    expected="one row per channel and transition",
+                    remedy="pass the parameters of runs of one network and one clip shape",
+                )
+            layers.append(LayerLayout(str(name), int(channels), reachable))
+        return cls(network, tuple(layers))
+
+
+def layout(
+    network: str, clip_shape: tuple[int, int, int] = PAPER_CLIP, width: float = 1.0
+) -> Layout:
+    """The layout of a registered network, built on torch's meta device and traced.
+
+    Args:
+        network: "resnet18" or "googlenet", or another registered name.
+        clip_shape: (frames, height, width) of its clips; decides which rows can learn.
+        width: factor on every channel count.
+
+    Raises:
+        InputError: for an unknown network or a clip that is too short.
+    """
+    import torch  # noqa: PLC0415 (seconds to import, and the statistics need none)
+
+    from threetconv.geometry import trace  # noqa: PLC0415 (torch)
+    from threetconv.networks import build_network  # noqa: PLC0415 (torch)
+
+    with torch.device("meta"):
+        built = build_network(network, num_classes=10, clip_shape=clip_shape, width=width)
+    traced = trace(built, clip_shape)
+    layers = tuple(LayerLayout(layer.name, layer.channels, layer.reachable) for layer in traced)
+    return Layout(network, layers)
+
+
+class Study(NamedTuple):
+    """A study as the tests see it; the first arm is a, the second b."""
+
+    rows: np.ndarray  # float32 (parameters, blocks, 2, runs, reachable rows), displacements z
+    log_means: np.ndarray  # (parameters, blocks, 2, runs), D = ln mean |z| over the rows
+    layer_log_means: np.ndarray  # (parameters, blocks, 2, runs, layers), the same by layer
+
+
+class Draw(NamedTuple):
+    """The random part of a study, before its seed effects are scaled and an effect is put in.
+
+    Both only multiply the rows of a run, so one draw serves for every tau and ratio.
+    """
+
+    shape: Layout
+    seeds: np.ndarray  # (parameters, blocks, 2, runs), standard normal seed effects N_i
+    rows: np.ndarray  # float32 (parameters, blocks, 2, runs, reachable rows), at tau = 0
+    log_means: np.ndarray  # (parameters, blocks, 2, runs), at tau = 0
+    layer_log_means: np.ndarray  # (parameters, blocks, 2, runs, layers), at tau = 0
+
+    def shift(self, tau: float, ratio: float) -> np.ndarray:
+        """What the seed effects and the ratio add to ln |z|: (parameters, blocks, 2, runs)."""
+        return tau * self.seeds + np.log([ratio, 1.0])[:, None]
+
+    def study(self, *, tau: float, ratio: float = 1.0) -> Study:
+        """The study with between-run SD `tau` (log units) and arm a moving `ratio` times as far."""
+        shift = self.shift(tau, ratio)
+        return Study(
+            self.rows * np.exp(shift, dtype=np.float32)[..., None],
+            self.log_means + shift,
+            self.layer_log_means + shift[..., None],
+        )
+
+
+def draw_study(
+    shape: Layout,
+    rng: np.random.Generator,
+    *,
+    runs_per_arm: int,
+    blocks: int = 1,
+    parameters: int = 4,
+    tau_layer: float = TAU_LAYER,
+    tau_channel: float = TAU_CHANNEL,
+    df: float = DF,
+    paired: bool = False,
+) -> Draw:
+    """Draw the runs of a study of two arms in `blocks` blocks.
+
+    Args:
+        shape: the layout of every run's rows.
+        rng: the generator to draw from.
+        runs_per_arm: runs k of each arm in each block.
+        blocks: cells of the design in which the arms are compared.
+        parameters: how many independent parameters.
+        tau_layer, tau_channel: SD of the log scale between layers of a run and between channels.
+        df: degrees of freedom of the t noise.
+        paired: run i of arm a and run i of arm b share their seed effect.
+    """
+    cells = (parameters, blocks, 2, runs_per_arm)
+    seeds = rng.standard_normal(cells)
+    if paired:
+        seeds[:, :, 1] = seeds[:, :, 0]
+    layers = shape.moving
+    channels = np.array([layer.channels for layer in layers])
+    sizes = np.array([layer.reachable_rows for layer in layers])
+    log_scale = tau_channel * rng.standard_normal((*cells, channels.sum()), dtype=np.float32)
+    log_scale += np.repeat(
+        tau_layer * rng.standard_normal((*cells, len(layers)), dtype=np.float32), channels, axis=-1
+    )
+    rows = _student(rng, (*cells, int(sizes.sum())), df)
+    rows *= np.exp(log_scale)[..., _channel_of_row(layers)]
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    sums = np.add.reduceat(np.abs(rows), starts, axis=-1, dtype=np.float64)
+    return Draw(shape, seeds, rows, np.log(sums.sum(axis=-1) / sizes.sum()), np.log(sums / sizes))
+
+
+def simulate_study(
+    shape: Layout,
+    *,
+    runs_per_arm: int,
+    blocks: int = 1,
+    ratio: float = 1.0,
+    tau: float = 0.1,
+    tau_layer: float = TAU_LAYER,
+    tau_channel: float = TAU_CHANNEL,
+    df: float = DF,
+    seed: int,
+    paired: bool = False,
+    parameters: int = 4,
+) -> Study:
+    """A simulated study; null where `ratio` is 1.
+
+    Args:
+        shape: the layout of every run's rows.
+        ratio: how many times as far arm a moves.
+        tau: SD of D between runs (log units).
+        seed: of the generator; the same seed gives the same bytes.
+        runs_per_arm, blocks, tau_layer, tau_channel, df, paired, parameters: see `draw_study`.
+    """
+    draw = draw_study(
+        shape,
+        np.random.default_rng(seed),
+        runs_per_arm=runs_per_arm,
+        blocks=blocks,
+        parameters=parameters,
+        tau_layer=tau_layer,
+        tau_channel=tau_channel,
+        df=df,
+        paired=paired,
+    )
+    return draw.study(tau=tau, ratio=ratio)
+
+
+def _student(rng: np.random.Generator, size: tuple[int, ...], df: float) -> np.ndarray:
+    """Student's t in float32: a normal over the root of a mean chi-square."""
+    noise = rng.standard_normal(size, dtype=np.float32)
+    noise /= np.sqrt(rng.standard_gamma(df / 2, size, dtype=np.float32) * np.float32(2 / df))
+    return noise
+
+
+def _channel_of_row(layers: Iterable[LayerLayout]) -> np.ndarray:
+    """Index of the channel (counted over all layers) that each reachable row belongs to."""
+    parts, first = [], 0
+    for layer in layers:
+        parts.append(np.tile(np.arange(first, first + layer.channels), sum(layer.reachable)))
+        first += layer.channels
+    return np.concatenate(parts)

@@ -1,0 +1,65 @@
+"""A toy of the planted study, from rendered shapes to the table motion x parameter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from threetconv.files import read_parquet
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def toy(motion: str) -> dict:
+    return {
+        "adapter": "folder",
+        "clip": {"frames": 8, "height": 16, "width": 16},
+        "render": {
+            "set": "planted",
+            "motion": motion,
+            "clips": {"train": 12, "val": 12},
+            "frames": [8, 8],
+            "size": [16, 16],
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def study() -> dict:
+    """The shipped study with everything made small."""
+    shipped = yaml.safe_load((ROOT / "workflow/studies/planted.yaml").read_text())
+    variants = [v for v in shipped["variants"] if v.get("control", "none") in ("none", "static")]
+    return shipped | {
+        "replicates": 2,
+        "width": 0.0625,
+        "variants": variants,
+        "datasets": {
+            name: toy(dataset["render"]["motion"])
+            for name, dataset in shipped["datasets"].items()
+            if name in ("translation", "still")
+        },
+        "training": shipped["training"] | {"epochs": 1, "batch_size": 6, "snapshot_every": 1},
+        "statistics": {"calibration_replicates": 20, "bootstrap_resamples": 100},
+    }
+
+
+@pytest.mark.slow
+def test_from_shapes_to_the_table_of_motions(study: dict, snakemake, tmp_path: Path) -> None:
+    config = tmp_path / "toy.yaml"
+    config.write_text(yaml.safe_dump(study))
+    done = snakemake(tmp_path, "--configfile", str(config))
+    assert done.returncode == 0, done.stderr[-6000:]
+    results = tmp_path / "results/planted"
+    table = read_parquet(results / "planted.parquet")
+    assert set(table["motion"]) == {"translation", "none"}
+    assert set(table["parameter"]) == {"s", "r", "px", "py"}
+    expected = table[table["expected"]]
+    assert set(expected["parameter"]) == {"px", "py"}
+    assert set(expected["motion"]) == {"translation"}
+    assert (table["recovered"] == "untestable").all()  # two runs an arm
+    alignment = read_parquet(results / "alignment.parquet")
+    assert {"right - left", "up - down"} <= set(alignment["axis"])
+    page = (tmp_path / "reports/planted/report.html").read_text()
+    assert "Planted truth" in page

@@ -1,0 +1,23 @@
+"""Simulate studies in the layout of this study's networks, and see how the tests behave."""
+
+from threetconv.files import write_parquet
+from threetconv.logs import progress_to, step_log
+from threetconv.parameters import read_parameters
+from threetconv.statistics.calibration import calibrate
+from threetconv.statistics.simulate import Layout
+
+COLUMNS = ["layer_index", "layer", "channel", "transition", "reachable"]
+
+if __name__ == "__main__":  # worker processes import this file again
+    with step_log(snakemake.log[0]) as log:
+        tables = [
+            read_parameters([file], tags=["best"], columns=COLUMNS) for file in snakemake.input
+        ]
+        table = calibrate(
+            [Layout.from_table(t, str(t["network"].iloc[0])) for t in tables],
+            replicates=snakemake.params.replicates,
+            seed=snakemake.params.seed,
+            workers=snakemake.threads,
+            progress=progress_to(log, "simulated studies"),
+        )
+        write_parquet(table, snakemake.output[0])

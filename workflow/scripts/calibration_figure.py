@@ -1,0 +1,8 @@
+"""Draw type I error, coverage and power of every test in simulated studies."""
+
+from threetconv.figures import calibration, save
+from threetconv.files import read_parquet
+from threetconv.logs import step_log
+
+with step_log(snakemake.log[0]):
+    save(calibration(read_parquet(snakemake.input[0])), snakemake.output[0])

@@ -1,0 +1,8 @@
+"""Draw displacement over noise floor, of real runs and of negative controls."""
+
+from threetconv.figures import controls, save
+from threetconv.files import read_parquet
+from threetconv.logs import step_log
+
+with step_log(snakemake.log[0]):
+    save(controls(read_parquet(snakemake.input[0])), snakemake.output[0])

@@ -1,0 +1,13 @@
+"""Describe differences between rows of runs: hierarchical bootstrap, distances."""
+
+from threetconv.files import read_parquet, write_parquet
+from threetconv.logs import step_log
+from threetconv.statistics import hierarchical_bootstrap, row_distances
+
+with step_log(snakemake.log[0]):
+    params, files = snakemake.params, snakemake.input.parameters
+    runs = read_parquet(snakemake.input.runs)
+    options = {"datasets": params.dataset_contrast, "seed": params.seed}
+    bootstrap = hierarchical_bootstrap(files, runs, n_resamples=params.resamples, **options)
+    write_parquet(bootstrap, snakemake.output.bootstrap)
+    write_parquet(row_distances(files, runs, **options), snakemake.output.distances)

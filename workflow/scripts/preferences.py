@@ -1,0 +1,22 @@
+"""Work out which class every channel of every finished 3T run prefers."""
+
+from pathlib import Path
+
+import torch
+
+from threetconv.files import read_parquet, write_parquet
+from threetconv.logs import step_log
+from threetconv.runs import read_run
+from threetconv.selectivity import PREFERENCES, class_preferences
+
+with step_log(snakemake.log[0]) as log:
+    torch.set_num_threads(snakemake.threads)
+    names, given = snakemake.params.datasets, snakemake.input
+    sets = zip(names, given.tables, given.clips, strict=True)
+    clips = {name: (read_parquet(table), packed) for name, table, packed in sets}
+    for record, output in zip(given.records, snakemake.output, strict=True):
+        folder = Path(record).parent
+        table, packed = clips[read_run(folder)["run"]["dataset"]]
+        preferences = class_preferences(folder, table, packed)
+        log.info("%s: %d lines", folder.name, len(preferences))
+        write_parquet(preferences, output, PREFERENCES)

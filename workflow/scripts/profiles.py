@@ -1,0 +1,11 @@
+"""Draw displacement by depth, one figure for each network."""
+
+from threetconv.figures import profile, save
+from threetconv.files import read_parquet
+from threetconv.logs import step_log
+
+with step_log(snakemake.log[0]):
+    params = snakemake.params
+    layers, tests = (read_parquet(snakemake.input[name]) for name in ("profile", "tests"))
+    for network, path in zip(params.networks, snakemake.output, strict=True):
+        save(profile(layers, tests, network=network, alpha=params.alpha), path)
