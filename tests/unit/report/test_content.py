@@ -375,7 +375,12 @@ def test_calibration_says_what_naive_tests_do(full: Document) -> None:
 def test_planted_truth_is_told_in_words(full: Document) -> None:
     text = words(full)
     assert "translation (moving, resnet18, scratch): recovered: px; not recovered: py." in text
-    assert "rotation (turning, resnet18, scratch): untestable: r; s moved although that" in text
+    assert (
+        "rotation (turning, resnet18, scratch): untestable: r; r moved beyond every control, "
+        "though not beyond the floor; px and py, not planted, moved beyond every control as well; "
+        "s moved although that was not planted" in text
+    )
+    assert "Leaving the floor aside, 2 planted and 3 other combinations moved beyond" in text
     assert "Of 3 planted combinations of motion and parameter, 1 were recovered, 1 were not" in text
     assert (
         "right \u2212 left with px in moving, all layers: 0.31 [0.21, 0.41], channels point" in text

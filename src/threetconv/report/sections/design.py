@@ -68,7 +68,7 @@ def facts(inputs: Inputs) -> list[tuple[str, str]]:
             "; ".join(f"{CONVOLUTIONS.get(k, k)}: {v:g}" for k, v in rates.items()) or formats.DASH,
         ),
         ("Schedule", str(inputs.setting("training.schedule", formats.DASH))),
-        ("2D weights", two_d(inputs)),
+        ("2D weights", two_d(inputs) if "pretrained" in inputs.distinct("init") else formats.DASH),
         ("Time of training, summed", formats.duration(seconds).text),
     ]
     return [(name, escape(value)) for name, value in pairs if value != formats.DASH]
@@ -139,15 +139,14 @@ def variants(runs: pd.DataFrame) -> Table:
         Column("best epoch"),
         Column("all", group="parameters"),
         Column("temporal", group="parameters"),
-        Column("time per run"),
+        Column("time"),
     ]
     return Table(
         heads,
         rows,
         "Variants of the study. Clips are frames \N{MULTIPLICATION SIGN} height "
         "\N{MULTIPLICATION SIGN} width in px; the best epoch is that of the highest validation "
-        "accuracy "
-        "(range over runs).",
+        "accuracy (range over runs); the time is the mean over runs.",
         label="Table A",
         group_by=2,
         wide=True,

@@ -44,7 +44,10 @@ def section(inputs: Inputs) -> list[Section]:
             "classes differ in one kind of motion alone: translation (*px*, *py* should move), "
             "rotation (*r*) or zoom (*s*); in one dataset nothing moves and the class is the "
             "shape. A parameter counts as moved when its displacement lies beyond the noise floor "
-            "and beyond every negative control of the same dataset."
+            "and beyond every negative control of the same dataset. The floor is what gradients of "
+            "pure noise would leave; a parameter that its gradient holds in place moves less than "
+            "that. Below the floor the size of a displacement alone is no evidence, but a "
+            "comparison with controls, which were trained alike, still is: it is given beside it."
         )
     ]
     if not inputs.planted.empty:
@@ -83,8 +86,14 @@ def recovered(table: pd.DataFrame) -> str:
     text += f" and {open_} could not be tested" if open_ else ""
     return (
         f"{text}; of {plural(len(others), 'combination')} that had not been planted, {extra} moved "
-        "beyond floor and controls as well."
+        f"beyond floor and controls as well. Leaving the floor aside, {past_controls(planted)} "
+        f"planted and {past_controls(others)} other combinations moved beyond every control."
     )
+
+
+def past_controls(lines: pd.DataFrame) -> int:
+    """How many parameters moved further than in every negative control."""
+    return int((lines["beyond_controls"].astype(str) == "yes").sum())
 
 
 def verdicts(table: pd.DataFrame) -> list[str]:
@@ -104,6 +113,13 @@ def verdicts(table: pd.DataFrame) -> list[str]:
             for phrase in [listed(cell[expected], verdict, phrase)]
             if phrase
         ]
+        short = cell[(cell["recovered"] != "yes") & (cell["beyond_controls"] == "yes")]
+        for planted, phrase in (
+            (True, "{} moved beyond every control, though not beyond the floor"),
+            (False, "{}, not planted, moved beyond every control as well"),
+        ):
+            among = short.loc[short["expected"].astype(bool) == planted, "parameter"]
+            said += [phrase.format(join_words([f"*{name}*" for name in among]))] * bool(len(among))
         what = motion if motion != "none" else "no motion"
         extra = listed(cell[~expected], "yes", "{} moved although that was not planted")
         said += [extra] if extra else []
