@@ -58,7 +58,10 @@ def test_from_shapes_to_the_table_of_motions(study: dict, snakemake, tmp_path: P
     expected = table[table["expected"]]
     assert set(expected["parameter"]) == {"px", "py"}
     assert set(expected["motion"]) == {"translation"}
-    assert (table["recovered"] == "untestable").all()  # two runs an arm
+    assert set(table["layer_index"]) == {-1, 0}
+    controls = table[table["comparison"] == "static"]
+    assert (controls["status"] == "untestable").all()  # two runs an arm
+    assert not (table["recovered"] == "yes").any()
     alignment = read_parquet(results / "alignment.parquet")
     assert {"right - left", "up - down"} <= set(alignment["axis"])
     page = (tmp_path / "reports/planted/report.html").read_text()
