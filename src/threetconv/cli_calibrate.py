@@ -107,6 +107,8 @@ def render(table: pd.DataFrame, layouts: Sequence[Layout]) -> None:
     from rich.console import Console  # noqa: PLC0415 (only for printing)
 
     console = Console()
+    if not console.is_terminal:  # a file or a pipe has no width of its own
+        console.width = max(console.width, 120)
     sizes = {shape.network: (shape.reachable_rows, len(shape.moving)) for shape in layouts}
     for network, lines in table.groupby("network", sort=False):
         rows, layers = sizes[str(network)]

@@ -102,6 +102,8 @@ def render(table: pd.DataFrame, *, origin: str, alpha: float) -> None:
                 end_section=i == len(lines) - 1,
             )  # fmt: skip
     console = Console()
+    if not console.is_terminal:  # a file or a pipe has no width of its own
+        console.width = max(console.width, 120)
     console.print(grid)
     level = table["level"].iloc[0]
     for sentence in (
