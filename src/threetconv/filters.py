@@ -191,10 +191,8 @@ def _kernels() -> dict[str, Callable[..., None]] | None:
 
 
 @functools.cache
-def _grid(
-    height: int, width: int, dtype: torch.dtype, align_corners: bool
-) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
-    """The kernels' `taps` and `units`."""
+def _grid(height: int, width: int, dtype: torch.dtype, align_corners: bool) -> np.ndarray:
+    """The kernels' `grid`: `taps` and `units` of `threetconv.places.read`."""
     xs, ys = (
         tap_coordinates(size, dtype=dtype, device="cpu", align_corners=align_corners).numpy()
         for size in (width, height)
@@ -202,12 +200,14 @@ def _grid(
     per_tap = np.array([tap_units(size, align_corners) for size in (width, height)])
     taps = np.full((2, -(-height * width // 16) * 16), np.nan, xs.dtype)
     taps[:, : height * width] = np.tile(xs, height), np.repeat(ys, width)
-    return (taps[0], taps[1]), per_tap.T.astype(xs.dtype).ravel()
+    return np.concatenate([taps.ravel(), per_tap.T.ravel()]).astype(xs.dtype)
 
 
-def _flat(tensor: Tensor) -> np.ndarray:
-    array: np.ndarray = tensor.detach().contiguous().numpy().ravel()
-    return array
+def _flat(tensor: Tensor) -> Tensor:
+    """The numbers of a tensor one behind the other, as its address promises them."""
+    if tensor.is_contiguous() and not tensor.is_neg():
+        return tensor
+    return tensor.resolve_neg().contiguous()
 
 
 class _Compiled(torch.autograd.Function):
@@ -222,47 +222,48 @@ class _Compiled(torch.autograd.Function):
         if last == 1:
             return weight.detach().unsqueeze(2).clone(memory_format=torch.contiguous_format)
         out_channels, in_channels, height, width = weight.shape
-        shape = (out_channels, in_channels, last - first, height, width)
-        out = torch.empty(shape, dtype=weight.dtype, device="cpu")
+        # detached: where the numbers are stays so, even if a parameter's `data` is exchanged
+        ctx.given = given = [_flat(parameter.detach()) for parameter in parameters]
         ctx.common = (
-            _flat(weight),
-            tuple(map(_flat, parameters[1:])),
-            *_grid(height, width, weight.dtype, align_corners),
+            _grid(height, width, weight.dtype, align_corners),
             filter_padding == "border",
-            (out_channels, in_channels, height, width),
+            (out_channels, in_channels, len(parameters[1]) + 1, height, width),
             slices,
+            tuple([tensor.data_ptr() for tensor in given]),
         )
-        _run("forward", weight, ctx.common, (_flat(out),), out.numel())
+        out = weight.new_empty((out_channels, in_channels, last - first, height, width))
+        _run("forward", ctx.common, out, (out.data_ptr(),))
         return out
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         parameters = ctx.saved_tensors  # raises when one has been changed since
-        if torch.is_grad_enabled() or _transforming():  # to be differentiated again, or batched
+        # to be differentiated again, or batched, or no numbers
+        if torch.is_grad_enabled() or _transforming() or type(gradient) is not Tensor:
             return (*_backward_by_torch(ctx, parameters, gradient), None, None, None)
-        weight, scale = parameters[:2]
         last = ctx.options[0][1]
         if last == 1:
             zeros = (torch.zeros_like(parameter) for parameter in parameters[1:])
             return (gradient.squeeze(2), *zeros, None, None, None)
-        by_weight = torch.empty(weight.shape, dtype=weight.dtype, device="cpu")
-        make = torch.empty if last == len(scale) + 1 else torch.zeros
-        by_transforms = make((4, *scale.shape), dtype=weight.dtype, device="cpu")
-        results = _flat(gradient), _flat(by_weight), _flat(by_transforms)
-        _run("backward", weight, ctx.common, results, gradient.numel())
-        return (by_weight, *by_transforms.unbind(0), None, None, None)
+        whole = last == ctx.common[2][2]
+        make = torch.empty_like if whole else torch.zeros_like
+        found = [make(tensor) for tensor in ctx.given]
+        gradient = _flat(gradient)
+        addresses = tuple([tensor.data_ptr() for tensor in found])
+        _run("backward", ctx.common, gradient, (gradient.data_ptr(), addresses))
+        return (*found, None, None, None)
 
 
-def _run(
-    name: str, weight: Tensor, common: tuple[Any, ...], results: tuple[Any, ...], size: int
-) -> None:
+def _run(name: str, common: tuple[Any, ...], slices: Tensor, addresses: tuple[Any, ...]) -> None:
+    """Call a kernel, in several threads where `slices` are many numbers."""
     kernels = _kernels()
     assert kernels is not None
-    nine = weight.shape[2] * weight.shape[3] == 9
-    name = f"{name}_nine" if nine else name
+    out_channels, _, _, height, width = common[2]
+    if height * width == 9:
+        name = f"{name}_nine"
     kernel: Callable[..., None] = kernels[name]
-    threads = torch.get_num_threads() if size >= _SHARE_FROM[name] else 1
-    share(lambda part: kernel(*common, part, *results), weight.shape[0], threads)
+    threads = torch.get_num_threads() if slices.numel() >= _SHARE_FROM[name] else 1
+    share(lambda part: kernel(*common, part, *addresses), out_channels, threads)
 
 
 def _backward_by_torch(

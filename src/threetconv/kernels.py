@@ -11,11 +11,14 @@ Arguments, arrays flat and of one dtype:
     k1: (out, in, H W), slice 0.
     transforms: scale, rotate, translate_x, translate_y, (D - 1, out) each.
     taps, units, border: see `threetconv.places.read`.
-    sizes: (number of output channels, number of input channels, H, W).
+    sizes: (number of output channels, number of input channels, D, H, W).
     wanted: (first, last), the slices first <= d < last, 1 < last <= D.
     share: (start, stop).
     out, gradient: (out, in, last - first, H W), the slices; the loss's derivatives by them.
-    dk1: like k1, filled. dtransforms: (4, D - 1, out), filled for the transforms before last - 1.
+    dk1: like k1, filled. dtransforms: like transforms, filled for those before last - 1.
+
+What is called from outside takes addresses instead (`threetconv.memory`), as Python is slow in
+making arrays: `given` of k1 and the transforms, `filled` of what is to be filled, `gradient`.
 """
 # ruff: noqa: PLR0917 (numba takes no keywords)
 
@@ -30,9 +33,11 @@ from threetconv.lanes import (
     sixteen_zeros,
     width_of,
 )
-from threetconv.places import MARGIN, by_transforms, compiled, four_of, read
+from threetconv.memory import grid_of, parameters_at, slices_at
+from threetconv.places import MARGIN, by_transforms, compiled, dot_of, read
 from threetconv.rows import (
     number,
+    put,
     store,
 )
 from threetconv.tiles import (
@@ -67,7 +72,7 @@ def _forward(
     out: Any,
 ) -> None:
     """`forward_any` with rows as wide as `nil`."""
-    (_, inputs, height, width), (first, last) = sizes, wanted
+    (_, inputs, _, height, width), (first, last) = sizes, wanted
     n, area, wide, lanes = taps[0].shape[0], height * width, width + 2 * MARGIN, width_of(nil)
     inner, size = positions(height, width, n, lanes), slice_size(height, width, lanes)
     start, length = max(first, 1), (last - first) * area
@@ -75,8 +80,9 @@ def _forward(
     step, one_step = (last - start) * area + BLOCK, area + BLOCK
     built, firsts = np.zeros(lanes * step, k1.dtype), np.zeros(lanes * one_step, k1.dtype)
     cells, places = np.empty(last * n, np.int32), np.empty(last * 8 * n, k1.dtype)
+    turns = np.empty(2 * last, k1.dtype)
     for o in range(share[0], share[1]):
-        read(transforms, o, last, taps, units, border, sizes, cells, places, False)
+        read(transforms, o, last, taps, units, border, sizes, cells, places, turns, False)
         for begin in range(o * inputs, (o + 1) * inputs, lanes):
             count = min(lanes, (o + 1) * inputs - begin)
             copy(k1, begin * area, area, firsts, 0, one_step, count, area)
@@ -104,23 +110,24 @@ def _backward(
     dtransforms: Any,
 ) -> None:
     """`backward_any` with rows as wide as `nil`."""
-    (_, inputs, height, width), (first, last) = sizes, wanted
+    (_, inputs, _, height, width), (first, last) = sizes, wanted
     n, area, wide, lanes = taps[0].shape[0], height * width, width + 2 * MARGIN, width_of(nil)
     inner, size = positions(height, width, n, lanes), slice_size(height, width, lanes)
-    tile, by_tile = np.zeros(last * size, k1.dtype), np.empty(4 * (size + 16), k1.dtype)
+    tile, by_tile = np.zeros(last * size, k1.dtype), np.zeros(4 * (size + 16), k1.dtype)
     length, one_step = (last - first) * area, area + BLOCK
     step = area + length + BLOCK  # first a slice of zeros, for those of which nothing is wanted
     outer, firsts = np.zeros(lanes * step, k1.dtype), np.zeros(lanes * one_step, k1.dtype)
     cells, places = np.empty(last * n, np.int32), np.empty(last * 8 * n, k1.dtype)
+    turns = np.empty(2 * last, k1.dtype)
     dots = np.empty(last * 4 * n, k1.dtype)
     for o in range(share[0], share[1]):
         clear(dots, 0, last * 4 * n)
-        read(transforms, o, last, taps, units, border, sizes, cells, places, True)
+        read(transforms, o, last, taps, units, border, sizes, cells, places, turns, True)
         for begin in range(o * inputs, (o + 1) * inputs, lanes):
             count = min(lanes, (o + 1) * inputs - begin)
-            if count < lanes:  # leave nothing in the lanes of channels that do not exist
-                firsts[:] = 0
-                outer[:] = 0
+            if count < lanes < inputs:  # leave nothing in the lanes of channels that do not exist
+                firsts[count * one_step :] = 0
+                outer[count * step :] = 0
             copy(k1, begin * area, area, firsts, 0, one_step, count, area)
             copy(gradient, begin * length, length, outer, area, step, count, length)
             gather(nil, firsts, one_step, inner, area, tile)
@@ -139,7 +146,6 @@ def _backward(
                 outer,
                 step,
             )
-            clear(by_tile, 0, by_tile.shape[0])
             back(
                 nil,
                 tile,
@@ -166,71 +172,46 @@ def _backward(
             copy(firsts, 0, one_step, dk1, begin * area, area, count, area)
         for t in range(last - 1):
             for tap in range(area, (area + BLOCK - 1) // BLOCK * BLOCK):
-                store(dots, 4 * t * n + four_of(tap), four_zeros(k1))
-        by_transforms(dots, transforms, o, last, taps, sizes, places, dtransforms)
+                for weight in range(4):
+                    put(dots, 4 * t * n + dot_of(tap) + 4 * weight, 0)
+        by_transforms(dots, transforms, o, last, taps, sizes, places, turns, dtransforms)
 
 
 @compiled
 def forward_any(
-    k1: Any,
-    transforms: Any,
-    taps: Any,
-    units: Any,
-    border: bool,
-    sizes: Any,
-    wanted: Any,
-    share: Any,
-    out: Any,
+    grid: Any, border: bool, sizes: Any, wanted: Any, given: Any, share: Any, filled: Any
 ) -> None:
     """Fill `out`."""
+    taps, units = grid_of(grid)
+    k1, transforms = parameters_at(given, sizes, grid)
+    out = slices_at(filled, sizes, wanted, grid)
     if sizes[1] <= FEW:
-        _forward(four_zeros(k1), k1, transforms, taps, units, border, sizes, wanted, share, out)
+        nil = four_zeros(k1)
+        _forward(nil, k1, transforms, taps, units, border, sizes, wanted, share, out)
     else:
-        _forward(sixteen_zeros(k1), k1, transforms, taps, units, border, sizes, wanted, share, out)
+        wide = sixteen_zeros(k1)
+        _forward(wide, k1, transforms, taps, units, border, sizes, wanted, share, out)
 
 
 @compiled
 def backward_any(
-    k1: Any,
-    transforms: Any,
-    taps: Any,
-    units: Any,
+    grid: Any,
     border: bool,
     sizes: Any,
     wanted: Any,
+    given: Any,
     share: Any,
     gradient: Any,
-    dk1: Any,
-    dtransforms: Any,
+    filled: Any,
 ) -> None:
     """Fill `dk1` and `dtransforms`."""
+    taps, units = grid_of(grid)
+    k1, transforms = parameters_at(given, sizes, grid)
+    outer = slices_at(gradient, sizes, wanted, grid)
+    dk1, by = parameters_at(filled, sizes, grid)
     if sizes[1] <= FEW:
-        _backward(
-            four_zeros(k1),
-            k1,
-            transforms,
-            taps,
-            units,
-            border,
-            sizes,
-            wanted,
-            share,
-            gradient,
-            dk1,
-            dtransforms,
-        )
+        nil = four_zeros(k1)
+        _backward(nil, k1, transforms, taps, units, border, sizes, wanted, share, outer, dk1, by)
     else:
-        _backward(
-            sixteen_zeros(k1),
-            k1,
-            transforms,
-            taps,
-            units,
-            border,
-            sizes,
-            wanted,
-            share,
-            gradient,
-            dk1,
-            dtransforms,
-        )
+        wide = sixteen_zeros(k1)
+        _backward(wide, k1, transforms, taps, units, border, sizes, wanted, share, outer, dk1, by)

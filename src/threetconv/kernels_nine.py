@@ -21,7 +21,8 @@ from threetconv.lanes import (
     total,
     twice,
 )
-from threetconv.places import MARGIN, by_transforms, compiled, four_of, inner_taps, read
+from threetconv.memory import grid_of, parameters_at, slices_at
+from threetconv.places import MARGIN, by_transforms, compiled, dot_of, four_of, inner_taps, read
 from threetconv.rows import (
     load,
     load_down,
@@ -147,34 +148,30 @@ def _square(
 def _dots(by_square: Any, cells: Any, t: int, row_of: Any, wide: int, dots: Any) -> None:
     """Derivatives by the four weights of each tap, from those by the matrix of nine by nine."""
     for tap in range(NINE):
-        cell, at = cells[t * WIDTH + tap], 4 * t * WIDTH + four_of(tap)
+        cell, at = cells[t * WIDTH + tap], 4 * t * WIDTH + dot_of(tap)
         dots[at] = by_square[row_of[cell] * WIDTH + tap]
-        dots[at + 1] = by_square[row_of[cell + 1] * WIDTH + tap]
-        dots[at + 2] = by_square[row_of[cell + wide] * WIDTH + tap]
-        dots[at + 3] = by_square[row_of[cell + wide + 1] * WIDTH + tap]
+        dots[at + 4] = by_square[row_of[cell + 1] * WIDTH + tap]
+        dots[at + 8] = by_square[row_of[cell + wide] * WIDTH + tap]
+        dots[at + 12] = by_square[row_of[cell + wide + 1] * WIDTH + tap]
 
 
 @compiled
 def forward_nine(
-    k1: Any,
-    transforms: Any,
-    taps: Any,
-    units: Any,
-    border: bool,
-    sizes: Any,
-    wanted: Any,
-    share: Any,
-    out: Any,
+    grid: Any, border: bool, sizes: Any, wanted: Any, given: Any, share: Any, filled: Any
 ) -> None:
     """Fill `out`, for kernels of nine taps."""
-    (_, inputs, height, width), (first, last) = sizes, wanted
+    taps, units = grid_of(grid)
+    k1, transforms = parameters_at(given, sizes, grid)
+    out = slices_at(filled, sizes, wanted, grid)
+    (_, inputs, _, height, width), (first, last) = sizes, wanted
     step, nothing = (last - first) * NINE, np.zeros(NINE, k1.dtype)
     square, products = np.empty(SQUARE, k1.dtype), np.empty(last * SQUARE, k1.dtype)
     cells, places = np.empty(last * WIDTH, np.int32), np.empty(last * 8 * WIDTH, k1.dtype)
+    turns = np.empty(2 * last, k1.dtype)
     row_of, wide = _rows(height, width), width + 2 * MARGIN
     eight = twice(four_zeros(k1))
     for o in range(share[0], share[1]):
-        read(transforms, o, last, taps, units, border, sizes, cells, places, False)
+        read(transforms, o, last, taps, units, border, sizes, cells, places, turns, False)
         for t in range(last - 1):
             if t == 0:
                 _square(cells, places, t, row_of, wide, products, SQUARE, WIDTH, 1)
@@ -195,29 +192,31 @@ def forward_nine(
 
 @compiled
 def backward_nine(
-    k1: Any,
-    transforms: Any,
-    taps: Any,
-    units: Any,
+    grid: Any,
     border: bool,
     sizes: Any,
     wanted: Any,
+    given: Any,
     share: Any,
     gradient: Any,
-    dk1: Any,
-    dtransforms: Any,
+    filled: Any,
 ) -> None:
     """Fill `dk1` and `dtransforms`, for kernels of nine taps."""
-    (_, inputs, height, width), (first, last) = sizes, wanted
+    taps, units = grid_of(grid)
+    k1, transforms = parameters_at(given, sizes, grid)
+    outer = slices_at(gradient, sizes, wanted, grid)
+    dk1, dtransforms = parameters_at(filled, sizes, grid)
+    (_, inputs, _, height, width), (first, last) = sizes, wanted
     step, nothing = (last - first) * NINE, np.zeros(NINE, k1.dtype)
     products, turned_products = np.empty((2, last * SQUARE), k1.dtype)
     turned = np.empty(last * SQUARE, k1.dtype)
     by_product, by_square = np.zeros(last * SQUARE, k1.dtype), np.zeros(SQUARE, k1.dtype)
     cells, places = np.empty(last * WIDTH, np.int32), np.empty(last * 8 * WIDTH, k1.dtype)
+    turns = np.empty(2 * last, k1.dtype)
     row_of, wide = _rows(height, width), width + 2 * MARGIN
     dots = np.zeros(last * 4 * WIDTH, k1.dtype)
     for o in range(share[0], share[1]):
-        read(transforms, o, last, taps, units, border, sizes, cells, places, True)
+        read(transforms, o, last, taps, units, border, sizes, cells, places, turns, True)
         for t in range(last - 1):
             now, after = t * SQUARE, (t + 1) * SQUARE
             if t == 0:
@@ -234,11 +233,11 @@ def backward_nine(
         by_product[:] = 0
         for begin in range(o * inputs, (o + 1) * inputs, ROWS):
             rows, s = min(ROWS, (o + 1) * inputs - begin), (begin * NINE, NINE)
-            own, a = (gradient, (begin * step, step)) if first == 0 else (nothing, (0, 0))
+            own, a = (outer, (begin * step, step)) if first == 0 else (nothing, (0, 0))
             for d in range(max(first, 1), last):
                 g = (begin * step + (d - first) * NINE, step)
-                _outer(k1, s, gradient, g, by_product, d * SQUARE, rows)
-                _product(gradient, g, turned_products, d * SQUARE, own, a, dk1, s, rows)
+                _outer(k1, s, outer, g, by_product, d * SQUARE, rows)
+                _product(outer, g, turned_products, d * SQUARE, own, a, dk1, s, rows)
                 own, a = dk1, s
         for t in range(last - 2, -1, -1):
             here, behind = (t * SQUARE, WIDTH), ((t + 1) * SQUARE, WIDTH)
@@ -251,4 +250,4 @@ def backward_nine(
                     by_product, behind, turned, t * SQUARE, by_product, here, by_product, here, NINE
                 )
             _dots(by_warp, cells, t, row_of, wide, dots)
-        by_transforms(dots, transforms, o, last, taps, sizes, places, dtransforms)
+        by_transforms(dots, transforms, o, last, taps, sizes, places, turns, dtransforms)

@@ -28,13 +28,13 @@ __all__ = [
     "multiply",
     "multiply_add",
     "plus",
+    "quarters",
     "sixteen_zeros",
     "spread",
     "subtract",
     "take",
     "times",
     "total",
-    "totals",
     "transpose",
     "twice",
     "upper",
@@ -206,22 +206,24 @@ upper, lower = _spread_two(0), _spread_two(2)
 
 
 @_intrinsic
-def totals(typing: Any, ab: Any, cd: Any) -> Any:
-    """A row of four: the sums of the halves of `ab`, then those of `cd`."""
+def quarters(typing: Any, ab: Any, cd: Any) -> Any:
+    """A row of 16: four partial sums of each half of `ab`, then of each half of `cd`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         half = ab.width // 2
         parts = [take(builder, row, range(i, i + half)) for row in arguments for i in (0, half)]
         while half > 4:
-            parts, half = [_fold(builder, part) for part in parts], half // 2
-        ab_, cd_ = join(builder, *parts[:2]), join(builder, *parts[2:])
-        low = _pick(builder, ab_, cd_, (0, 8, 1, 9, 4, 12, 5, 13))  # a c a c b d b d
-        high = _pick(builder, ab_, cd_, (2, 10, 3, 11, 6, 14, 7, 15))
-        sums = builder.fadd(low, high)
-        sums = builder.fadd(sums, take(builder, sums, (2, 3, 2, 3, 6, 7, 6, 7)))
-        return take(builder, sums, (0, 4, 1, 5))
+            half //= 2
+            pairs = [join(builder, *parts[i : i + 2]) for i in (0, 2)]
+            low, high = [*range(half), *range(2 * half, 3 * half)], half
+            sums = [
+                builder.fadd(take(builder, pair, low), take(builder, pair, [i + high for i in low]))
+                for pair in pairs
+            ]
+            parts = [take(builder, row, range(i, i + half)) for row in sums for i in (0, half)]
+        return join(builder, join(builder, *parts[:2]), join(builder, *parts[2:]))
 
-    return Lanes(ab.dtype, 4)(ab, cd), generate
+    return Lanes(ab.dtype, 16)(ab, cd), generate
 
 
 @_intrinsic

@@ -35,15 +35,16 @@ from threetconv.lanes import (
 )
 from threetconv.rows import (
     load,
+    load_fours,
     store,
     store_whole,
 )
 
-__all__ = ["MARGIN", "by_transforms", "compiled", "four_of", "inner_taps", "read"]
+__all__ = ["MARGIN", "by_transforms", "compiled", "dot_of", "four_of", "inner_taps", "read"]
 
 MARGIN = 2
 
-_SOURCES = ("kernels", "kernels_nine", "lanes", "places", "rows", "tiles")
+_SOURCES = ("kernels", "kernels_nine", "lanes", "memory", "places", "rows", "tiles")
 
 
 def compiled(function: Any) -> Any:
@@ -84,15 +85,21 @@ def four_of(tap: int) -> Any:
 
 
 @compiled
+def dot_of(tap: int) -> Any:
+    """Where derivatives by a tap's weights begin, four apart: those of four taps are together."""
+    return 16 * (tap >> 2) + (tap & 3)
+
+
+@compiled
 def _matrix(transforms: Any, at: int) -> Any:
-    """Equation 3: (s cos r, s sin r, shift of x, shift of y) of transform `at`.
+    """Equation 3: (s cos r, s sin r, shift of x, shift of y) of transform `at`; cos r, sin r.
 
     transforms: scale, rotate, translate_x, translate_y, flat.
     """
     scale, rotate, translate_x, translate_y = transforms
-    tx, ty = translate_x[at], translate_y[at]
-    a, b = scale[at] * np.cos(rotate[at]), scale[at] * np.sin(rotate[at])
-    return a, b, tx * a - ty * b, tx * b + ty * a
+    tx, ty, cosine, sine = translate_x[at], translate_y[at], np.cos(rotate[at]), np.sin(rotate[at])
+    a, b = scale[at] * cosine, scale[at] * sine
+    return (a, b, tx * a - ty * b, tx * b + ty * a), cosine, sine
 
 
 @compiled
@@ -133,6 +140,7 @@ def read(
     sizes: Any,
     cells: Any,
     places: Any,
+    turns: Any,
     slopes: bool,
 ) -> None:
     """Equation 4 for all taps of the slices that channel `o` has before `last`.
@@ -144,20 +152,22 @@ def read(
         units: taps per unit of x and of y, and the half tap between border and first tap of x and
             of y (0 with `align_corners`).
         border: whether a place outside reads the nearest tap (else zero).
-        sizes: (output channels, input channels, height, width).
+        sizes: (output channels, input channels, D, height, width).
         cells: (D - 1, n) flat, filled: the upper left of the four taps read, in the grid with
             margins; after the last tap 0, where all four are margin.
         places: (D - 1, 8 n) flat, filled: the weights of the four taps read (upper left,
             upper right, lower left, lower right), where `four_of` says; then for all taps how far
             behind the first the place is, along x and y, and the place's derivatives by its
             normalised coordinates.
+        turns: (D - 1, 2) flat, filled: cosine and sine of each rotation.
         slopes: whether what `by_matrix` needs is filled too: what is behind the weights.
     """
-    (channels, _, height, width), (xs, ys) = sizes, taps
+    (channels, _, _, height, width), (xs, ys) = sizes, taps
     nil, n = sixteen_zeros(xs), xs.shape[0]
     one, wide, no_end = spread(1, nil), spread(width + 2 * MARGIN, nil), spread(np.inf, nil)
     for t in range(last - 1):
-        a, b, shift_x, shift_y = _matrix(transforms, t * channels + o)
+        matrix, turns[2 * t], turns[2 * t + 1] = _matrix(transforms, t * channels + o)
+        a, b, shift_x, shift_y = matrix
         at = 8 * t * n
         for tap in range(0, n, 16):
             x, y = load(xs, tap, nil), load(ys, tap, nil)
@@ -186,7 +196,7 @@ def _by_matrix(dots: Any, taps: Any, places: Any, t: int) -> Any:
 
     Args:
         dots: (D - 1, 4 n) flat, of which line `t` is read: the derivatives by the four weights of
-            each tap, where `four_of` says; 0 after the last tap.
+            each tap, where `dot_of` says; 0 after the last tap.
         taps, places: see `read`.
     """
     xs, ys = taps
@@ -195,12 +205,9 @@ def _by_matrix(dots: Any, taps: Any, places: Any, t: int) -> Any:
     one, no_end = spread(1, nil), spread(np.inf, nil)
     by_a, by_b, by_shift_x, by_shift_y = nil, nil, nil, nil
     for tap in range(0, n, 16):
-        p, q, r, s = transpose(
-            load(dots, by + 4 * tap, nil),
-            load(dots, by + 4 * tap + 16, nil),
-            load(dots, by + 4 * tap + 32, nil),
-            load(dots, by + 4 * tap + 48, nil),
-        )
+        p, q = load_fours(dots, by + 4 * tap, 16, nil), load_fours(dots, by + 4 * tap + 4, 16, nil)
+        r = load_fours(dots, by + 4 * tap + 8, 16, nil)
+        s = load_fours(dots, by + 4 * tap + 12, 16, nil)
         fx, fy = load(places, at + 4 * n + tap, nil), load(places, at + 5 * n + tap, nil)
         x = add(multiply(subtract(q, p), subtract(one, fy)), multiply(subtract(s, r), fy))
         y = add(multiply(subtract(r, p), subtract(one, fx)), multiply(subtract(s, q), fx))
@@ -223,19 +230,21 @@ def by_transforms(
     taps: Any,
     sizes: Any,
     places: Any,
+    turns: Any,
     dtransforms: Any,
 ) -> None:
     """Derivatives by s, r, tx, ty of channel `o`, from those by the weights; see `_by_matrix`."""
-    scale, rotate, translate_x, translate_y = transforms
+    scale, _, translate_x, translate_y = transforms
+    by_scale, by_rotate, by_translate_x, by_translate_y = dtransforms
     for t in range(last - 1):
-        at, count = t * sizes[0] + o, scale.shape[0]
+        at = t * sizes[0] + o
         by_a, by_b, by_shift_x, by_shift_y = _by_matrix(dots, taps, places, t)
         tx, ty = translate_x[at], translate_y[at]
-        cosine, sine = np.cos(rotate[at]), np.sin(rotate[at])
+        cosine, sine = turns[2 * t], turns[2 * t + 1]
         a, b = scale[at] * cosine, scale[at] * sine
         by_a += by_shift_x * tx + by_shift_y * ty
         by_b += by_shift_y * tx - by_shift_x * ty
-        dtransforms[at] = by_a * cosine + by_b * sine
-        dtransforms[count + at] = by_b * a - by_a * b
-        dtransforms[2 * count + at] = by_shift_x * a + by_shift_y * b
-        dtransforms[3 * count + at] = by_shift_y * a - by_shift_x * b
+        by_scale[at] = by_a * cosine + by_b * sine
+        by_rotate[at] = by_b * a - by_a * b
+        by_translate_x[at] = by_shift_x * a + by_shift_y * b
+        by_translate_y[at] = by_shift_y * a - by_shift_x * b

@@ -27,8 +27,8 @@ from threetconv.lanes import (
     four_zeros,
     lower,
     multiply,
+    quarters,
     sixteen_zeros,
-    totals,
     transpose,
     twice,
     upper,
@@ -94,6 +94,15 @@ def clear(array: Any, start: int, length: int) -> None:
     """Zeros; `length` is a multiple of 16."""
     for i in range(start, start + length, 16):
         store(array, i, sixteen_zeros(array))
+
+
+@compiled
+def _clear_taps(by_tile: Any, start: int, inner: Any, area: int, lanes: int) -> None:
+    """Zeros at all taps, in both parts; what has gathered in the margin nobody reads."""
+    quarter, low = by_tile.shape[0] // 4, number(inner, 0) // 16 * 16
+    length = (number(inner, area - 1) + 2 * lanes - low + 15) // 16 * 16
+    clear(by_tile, start + low, length)
+    clear(by_tile, start + low + quarter, length)
 
 
 @compiled
@@ -194,10 +203,8 @@ def _tap_back(
     places: Any,
     place: int,
     g: Any,
-    dots: Any,
-    dot: int,
-) -> None:
-    """One tap back: derivatives by the four it is made of, and by its weights."""
+) -> Any:
+    """One tap back: derivatives by the four it is made of; returned, by its weights, quartered."""
     weights, g = load(places, place, four_zeros(places)), twice(g)
     lanes, half = width_of(g) // 2, by_tile.shape[0] // 4 + width_of(g) // 2
     below = cell + wide
@@ -205,8 +212,7 @@ def _tap_back(
     store(by_tile, here, add(load(by_tile, here, g), multiply(upper(weights, g), g)))
     store(by_tile, there, add(load(by_tile, there, g), multiply(lower(weights, g), g)))
     above = multiply(load(tile, at + cell * lanes, g), g)
-    by_weights = totals(above, multiply(load(tile, at + below * lanes, g), g))
-    store(dots, dot, add(load(dots, dot, by_weights), by_weights))
+    return quarters(above, multiply(load(tile, at + below * lanes, g), g))
 
 
 @compiled
@@ -227,17 +233,20 @@ def back(
 ) -> None:
     """The warps back: derivatives by the first slice, into by_tile, and by the weights of taps."""
     (first, last), n, both = wanted, inner.shape[0], by_tile.shape[0] // 2
+    _clear_taps(by_tile, (last - 1) % 2 * both, inner, area, width_of(nil))
     for t in range(last - 2, -1, -1):
         old, new, at = t % 2 * both, (t + 1) % 2 * both, t * size
-        clear(by_tile, old, both)
+        _clear_taps(by_tile, old, inner, area, width_of(nil))
         begin = max(t + 2 - first, 0) * area
         for tap in range(0, area, BLOCK):
             a, b, c, d = arrived(nil, by_tile, new, inner, tap, channels, begin, step)
-            p, place, dot = t * n + tap, 8 * t * n + four_of(tap), 4 * t * n + four_of(tap)
-            _tap_back(tile, at, by_tile, old, number(cells, p), wide, places, place, a, dots, dot)
-            p, place, dot = p + 1, place + 16, dot + 16
-            _tap_back(tile, at, by_tile, old, number(cells, p), wide, places, place, b, dots, dot)
-            p, place, dot = p + 1, place + 16, dot + 16
-            _tap_back(tile, at, by_tile, old, number(cells, p), wide, places, place, c, dots, dot)
-            p, place, dot = p + 1, place + 16, dot + 16
-            _tap_back(tile, at, by_tile, old, number(cells, p), wide, places, place, d, dots, dot)
+            p, place, dot = t * n + tap, 8 * t * n + four_of(tap), 4 * (t * n + tap)
+            q, r, s = number(cells, p + 1), number(cells, p + 2), number(cells, p + 3)
+            p = number(cells, p)
+            i = _tap_back(tile, at, by_tile, old, p, wide, places, place, a)
+            j = _tap_back(tile, at, by_tile, old, q, wide, places, place + 16, b)
+            k = _tap_back(tile, at, by_tile, old, r, wide, places, place + 32, c)
+            m = _tap_back(tile, at, by_tile, old, s, wide, places, place + 48, d)
+            i, j, k, m = transpose(i, j, k, m)
+            sums = add(add(i, j), add(k, m))
+            store(dots, dot, add(load(dots, dot, sums), sums))

@@ -313,6 +313,71 @@ def test_memory_format_and_strides_of_the_weight_do_not_matter() -> None:
         assert torch.equal(build_filters(*values), expected)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("kernel", [(3, 3, 3), (3, 5, 5)], ids=str)
+def test_strides_of_nothing_and_turned_tensors_do_not_matter(
+    kernel: tuple[int, int, int], dtype: torch.dtype
+) -> None:
+    """Kernels get addresses: expanded, transposed and negated memory must be copied before."""
+    parameters = [p.detach() for p in make(kernel, channels=(4, 6), dtype=dtype)]
+    weight, *transforms = parameters
+    negated = torch.complex(weight, -weight).conj().imag
+    assert negated.is_neg()
+    values = [
+        negated,
+        transforms[0].t().contiguous().t(),
+        transforms[1][:, :1].expand(-1, 4),
+        *transforms[2:],
+    ]
+    plain = [value.resolve_neg().clone(memory_format=torch.contiguous_format) for value in values]
+    for some in (values, plain):
+        for value in some:
+            value.requires_grad_()
+    filters, expected = build_filters(*values), build_filters(*plain)
+    assert torch.equal(filters, expected)
+    dense = torch.randn(expected.shape, dtype=dtype)
+    for direction in (
+        dense.mT.contiguous().mT,
+        dense[:1, :1].expand_as(dense),
+        torch.complex(dense, dense).conj().imag,
+    ):
+        found = torch.autograd.grad(filters, values, direction, retain_graph=True)
+        copy = direction.resolve_neg().clone(memory_format=torch.contiguous_format)
+        wanted = torch.autograd.grad(expected, plain, copy, retain_graph=True)
+        for one, other in zip(found, wanted, strict=True):
+            assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("which", range(5))
+def test_only_one_gradient_is_wanted(which: int) -> None:
+    parameters = make((3, 3, 3))
+    (expected,) = torch.autograd.grad(build_filters(*parameters).sum(), parameters[which])
+    some = [p if i == which else p.detach() for i, p in enumerate(parameters)]
+    (found,) = torch.autograd.grad(build_filters(*some).sum(), parameters[which])
+    assert torch.equal(found, expected)
+
+
+def test_the_way_back_reads_what_the_way_there_read() -> None:
+    """Also if a parameter's `data` was exchanged and the old is seen by nobody else any more."""
+    parameters = make((3, 5, 5), channels=(8, 20))
+    expected = backward(build_filters(*parameters), parameters)
+    filters = build_filters(*parameters)
+    for parameter in parameters:
+        parameter.data = torch.full_like(parameter, float("nan"))
+    for one, other in zip(backward(filters, parameters), expected, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_hooks_on_saved_tensors_do_not_reach_the_kernels() -> None:
+    """What they unpack may be of another dtype: fewer bytes than the kernels fill."""
+    parameters = make((3, 3, 3), channels=(8, 20))
+    expected = backward(build_filters(*parameters), parameters)
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: x.half(), lambda x: x):
+        filters = build_filters(*parameters)
+    for one, other in zip(backward(filters, parameters), expected, strict=True):
+        assert torch.equal(one, other)
+
+
 # what torch.func itself does
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:FutureWarning")
 def test_func_transforms() -> None:

@@ -89,13 +89,14 @@ def test_arithmetic_of_rows(dtype: type) -> None:
         rows.store(out, 160, lanes.upper(four, nil))
         rows.store(out, 176, lanes.lower(four, nil))
         rows.store(out, 192, lanes.twice(lanes.fold(x)))
-        rows.store(out, 208, lanes.totals(x, y))
-        rows.store(out, 212, lanes.totals(lanes.twice(four), lanes.fold(y)))
-        out[216], out[217] = lanes.total(x), lanes.total(four)
-        out[218] = lanes.width_of(nil) + lanes.width_of(four)
+        rows.store(out, 208, lanes.quarters(x, y))
+        rows.store(out, 224, lanes.quarters(lanes.twice(four), lanes.fold(y)))
+        rows.store(out, 240, lanes.quarters(lanes.twice(x), lanes.twice(y)))
+        out[256], out[257] = lanes.total(x), lanes.total(four)
+        out[258] = lanes.width_of(nil) + lanes.width_of(four)
 
     a = np.random.default_rng(0).normal(size=32).astype(dtype)
-    out = np.full(219, np.nan, dtype)
+    out = np.full(259, np.nan, dtype)
     apply(a, out)
     x, y = a[:16], a[16:]
     expected = np.concatenate(
@@ -103,8 +104,9 @@ def test_arithmetic_of_rows(dtype: type) -> None:
             *[x + y, x - y, x * y, x + a[3] * y, x + y, x - y, x * y],
             *[np.floor(x), np.where(x < y, x, 7), y],
             *[np.repeat(a[2:4], 8), np.repeat(a[4:6], 8), np.tile(x[:8] + x[8:], 2)],
-            [x[:8].sum(), x[8:].sum(), y[:8].sum(), y[8:].sum()],
-            [a[2:6].sum(), a[2:6].sum(), (y[:4] + y[8:12]).sum(), (y[4:8] + y[12:]).sum()],
+            (a[:32].reshape(4, 2, 4).sum(1)).ravel(),
+            np.concatenate([a[2:6], a[2:6], y[:4] + y[8:12], y[4:8] + y[12:]]),
+            np.tile(a.reshape(2, 1, 4, 4).sum(2), (1, 2, 1)).ravel(),
             [x.sum(), a[2:6].sum(), 20],
         ]
     )
@@ -156,3 +158,18 @@ def test_reading_and_writing_rows(dtype: type, width: int) -> None:
         expected[6, 16 * row + of] = a[16 * (of % 4) + of // 4 * 4 + row]
     np.testing.assert_array_equal(out, expected)
     assert whole.tolist() == [0, *np.floor(a[:width]).astype(int), *[0] * (19 - width)]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_arrays_are_the_memory_at_their_addresses(dtype: type) -> None:
+    from numba import njit  # noqa: PLC0415
+
+    from threetconv.memory import array_at  # noqa: PLC0415
+
+    @njit
+    def apply(source, target, count, like):  # type: ignore[no-untyped-def]
+        array_at(target, count, like)[:] = 2 * array_at(source, count, like)
+
+    source, target = np.arange(9, dtype=dtype), np.zeros(9, dtype)
+    apply(source[1:].ctypes.data, target.ctypes.data, 7, np.empty(0, dtype))
+    assert target.tolist() == [2, 4, 6, 8, 10, 12, 14, 0, 0]
