@@ -3,10 +3,12 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-SNAKEMAKE := $(BIN)/snakemake --cores all --rerun-incomplete
+# a lock of the kernel's, where there is one: it dies with its process, Snakemake's own outlives a killed one
+LOCK := $(shell command -v flock > /dev/null && echo "flock --nonblock --verbose .snakemake/make.lock")
+SNAKEMAKE := mkdir -p .snakemake && $(LOCK) $(BIN)/snakemake $(if $(LOCK),--nolock) --cores all --rerun-incomplete
 STUDY ?= config.yaml
 
-.PHONY: help env report workflow-report test test-all bench calibrate check format lock clean
+.PHONY: help env report workflow-report test test-all bench check-data calibrate check format lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -35,8 +37,13 @@ test-all: .venv/.complete  ## everything, full-size networks and long simulation
 
 bench: .venv/.complete  ## benchmarks: ratios within one run, printed and written to benchmarks/*.json
 	$(BIN)/python benchmarks/bench_conv.py --json benchmarks/conv.json
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement benchmarks/requirements.txt
+	$(BIN)/python benchmarks/bench_decode.py --json benchmarks/decode.json
 	$(BIN)/python benchmarks/bench_statistics.py --json benchmarks/statistics.json
 	$(BIN)/python benchmarks/bench_statistics.py --rows 1e7 --json benchmarks/statistics_1e7.json
+
+check-data: .venv/.complete  ## check the data sets of a study (STUDY=config.yaml) before training
+	$(BIN)/threetconv data check $(STUDY)
 
 calibrate: .venv/.complete  ## simulate 1,000 studies per network at full size: type I error, coverage, power of every test
 	$(BIN)/threetconv calibrate --replicates 1000 --workers 2 --out results/calibration_full_size.parquet

@@ -40,6 +40,7 @@ rule all:
         f"{RESULTS}/notebooks/query_parameters.ipynb",
         f"{RESULTS}/run_config.yaml",
         TABLE_PAGES,
+        MODEL_CARDS,
 
 
 onsuccess:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from threetconv.networks import build_network
     from threetconv.parameters import extract_parameters
     from threetconv.reachability import reachable
+    from threetconv.state_files import load_model
 
 __version__ = "0.1.0"
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "freeze_filters",
     "lift",
     "load_authors_checkpoint",
+    "load_model",
     "reachable",
 ]
 
@@ -41,6 +43,7 @@ _HOME = {
     "freeze_filters": "threetconv.deploy",
     "lift": "threetconv.lift",
     "load_authors_checkpoint": "threetconv.authors",
+    "load_model": "threetconv.state_files",
     "reachable": "threetconv.reachability",
 }
 

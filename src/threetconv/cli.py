@@ -1,4 +1,4 @@
-"""The command `threetconv`: plan a study, and check what its tests are worth."""
+"""The command `threetconv`: plan a study, check its data, and what its tests are worth."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+data = typer.Typer(help="Look at the data sets of a study.", no_args_is_help=True)
+app.add_typer(data, name="data")
 _NUMBER = re.compile(r"-\d")
 
 
@@ -191,4 +193,111 @@ def calibrate(
         results=from_results,
         workers=_processors() if workers is None else workers,
         seed=seed,
+    )
+
+
+@data.command(cls=ManyValues)
+@_explained
+def check(
+    study: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study.")],
+    *,
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(help="Data sets of the study to look at.", show_default="all"),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes.", show_default="one per processor")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Open the clips, do not decode and compare them.")
+    ] = False,
+    schema: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Schema of studies.", show_default="the workflow's"),
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the findings as CSV as well.")
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the findings as JSON as well.")
+    ] = None,
+) -> None:
+    """Check the data sets of a study before training; exit code 1 when there is an error.
+
+    Lists against files and published counts, every clip decoded, repeated ids and contents, leaks
+    between splits by id, content and group, short clips, classes. Example: **threetconv data check
+    workflow/studies/paper.yaml --dataset jester**
+    """
+    from threetconv import cli_data  # noqa: PLC0415 (jsonschema)
+
+    good = cli_data.run(
+        study,
+        schema=schema,
+        datasets=dataset or [],
+        workers=_processors() if workers is None else workers,
+        quick=quick,
+        csv=csv,
+        json=json,
+    )
+    if not good:
+        raise typer.Exit(1)
+
+
+@app.command(cls=ManyValues)
+@_explained
+def estimate(
+    study: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study.")],
+    *,
+    jobs: Annotated[int, typer.Option(help="Training runs at the same time.")] = 1,
+    threads: Annotated[int, typer.Option(help="Threads of a run on the CPU.")] = 1,
+    from_results: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Step times of a finished study, not measured here."),
+    ] = None,
+    measure: Annotated[
+        bool, typer.Option(help="Measure the step times that are not given on this machine.")
+    ] = True,
+    step_time: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RUN=S", help="Seconds per update: resnet18-3t-jester=0.41."),
+    ] = None,
+    clips: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SET=N", help="Training clips, or N/VALIDATION: jester=118562."),
+    ] = None,
+    decode_rate: Annotated[
+        float | None, typer.Option(help="Clips per second that a run decodes.", min=1e-6)
+    ] = None,
+    budget: Annotated[float, typer.Option(help="Seconds per measured network.", min=0.1)] = 30.0,
+    schema: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Schema of studies.", show_default="the workflow's"),
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the table as CSV as well.")
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the table as JSON as well.")
+    ] = None,
+) -> None:
+    """What a study costs: GPU-hours, wall time, disk and jobs, from measured step times.
+
+    Example: **threetconv estimate workflow/studies/paper.yaml --jobs 8 --step-time
+    resnet18-3t-jester=0.41**
+    """
+    from threetconv import cli_estimate  # noqa: PLC0415 (pandas)
+
+    cli_estimate.run(
+        study,
+        schema=schema,
+        jobs=jobs,
+        threads=threads,
+        results=from_results,
+        measure=measure,
+        step_times=step_time or [],
+        clips=clips or [],
+        decode_rate=decode_rate,
+        budget=budget,
+        csv=csv,
+        json=json,
     )

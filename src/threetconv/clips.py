@@ -1,27 +1,28 @@
 """Clips for a network: read them packed or from their files, in batches, normalised.
 
-`threetconv.decode` reads single clips, `threetconv.packing` a whole table into one array; both are
-named here too. torch is imported only where a tensor is returned.
+`threetconv.decode` reads single clips, `threetconv.reading` many, `threetconv.packing` a whole
+table into one array; the first and the last are named here too. torch is imported only where a
+tensor is returned.
 """
 
 from __future__ import annotations
 
-import logging
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from threetconv.bad_clips import BadClips
 from threetconv.data.table import class_names
-from threetconv.decode import decode_clip, frame_indices, read_frames, short_clip
+from threetconv.decode import frame_indices, read_frames
 from threetconv.errors import InputError
-from threetconv.packing import pack_clips
-from threetconv.workers import pool
+from threetconv.packing import open_packed, pack_clips
+from threetconv.reading import ClipReader, Offset
 
 if TYPE_CHECKING:
     import torch
@@ -36,8 +37,6 @@ __all__ = [
     "pack_clips",
     "read_frames",
 ]
-
-log = logging.getLogger(__name__)
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """Mean of ImageNet's pixels, RGB in [0, 1] (torchvision's documentation)."""
@@ -76,7 +75,9 @@ def normalise(clips: NDArray[np.uint8] | torch.Tensor) -> torch.Tensor:
 class ClipDataset:
     """The clips of a table, from a packed array or decoded when asked for.
 
-    Usable as a map-style dataset of torch, whose classes it does not need.
+    Usable as a map-style dataset of torch, whose classes it does not need. It owns the processes
+    that `batches` decodes with: they start with the first batch that wants them and live until
+    `close`, the end of a ``with`` block, or of the dataset.
 
     Args:
         table: clip table. With `packed`, its column ``row`` says where each clip is in the
@@ -86,14 +87,18 @@ class ClipDataset:
         packed: array written by `pack_clips`; None decodes each clip on the fly.
         classes: class names by index; the table's own, sorted, by default. Give it when the
             table is a part of the dataset, so that the same class has the same index.
+        sampling: which frames are taken, name in `threetconv.decode.SAMPLING`. Packed clips hold
+            evenly spaced frames and can be given no others.
+        bad: what `batches` does about clips that cannot be read; by default the first one stops.
 
     Attributes:
         labels: int64 (N,), class indices.
         shape: (T, H, W, 3) of every clip.
+        bad: the clips found unreadable, and what is done about them.
 
     Raises:
-        InputError: the array is missing or does not fit the table, frames or size, or a label
-            is not among `classes`.
+        InputError: the array is missing or does not fit the table, frames, size or sampling, or a
+            label is not among `classes`.
     """
 
     def __init__(
@@ -104,18 +109,30 @@ class ClipDataset:
         size: tuple[int, int] | None = None,
         packed: str | Path | None = None,
         classes: Sequence[str] | None = None,
+        sampling: str = "even",
+        bad: BadClips | None = None,
     ) -> None:
         self.classes = list(class_names(table) if classes is None else classes)
         self.paths = [str(path) for path in table["path"]]
         self.labels = _label_indices(table, self.classes)
+        self.bad = BadClips(total=len(self.paths)) if bad is None else bad
         self._packed: NDArray[np.uint8] | None = None
-        if packed is None:
-            if frames is None or size is None:
-                raise ValueError("frames and size are needed to decode clips on the fly")
-            self.shape = (frames, *size, 3)
-        else:
-            self._packed, self._rows = _open_packed(Path(packed), table, frames, size)
-            self.shape = self._packed.shape[1:]
+        if packed is not None:
+            if sampling != "even":
+                raise InputError(
+                    packed,
+                    found=f"sampling {sampling!r} of packed clips",
+                    expected="even: their frames were chosen when they were packed",
+                    remedy="decode the clips on the fly, or sample evenly",
+                )
+            self._packed, self._rows = open_packed(packed, table, frames=frames, size=size)
+            frames, size = self._packed.shape[1], self._packed.shape[2:4]
+        if frames is None or size is None:
+            raise ValueError("frames and size are needed to decode clips on the fly")
+        self.shape = (frames, *size, 3)
+        self._reader = ClipReader(
+            self.paths, frames=frames, size=size, sampling=sampling, bad=self.bad
+        )
 
     @property
     def is_packed(self) -> bool:
@@ -127,11 +144,35 @@ class ClipDataset:
 
     def __getitem__(self, i: int) -> tuple[NDArray[np.uint8], int]:
         """Clip i, uint8 (T, H, W, 3), and its class index."""
-        if self._packed is not None:
-            clip = np.array(self._packed[self._rows[i]])
-        else:
-            clip = read_frames(self.paths[i], frames=self.shape[0], size=self.shape[1:3])
+        clip = self._reader.read(i) if self._packed is None else self._unpack(i)
         return clip, int(self.labels[i])
+
+    def stream(
+        self, order: Sequence[int], *, workers: int, ahead: int, offset: Offset | None = None
+    ) -> Generator[NDArray[np.uint8] | None]:
+        """The clips in the order given, None for a skipped one; see `ClipReader.stream`."""
+        if self._packed is not None:
+            return (self._unpack(i) for i in order)
+        return self._reader.stream(order, workers=workers, ahead=ahead, offset=offset)
+
+    def _unpack(self, i: int) -> NDArray[np.uint8]:
+        assert self._packed is not None
+        return np.array(self._packed[self._rows[i]])
+
+    def close(self) -> None:
+        """End the worker processes. The dataset stays usable, and starts new ones when asked to."""
+        self._reader.close()
+
+    def __enter__(self) -> ClipDataset:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
 
 
 def _label_indices(table: pd.DataFrame, classes: list[str]) -> NDArray[np.int64]:
@@ -147,99 +188,52 @@ def _label_indices(table: pd.DataFrame, classes: list[str]) -> NDArray[np.int64]
     return np.array([index[name] for name in table["label"]], dtype=np.int64)
 
 
-def _open_packed(
-    path: Path, table: pd.DataFrame, frames: int | None, size: tuple[int, int] | None
-) -> tuple[Any, NDArray[np.int64]]:
-    """The memory-mapped array and each table row's entry in it."""
-    remedy = "pack the clips again with pack_clips"
-    try:
-        packed = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(
-            path,
-            found=f"no readable array ({error})",
-            expected="clips packed as uint8 (N, T, H, W, 3)",
-            remedy=remedy,
-        ) from error
-    want = (frames or packed.shape[1], *(size or packed.shape[2:4]), 3) if packed.ndim == 5 else ()
-    if packed.ndim != 5 or packed.dtype != np.uint8 or packed.shape[1:] != want:
-        raise InputError(
-            path,
-            found=f"an array {packed.dtype} {packed.shape}",
-            expected=f"clips packed as uint8 (N, {', '.join(map(str, want)) or 'T, H, W, 3'})",
-            remedy=remedy,
-        )
-    if "row" in table.columns:
-        rows = table["row"].to_numpy(dtype=np.int64)
-        fits = not len(rows) or (rows.min() >= 0 and rows.max() < len(packed))
-    else:
-        rows = np.arange(len(table), dtype=np.int64)
-        fits = len(table) == len(packed)
-    if not fits:
-        raise InputError(
-            path,
-            found=f"{len(packed)} packed clips for a table of {len(table)}",
-            expected="the array that was packed from this table, and its column 'row'",
-            remedy=remedy,
-        )
-    return packed, rows
-
-
 def batches(
     dataset: ClipDataset,
-    order: Sequence[int] | NDArray[Any],
-    batch_size: int,
+    groups: Sequence[Sequence[int] | NDArray[Any]],
     *,
     workers: int = 0,
     change: Callable[[int, NDArray[np.uint8]], NDArray[np.uint8]] | None = None,
+    offset: Offset | None = None,
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Batches in the given order; what they hold does not depend on `workers`.
+    """A batch for each group of clips, in order; what they hold does not depend on `workers`.
+
+    Where `dataset.bad` skips unreadable clips, a batch lacks those of its group, all of them at
+    worst. Its list grows in the order of the clips and does not depend on `workers` either.
 
     Args:
         dataset: the clips.
-        order: indices into `dataset`, such as a permutation or one split's clips.
-        batch_size: clips in a batch; the last may have fewer.
-        workers: processes that decode ahead; 0 decodes in this one. A packed dataset is read
-            here in any case, since reading it costs next to nothing.
+        groups: indices into `dataset`, one sequence for each batch.
+        workers: processes that decode ahead, about one group and two clips for each of them; 0
+            decodes in this one. They live on in `dataset`. A packed dataset is read here in any
+            case, since reading it costs next to nothing.
         change: what is done to clip i, (i, frames) -> frames of the same shape (see
-            `threetconv.controls`).
+            `threetconv.controls` and `threetconv.augment`).
+        offset: where in their stretches the frames of clip i are taken, in [0, 1), for the
+            sampling "random-offset"; the middle by default.
 
     Yields:
         Normalised clips, float32 (B, 3, T, H, W), and class indices, int64 (B,).
+
+    Raises:
+        InputError: a clip cannot be read, or too many cannot.
+        RuntimeError: a worker process died; names the clips that were being read.
     """
     import torch  # noqa: PLC0415 (only where tensors are made)
 
-    if batch_size < 1 or workers < 0:
-        raise ValueError(f"bad batch_size {batch_size} or workers {workers}")
-    indices = [int(i) for i in order]
-    clips = _clips_in_order(dataset, indices, batch_size, workers)
-    for start in range(0, len(indices), batch_size):
-        chosen = indices[start : start + batch_size]
-        read = [next(clips) for _ in chosen]
-        if change is not None:
-            read = [change(i, clip) for i, clip in zip(chosen, read, strict=True)]
-        stacked = np.stack(read)
-        yield normalise(stacked), torch.from_numpy(dataset.labels[chosen])
-
-
-def _clips_in_order(
-    dataset: ClipDataset, indices: list[int], batch_size: int, workers: int
-) -> Iterator[NDArray[np.uint8]]:
-    if dataset.is_packed or workers == 0:
-        yield from (dataset[i][0] for i in indices)
-        return
-    frames, size = dataset.shape[0], dataset.shape[1:3]
-    ahead = batch_size + 2 * workers
-    waiting: deque[tuple[str, Future[Any]]] = deque()
-    with pool(workers) as processes:
-        for i in indices + [-1] * ahead:  # the tail only drains what is waiting
-            if i >= 0:
-                path = dataset.paths[i]
-                task = processes.submit(decode_clip, path, frames=frames, size=size)
-                waiting.append((path, task))
-            if waiting and (i < 0 or len(waiting) > ahead):
-                path, task = waiting.popleft()
-                clip = task.result()
-                if clip.source_frames < frames:
-                    log.warning(short_clip(path, clip.source_frames, frames))
-                yield clip.frames
+    if workers < 0:
+        raise ValueError(f"workers must be at least 0, not {workers}")
+    chosen = [[int(i) for i in group] for group in groups]
+    clips = dataset.stream(
+        [i for group in chosen for i in group],
+        workers=workers,
+        ahead=max(map(len, chosen), default=0) + 2 * workers,
+        offset=offset,
+    )
+    with closing(clips):
+        for group in chosen:
+            read = [(i, clip) for i, clip in zip(group, clips, strict=False) if clip is not None]
+            frames = [clip if change is None else change(i, clip) for i, clip in read]
+            stacked = np.stack(frames) if frames else np.empty((0, *dataset.shape), np.uint8)
+            labels = dataset.labels[np.array([i for i, _ in read], dtype=np.int64)]
+            yield normalise(stacked), torch.from_numpy(labels)

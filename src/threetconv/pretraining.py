@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from pathlib import Path
+import re
+from collections.abc import Iterator, Sequence
+from http.client import HTTPException
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import torch
@@ -18,27 +21,31 @@ from threetconv.clips import normalise
 from threetconv.errors import InputError, look_up
 from threetconv.files import atomic
 from threetconv.networks import build_2d
+from threetconv.provenance import file_sha256
 from threetconv.training import Settings, fit
 
 __all__ = ["Stills", "fetch_imagenet", "read_stills", "train_on_stills"]
 
 log = logging.getLogger(__name__)
 
+HASHED = re.compile(r"-([0-9a-f]{8,})\.")  # torch's convention for the names of weights
+
 
 class Stills:
     """Labelled still images, handed out in batches (B, 3, H, W)."""
 
     def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
-        self._images, self._labels = images, labels
+        self._images, self.labels = images, labels
 
     def __len__(self) -> int:
-        return len(self._labels)
+        return len(self.labels)
 
-    def __call__(self, order: np.ndarray, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        for start in range(0, len(order), batch_size):
-            chosen = order[start : start + batch_size]
+    def __call__(
+        self, groups: Sequence[np.ndarray], *, epoch: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        for chosen in groups:
             images = normalise(self._images[chosen][:, None]).squeeze(2)  # a clip of one frame
-            yield images, torch.from_numpy(self._labels[chosen])
+            yield images, torch.from_numpy(self.labels[chosen])
 
 
 def read_stills(root: str | Path, split: str, size: tuple[int, int]) -> tuple[Stills, list[str]]:
@@ -108,25 +115,50 @@ def train_on_stills(
 
 
 def fetch_imagenet(name: str, out: str | Path, cache: str | Path) -> None:
-    """Fetch torchvision's ImageNet weights; its own checksum (in the file's name) is verified.
+    """Fetch torchvision's ImageNet weights; the SHA-256's first digits, in its name, are verified.
+
+    A file of that name in `cache` is used instead of a download, once its own hash is verified.
+
+    Args:
+        name: the network.
+        out: the .safetensors file to write.
+        cache: folder of downloads.
 
     Raises:
-        InputError: when there is no network and no cached file; says where to put the file by hand.
+        InputError: there is no network and no cached file (says where to put it by hand); a file
+            with another hash (a download is then deleted, a file that was there is left alone).
     """
     from torchvision.models import get_weight  # noqa: PLC0415
 
     weights = get_weight(look_up(CATALOGUE, name, what="network").imagenet)
-    file = Path(cache) / weights.url.rsplit("/", 1)[1]
+    file = Path(cache).absolute() / PurePosixPath(urlsplit(weights.url).path).name
+    digits = HASHED.search(file.name)
+    if digits is None:
+        raise InputError(
+            weights.url,
+            found="no digits of the file's SHA-256 in its name",
+            expected="a name such as resnet18-f37072fd.pth",
+            remedy="register the network with weights that can be verified",
+        )
+    if file.exists() and not (found := file_sha256(file)).startswith(digits[1]):
+        raise InputError(
+            file,
+            found=f"SHA-256 {found}",
+            expected=f"the ImageNet weights of {name}, whose SHA-256 begins with {digits[1]}",
+            remedy=f"delete the file; it is then downloaded from {weights.url}",
+        )
     try:
         state = torch.hub.load_state_dict_from_url(
             weights.url, model_dir=str(cache), check_hash=True, weights_only=True, progress=False
         )
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, HTTPException) as error:
         raise InputError(
             weights.url,
             found=f"{type(error).__name__}: {error}",
-            expected=f"ImageNet weights of {name}, or the file at {file}",
-            remedy=f"download the file on a machine with network access and put it at {file}",
+            expected=f"ImageNet weights of {name}, whose SHA-256 begins with {digits[1]}; or the "
+            f"file at {file}",
+            remedy=f"on a machine with network access download {weights.url}, and put the file at "
+            f"{file} (its hash is checked there as well)",
         ) from error
     with atomic(out) as temporary:
         save_file({k: v.contiguous() for k, v in state.items()}, temporary)

@@ -9,10 +9,13 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
-__all__ = ["code_digest", "file_sha256", "git_sha", "versions"]
+__all__ = ["bytes_sha256", "code_digest", "file_sha256", "git_sha", "versions"]
 
 _PACKAGE = Path(__file__).parent
-_RECORDED = ("torch", "torchvision", "numpy", "scipy", "pandas", "pyarrow", "statsmodels", "av")
+_RECORDED = (
+    "torch", "torchvision", "numpy", "scipy", "pandas", "pyarrow", "statsmodels", "av", "pillow",
+    "captum",
+)  # fmt: skip
 
 
 def versions() -> dict[str, str]:
@@ -44,6 +47,11 @@ def _git(*arguments: str) -> str:
     return subprocess.run(
         ["git", *arguments], cwd=_PACKAGE, check=True, capture_output=True, text=True
     ).stdout.strip()
+
+
+def bytes_sha256(data: bytes | bytearray | memoryview) -> str:
+    """SHA-256 of bytes."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def file_sha256(path: str | Path) -> str:

@@ -66,10 +66,8 @@ def class_preferences(
     Raises:
         InputError: a run without 3T layers, or a split without clips.
     """
-    from safetensors.torch import load_file  # noqa: PLC0415 (torch only where it is needed)
-
-    from threetconv.clips import ClipDataset, batches  # noqa: PLC0415
-    from threetconv.networks import build_network  # noqa: PLC0415
+    from threetconv.clips import ClipDataset, batches  # noqa: PLC0415 (torch only where needed)
+    from threetconv.state_files import load_model  # noqa: PLC0415
 
     document = read_run(folder)
     run, classes = document["run"], list(document["classes"])
@@ -90,15 +88,7 @@ def class_preferences(
             remedy="name a split that the table has",
         )
     shape = (run["frames"], run["height"], run["width"])
-    network = build_network(
-        run["network"],
-        convolution=run["convolution"],
-        num_classes=len(classes),
-        clip_shape=shape,
-        width=run["width_factor"],
-        seed=0,  # every weight is replaced below
-    )
-    network.load_state_dict(load_file(Path(folder) / "best.safetensors"))
+    network = load_model(folder)
     data = ClipDataset(
         # the array's entry of a row is its place in the whole table, which filtering loses
         chosen if "row" in chosen else chosen.assign(row=np.flatnonzero(table["split"] == split)),
@@ -107,7 +97,9 @@ def class_preferences(
         size=shape[1:],
         classes=classes,
     )
-    shown = batches(data, range(len(data)), batch_size)
+    everything = np.arange(len(data))
+    groups = [everything[i : i + batch_size] for i in range(0, len(data), batch_size)]
+    shown = batches(data, groups)
     responses = channel_responses(network, (clips for clips, _ in shown), names)
     parts = []
     for layer in document["layers"]:

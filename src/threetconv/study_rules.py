@@ -10,6 +10,7 @@ from typing import Any
 
 from threetconv.catalogue import CATALOGUE
 from threetconv.errors import InputError, nearest
+from threetconv.fetching import check_source
 from threetconv.plan import Run, plan_runs
 
 __all__ = ["RULES"]
@@ -158,6 +159,13 @@ def check_training(config: Config) -> None:
                 expected="a learning rate for every convolution among the variants",
                 remedy=f"add {variant['convolution']}",
             )
+    if training["precision"] != "float32" and training["device"] != "cuda":
+        raise InputError(
+            "configuration: training.precision",
+            found=f"{training['precision']} with device: {training['device']}",
+            expected="float32 on a CPU, where torch's 16-bit convolutions can be wrong",
+            remedy="set precision to float32, or device to cuda",
+        )
     sizes = training["batch_size"]
     if isinstance(sizes, dict):
         for network in config["networks"]:
@@ -178,6 +186,60 @@ def check_training(config: Config) -> None:
         )
 
 
+def check_drawing(config: Config) -> None:
+    """What is drawn anew in every epoch needs clips that are decoded anew and may be changed so."""
+    for name, dataset in _datasets(config):
+        if dataset["sampling"] != "even" and dataset["store"] == "packed":
+            raise InputError(
+                f"configuration: datasets.{name}.sampling",
+                found=f"{dataset['sampling']} with store: packed, which keeps one choice of frames",
+                expected="store: streamed",
+                remedy="set store to streamed, or sampling to even",
+            )
+        if dataset["augment"].get("horizontal_flip") and dataset["adapter"] == "jester":
+            raise InputError(
+                f"configuration: datasets.{name}.augment.horizontal_flip",
+                found="mirror images of Jester's clips, which swap left and right gestures",
+                expected="no mirror images where classes tell left from right",
+                remedy="remove horizontal_flip",
+            )
+
+
+def check_checkpoints(config: Config) -> None:
+    """Checkpoints name runs that the study has, each once."""
+    named: set[tuple[str, str, str, str, str, int]] = set()
+    for variant in config["variants"]:
+        networks = variant.get("networks", config["networks"])
+        for entry in variant["checkpoints"]:
+            where = "configuration: variants.checkpoints"
+            for key, allowed in (("network", networks), ("dataset", list(config["datasets"]))):
+                if entry[key] not in allowed:
+                    raise InputError(
+                        where,
+                        found=f"{key} {entry[key]!r}",
+                        expected=f"one of the variant's: {', '.join(allowed)}",
+                        remedy=nearest(entry[key], allowed) or "name a run of this variant",
+                    )
+            if entry["replicate"] > config["replicates"]:
+                raise InputError(
+                    where,
+                    found=f"replicate {entry['replicate']}",
+                    expected=f"1 to {config['replicates']}, the study's replicates",
+                    remedy="raise replicates, or number the checkpoints from 1",
+                )
+            check_source(entry["source"], entry.get("sha256"))
+            cell = (variant["init"], variant["convolution"], variant["control"])
+            run = (entry["network"], entry["dataset"], *cell, entry["replicate"])
+            if run in named:
+                raise InputError(
+                    where,
+                    found=f"two checkpoints for {'-'.join(map(str, run))}",
+                    expected="one file for each run",
+                    remedy="give each its own replicate",
+                )
+            named.add(run)
+
+
 def check_contrast(config: Config) -> None:
     for name in config["statistics"].get("dataset_contrast", []):
         if name not in config["datasets"]:
@@ -195,5 +257,7 @@ RULES: tuple[Callable[[Config], None], ...] = (
     check_render,
     check_variants,
     check_training,
+    check_drawing,
+    check_checkpoints,
     check_contrast,
 )

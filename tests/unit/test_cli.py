@@ -60,6 +60,8 @@ def test_help_names_the_commands_and_options(run):
     assert "calibrate" in everything
     assert "--from-results" in run("power", "--help").stdout
     assert "--workers" in run("calibrate", "--help").stdout
+    assert "--quick" in run("data", "check", "--help").stdout
+    assert "--step-time" in run("estimate", "--help").stdout
 
 
 def test_power_prints_a_table_and_sentences(run):
@@ -137,7 +139,8 @@ def test_wrong_input_is_explained_without_a_traceback(run, arguments, message):
 
 def test_torch_is_not_loaded_before_a_layout_is_built():
     code = (
-        "import sys, threetconv.cli_power, threetconv.cli_calibrate; "
+        "import sys, threetconv.cli_power, threetconv.cli_calibrate, threetconv.cli_data, "
+        "threetconv.cli_estimate; "
         "sys.exit(any(name in sys.modules for name in ('torch', 'statsmodels', 'scipy.stats')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import gc
 import logging
-import shutil
-import subprocess
-import sys
+import multiprocessing
+import os
+import pickle
+import signal
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-import threetconv
+from threetconv.bad_clips import BadClips
 from threetconv.clips import (
     IMAGENET_MEAN,
     IMAGENET_SD,
@@ -76,87 +79,6 @@ def table(videos) -> pd.DataFrame:
 def packed(table, tmp_path_factory) -> tuple[Path, pd.DataFrame]:
     out = tmp_path_factory.mktemp("packed") / "clips.npy"
     return out, pack_clips(table, frames=5, size=SIZE, out=out)
-
-
-class TestPack:
-    def test_holds_every_clip_in_table_order(self, table, packed):
-        out, told = packed
-        array = np.load(out)
-        assert array.shape == (6, 5, *SIZE, 3)
-        assert array.dtype == np.uint8
-        assert (array[..., 0] == 20 * np.arange(6).reshape(6, 1, 1, 1)).all()
-        green = array[:, :, 5, 5, 1] // 10
-        assert green[0].tolist() == [0, 2, 4, 6, 8]
-        assert green[3].tolist() == [0, 1, 2, 2, 2]
-        assert told["n_frames_read"].tolist() == [9, 9, 9, 3, 9, 9]
-        assert told["repeated_frames"].tolist() == [0, 0, 0, 2, 0, 0]
-        assert told["row"].tolist() == [0, 1, 2, 3, 4, 5]
-        pd.testing.assert_frame_equal(told[table.columns], table)
-
-    def test_does_not_depend_on_workers(self, packed, table, tmp_path, monkeypatch, caplog):
-        out, told = packed
-        monkeypatch.setattr("threetconv.packing.CLIPS_PER_TASK", 2)
-        steps = []
-        with caplog.at_level(logging.WARNING):
-            again = pack_clips(
-                table,
-                frames=5,
-                size=SIZE,
-                out=tmp_path / "again.npy",
-                workers=2,
-                progress=lambda done, total: steps.append((done, total)),
-            )
-        assert (tmp_path / "again.npy").read_bytes() == out.read_bytes()
-        pd.testing.assert_frame_equal(again, told)
-        assert steps == [(2, 6), (4, 6), (6, 6)]
-        assert "clip1: 3 frames where 5 are wanted" in caplog.text  # told here, not in a worker
-        assert len(caplog.records) == 1
-
-    @pytest.mark.parametrize("workers", [1, 2])
-    def test_unreadable_clip_leaves_nothing(self, videos, tmp_path, workers, monkeypatch):
-        monkeypatch.setattr("threetconv.packing.CLIPS_PER_TASK", 2)
-        shutil.copytree(videos, tmp_path / "videos")
-        broken = tmp_path / "videos" / "train" / "wave" / "clip0.mkv"
-        broken.write_bytes(b"not a video")
-        table = read_clips("folder", tmp_path / "videos")
-        with pytest.raises(InputError, match=r"clip0\.mkv") as caught:
-            pack_clips(table, frames=5, size=SIZE, out=tmp_path / "o" / "c.npy", workers=workers)
-        assert str(broken) in str(caught.value)
-        assert "remedy" in str(caught.value)
-        assert list((tmp_path / "o").iterdir()) == []
-
-    def test_full_disk_is_told_beforehand(self, table, tmp_path, monkeypatch):
-        usage = shutil.disk_usage(tmp_path)._replace(free=10_000_000)
-        monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-        with pytest.raises(InputError, match=r"0\.01 GB free") as caught:
-            pack_clips(table, frames=30, size=(150, 224), out=tmp_path / "c.npy")
-        assert "0.02 GB for 6 clips of 30 frames 150 x 224" in str(caught.value)  # 18.1 MB
-        assert "on the fly" in str(caught.value)
-        assert list(tmp_path.iterdir()) == []
-
-    def test_script_without_main_guard(self, videos, tmp_path):
-        """As Snakemake runs scripts; workers that imported it would run it all again."""
-        script = tmp_path / "script.py"
-        script.write_text(
-            "import sys\n"
-            f"sys.path.insert(0, {str(Path(threetconv.__file__).parents[1])!r})\n"
-            "from threetconv.data import read_clips\n"
-            "from threetconv.packing import pack_clips\n"
-            "import threetconv.packing as packing\n"
-            "packing.CLIPS_PER_TASK = 2\n"
-            f"table = read_clips('folder', {str(videos)!r})\n"
-            f"out = {str(tmp_path / 'c.npy')!r}\n"
-            "pack_clips(table, frames=2, size=(4, 4), out=out, workers=2)\n"
-            "print('done', 'torch' in sys.modules, __spec__ is None, __file__)\n"
-        )
-        run = subprocess.run(
-            [sys.executable, str(script)], capture_output=True, text=True, check=True, timeout=60
-        )
-        assert run.stdout == f"done False True {script}\n"
-
-    def test_bad_workers(self, table, tmp_path):
-        with pytest.raises(ValueError, match="workers"):
-            pack_clips(table, frames=5, size=SIZE, out=tmp_path / "c.npy", workers=0)
 
 
 class TestNormalise:
@@ -242,40 +164,214 @@ class TestDataset:
         with pytest.raises(ValueError, match="frames and size"):
             ClipDataset(table)
 
+    def test_packed_clips_have_their_frames(self, packed):
+        out, told = packed
+        with pytest.raises(InputError, match="sampling 'random-offset' of packed clips"):
+            ClipDataset(told, packed=out, sampling="random-offset")
+
+    def test_unknown_sampling(self, table):
+        with pytest.raises(InputError, match="no sampling of that name"):
+            ClipDataset(table, frames=5, size=SIZE, sampling="odd")
+
+    def test_a_short_clip_is_told_once(self, table, caplog):
+        dataset = ClipDataset(table, frames=5, size=SIZE)
+        with caplog.at_level(logging.WARNING):
+            for _ in range(3):
+                dataset[3]
+        assert [r.message.split(": ")[1] for r in caplog.records] == [
+            "3 frames where 5 are wanted; its last frame is repeated 2 times"
+        ]
+
+
+def same(one, other) -> bool:
+    return len(one) == len(other) and all(
+        torch.equal(x, x0) and torch.equal(y, y0)
+        for (x, y), (x0, y0) in zip(one, other, strict=True)
+    )
+
 
 class TestBatches:
-    ORDER = (4, 0, 3, 5, 1)
+    GROUPS = ((4, 0), (3,), (5, 1))
 
     def test_order_labels_and_content(self, packed, table):
         out, told = packed
-        got = list(batches(ClipDataset(told, packed=out), self.ORDER, 2))
-        assert [len(y) for _, y in got] == [2, 2, 1]
-        assert torch.cat([y for _, y in got]).tolist() == [0, 0, 1, 1, 0]
+        got = list(batches(ClipDataset(told, packed=out), self.GROUPS))
+        assert [y.tolist() for _, y in got] == [[0, 0], [1], [1, 0]]
         assert got[0][1].dtype == torch.int64
-        frames = [read_frames(table["path"][i], frames=5, size=SIZE) for i in self.ORDER]
+        order = [i for group in self.GROUPS for i in group]
+        frames = [read_frames(table["path"][i], frames=5, size=SIZE) for i in order]
         assert torch.equal(torch.cat([x for x, _ in got]), normalise(np.stack(frames)))
 
     def test_do_not_depend_on_workers(self, packed, table):
         out, told = packed
-        fly = ClipDataset(table, frames=5, size=SIZE)
-        ways = [
-            list(batches(ClipDataset(told, packed=out), self.ORDER, 2)),
-            list(batches(fly, np.array(self.ORDER), 2)),
-            list(batches(fly, self.ORDER, 2, workers=2)),
-        ]
-        for way in ways[1:]:
-            assert len(way) == len(ways[0])
-            for (x, y), (x0, y0) in zip(way, ways[0], strict=True):
-                assert torch.equal(x, x0)
-                assert torch.equal(y, y0)
+        want = list(batches(ClipDataset(told, packed=out), self.GROUPS))
+        with ClipDataset(table, frames=5, size=SIZE) as fly:
+            assert same(list(batches(fly, [np.array(g) for g in self.GROUPS])), want)
+            assert same(list(batches(fly, self.GROUPS, workers=2)), want)
 
-    def test_can_be_left_early(self, table):
-        stream = batches(ClipDataset(table, frames=5, size=SIZE), [0, 1, 2, 3], 1, workers=1)
-        assert len(next(stream)[1]) == 1
-        stream.close()
-
-    def test_nothing_asked(self, packed):
+    def test_change_knows_the_clip(self, packed):
         out, told = packed
-        assert list(batches(ClipDataset(told, packed=out), [], 2)) == []
-        with pytest.raises(ValueError, match="batch_size"):
-            next(batches(ClipDataset(told, packed=out), [0], 0))
+        data = ClipDataset(told, packed=out)
+        seen = []
+
+        def change(i, frames):
+            seen.append((i, int(frames[0, 0, 0, 0])))
+            return 255 - frames
+
+        got = list(batches(data, self.GROUPS, change=change))
+        assert seen == [(i, 20 * i) for i in (4, 0, 3, 5, 1)]
+        assert torch.equal(got[1][0], normalise(255 - data[3][0][None]))
+
+    @pytest.mark.parametrize("workers", [0, 1])
+    def test_offset_moves_the_frames(self, table, workers):
+        """Of 9 frames 3: the middle of each third, its beginning, or its end."""
+
+        def greens(**how):
+            with ClipDataset(table, frames=3, size=SIZE, sampling="random-offset") as data:
+                ((x, _),) = batches(data, [[0, 1, 2]], workers=workers, **how)
+            mean, sd = IMAGENET_MEAN[1], IMAGENET_SD[1]
+            return (((x[:, 1, :, 5, 5] * sd + mean) * 255 / 10).round().int()).tolist()
+
+        assert greens() == [[1, 4, 7]] * 3
+        places = {0: 0.0, 1: 0.99, 2: 0.5}
+        assert greens(offset=places.__getitem__) == [[0, 3, 6], [2, 5, 8], [1, 4, 7]]
+
+    def test_nothing_asked(self, packed, table):
+        out, told = packed
+        assert list(batches(ClipDataset(told, packed=out), [])) == []
+        (x, y), *more = batches(ClipDataset(table, frames=5, size=SIZE), [[], [2]])
+        assert x.shape == (0, 3, 5, *SIZE)
+        assert x.dtype == torch.float32
+        assert y.shape == (0,)
+        assert y.dtype == torch.int64
+        assert len(more) == 1
+        with pytest.raises(ValueError, match="workers"):
+            next(batches(ClipDataset(told, packed=out), [[0]], workers=-1))
+
+
+def children() -> set[int]:
+    return {process.pid for process in multiprocessing.active_children()}
+
+
+class TestProcesses:
+    def test_live_on_until_closed(self, table):
+        with ClipDataset(table, frames=5, size=SIZE) as data:
+            assert children() == set()
+            first = list(batches(data, [[0, 1]], workers=1))
+            alive = children()
+            assert len(alive) == 1
+            assert same(list(batches(data, [[0, 1]], workers=1)), first)
+            assert children() == alive
+            with pytest.raises(ValueError, match="1 workers, not 2"):
+                next(batches(data, [[0]], workers=2))
+            copy = pickle.loads(pickle.dumps(data))
+            assert np.array_equal(copy[2][0], data[2][0])
+            stream = batches(data, [[i] for i in range(6)], workers=1)  # can be left early
+            assert len(next(stream)[1]) == 1
+            stream.close()
+            assert same(list(batches(data, [[0, 1]], workers=1)), first)
+        assert children() == set()
+        data.close()
+
+    def test_end_with_the_dataset(self, table):
+        data = ClipDataset(table, frames=5, size=SIZE)
+        list(batches(data, [[0]], workers=1))
+        assert len(children()) == 1
+        del data
+        gc.collect()
+        for _ in range(100):
+            if not children():
+                return
+            time.sleep(0.05)
+        raise AssertionError("a worker lives on without its dataset")
+
+    def test_killed_worker_is_told(self, table):
+        order = [[i % 6] for i in range(60)]
+        with ClipDataset(table, frames=5, size=SIZE) as data:
+            want = list(batches(data, order[:3]))
+            stream = batches(data, order, workers=1)
+            next(stream)
+            (worker,) = children()
+            os.kill(worker, signal.SIGKILL)
+            with pytest.raises(RuntimeError, match="a worker process died while it read") as told:
+                list(stream)
+            assert any(path in str(told.value) for path in data.paths)
+            assert "short of memory" in str(told.value)
+            assert children() == set()
+            assert same(list(batches(data, order[:3], workers=1)), want)  # a new one was started
+
+    def test_worker_killed_between_calls(self, table):
+        """Names as many clips as there are workers: the first of those that were asked for."""
+        with ClipDataset(table, frames=5, size=SIZE) as data:
+            list(batches(data, [[0]], workers=1))
+            os.kill(*children(), signal.SIGKILL)
+            with pytest.raises(RuntimeError, match="a worker process died") as told:
+                list(batches(data, [[4], [1], [2]], workers=1))
+        assert [path for path in data.paths if path in str(told.value)] == [data.paths[4]]
+
+
+class TestBadClips:
+    GROUPS = ((0, 1), (2, 0, 5), (4,), (3, 2))  # of these 2 and 4 are broken
+
+    @pytest.fixture
+    def broken(self, table, tmp_path) -> pd.DataFrame:
+        (tmp_path / "broken.mkv").write_bytes(b"not a video")
+        (tmp_path / "empty").mkdir()
+        paths = list(table["path"])
+        paths[2], paths[4] = str(tmp_path / "broken.mkv"), str(tmp_path / "empty")
+        return table.assign(path=paths)
+
+    @pytest.mark.parametrize("workers", [0, 2])
+    def test_fail_stops_there_and_names_the_file(self, broken, workers):
+        with ClipDataset(broken, frames=5, size=SIZE) as data:
+            stream = batches(data, self.GROUPS, workers=workers)
+            assert len(next(stream)[1]) == 2
+            with pytest.raises(InputError, match=r"broken\.mkv") as caught:
+                next(stream)
+        assert caught.value.where == broken["path"][2]
+        assert data.bad.found == {}
+
+    def test_skip_shrinks_groups_whatever_the_workers(self, broken, table, caplog):
+        whole = list(batches(ClipDataset(table, frames=5, size=SIZE), ((0, 1), (0, 5), (), (3,))))
+        lists = []
+        for workers in (0, 2):
+            bad = BadClips("skip", total=6, ceiling=0.5)
+            with ClipDataset(broken, frames=5, size=SIZE, bad=bad) as data:
+                caplog.clear()
+                with caplog.at_level(logging.WARNING):
+                    got = list(batches(data, self.GROUPS, workers=workers))
+                    again = list(batches(data, self.GROUPS, workers=workers))
+            assert same(got, whole)
+            assert same(again, whole)
+            skipped = [r.message for r in caplog.records if "skipped" in r.message]
+            assert len(skipped) == 2  # once for each clip, not each time
+            lists.append(list(bad.found.items()))
+        assert lists[0] == lists[1]
+        assert [path for path, _ in lists[0]] == [broken["path"][2], broken["path"][4]]
+
+    @pytest.mark.parametrize("workers", [0, 2])
+    def test_ceiling(self, broken, workers):
+        bad = BadClips("skip", total=6, ceiling=0.2)  # one of six
+        with ClipDataset(broken, frames=5, size=SIZE, bad=bad) as data:
+            stream = batches(data, self.GROUPS, workers=workers)
+            next(stream)
+            next(stream)
+            with pytest.raises(InputError, match="2 of 6 clips cannot be read") as caught:
+                next(stream)
+        for i in (2, 4):
+            assert broken["path"][i] in str(caught.value)
+
+    @pytest.mark.parametrize("workers", [0, 1])
+    def test_known_bad_clips_are_not_tried_again(self, table, workers):
+        """A clip that was skipped before an interruption is skipped after it, repaired or not."""
+        bad = BadClips("skip", total=6, ceiling=0.2, found={table["path"][0]: "was cut"})
+        with ClipDataset(table, frames=5, size=SIZE, bad=bad) as data:
+            got = list(batches(data, [(0, 1), (0,)], workers=workers))
+        assert [len(y) for _, y in got] == [1, 0]
+
+    def test_packed_clips_that_were_skipped(self, broken, tmp_path):
+        bad = BadClips("skip", total=6, ceiling=0.5)
+        told = pack_clips(broken, frames=5, size=SIZE, out=tmp_path / "c.npy", bad=bad)
+        data = ClipDataset(told, packed=tmp_path / "c.npy")
+        reds = [int(data[i][0][0, 0, 0, 0]) for i in range(len(data))]
+        assert reds == [0, 20, 60, 100]

@@ -13,7 +13,8 @@ from threetconv.clips import ClipDataset, batches
 from threetconv.controls import FRAMES, change_frames, shuffle_labels
 from threetconv.errors import InputError
 from threetconv.plan import Run
-from threetconv.runs import parameter_table, read_run, train_run
+from threetconv.runs import parameter_table, read_run
+from threetconv.train_job import train_run
 from threetconv.training import Settings
 
 SHAPE = (8, 16, 16)
@@ -109,11 +110,11 @@ def test_batches_are_changed_by_the_clip_not_by_its_place(tmp_path: Path) -> Non
     np.save(tmp_path / "clips.npy", clips)
     data = ClipDataset(table(6), packed=tmp_path / "clips.npy")
     change = change_frames("frame-shuffled", seed=4)
-    (whole, _), *_ = batches(data, range(6), 6, change=change)
-    (turned, _), *_ = batches(data, [3, 1], 2, change=change)
+    (whole, _), *_ = batches(data, [np.arange(6)], change=change)
+    (turned, _), *_ = batches(data, [np.array([3, 1])], change=change)
     assert (turned[0] == whole[3]).all()
     assert (turned[1] == whole[1]).all()
-    (plain, _), *_ = batches(data, range(6), 6)
+    (plain, _), *_ = batches(data, [np.arange(6)])
     assert (plain != whole).any()
 
 

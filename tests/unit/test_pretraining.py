@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.error import URLError
 
 import numpy as np
 import pytest
 import torch
+import torchvision
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from threetconv.errors import InputError
 from threetconv.networks import build_2d, build_network
 from threetconv.pretraining import fetch_imagenet, read_stills, train_on_stills
+from threetconv.provenance import file_sha256
 from threetconv.training import Settings
 
 COLOURS = {"blue": (20, 30, 220), "red": (220, 30, 20)}
@@ -41,7 +45,7 @@ def test_stills_are_read_and_normalised(stills: Path) -> None:
     images, classes = read_stills(stills, "val", (24, 32))
     assert classes == ["blue", "red"]
     assert len(images) == 6
-    (batch, labels), (rest, _) = images(np.array([5, 0, 1]), 2)
+    (batch, labels), (rest, _) = images([np.array([5, 0]), np.array([1])], epoch=0)
     assert batch.shape == (2, 3, 24, 32)
     assert len(rest) == 1
     assert labels.tolist() == [1, 0]
@@ -143,6 +147,65 @@ def test_fetched_weights_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (tmp_path / "twin.safetensors").read_bytes() == (
         tmp_path / "out.safetensors"
     ).read_bytes()
+
+
+@pytest.fixture
+def remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file that torchvision's entry for resnet18 points to, named by its own hash."""
+    folder = tmp_path / "remote"
+    folder.mkdir()
+    torch.save({"weight": torch.arange(6.0)}, folder / "new.pth")
+    digits = file_sha256(folder / "new.pth")[:8]
+    file = (folder / "new.pth").rename(folder / f"fake18-{digits}.pth")
+    entry = SimpleNamespace(url=file.as_uri())
+    monkeypatch.setattr(torchvision.models, "get_weight", lambda _name: entry)
+    return file
+
+
+def test_the_hash_of_a_download_is_verified(remote: Path, tmp_path: Path) -> None:
+    out, cache = tmp_path / "out.safetensors", tmp_path / "cache"
+    fetch_imagenet("resnet18", out, cache)
+    assert torch.equal(load_file(out)["weight"], torch.arange(6.0))
+    assert [file.name for file in cache.iterdir()] == [remote.name]
+    out.unlink()
+    shutil.rmtree(cache)
+    torch.save({"weight": torch.zeros(6)}, remote)
+    with pytest.raises(InputError, match="invalid hash") as caught:
+        fetch_imagenet("resnet18", out, cache)
+    assert f"put the file at {cache / remote.name} " in caught.value.remedy
+    assert list(cache.iterdir()) == []
+    assert not out.exists()
+
+
+def test_a_file_put_by_hand_is_verified_and_used(remote: Path, tmp_path: Path) -> None:
+    out, cache = tmp_path / "out.safetensors", tmp_path / "cache"
+    cache.mkdir()
+    place = cache / remote.name
+    place.write_bytes(remote.read_bytes())
+    remote.unlink()  # there is nothing to download any more
+    fetch_imagenet("resnet18", out, cache)
+    assert torch.equal(load_file(out)["weight"], torch.arange(6.0))
+    out.unlink()
+    torch.save({"weight": torch.zeros(6)}, place)
+    before = place.read_bytes()
+    with pytest.raises(InputError, match="delete the file") as caught:
+        fetch_imagenet("resnet18", out, cache)
+    assert file_sha256(place) in caught.value.found
+    assert place.read_bytes() == before  # the user's; nobody deletes it for them
+    assert not out.exists()
+    place.unlink()
+    with pytest.raises(InputError, match="URLError") as caught:
+        fetch_imagenet("resnet18", out, cache)
+    assert str(place) in caught.value.remedy
+
+
+def test_weights_that_cannot_be_verified_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = SimpleNamespace(url="https://example.org/weights.pth")
+    monkeypatch.setattr(torchvision.models, "get_weight", lambda _name: entry)
+    with pytest.raises(InputError, match="no digits"):
+        fetch_imagenet("resnet18", tmp_path / "out.safetensors", tmp_path)
 
 
 def test_an_unknown_network_has_no_imagenet_weights(tmp_path: Path) -> None:

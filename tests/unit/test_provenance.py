@@ -81,8 +81,8 @@ def test_an_unknown_module_is_refused(package: Path) -> None:
 
 
 def test_the_real_package_knows_what_training_rests_on() -> None:
-    """The modules that decide a run's numbers are reached from `runs`."""
-    seen, waiting = set(), ["runs"]
+    """The modules that decide a run's numbers are reached from `train_job`."""
+    seen, waiting = set(), ["train_job"]
     while waiting:
         name = waiting.pop()
         file = provenance._source(name)

@@ -16,21 +16,19 @@ from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file
 
-from threetconv.clips import ClipDataset, normalise
 from threetconv.errors import InputError
 from threetconv.networks import build_2d, build_network
 from threetconv.parameters import SCHEMA
 from threetconv.provenance import file_sha256
 from threetconv.runs import (
-    _Split,
     metrics_table,
     parameter_table,
     read_run,
     runs_table,
     snapshots_table,
-    train_run,
 )
 from threetconv.study import Run
+from threetconv.train_job import train_run
 from threetconv.training import Settings
 
 SHAPE = (8, 16, 16)
@@ -189,30 +187,6 @@ def test_rows_are_found_by_their_place_in_the_array(
     moved = table.assign(row=np.arange(len(table)))
     other = train(RUN, (moved, tmp_path / "sorted.npy"), tmp_path / "other")
     assert parameter_table(other).equals(parameter_table(folder))
-
-
-@pytest.mark.parametrize(("split", "value"), [("train", 50), ("val", 200)])
-def test_each_split_sees_its_own_clips(split: str, value: int, tmp_path: Path) -> None:
-    """Validation clips come first in this table; none may reach training."""
-    array = np.full((5, *SHAPE, 3), 50, dtype=np.uint8)
-    array[:2] = 200
-    np.save(tmp_path / "clips.npy", array)
-    table = pd.DataFrame(
-        {
-            "clip_id": list("abcde"),
-            "path": list("abcde"),
-            "label": ["x", "y", "x", "y", "x"],
-            "split": ["val", "val", "train", "train", "train"],
-            "row": range(5),
-        }
-    )
-    clips = _Split(ClipDataset(table, packed=tmp_path / "clips.npy"), table, split, 0)
-    expected = normalise(np.full((1, *SHAPE, 3), value, dtype=np.uint8))
-    seen = 0
-    for inputs, labels in clips(np.arange(len(clips))[::-1], 2):
-        torch.testing.assert_close(inputs, expected.expand_as(inputs))
-        seen += len(labels)
-    assert seen == len(clips) == (3 if split == "train" else 2)
 
 
 def test_pretrained_runs_start_from_their_weights(

@@ -16,9 +16,9 @@ from threetconv.conv import Conv3T
 from threetconv.errors import InputError
 from threetconv.networks import build_network
 from threetconv.parameters import derive
-from threetconv.runs import train_run
 from threetconv.selectivity import PREFERENCES, channel_responses, class_preferences
 from threetconv.study import Run
+from threetconv.train_job import train_run
 from threetconv.training import Settings
 
 SHAPE = (8, 16, 16)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,25 +14,33 @@ import torch
 from torch import Tensor, nn
 
 import threetconv.training as module
+from threetconv import objective
 from threetconv.conv import Conv3T
 from threetconv.errors import InputError
-from threetconv.training import SCHEDULES, Result, Settings, evaluate, fit
+from threetconv.schedules import SCHEDULES
+from threetconv.training import Result, Settings, evaluate, fit
 
 
 class Memory:
     """A labelled set in memory that remembers the orders it was asked for."""
 
     def __init__(self, inputs: Tensor, labels: Tensor) -> None:
-        self.inputs, self.labels, self.orders = inputs, labels, []  # type: ignore[var-annotated]
+        self.inputs, self.targets = inputs, labels
+        self.orders: list[list[int]] = []
+
+    @property
+    def labels(self) -> np.ndarray:
+        return self.targets.numpy()
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.targets)
 
-    def __call__(self, order: np.ndarray, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        self.orders.append(order.tolist())
-        for start in range(0, len(order), batch_size):
-            chosen = torch.from_numpy(order[start : start + batch_size])
-            yield self.inputs[chosen], self.labels[chosen]
+    def __call__(
+        self, groups: Sequence[np.ndarray], *, epoch: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        self.orders.append([int(i) for group in groups for i in group])
+        for chosen in groups:
+            yield self.inputs[chosen], self.targets[chosen]
 
 
 def clips(n: int, seed: int, classes: int = 3) -> Memory:
@@ -188,26 +196,6 @@ def test_the_best_snapshot_holds_the_best_states_parameters(run: Result) -> None
         assert np.array_equal(value, run.best_state[name].numpy())
 
 
-def test_one_cycle_by_hand() -> None:
-    """Eight updates: up in two, then half a cosine over six and the zero after them."""
-    factor = SCHEDULES["one-cycle"]
-    expected = [0.5, 1.0, *(0.5 * (1 + math.cos(math.pi * i / 7)) for i in range(1, 7))]
-    assert [factor(step, 8) for step in range(8)] == pytest.approx(expected, abs=1e-12)
-    assert [SCHEDULES["constant"](step, 8) for step in range(8)] == [1.0] * 8
-
-
-@pytest.mark.parametrize("total", [1, 2, 3, 7, 100, 999])
-def test_one_cycle_stays_between_zero_and_its_peak(total: int) -> None:
-    values = np.array([SCHEDULES["one-cycle"](step, total) for step in range(total)])
-    assert (values > 0).all()
-    assert values.max() == 1
-    peak = int(values.argmax())
-    assert (np.diff(values[: peak + 1]) > 0).all()
-    assert (np.diff(values[peak:]) < 0).all()
-    if total == 999:
-        assert np.square(values).mean() == pytest.approx(0.25 / 3 + 0.75 * 3 / 8, rel=0.01)
-
-
 def test_the_schedule_reaches_the_optimiser(monkeypatch: pytest.MonkeyPatch) -> None:
     """The paper's authors' did not. sum_lr2 counts the rates that Adam really had."""
     rates: list[float] = []
@@ -315,9 +303,9 @@ def test_evaluation_does_not_depend_on_the_batch_size() -> None:
     assert one[1:] == all_at_once[1:]
     assert one[2] == 11
     logits = network.eval()(data.inputs)
-    expected = float(nn.functional.cross_entropy(logits, data.labels).detach())
+    expected = float(nn.functional.cross_entropy(logits, data.targets).detach())
     assert one[0] == pytest.approx(expected, rel=1e-5)
-    assert one[1] == int((logits.argmax(1) == data.labels).sum()) / 11
+    assert one[1] == int((logits.argmax(1) == data.targets).sum()) / 11
 
 
 def test_a_line_per_epoch_is_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -347,7 +335,7 @@ def test_adam_walks_as_the_noise_floor_says(updates: int, monkeypatch: pytest.Mo
     def logit(logits: Tensor, _labels: Tensor, reduction: str = "mean") -> Tensor:
         return logits[0, 0]
 
-    monkeypatch.setattr(module.F, "cross_entropy", logit)
+    monkeypatch.setattr(objective.F, "cross_entropy", logit)
     network, data = Noise(), Memory(torch.zeros(2, 1), torch.zeros(2, dtype=torch.int64))
     result = fit(network, data, data, Settings(updates, 2, 1e-3), seed=0)
     walked = float(network.theta.detach().abs().mean())

@@ -19,7 +19,8 @@ PLATFORM_ONLY = re.compile(r"^(nvidia-|cuda-|triton)")
 ENVIRONMENTS = {
     "training": [
         *("torch", "torchvision", "numba", "av", "pillow"),
-        *("safetensors", "pandas", "pyarrow", "jsonschema"),
+        *("safetensors", "pandas", "pyarrow", "jsonschema", "pooch"),
+        *("captum", "scipy", "matplotlib"),
     ],
     "analysis": [
         *("pandas", "pyarrow", "scipy", "statsmodels", "KDEpy", "seaborn", "matplotlib"),

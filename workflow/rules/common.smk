@@ -59,6 +59,17 @@ def parameter_file(run):
     return f"{RESULTS}/{kind}/{cell}/{run.run_id}.parquet"
 
 
+# runs that are fetched instead of trained: run id -> where from
+FETCHED = {
+    run.run_id: entry
+    for run in RUNS.values()
+    for variant in STUDY["variants"]
+    for entry in variant["checkpoints"]
+    if (run.init, run.convolution, run.control)
+    == (variant["init"], variant["convolution"], variant["control"])
+    and (run.network, run.dataset, run.replicate)
+    == (entry["network"], entry["dataset"], entry["replicate"])
+}
 RUNS_3T = [run for run in RUNS.values() if run.convolution == "3t"]
 INITS = list(dict.fromkeys(run.init for run in RUNS_3T))
 PARAMETER_FILES = [parameter_file(run) for run in RUNS_3T if run.control == "none"]
@@ -67,6 +78,18 @@ PREFERENCE_FILES = [
 ]
 CONTROL_FILES = [parameter_file(run) for run in RUNS_3T if run.control != "none"]
 RUN_RECORDS = [f"{RESULTS}/runs/{run_id}/run.json" for run_id in RUNS]
+# runs whose channels are explained: the first ones of each cell, controls aside
+EXPLAINED = [
+    run.run_id
+    for run in RUNS.values()
+    if run.control == "none" and run.replicate <= STUDY["explanations"]["replicates"]
+]
+EXPLANATIONS = [
+    f"{RESULTS}/explanations/{run_id}/{table}.parquet"
+    for run_id in EXPLAINED
+    for table in ("channels", "faithfulness", "chosen", "images", "sanity")
+]
+MODEL_CARDS = [f"{RESULTS}/runs/{run_id}/README.md" for run_id in RUNS]
 
 
 def run_inputs(wildcards):
@@ -77,9 +100,66 @@ def run_inputs(wildcards):
             "table": f"{RESULTS}/packed/{run.dataset}.parquet",
             "packed": f"{RESULTS}/packed/{run.dataset}.npy",
         }
-    if run.init == "pretrained":
+    if run.init == "pretrained" and run.run_id not in FETCHED:
         files["weights"] = f"{RESULTS}/weights_2d/{run.network}.safetensors"
     return files
+
+
+def selection(name):
+    """The split that the best epoch of a data set's runs is chosen on: "test" as in the paper."""
+    return "test" if DATASETS[name]["options"].get("selection") == "test" else "val"
+
+
+def explained_inputs(wildcards):
+    """A run, its clips, its parameters, and a run on permuted labels to compare with."""
+    run = RUNS[wildcards.run_id]
+    folder = f"{RESULTS}/runs/{run.run_id}"
+    files = {
+        "record": f"{folder}/run.json",
+        "weights": f"{folder}/best.safetensors",
+        "table": f"{RESULTS}/clips/{run.dataset}.parquet",
+    }
+    if DATASETS[run.dataset]["store"] == "packed":
+        files |= {
+            "table": f"{RESULTS}/packed/{run.dataset}.parquet",
+            "packed": f"{RESULTS}/packed/{run.dataset}.npy",
+        }
+    if run.convolution == "3t":
+        files["parameters"] = parameter_file(run)
+    cell = (run.network, run.dataset, run.convolution)
+    for other in RUNS.values():
+        same = (other.network, other.dataset, other.convolution) == cell
+        if other.control == "label-shuffled" and same and other.replicate == 1:
+            files |= {
+                "shuffled": f"{RESULTS}/runs/{other.run_id}/run.json",
+                "shuffled_weights": f"{RESULTS}/runs/{other.run_id}/best.safetensors",
+            }
+    return files
+
+
+def card_facts(run_id):
+    """What a run's model card says that its record does not know."""
+    dataset = RUNS[run_id].dataset
+    return {
+        "synthetic": dataset in RENDERED,
+        "selection": selection(dataset),
+        "licence": FETCHED.get(run_id, {}).get("licence", ""),
+    }
+
+
+def fetched_from(run_id):
+    """What the study says of a checkpoint, without the keys that name its run."""
+    names = ("network", "dataset", "replicate")
+    return {k: v for k, v in FETCHED[run_id].items() if k not in names}
+
+
+def run_data(wildcards):
+    """How a run reads its data set. Clips left out in packing are not in the packed table."""
+    dataset = DATASETS[RUNS[wildcards.run_id].dataset]
+    return {
+        key: dataset[key]
+        for key in ("sampling", "augment", "on_bad_clip", "max_bad_share")
+    }
 
 
 def run_settings(wildcards):
@@ -91,6 +171,11 @@ def run_settings(wildcards):
         "batch_size": sizes[run.network] if isinstance(sizes, dict) else sizes,
         "learning_rate": training["learning_rate"][run.convolution],
         "schedule": training["schedule"],
+        "patience": training["patience"],
+        "early_stopping": training.get("early_stopping"),
+        "class_weights": training["class_weights"],
         "auxiliary_weight": training["auxiliary_weight"],
         "snapshot_every": training["snapshot_every"],
+        "micro_batch": training.get("micro_batch"),
+        "precision": training["precision"],
     }

@@ -71,6 +71,7 @@ rule pack_clips:
     output:
         array=f"{RESULTS}/packed/{{dataset}}.npy",
         table=f"{RESULTS}/packed/{{dataset}}.parquet",
+        left_out=f"{RESULTS}/packed/{{dataset}}.left_out.csv",
     log:
         f"{RESULTS}/logs/pack_clips/{{dataset}}.log",
     benchmark:
@@ -80,6 +81,8 @@ rule pack_clips:
     threads: 8
     params:
         clip=lambda w: DATASETS[w.dataset]["clip"],
+        on_bad_clip=lambda w: DATASETS[w.dataset]["on_bad_clip"],
+        max_bad_share=lambda w: DATASETS[w.dataset]["max_bad_share"],
         code=code_digest("packing"),
     script:
         "../scripts/pack_clips.py"

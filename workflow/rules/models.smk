@@ -44,7 +44,8 @@ else:
 
 
 rule train:
-    # One run: one cell of the design, one seed.
+    # One run: one cell of the design, one seed. A run that was stopped goes on from its newest
+    # checkpoint, which lies beside the outputs because Snakemake deletes those of a stopped job.
     input:
         unpack(run_inputs),
     output:
@@ -56,6 +57,8 @@ rule train:
         f"{RESULTS}/logs/train/{{run_id}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train/{{run_id}}.tsv"
+    wildcard_constraints:
+        run_id=any_of([run_id for run_id in RUNS if run_id not in FETCHED]),
     conda:
         "../envs/training.yaml"
     # Two single-threaded runs beside each other beat one on two cores, and the number of threads
@@ -63,13 +66,70 @@ rule train:
     threads: 1
     resources:
         mem_mb=4000,
+        gpu=1 if STUDY["training"]["device"] == "cuda" else 0,
+        # processes that share each batch (on GPUs, one for each); seconds between two checkpoints
+        processes=1,
+        checkpoint_seconds=60,
     params:
         run=lambda w: RUNS[w.run_id].to_dict(),
         settings=run_settings,
+        data=run_data,
         clip=lambda w: DATASETS[RUNS[w.run_id].dataset]["clip"],
         width=STUDY["width"],
         carry=STUDY["weights_2d"]["carry"],
         device=STUDY["training"]["device"],
-        code=code_digest("runs", "training", "networks", "clips", "controls"),
+        checkpoints=lambda w: f"{RESULTS}/checkpoints/{w.run_id}",
+        code=code_digest("train_job"),
     script:
         "../scripts/train.py"
+
+
+rule fetch_run:
+    # A run whose checkpoint the study names: fetched, checked, and measured on the study's clips.
+    input:
+        unpack(run_inputs),
+    output:
+        record=f"{RESULTS}/runs/{{run_id}}/run.json",
+        weights=f"{RESULTS}/runs/{{run_id}}/best.safetensors",
+        snapshots=f"{RESULTS}/runs/{{run_id}}/snapshots.safetensors",
+        metrics=f"{RESULTS}/runs/{{run_id}}/metrics.parquet",
+    log:
+        f"{RESULTS}/logs/fetch_run/{{run_id}}.log",
+    wildcard_constraints:
+        run_id=any_of(FETCHED),
+    conda:
+        "../envs/training.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+    params:
+        run=lambda w: RUNS[w.run_id].to_dict(),
+        checkpoint=lambda w: fetched_from(w.run_id),
+        clip=lambda w: DATASETS[RUNS[w.run_id].dataset]["clip"],
+        on_bad_clip=lambda w: DATASETS[RUNS[w.run_id].dataset]["on_bad_clip"],
+        max_bad_share=lambda w: DATASETS[RUNS[w.run_id].dataset]["max_bad_share"],
+        width=STUDY["width"],
+        carry=STUDY["weights_2d"]["carry"],
+        device=STUDY["training"]["device"],
+        cache=f"{RESULTS}/downloads",
+        code=code_digest("fetched"),
+    script:
+        "../scripts/fetch_run.py"
+
+
+rule model_cards:
+    # What the weights of each run are, and how to load them.
+    input:
+        records=RUN_RECORDS,
+        metrics=[f"{RESULTS}/runs/{run_id}/metrics.parquet" for run_id in RUNS],
+    output:
+        MODEL_CARDS,
+    log:
+        f"{RESULTS}/logs/model_cards.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        facts=[card_facts(run_id) for run_id in RUNS],
+        code=code_digest("model_card"),
+    script:
+        "../scripts/model_cards.py"

@@ -93,7 +93,7 @@ rule table_pages:
 rule notebook:
     # The example that queries the Parquet tables, run on this study's results.
     input:
-        notebook=f"{ROOT}/workflow/notebooks/query_parameters.ipynb",
+        notebook=local(f"{ROOT}/workflow/notebooks/query_parameters.ipynb"),
         parameters=PARAMETER_FILES,
         runs=f"{RESULTS}/runs.parquet",
         metrics=f"{RESULTS}/metrics.parquet",

@@ -1,18 +1,23 @@
 """Decode every clip of a data set once, into one array."""
 
-from threetconv.files import read_parquet, write_parquet
+from threetconv.bad_clips import BadClips
+from threetconv.files import read_parquet, write_parquet, write_text
 from threetconv.logs import progress_to, step_log
 from threetconv.packing import pack_clips
 
 if __name__ == "__main__":  # worker processes import this file again
     with step_log(snakemake.log[0]) as log:
-        clip = snakemake.params.clip
-        table = pack_clips(
-            read_parquet(snakemake.input[0]),
+        params, clip = snakemake.params, snakemake.params.clip
+        table = read_parquet(snakemake.input[0])
+        bad = BadClips(params.on_bad_clip, total=len(table), ceiling=params.max_bad_share)
+        packed = pack_clips(
+            table,
             frames=clip["frames"],
             size=(clip["height"], clip["width"]),
             out=snakemake.output.array,
             workers=snakemake.threads,
             progress=progress_to(log, f"decoding {snakemake.wildcards.dataset}"),
+            bad=bad,
         )
-        write_parquet(table, snakemake.output.table)
+        write_parquet(packed, snakemake.output.table)
+        write_text(snakemake.output.left_out, bad.table().to_csv(index=False))

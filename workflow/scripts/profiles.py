@@ -8,4 +8,8 @@ with step_log(snakemake.log[0]):
     params = snakemake.params
     layers, tests = (read_parquet(snakemake.input[name]) for name in ("profile", "tests"))
     for network, path in zip(params.networks, snakemake.output, strict=True):
-        save(profile(layers, tests, network=network, alpha=params.alpha), path)
+        mine = layers[(layers["network"] == network) & (layers["control"] == "none")]
+        matched = (mine["checkpoint"] == "matched").any()
+        checkpoint = "matched" if matched else "best"  # fetched runs have no other
+        figure = profile(layers, tests, network=network, alpha=params.alpha, checkpoint=checkpoint)
+        save(figure, path)

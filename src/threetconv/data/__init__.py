@@ -12,7 +12,14 @@ from typing import Any
 
 import pandas as pd
 
-from threetconv.data import folder, jester, ucf101
+from threetconv.data import (
+    folder,
+    hmdb51,
+    jester,
+    kinetics,
+    something_something,
+    ucf101,
+)
 from threetconv.data.registry import ADAPTERS, register
 from threetconv.data.table import (
     COLUMNS,
@@ -31,9 +38,12 @@ __all__ = [
     "class_names",
     "clip_table",
     "folder",
+    "hmdb51",
     "jester",
+    "kinetics",
     "read_clips",
     "register",
+    "something_something",
     "ucf101",
 ]
 
@@ -42,13 +52,14 @@ def read_clips(adapter: str, root: str | Path, **options: Any) -> pd.DataFrame:
     """The clip table of the dataset below `root`.
 
     Args:
-        adapter: name in `ADAPTERS`: "folder", "jester" or "ucf101".
+        adapter: name in `ADAPTERS`: "folder", "hmdb51", "jester", "kinetics",
+            "something-something-v2" or "ucf101".
         root: the dataset's folder.
         options: the adapter's own options, such as ``classes`` or UCF101's ``split``.
 
     Returns:
-        Table with string columns clip_id (unique), path, label, split ("train", "val"),
-        sorted by split, label and clip_id.
+        Table with string columns clip_id (unique), path, label, split ("train", "val" and,
+        where a labelled test list is read, "test"), sorted by split, label and clip_id.
 
     Raises:
         InputError: unknown adapter or option, or anything amiss in the folder.

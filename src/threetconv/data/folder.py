@@ -2,7 +2,8 @@
 
 A clip is a video file (.mp4, .avi, .webm, .mkv) or a folder of images (.jpg, .jpeg, .png) whose
 names, numbers compared as numbers, give the order of the frames. Folders other than ``train``
-and ``val`` are not read.
+and ``val`` are not read. Labels and clip ids are in Unicode's composed form (NFC), whatever the
+disk has.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from threetconv.data.table import (
     clip_table,
     few,
     need_folder,
+    nfc,
     visible,
 )
 from threetconv.errors import InputError
@@ -59,7 +61,7 @@ def read_folder(root: str | Path, *, classes: Sequence[str] | None = None) -> pd
     for split, folders in labels.items():
         for label in (name for name in keep if name in folders):
             for clip in _clips(folders[label]):
-                clip_id = clip.relative_to(root).as_posix()
+                clip_id = nfc(clip.relative_to(root).as_posix())
                 rows.append((clip_id, str(clip), label, split))
     return clip_table(rows, root)
 
@@ -71,7 +73,18 @@ def _class_folders(split: Path) -> dict[str, Path]:
         expected=f"one folder per class, laid out as {LAYOUT}",
         remedy=f"make the folder {split.name}/ and put class folders with clips into it",
     )
-    folders = {entry.name: entry for entry in visible(split) if entry.is_dir()}
+    folders: dict[str, Path] = {}
+    for entry in visible(split):
+        if not entry.is_dir():
+            continue
+        if nfc(entry.name) in folders:
+            raise InputError(
+                split,
+                found=f"two folders {nfc(entry.name)!r}, which differ in the Unicode form only",
+                expected="one folder per class",
+                remedy="move the clips of one into the other",
+            )
+        folders[nfc(entry.name)] = entry
     if not folders:
         raise InputError(
             split,

@@ -1,15 +1,19 @@
 """20BN-Jester: hand gestures, a folder of JPEG frames per clip, splits in CSV lists.
 
-Two releases are read:
+Three releases are read, their lists in the root or in ``<root>/labels``:
 
-* v1: ``jester-v1-train.csv`` and ``jester-v1-validation.csv`` (lines ``id;label``, no header),
-  ``jester-v1-labels.csv`` (one label a line);
-* the newer one: ``Train.csv`` and ``Validation.csv``, comma separated, with a header that has
-  ``video_id`` (or ``id``) and ``label``; ``jester-v1-labels.csv`` is used when it is there.
+* v1: ``jester-v1-train.csv`` and ``jester-v1-validation.csv`` with ``jester-v1-labels.csv``;
+* the newer one: ``Train.csv`` and ``Validation.csv``; a labels file is used when it is there;
+* the last one: ``train.csv`` and ``validation.csv`` with ``labels.csv``.
+
+Whatever its name, a list has lines ``id;label`` without header, or is comma separated with a
+header that has ``video_id`` (or ``id``) and ``label``; the first line tells. Labels files have one
+label a line. Ids are text: leading zeros count.
 
 Frames are ``<clip>/00001.jpg`` ... below ``<root>/20bn-jester-v1``, else below ``<root>/Train``
 and ``<root>/Validation``, else below the root itself. The published test list has no labels and
-is not read. Source: Materzynska et al., "The Jester Dataset", ICCV Workshops 2019.
+is not read, whatever is in it. Source: Materzynska et al., "The Jester Dataset", ICCV Workshops
+2019.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from threetconv.data.lookup import Listing, find_folder, same_name
 from threetconv.data.registry import register
 from threetconv.data.table import (
     check_frame_folders,
@@ -29,15 +34,17 @@ from threetconv.data.table import (
     few,
     need_file,
     need_folder,
+    read_pairs,
     read_text,
 )
 from threetconv.errors import InputError, nearest
 
 __all__ = ["read_jester"]
 
-LABELS = "jester-v1-labels.csv"
 V1 = {"train": "jester-v1-train.csv", "val": "jester-v1-validation.csv"}
 NEWER = {"train": "Train.csv", "val": "Validation.csv"}
+LABELS = {"v1": "jester-v1-labels.csv", "newer": "labels.csv"}
+KEYS = ("video_id", "id")
 HOW = "download the lists from Jester's page and put them into this folder"
 
 Entry = tuple[str, str]  # clip id, label
@@ -77,7 +84,7 @@ def read_jester(root: str | Path, *, classes: Sequence[str] | None = None) -> pd
     rows = []
     for split, listed in entries.items():
         chosen = [(clip, label) for clip, label in listed if label in keep]
-        folder = _frames_folder(root, split)
+        folder = find_folder([root / "20bn-jester-v1", root / Path(NEWER[split]).stem]) or root
         _check_on_disk(folder, [clip for clip, _ in chosen])
         rows += [(clip, str(folder / clip), label, split) for clip, label in chosen]
     return clip_table(rows, root)
@@ -85,57 +92,68 @@ def read_jester(root: str | Path, *, classes: Sequence[str] | None = None) -> pd
 
 def _lists(root: Path) -> tuple[dict[str, list[Entry]], set[str]]:
     """The entries of each split, and the labels that may occur."""
-    v1 = any((root / name).is_file() for name in V1.values())
-    newer = any((root / name).is_file() for name in NEWER.values())
-    names = NEWER if newer and not v1 else V1
+    folder = _folder_of_lists(root)
+    files = Listing(folder)
+    names = V1 if any(files.find(name) for name in V1.values()) else NEWER
+    if not any(files.find(name) for name in names.values()):
+        names = V1
     expected = f"the lists {' and '.join(V1.values())}, or {' and '.join(NEWER.values())}"
     paths = {
-        split: need_file(root / name, expected=expected, remedy=HOW)
+        split: need_file(files.find(name) or folder / name, expected=expected, remedy=HOW)
         for split, name in names.items()
     }
-    read = _read_v1 if names is V1 else _read_newer
-    entries = {split: read(path) for split, path in paths.items()}
-    if names is V1 or (root / LABELS).is_file():
-        known = _labels(root / LABELS)
+    entries = {split: _read_list(path) for split, path in paths.items()}
+    found = [path for path in map(files.find, LABELS.values()) if path is not None]
+    if names is V1 or found:
+        known = _labels(found[0] if found else folder / LABELS["v1"])
     else:
         known = {label for _, label in entries["train"]}
     for split, listed in entries.items():
-        _check_entries(paths[split], listed, known)
+        _check_labels(paths[split], listed, known)
     return entries, known
+
+
+def _folder_of_lists(root: Path) -> Path:
+    """``<root>/labels`` when lists are there and none is in the root, else the root."""
+    below = find_folder([root / "labels"])
+    if below is None:
+        return root
+    lists = {same_name(name) for name in (*V1.values(), *NEWER.values())}
+    here, there = ({same_name(n) for n in Listing(place).names} & lists for place in (root, below))
+    return below if there and not here else root
 
 
 def _labels(path: Path) -> set[str]:
     need_file(path, expected="the file of Jester's labels, one a line", remedy=HOW)
-    labels = {line.strip() for line in read_text(path).splitlines()} - {""}
+    labels = set()
+    for line in map(str.strip, read_text(path).splitlines()):
+        quoted = len(line) > 2 and line[0] == line[-1] == '"'
+        labels.add(line[1:-1].replace('""', '"') if quoted else line)
+    labels.discard("")
     if not labels:
         raise InputError(path, found="an empty file", expected="one label a line", remedy=HOW)
     return labels
 
 
-def _read_v1(path: Path) -> list[Entry]:
-    entries = []
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
-        if not line.strip():
-            continue
-        fields = [field.strip() for field in line.split(";")]
-        if len(fields) != 2 or not all(fields):
-            raise InputError(
-                f"{path}, line {number}",
-                found=repr(line),
-                expected="a clip's number and its label, as in 34870;Drumming Fingers",
-                remedy="correct the line, or download the list again",
-            )
-        entries.append((fields[0], fields[1]))
-    return entries
+def _read_list(path: Path) -> list[Entry]:
+    first = next((line for line in read_text(path).splitlines() if line.strip()), "")
+    names = [name.strip().lower() for name in next(csv.reader([first]), [])]
+    header = "label" in names or any(key in names for key in KEYS)
+    if not header and path.name in NEWER.values() and ";" not in first:
+        header = True  # a table whose columns are named otherwise, which is refused below
+    if header:
+        return _read_table(path)
+    return read_pairs(path, example="34870;Drumming Fingers", how=HOW)
 
 
-def _read_newer(path: Path) -> list[Entry]:
+def _read_table(path: Path) -> list[Entry]:
+    """The entries of a comma-separated list with a header; empty rows are passed over."""
     entries = []
     with StringIO(read_text(path), newline="") as handle:
         reader = csv.DictReader(handle)
-        header = [name.strip() for name in reader.fieldnames or []]
+        header = [name.strip().lower() for name in reader.fieldnames or []]
         reader.fieldnames = header
-        key = next((name for name in ("video_id", "id") if name in header), None)
+        key = next((name for name in KEYS if name in header), None)
         if key is None or "label" not in header:
             raise InputError(
                 path,
@@ -145,39 +163,34 @@ def _read_newer(path: Path) -> list[Entry]:
             )
         for row in reader:
             clip, label = (row[key] or "").strip(), (row["label"] or "").strip()
-            if not clip or not label:
+            if clip and label:
+                entries.append((clip, label))
+            elif any(str(value or "").strip() for value in row.values()):
                 raise InputError(
                     f"{path}, line {reader.line_num}",
                     found=f"{key} {clip!r} with label {label!r}",
                     expected="a clip's number and its label",
                     remedy="correct the line, or download the list again",
                 )
-            entries.append((clip, label))
+    if not entries:
+        raise InputError(path, found="no clip", expected="one clip a line", remedy=HOW)
     return entries
 
 
-def _check_entries(path: Path, entries: list[Entry], known: set[str]) -> None:
-    """Refuse an empty list, and labels that the labels file (or the training list) lacks."""
-    if not entries:
-        raise InputError(path, found="no clip", expected="one clip a line", remedy=HOW)
+def _check_labels(path: Path, entries: list[Entry], known: set[str]) -> None:
+    """Refuse labels that the labels file (or, without one, the training list) lacks."""
     strange = sorted({label for _, label in entries} - known)
     if strange:
         raise InputError(
             path,
             found=f"{len(strange)} labels that are not known: {few(strange)}",
-            expected=f"labels of {LABELS} (without it, of the training list)",
-            remedy=nearest(strange[0], sorted(known)) or f"correct the list or {LABELS}",
+            expected="labels of the labels file (without one, of the training list)",
+            remedy=nearest(strange[0], sorted(known)) or "correct the list or the labels file",
         )
 
 
-def _frames_folder(root: Path, split: str) -> Path:
-    """The folder that holds the clips' folders of a split."""
-    places = (root / "20bn-jester-v1", root / Path(NEWER[split]).stem)
-    return next((place for place in places if place.is_dir()), root)
-
-
 def _check_on_disk(folder: Path, clips: list[str]) -> None:
-    present = {entry.name for entry in folder.iterdir() if entry.is_dir()}
+    present = Listing(folder, folders=True).names
     missing = [clip for clip in clips if clip not in present]
     if missing:
         raise InputError(

@@ -8,6 +8,7 @@ by split, label and clip_id.
 from __future__ import annotations
 
 import logging
+import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
@@ -28,6 +29,8 @@ __all__ = [
     "few",
     "need_file",
     "need_folder",
+    "nfc",
+    "read_pairs",
     "read_text",
     "visible",
 ]
@@ -58,12 +61,13 @@ def clip_table(rows: Iterable[tuple[str, str, str, str]], root: str | Path) -> p
 def check_clip_table(table: pd.DataFrame, where: str | Path) -> None:
     """Refuse a clip table that a study cannot use.
 
-    A class without a "val" clip is allowed and logged: its accuracy cannot be measured.
+    A class without a "val" clip (or a "test" clip, where there is such a split) is allowed and
+    logged: its accuracy cannot be measured.
 
     Raises:
         InputError: a column is missing, the table is empty, a value is missing, a split is
-            unknown, a clip_id occurs twice, no clip is in "train" or none in "val", or a class
-            has no "train" clip.
+            unknown, a clip_id or a path occurs twice, no clip is in "train" or none in "val", or a
+            class has no "train" clip.
     """
     absent = [name for name in COLUMNS if name not in table.columns]
     if absent:
@@ -93,7 +97,15 @@ def check_clip_table(table: pd.DataFrame, where: str | Path) -> None:
         raise InputError(
             where,
             found=f"{len(twice)} clips listed more than once: {few(twice)}",
-            expected="every clip once, and never in both training and validation",
+            expected="every clip once, and never in both training and validation or test",
+            remedy="remove the repeated entries from the lists",
+        )
+    shared = table.loc[table["path"].duplicated(), "path"].unique().tolist()
+    if shared:
+        raise InputError(
+            where,
+            found=f"{len(shared)} files that stand for several clips: {few(shared)}",
+            expected="a file of its own for every clip",
             remedy="remove the repeated entries from the lists",
         )
     for split in ("train", "val"):
@@ -113,14 +125,16 @@ def check_clip_table(table: pd.DataFrame, where: str | Path) -> None:
             expected="every class to be in train",
             remedy="add training clips of these classes, or leave the classes out",
         )
-    unseen = sorted(labels["train"] - labels["val"])
-    if unseen:
-        log.warning(
-            "%s: %d classes have no validation clip, so their accuracy is not measured: %s",
-            where,
-            len(unseen),
-            few(unseen),
-        )
+    for split, name in (("val", "validation"), ("test", "test")):
+        unseen = sorted(labels["train"] - labels[split]) if labels[split] else []
+        if unseen:
+            log.warning(
+                "%s: %d classes have no %s clip, so their accuracy is not measured: %s",
+                where,
+                len(unseen),
+                name,
+                few(unseen),
+            )
 
 
 def class_names(table: pd.DataFrame) -> list[str]:
@@ -130,6 +144,11 @@ def class_names(table: pd.DataFrame) -> list[str]:
     not used, so that a subset of classes is numbered without gaps.
     """
     return sorted(set(table["label"]))
+
+
+def nfc(text: str) -> str:
+    """The text in Unicode's composed form, so that equal names compare equal."""
+    return unicodedata.normalize("NFC", text)
 
 
 def few(names: Collection[str], show: int = 3) -> str:
@@ -155,9 +174,9 @@ def need_file(path: Path, *, expected: str, remedy: str) -> Path:
 
 
 def read_text(path: Path) -> str:
-    """The text of a list file, UTF-8 with or without a byte order mark."""
+    """The text of a list file in composed form, UTF-8 with or without a byte order mark."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return nfc(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
         raise InputError(
             path,
@@ -165,6 +184,39 @@ def read_text(path: Path) -> str:
             expected="a text file in UTF-8",
             remedy="download the file again, or save it as UTF-8",
         ) from error
+
+
+def read_pairs(path: Path, *, example: str, how: str) -> list[tuple[str, str]]:
+    """The lines ``id;label`` of a list without header, both as text (leading zeros are kept).
+
+    Blank lines are passed over. A label in double quotes may hold ``;``, and ``""`` for ``"``.
+
+    Args:
+        path: the list.
+        example: a good line, for the message.
+        how: how to get the list again.
+
+    Raises:
+        InputError: a line has no id, no label or more fields, or the list holds no line.
+    """
+    pairs = []
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        name, _, label = (part.strip() for part in line.partition(";"))
+        quoted = len(label) > 2 and label[0] == label[-1] == '"'
+        if quoted:
+            label = label[1:-1].replace('""', '"')
+        if name and label and (quoted or ";" not in label):
+            pairs.append((name, label))
+        elif line.strip():
+            raise InputError(
+                f"{path}, line {number}",
+                found=repr(line),
+                expected=f"a clip's number and its label, as in {example}",
+                remedy=f"correct the line, or {how}",
+            )
+    if not pairs:
+        raise InputError(path, found="no clip", expected="one clip a line", remedy=how)
+    return pairs
 
 
 def visible(folder: Path) -> list[Path]:
@@ -182,6 +234,8 @@ def choose_classes(
     """
     if classes is None:
         return sorted(known)
+    if not isinstance(classes, str):
+        classes = [nfc(str(name)) for name in classes]
     if isinstance(classes, str) or not classes or len(set(classes)) < len(classes):
         raise InputError(
             where,
@@ -195,7 +249,7 @@ def choose_classes(
                 where,
                 found=f"no class {name!r}",
                 expected=f"one of {few(sorted(known), show=200)}",
-                remedy=nearest(str(name), sorted(known)) or "use one of the names above",
+                remedy=nearest(name, sorted(known)) or "use one of the names above",
             )
     return sorted(classes)
 

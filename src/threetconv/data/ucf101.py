@@ -4,18 +4,26 @@ Videos are ``<root>/<Class>/v_<Class>_gNN_cNN.avi`` or ``<root>/UCF-101/<Class>/
 archive unpacks). ``classInd.txt``, ``trainlist0N.txt`` and ``testlist0N.txt`` are looked for in
 the root, in ``<root>/ucfTrainTestlist`` and in ``ucfTrainTestlist`` beside the root.
 
-The published lists have no validation part. As in the paper, the **test list is used as
-"val"**: the best epoch is chosen on the clips that accuracy is reported for.
+Copies spell one class ``HandstandPushups`` or ``HandStandPushups``, in lists, folders or files:
+names are matched without regard to case where that is unambiguous, and so is the suffix of
+videos that were transcoded. What was matched so is logged; labels are those of classInd.txt.
+
+The published lists have no validation part. By default whole groups of the training list are
+held out as "val" (`threetconv.data.holdout`) and the test list becomes "test"; the paper's
+way, the best epoch chosen on the test list itself, is ``selection="test"``.
 Source: Soomro, Zamir and Shah, "UCF101", CRCV-TR-12-01, 2012.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from threetconv.data.holdout import check_selection, split_clips
+from threetconv.data.lookup import class_folders, locate, same_name, tell
 from threetconv.data.registry import register
 from threetconv.data.table import (
     choose_classes,
@@ -27,38 +35,52 @@ from threetconv.data.table import (
 )
 from threetconv.errors import InputError, nearest
 
-__all__ = ["read_ucf101"]
+__all__ = ["group_of", "read_ucf101"]
 
 INDEX = "classInd.txt"
 LISTS = "ucfTrainTestlist"
 HOW = "download UCF101TrainTestSplits-RecognitionTask.zip and extract it beside the videos"
 
+Entry = tuple[str, str]  # class as in classInd.txt, file name as listed
+
 
 @register("ucf101")
 def read_ucf101(
-    root: str | Path, *, split: int = 1, classes: Sequence[str] | None = None
+    root: str | Path,
+    *,
+    split: int = 1,
+    classes: Sequence[str] | None = None,
+    selection: str = "holdout",
+    holdout: float = 0.1,
+    holdout_seed: int = 0,
 ) -> pd.DataFrame:
-    """The clip table of UCF101; "val" is the published test list.
+    """The clip table of UCF101.
 
     Args:
         root: folder with the class folders.
         split: 1, 2 or 3, the published split.
         classes: keep these classes only; all 101 by default. Folders of other classes need not
             exist.
+        selection: "holdout" takes "val" from the training list, whole groups of a class at a
+            time, and makes the test list "test"; "test" makes the test list "val", as the paper.
+        holdout: share of the training clips of each class to hold out, above 0, at most 0.5.
+        holdout_seed: which groups are held out.
 
     Returns:
-        Clip table; ``clip_id`` is the file's name without ".avi".
+        Clip table; ``clip_id`` is the listed file's name without its suffix.
 
     Raises:
         InputError: a list is missing or malformed, names an unknown class, disagrees with
             classInd.txt or repeats a clip; a class folder is missing or empty, or a class has
-            no training clip; a listed clip is not on disk.
+            no training clip; a listed clip is not on disk or matches several files; nothing can
+            be held out; an option is out of range.
     """
     root = need_folder(
         Path(root),
         expected="the UCF101 dataset: <Class>/v_<Class>_gNN_cNN.avi",
         remedy="correct the path, or download UCF101 and extract it there",
     )
+    check_selection("ucf101", selection, holdout, holdout_seed)
     if isinstance(split, bool) or split not in (1, 2, 3):
         raise InputError(
             "option 'split' of adapter 'ucf101'",
@@ -69,8 +91,7 @@ def read_ucf101(
     index, lists = _lists(root, split)
     keep = choose_classes(index, classes, root)
     entries = {name: _read_list(path, index) for name, path in lists.items()}
-    trained = {entry.split("/")[0] for entry in entries["train"]}
-    untrained = [label for label in keep if label not in trained]
+    untrained = sorted(set(keep) - {label for label, _ in entries["train"]})
     if untrained:
         raise InputError(
             lists["train"],
@@ -79,28 +100,47 @@ def read_ucf101(
             remedy="complete the list, or name the classes to use with classes=",
         )
     videos = root / "UCF-101" if (root / "UCF-101").is_dir() else root
-    present, wanted = _videos(videos, keep), set(keep)
-    rows = []
-    for name, listed in entries.items():
-        chosen = [entry for entry in listed if entry.split("/")[0] in wanted]
-        missing = [entry for entry in chosen if entry not in present]
-        if missing:
-            raise InputError(
-                videos,
-                found=f"{len(missing)} of {len(chosen)} clips listed in {lists[name].name} are "
-                f"missing: {few(missing)}",
-                expected="every listed clip on disk",
-                remedy="extract the whole archive, or take these clips out of the list",
-            )
-        for entry in chosen:
-            label, file = entry.split("/")
-            rows.append((Path(file).stem, str(videos / entry), label, name))
+    folders = class_folders(videos, keep, files="v_<Class>_gNN_cNN.avi")
+    clips = {
+        name: locate(listed, folders, where=videos, source=lists[name].name)
+        for name, listed in entries.items()
+    }
+    tell(videos, folders.values())
+    rows = split_clips(
+        clips["train"],
+        clips["test"],
+        lambda clip: f"{clip[2]}/{group_of(clip[0])}",
+        selection=selection,
+        holdout=holdout,
+        holdout_seed=holdout_seed,
+        where=root,
+    )
     return clip_table(rows, root)
+
+
+def group_of(name: str) -> str:
+    """The group of a clip, from its file name or id: "g07" of "v_Archery_g07_c02.avi".
+
+    Clips of one class and group were cut from one recording. Groups are numbered from g01 to g25
+    within each class: "g07" of another class is another recording.
+
+    Raises:
+        InputError: the name has no ``_gNN_cNN`` at its end.
+    """
+    found = re.search(r"_(g\d+)_c\d+(?:\.\w+)?$", name, flags=re.IGNORECASE)
+    if found is None:
+        raise InputError(
+            f"clip {name!r} of UCF101",
+            found="a name without a group",
+            expected="v_<Class>_gNN_cNN, as in v_Archery_g07_c02",
+            remedy="restore the published name, or use selection: test, which needs no groups",
+        )
+    return found.group(1).lower()
 
 
 def _lists(root: Path, split: int) -> tuple[dict[str, int], dict[str, Path]]:
     """Class name -> its number in classInd.txt, and the list file of each split."""
-    names = {"train": f"trainlist{split:02d}.txt", "val": f"testlist{split:02d}.txt"}
+    names = {"train": f"trainlist{split:02d}.txt", "test": f"testlist{split:02d}.txt"}
     wanted = (INDEX, *names.values())
     places = (root, root / LISTS, root.parent / LISTS)
     place = next((p for p in places if any((p / name).is_file() for name in wanted)), None)
@@ -131,8 +171,9 @@ def _lines(path: Path) -> list[tuple[str, list[str]]]:
 
 def _read_index(path: Path) -> dict[str, int]:
     index: dict[str, int] = {}
+    taken: set[str] = set()
     for where, fields in _lines(path):
-        if len(fields) != 2 or not fields[0].isdigit() or fields[1] in index:
+        if len(fields) != 2 or not fields[0].isdigit() or same_name(fields[1]) in taken:
             raise InputError(
                 where,
                 found=repr(" ".join(fields)),
@@ -140,11 +181,13 @@ def _read_index(path: Path) -> dict[str, int]:
                 remedy="correct the line, or download the lists again",
             )
         index[fields[1]] = int(fields[0])
+        taken.add(same_name(fields[1]))
     return index
 
 
-def _read_list(path: Path, index: dict[str, int]) -> list[str]:
-    """The entries ``<Class>/<file>.avi`` of a list, checked against classInd.txt."""
+def _read_list(path: Path, index: Mapping[str, int]) -> list[Entry]:
+    """The entries ``<Class>/<file>`` of a list, checked against classInd.txt."""
+    spelled = {same_name(label): label for label in index}
     entries = []
     for where, fields in _lines(path):
         label, _, file = fields[0].partition("/")
@@ -155,13 +198,14 @@ def _read_list(path: Path, index: dict[str, int]) -> list[str]:
                 expected="<Class>/<file>.avi, in training lists followed by the class number",
                 remedy="correct the line, or download the lists again",
             )
-        if label not in index:
+        if same_name(label) not in spelled:
             raise InputError(
                 where,
                 found=f"class {label!r}, which {INDEX} lacks",
                 expected=f"a class of {INDEX}",
                 remedy=nearest(label, sorted(index)) or f"correct the line or {INDEX}",
             )
+        label = spelled[same_name(label)]
         if len(fields) == 2 and fields[1] != str(index[label]):
             raise InputError(
                 where,
@@ -169,29 +213,5 @@ def _read_list(path: Path, index: dict[str, int]) -> list[str]:
                 expected=f"{index[label]}, as in {INDEX}",
                 remedy="use lists and classInd.txt of the same download",
             )
-        entries.append(fields[0])
+        entries.append((label, file))
     return entries
-
-
-def _videos(root: Path, keep: list[str]) -> set[str]:
-    """``<Class>/<file>.avi`` of every video on disk; each class must have some."""
-    missing = [label for label in keep if not (root / label).is_dir()]
-    if missing:
-        raise InputError(
-            root,
-            found=f"{len(missing)} of {len(keep)} class folders are missing: {few(missing)}",
-            expected=f"one folder for every class of {INDEX}",
-            remedy="extract the whole archive, or name the classes to use with classes=",
-        )
-    present: set[str] = set()
-    for label in keep:
-        files = {f"{label}/{file.name}" for file in (root / label).glob("*.avi")}
-        if not files:
-            raise InputError(
-                root / label,
-                found="a class folder without a video",
-                expected="files v_<Class>_gNN_cNN.avi",
-                remedy="extract the archive again, or leave the class out with classes=",
-            )
-        present |= files
-    return present

@@ -15,7 +15,8 @@ __all__ = ["COLUMNS", "accuracy_table"]
 VARIANT = ["network", "dataset", "convolution", "init", "control"]
 COLUMNS = [
     *VARIANT, "n_runs", "accuracy_mean", "accuracy_min", "accuracy_max", "chance", "n_clips",
-    "n_parameters", "n_temporal", "paper_dataset", "paper_accuracy", "paper_n_parameters",
+    "test_mean", "test_min", "test_max", "n_test_clips", "n_parameters", "n_temporal",
+    "paper_dataset", "paper_accuracy", "paper_n_parameters",
 ]  # fmt: skip
 
 
@@ -26,7 +27,7 @@ def accuracy_table(
     *,
     controls: bool = False,
 ) -> pd.DataFrame:
-    """Validation accuracy at the best epoch, mean and range over the runs of each variant.
+    """Accuracy of the best epoch's networks, mean and range over the runs of each variant.
 
     Args:
         metrics: run_id, epoch, split, metric, value (share of 1), n.
@@ -38,7 +39,8 @@ def accuracy_table(
 
     Returns:
         Columns `COLUMNS`, a line per network x dataset x convolution x init x control. Accuracies
-        and chance in per cent; n_clips is the size of the validation set. The paper's figures are
+        and chance in per cent. accuracy_* and n_clips are of the validation split, which chose the
+        epoch; test_* and n_test_clips of the test split, NaN without one. The paper's figures are
         NaN where it has none; its counts hold for the full width, 27 or 101 classes and its own
         clip shapes.
 
@@ -47,12 +49,17 @@ def accuracy_table(
     """
     if not controls:
         runs = runs[runs["control"] == "none"]
-    wanted = metrics[(metrics["split"] == "val") & (metrics["metric"] == "accuracy")]
-    wanted = wanted[["run_id", "epoch", "value", "n"]].rename(columns={"epoch": "best_epoch"})
-    table = runs.merge(
-        wanted.drop_duplicates(["run_id", "best_epoch"]), on=["run_id", "best_epoch"], how="left"
-    )
-    missing = table[table["value"].isna()]
+    table = runs
+    for split, value, n in (("val", "percent", "n"), ("test", "test_percent", "n_test")):
+        measured = metrics[(metrics["split"] == split) & (metrics["metric"] == "accuracy")]
+        measured = measured[["run_id", "epoch", "value", "n"]].drop_duplicates(["run_id", "epoch"])
+        measured = measured.assign(value=100 * measured["value"]).rename(
+            columns={"epoch": "best_epoch", "value": value, "n": n}
+        )
+        table = table.drop(columns=[n], errors="ignore").merge(
+            measured, on=["run_id", "best_epoch"], how="left"
+        )
+    missing = table[table["percent"].isna()]
     if not missing.empty:
         raise InputError(
             "metrics table",
@@ -60,7 +67,7 @@ def accuracy_table(
             expected="one for every run",
             remedy="delete the run's folder and train it again",
         )
-    table = table.assign(percent=100 * table["value"], chance=100 / table["num_classes"])
+    table = table.assign(chance=100 / table["num_classes"])
     result = (
         table.groupby(VARIANT, sort=True, observed=True)
         .agg(
@@ -70,6 +77,10 @@ def accuracy_table(
             accuracy_max=("percent", "max"),
             chance=("chance", "first"),
             n_clips=("n", "max"),
+            test_mean=("test_percent", "mean"),
+            test_min=("test_percent", "min"),
+            test_max=("test_percent", "max"),
+            n_test_clips=("n_test", "max"),
             n_parameters=("n_parameters", "first"),
             n_temporal=("n_temporal", "first"),
         )

@@ -6,6 +6,7 @@ import logging
 import shutil
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import pandas as pd
@@ -126,9 +127,33 @@ def test_class_only_in_training_is_told(root, caplog):
     assert "1 classes have no validation clip" in caplog.text
 
 
+def test_names_from_macos(root, caplog):
+    """Disks written by macOS hold accents in NFD; the labels are in NFC."""
+    label = "Pas assé"
+    for split, form in (("train", "NFD"), ("val", "NFC")):
+        (root / split / "clap").rename(root / split / unicodedata.normalize(form, label))
+    table = read_clips("folder", root, classes=[unicodedata.normalize("NFD", label)])
+    assert set(table["label"]) == {unicodedata.normalize("NFC", label)}
+    assert table["clip_id"].tolist() == [
+        f"train/{label}/a.mp4",
+        f"train/{label}/b.AVI",
+        (f"val/{label}/a.webm"),
+    ]
+    assert all(Path(path).is_file() for path in table["path"])
+    (root / "val" / unicodedata.normalize("NFD", label)).mkdir()
+    fails(root, str(root / "val"), "which differ in the Unicode form only")
+
+
 class TestRegistry:
     def test_names(self):
-        assert {"folder", "jester", "ucf101"} <= set(ADAPTERS)
+        assert set(ADAPTERS) == {
+            "folder",
+            "hmdb51",
+            "jester",
+            "kinetics",
+            "something-something-v2",
+            "ucf101",
+        }
 
     def test_unknown_adapter(self, root):
         with pytest.raises(InputError, match=r"adapter 'ucf11'(.|\n)*did you mean 'ucf101'"):
@@ -181,12 +206,23 @@ class TestTable:
             ([*GOOD, ("c", "r", "x", "valid")], "split 'valid'"),
             ([*GOOD, ("c", "r", "y", "test")], "without a training clip: 'y'"),
             ([*GOOD, GOOD[0]], "1 clips listed more than once: 'a'"),
+            ([*GOOD, ("a", "r", "x", "test")], "1 clips listed more than once: 'a'"),
+            ([*GOOD, ("c", "p", "x", "test")], "1 files that stand for several clips: 'p'"),
         ],
     )
     def test_refused(self, rows, message):
         with pytest.raises(InputError, match=message) as caught:
             clip_table(rows, "the/root")
         assert str(caught.value).startswith("the/root\n")
+
+    def test_split_test(self, caplog):
+        rows = [*GOOD, ("c", "r", "x", "test"), ("d", "s", "y", "train"), ("e", "t", "y", "val")]
+        with caplog.at_level(logging.WARNING):
+            table = clip_table(rows, "here")
+        assert class_names(table) == ["x", "y"]
+        assert table["split"].tolist() == ["test", "train", "train", "val", "val"]
+        assert "1 classes have no test clip" in caplog.text
+        assert "validation" not in caplog.text
 
     def test_missing_column_or_value(self):
         table = clip_table(GOOD, "here")

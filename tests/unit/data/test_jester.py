@@ -192,3 +192,109 @@ def test_clip_listed_twice(v1):
 def test_clip_in_both_lists(v1):
     write(v1 / "jester-v1-validation.csv", VAL, "9;Drumming Fingers\n")
     fails(v1, "listed more than once: '9'", "never in both training and validation")
+
+
+@pytest.mark.parametrize("release", ["v1", "newer"])
+def test_quoted_labels_with_commas_and_quotes(request, release):
+    root = request.getfixturevalue(release)
+    for path in root.glob("*.csv"):
+        text = path.read_text().replace("No gesture", '"Zooming, ""Full"" Hand; In"')
+        path.write_text(text)
+    table = read_clips("jester", root)
+    assert class_names(table) == ["Drumming Fingers", 'Zooming, "Full" Hand; In']
+    assert len(table) == 5
+
+
+V1_FILES = [f"jester-v1-{name}.csv" for name in ("train", "validation", "test", "labels")]
+
+
+def test_label_with_a_comma_without_quotes(v1):
+    for name in V1_FILES:
+        text = (v1 / name).read_text().replace("No gesture", "No gesture, at all")
+        (v1 / name).write_text(text)
+    assert class_names(read_clips("jester", v1))[1] == "No gesture, at all"
+
+
+def test_too_many_fields(v1):
+    write(v1 / "jester-v1-train.csv", TRAIN, "35;No gesture;37\n")
+    fails(v1, "jester-v1-train.csv, line 4", "'35;No gesture;37'")
+
+
+@pytest.mark.parametrize("release", ["v1", "newer"])
+def test_leading_zeros_are_kept(request, release):
+    root = request.getfixturevalue(release)
+    name, folder = {
+        "v1": ("jester-v1-train.csv", "20bn-jester-v1"),
+        "newer": ("Train.csv", "Train"),
+    }[release]
+    text = (root / name).read_text()
+    (root / name).write_text(text.replace("\n9", "\n009"))
+    fails(root, "listed clips have no folder: '009'")
+    (root / folder / "9").rename(root / folder / "009")
+    assert read_clips("jester", root)["clip_id"].tolist() == ["009", "34870", "56557", "14", "13"]
+
+
+def test_newer_with_windows_ends_byte_order_mark_and_empty_rows(newer):
+    for name in ("Train.csv", "Validation.csv"):
+        text = "\ufeff" + (newer / name).read_text().replace("\n", "\r\n") + ",,,,,\r\n\r\n"
+        (newer / name).write_bytes(text.encode())
+    assert len(read_clips("jester", newer)) == 5
+
+
+@pytest.mark.parametrize("header", ["id,label,frames", "Video_ID,Label,Frames", "label,video_id"])
+def test_other_headers(newer, header):
+    for name, listed in (("Train.csv", TRAIN), ("Validation.csv", VAL)):
+        rows = [
+            f"{label},{clip}" if header.startswith("label") else f"{clip},{label},37"
+            for clip, label in listed.items()
+        ]
+        (newer / name).write_text("\n".join([header, *rows]))
+    assert len(read_clips("jester", newer)) == 5
+
+
+@pytest.mark.parametrize("text", ["", "777\n", "id\n777\n", "\x00\n", "id,label\n777,\n9,9\n"])
+def test_test_lists_are_not_read(v1, text):
+    for name in ("jester-v1-test.csv", "Test.csv", "test.csv"):
+        (v1 / name).write_text(text)
+    assert set(read_clips("jester", v1)["split"]) == {"train", "val"}
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_last_release(v1, inside):
+    folder = v1 / "labels" if inside else v1
+    folder.mkdir(exist_ok=True)
+    for name in V1_FILES:
+        (v1 / name).rename(folder / name.removeprefix("jester-v1-"))
+    (folder / "test-answers.csv").write_text("777;No gesture\n")
+    place = v1 / "20bn-jester-v1"
+    table = read_clips("jester", v1)
+    pd.testing.assert_frame_equal(table, expected({"train": place, "val": place}))
+    (folder / "train.csv").write_text("34870;Drumming Finger\n")
+    fails(v1, str(folder / "train.csv"), "did you mean 'Drumming Fingers'?")
+
+
+def test_names_in_other_case(v1):
+    for name in V1_FILES:
+        (v1 / name).rename(v1 / name.capitalize())
+    (v1 / "20bn-jester-v1").rename(v1 / "20BN-Jester-v1")
+    place = v1 / "20BN-Jester-v1"
+    pd.testing.assert_frame_equal(
+        read_clips("jester", v1), expected({"train": place, "val": place})
+    )
+
+
+@pytest.mark.parametrize(("count", "width"), [(12, 100), (37, 132), (70, 176)])
+def test_clips_of_real_lengths_and_widths(v1, count, width):
+    """Jester's clips have 12 to 70 frames of 100 px height and of varying width."""
+    folder = v1 / "20bn-jester-v1" / "34870"
+    shutil.rmtree(folder)
+    folder.mkdir()
+    for i in range(1, count + 1):
+        Image.new("RGB", (width, 100), (3 * i, 0, 0)).save(folder / f"{i:05d}.jpg", quality=95)
+    table = read_clips("jester", v1)
+    film = read_frames(table["path"][0], frames=30, size=(50, 75))
+    assert film.shape == (30, 50, 75, 3)
+    reds = film[:, 25, 37, 0].astype(int)
+    assert abs(reds[0] - 3) < 8
+    assert (reds[1:] >= reds[:-1] - 4).all()
+    assert reds[-1] > 3 * count * 0.9 - 8

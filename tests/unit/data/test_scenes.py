@@ -85,9 +85,20 @@ def test_the_lists_are_those_of_ucf101(root: Path) -> None:
 
 
 def test_the_adapter_reads_what_was_rendered(root: Path) -> None:
-    table = read_clips("ucf101", root)
+    table = read_clips("ucf101", root, selection="test")
     assert table.groupby("split").size().to_dict() == {"train": 62, "val": 23}
     assert all(Path(p).is_file() for p in table["path"])
+
+
+@pytest.mark.parametrize(("clips", "classes"), [(62, 3), (12, 3), (6, 3)])
+def test_the_training_list_has_groups_to_hold_out(tmp_path: Path, clips: int, classes: int) -> None:
+    settings_ = SMALL | {"classes": classes, "frames": (1, 1), "size": (16, 16)}
+    render_scenes(tmp_path / "data", clips={"train": clips, "val": classes}, **settings_)
+    table = read_clips("ucf101", tmp_path / "data")
+    held = table[table["split"] == "val"]
+    assert held["label"].nunique() == classes
+    assert abs(len(held) - 0.1 * clips) <= classes * 0.9
+    assert table["split"].value_counts()["test"] == classes
 
 
 def test_every_file_is_a_video_of_the_asked_size_and_length(root: Path) -> None:

@@ -92,6 +92,24 @@ def metrics_and_runs():
     return metrics, pd.DataFrame(runs)
 
 
+def test_accuracy_on_a_test_split_stands_beside_that_on_the_validation_split():
+    metrics, runs = metrics_and_runs()
+    of_3t = runs[runs["convolution"] == "3t"]
+    rows = [
+        (run_id, best_epoch, "test", "accuracy", value, 33)
+        for (run_id, best_epoch), value in zip(
+            of_3t[["run_id", "best_epoch"]].itertuples(index=False), (0.2, 0.3, 0.7), strict=True
+        )
+    ]
+    both = pd.concat([metrics, pd.DataFrame(rows, columns=metrics.columns)])
+    table = accuracy_table(both, runs, STANDS_FOR).set_index("convolution")
+    line = table.loc["3t"]
+    assert (line["test_mean"], line["test_min"], line["test_max"]) == pytest.approx((40, 20, 70))
+    assert (line["n_clips"], line["n_test_clips"]) == (90, 33)
+    assert line["accuracy_mean"] == pytest.approx(60)
+    assert table.loc["3d", ["test_mean", "n_test_clips"]].isna().all()
+
+
 def test_accuracy_table():
     metrics, runs = metrics_and_runs()
     control = runs.tail(1).assign(run_id="c", control="static", best_epoch=99)
@@ -105,6 +123,7 @@ def test_accuracy_table():
     assert line["chance"] == pytest.approx(100 / 9)
     assert (line["n_runs"], line["n_clips"], line["n_parameters"]) == (3, 90, 1000)
     assert (line["paper_accuracy"], line["paper_n_parameters"]) == (74.5, 11_222_619)
+    assert table[["test_mean", "n_test_clips"]].isna().all(axis=None)
     assert table[table["convolution"] == "3d"]["paper_accuracy"].item() == 81.6
 
 

@@ -25,6 +25,7 @@ def section(inputs: Inputs) -> Section:
             "Share of validation clips classified correctly, in per cent, by the checkpoint of "
             "each run's best "
             "validation epoch: mean over runs, and in brackets the range. Chance is 100 / classes."
+            + tested(table)
         )
     ]
     convolutions = table[table["init"] == "pretrained"]
@@ -62,6 +63,21 @@ def section(inputs: Inputs) -> Section:
     return Section("Accuracy", blocks)
 
 
+def has_test(table: pd.DataFrame) -> bool:
+    """Whether any variant was measured on clips that chose nothing."""
+    return "test_mean" in table and bool(table["test_mean"].notna().any())
+
+
+def tested(table: pd.DataFrame) -> str:
+    """A sentence about the test split, where there is one."""
+    if not has_test(table):
+        return ""
+    return (
+        " Where a data set has a test split, its clips chose nothing: they were looked at once, by "
+        "the network of the best validation epoch."
+    )
+
+
 def accuracy(table: pd.DataFrame, label: str, caption: str, *, variant: str) -> Table:
     """Lines network x dataset x variant, this study beside the paper."""
     counts = variant == "convolution"
@@ -71,10 +87,12 @@ def accuracy(table: pd.DataFrame, label: str, caption: str, *, variant: str) -> 
         Column("dataset", "left"),
         Column({"convolution": "conv.", "init": "start"}[variant], "left"),
         Column("runs"),
-        Column("accuracy %", group="this study"),
-        Column("chance %", group="this study"),
-        Column("clips", group="this study"),
+        Column("accuracy %", group="validation"),
+        Column("clips", group="validation"),
     ]
+    if has_test(table):
+        heads += [Column("accuracy %", group="test"), Column("clips", group="test")]
+    heads.append(Column("chance %", group="this study"))
     if counts:
         heads.append(Column("parameters", group="this study"))
     if paper:
@@ -93,9 +111,14 @@ def accuracy(table: pd.DataFrame, label: str, caption: str, *, variant: str) -> 
             formats.percent_spread(
                 line["accuracy_mean"], line["accuracy_min"], line["accuracy_max"]
             ),
-            formats.percent(line["chance"]),
             formats.count(line["n_clips"]),
         ]
+        if has_test(table):
+            row += [
+                formats.percent_spread(line["test_mean"], line["test_min"], line["test_max"]),
+                formats.count(line["n_test_clips"]),
+            ]
+        row.append(formats.percent(line["chance"]))
         if counts:
             row.append(formats.count(line["n_parameters"]))
         if paper:

@@ -79,6 +79,7 @@ def table(inputs: Inputs) -> Table:
         Column("classes"),
         Column("train", group="clips"),
         Column("validation", group="clips"),
+        Column("test", group="clips"),
     ]
     rows = []
     for name in inputs.datasets:
@@ -97,6 +98,7 @@ def table(inputs: Inputs) -> Table:
                 ),
                 clips(inputs, name, "train"),
                 clips(inputs, name, "val"),
+                clips(inputs, name, "test"),
             )
         )
     return Table(rows=rows, columns=heads, caption="Datasets.", label="Table B")

@@ -172,6 +172,7 @@ def every_run(runs: pd.DataFrame) -> Table:
         ("n_parameters", "parameters", formats.count),
         ("weights_sha256", "SHA-256 of the weights", lambda v: Cell(formats.text(v).text[:12])),
         ("seconds", "time", formats.duration),
+        ("source", "source", formats.text),
         ("status", "status", formats.text),
     ]
     shown = [column for column in shown if column[0] in runs]
@@ -179,6 +180,6 @@ def every_run(runs: pd.DataFrame) -> Table:
         tuple(show(run[name]) for name, _, show in shown)
         for _, run in runs.sort_values("run_id").iterrows()
     ]
-    left = {"run_id", "status", "weights_sha256"}
+    left = {"run_id", "source", "status", "weights_sha256"}
     heads = [Column(head, "left" if name in left else "right") for name, head, _ in shown]
     return Table(heads, rows, "Every training run.", label="Table D", sortable=True, wide=True)

@@ -31,8 +31,9 @@ def section(inputs: Inputs) -> list[Section]:
     blocks: list[Block] = [
         Paragraph(
             "How far the parameters of every layer moved, from the first layer to the last, after "
-            "matched updates. Layers none of whose rows can be reached are left out. Bands are "
-            "95 % intervals over runs; dashed lines are noise floors."
+            "matched updates (at the best checkpoint where runs were fetched). Layers none of "
+            "whose rows can be reached are left out. Bands are 95 % intervals over runs; dashed "
+            "lines are noise floors."
         )
     ]
     networks = inputs.distinct("network")

@@ -20,14 +20,15 @@ def section(inputs: Inputs) -> Section:
         replicates(inputs),
         kinds(inputs),
         training_length(inputs),
+        fetched(inputs),
         noise(inputs.displacement),
         controls(inputs),
         unreachable(inputs.displacement),
         shared_weights(inputs),
-        "**The validation set is used twice.** It chooses the best checkpoint of each run and "
+        "**The validation split is used twice.** It chooses the best checkpoint of each run and "
         "then reports its "
-        "accuracy, as in the paper. Accuracies are therefore somewhat too high; differences "
-        "between variants suffer less.",
+        "accuracy, as in the paper. Validation accuracies are therefore somewhat too high; "
+        "differences between variants suffer less, and accuracies on a test split not at all.",
         "**Displacement is not dependence.** Parameters that moved further do not show that a "
         "network "
         "relies on them: no parameter was switched off to see what is lost.",
@@ -81,6 +82,21 @@ def synthetic(inputs: Inputs) -> str:
         "simple, and the networks are "
         + ("narrower" if float(inputs.setting("width", 1)) < 1 else "trained on far fewer clips")
         + " than the paper's."
+    )
+
+
+def fetched(inputs: Inputs) -> str:
+    """What is not known of runs that were not trained here; nothing without them."""
+    if "source" not in inputs.runs:
+        return ""
+    n = int((inputs.runs["source"] == "fetched").sum())
+    if not n:
+        return ""
+    return (
+        f"**Fetched weights.** {plural(n, 'run')} of {len(inputs.runs)} "
+        f"{'was' if n == 1 else 'were'} fetched and not trained here: on which clips, for how long "
+        "and how the epoch was chosen is known only as far as the study says. They take no part "
+        "in tests at matched updates, and best epochs of 0 stand for unknown ones."
     )
 
 

@@ -1,0 +1,191 @@
+"""One clip looked at before training: does it decode, how long is it, what is its content?
+
+`inspect_clips` does it for many, in processes side by side; `clips_on_disk` finds the clips of a
+data set whose lists cannot be read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from threetconv.data.table import COLUMNS, IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from threetconv.errors import InputError
+from threetconv.workers import pool
+
+__all__ = ["Inspected", "clips_on_disk", "inspect_clip", "inspect_clips"]
+
+CLIPS_PER_TASK = 8  # few, so that an interrupt does not wait long for the ones being read
+SMALL = (16, 16)  # decoded frames are looked at and dropped; small ones cost no memory
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What was found at one path.
+
+    Attributes:
+        path: as given.
+        problem: why the clip cannot be used; empty for a good one.
+        remedy: what to do about it; empty for a good one.
+        frames: in the clip; 0 when unknown.
+        height, width: of its first frame in px; 0 when unknown.
+        digest: SHA-256 of its bytes (of a folder: of its images in order of name); empty when they
+            were not read.
+    """
+
+    path: str
+    problem: str = ""
+    remedy: str = ""
+    frames: int = 0
+    height: int = 0
+    width: int = 0
+    digest: str = ""
+
+
+def inspect_clip(path: str | Path, *, quick: bool = False) -> Inspected:
+    """Decode a clip from its first frame to its last and hash its bytes.
+
+    Args:
+        path: video file or folder of images.
+        quick: compare the file's size with what its container announces and decode the first frame
+            only; `frames` is then what the container states (0 if nothing), and nothing is hashed.
+    """
+    from threetconv.decode import decode_clip  # noqa: PLC0415 (PyAV)
+
+    path = Path(path)
+    try:
+        digest = "" if quick else _digest(path)
+        if quick and path.is_file():
+            return _glance(path)
+        first = decode_clip(path, frames=1, size=None)  # a video is read to its end for this
+        if not quick and path.is_dir() and first.source_frames > 1:
+            decode_clip(path, frames=first.source_frames, size=SMALL)  # every image
+    except InputError as error:
+        inside = "" if error.where == str(path) else f"{Path(error.where).name}: "
+        return Inspected(str(path), problem=inside + error.found, remedy=error.remedy)
+    except OSError as error:
+        return Inspected(
+            str(path),
+            problem=f"cannot be read ({error.strerror or error})",
+            remedy="check the disk and the file's permissions",
+        )
+    height, width = first.frames.shape[1:3]
+    return Inspected(str(path), "", "", first.source_frames, height, width, digest)
+
+
+def _glance(path: Path) -> Inspected:
+    """Open a video, compare sizes, decode one frame."""
+    import av  # noqa: PLC0415 (slow to load)
+
+    from threetconv.decode import REPAIR  # noqa: PLC0415
+    from threetconv.truncation import announced_bytes  # noqa: PLC0415
+
+    have, announced = path.stat().st_size, announced_bytes(path)
+    problem = "an empty file" if have == 0 else ""
+    if announced is not None and have < announced:
+        problem = f"a truncated file: {have:,} of {announced:,} bytes"
+    if problem:
+        return Inspected(str(path), problem, REPAIR)
+    try:
+        with av.open(str(path), metadata_errors="replace") as container:
+            if not container.streams.video:
+                return Inspected(str(path), "a file without a video stream", REPAIR)
+            stated = container.streams.video[0].frames
+            frame = next(container.decode(video=0), None)
+    except (av.FFmpegError, EOFError) as error:
+        return Inspected(str(path), f"a file that cannot be decoded ({error})", REPAIR)
+    if frame is None:
+        return Inspected(str(path), "a video stream without a single frame", REPAIR)
+    return Inspected(str(path), "", "", stated, frame.height, frame.width)
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file, or of the digests of a folder's images; empty when nothing is there."""
+    if path.is_dir():
+        images = sorted(e for e in path.iterdir() if e.suffix.lower() in IMAGE_SUFFIXES)
+        return hashlib.sha256("".join(map(_digest, images)).encode()).hexdigest()
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def inspect_clips(
+    paths: Sequence[str],
+    *,
+    workers: int = 1,
+    quick: bool = False,
+    progress: Progress | None = None,
+) -> list[Inspected]:
+    """`inspect_clip` for every path, in order.
+
+    Args:
+        paths: of clips.
+        workers: processes side by side; 1 works in this one.
+        quick: see `inspect_clip`.
+        progress: called with (clips done, clips in all).
+    """
+    parts = [paths[i : i + CLIPS_PER_TASK] for i in range(0, len(paths), CLIPS_PER_TASK)]
+    found: list[Inspected] = []
+    for part in _parts(parts, min(workers, len(parts)), quick):
+        found += part
+        if progress is not None:
+            progress(len(found), len(paths))
+    return found
+
+
+def _parts(parts: Sequence[Sequence[str]], workers: int, quick: bool) -> Iterator[list[Inspected]]:
+    if workers <= 1:
+        yield from ([inspect_clip(path, quick=quick) for path in part] for part in parts)
+        return
+    with pool(workers) as processes:
+        with _interrupts_ignored():  # inherited by the processes that start here
+            futures = [processes.submit(_inspect_part, part, quick) for part in parts]
+        yield from (future.result() for future in futures)
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """An interrupt is for the parent, which then drops what has not begun."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _inspect_part(paths: Sequence[str], quick: bool) -> list[Inspected]:
+    return [inspect_clip(path, quick=quick) for path in paths]
+
+
+def clips_on_disk(root: str | Path) -> pd.DataFrame:
+    """Whatever looks like a clip below a folder: video files, and folders that hold images.
+
+    For data sets whose lists cannot be read. The columns are a clip table's; ``split`` is empty,
+    because only the lists know it, and ``label`` is the name of the folder around the clip (empty
+    for folders of images, whose classes stand in lists).
+    """
+    root = Path(root)
+    rows = []
+    for place, _, files in sorted(os.walk(root)):
+        folder = Path(place)
+        names = [name for name in sorted(files) if not name.startswith(".")]
+        for name in names:
+            if Path(name).suffix.lower() in VIDEO_SUFFIXES:
+                rows.append((Path(name).stem, str(folder / name), folder.name, ""))
+        if any(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in names):
+            rows.append((folder.name, str(folder), "", ""))
+    return pd.DataFrame(rows, columns=list(COLUMNS), dtype="str")

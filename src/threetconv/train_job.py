@@ -1,0 +1,265 @@
+"""Train one run of a study from start to end, on one process or several.
+
+``python -m threetconv.train_job JOB.json``, alone or under torchrun, calls `train_run` with what
+the file says; `start` writes such a file and picks the way.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from threetconv.augment import augmentation, refuse_flip
+from threetconv.bad_clips import BadClips
+from threetconv.checkpoints import Checkpoints
+from threetconv.clips import ClipDataset
+from threetconv.controls import change_frames, shuffle_labels
+from threetconv.distributed import ALONE, World, join, launch
+from threetconv.files import atomic, read_parquet
+from threetconv.geometry import trace
+from threetconv.logs import step_log
+from threetconv.networks import build_network
+from threetconv.provenance import bytes_sha256, code_digest, file_sha256, versions
+from threetconv.runs import write_run
+from threetconv.splits import Split
+from threetconv.study import Run
+from threetconv.training import Settings, fit
+
+__all__ = ["start", "train_run"]
+
+log = logging.getLogger(__name__)
+
+
+def train_run(
+    run: Run,
+    *,
+    table: pd.DataFrame,
+    packed: str | Path | None,
+    clip_shape: tuple[int, int, int],
+    width: float,
+    settings: Settings,
+    weights: str | Path | None,
+    carry: str,
+    folder: str | Path,
+    device: str = "cpu",
+    workers: int = 0,
+    sampling: str = "even",
+    augment: Mapping[str, Any] | None = None,
+    on_bad_clip: str = "fail",
+    max_bad_share: float = 0.01,
+    checkpoints: str | Path | None = None,
+    checkpoint_seconds: float = 60.0,
+    world: World = ALONE,
+) -> None:
+    """Build the network of a run, train it and write its folder.
+
+    A run that was stopped goes on from its newest checkpoint, with the numbers that it would have
+    had, on the CPU to the bit.
+
+    Args:
+        run: which cell, which control, which replicate, which seed.
+        table: clip table of the data set.
+        packed: its clips as one array, or None to decode them as they are needed.
+        clip_shape: (frames, height, width).
+        width: factor on every channel count.
+        settings: of training.
+        weights: 2D weights of a pretrained run; None for one from scratch.
+        carry: what of them is carried over.
+        folder: where the four files go.
+        device: "cpu" or "cuda".
+        workers: processes that decode clips when they are not packed.
+        sampling: name in `threetconv.decode.SAMPLING`, for training clips.
+        augment: options of `threetconv.augment.augmentation`, for training clips; empty: none.
+        on_bad_clip: "fail" or "skip": what happens at a clip that cannot be read.
+        max_bad_share: of all clips; with more of them broken, "skip" fails as well.
+        checkpoints: folder for checkpoints; None: no checkpoints.
+        checkpoint_seconds: between two of them, at least.
+        world: the processes that train this run together.
+    """
+    clips = table
+    if run.control == "label-shuffled":
+        clips = shuffle_labels(clips, seed=run.seed)
+    bad = BadClips(on_bad_clip, total=len(clips), ceiling=max_bad_share)
+    data, whole = (
+        ClipDataset(
+            clips, packed=packed, frames=clip_shape[0], size=clip_shape[1:], sampling=way, bad=bad
+        )
+        for way in (sampling, "even")
+    )
+    network = build_network(
+        run.network,
+        convolution=run.convolution,
+        num_classes=len(data.classes),
+        clip_shape=clip_shape,
+        width=width,
+        weights=weights,
+        carry=carry,
+        seed=run.seed,
+    )
+    layers = trace(network, clip_shape)
+    change = change_frames(run.control, seed=run.seed)
+    changes = augmentation(augment or {})
+    if changes.horizontal_flip:
+        refuse_flip(data.classes, f"data set {run.dataset}, augment.horizontal_flip")
+    training = Split(
+        data,
+        clips,
+        "train",
+        seed=run.seed,
+        workers=workers,
+        change=change,
+        augment=changes if changes.acts else None,
+        random_offset=sampling != "even",
+    )
+    validation, test = (
+        Split(whole, clips, split, seed=run.seed, workers=workers, change=change)
+        for split in ("val", "test")
+    )
+    log.info(
+        "%s: %d training clips, %d validation clips, %d test clips, %d classes, seed %d",
+        run.run_id,
+        len(training),
+        len(validation),
+        len(test),
+        len(data.classes),
+        run.seed,
+    )
+    saved = None
+    if checkpoints is not None:
+        saved = Checkpoints(
+            checkpoints,
+            belongs_to={
+                "run": run.to_dict(),
+                "settings": vars(settings),
+                "clips": bytes_sha256(clips.to_csv(index=False).encode()),
+                "clip_shape": list(clip_shape),
+                "width": width,
+                "weights": file_sha256(weights) if weights is not None else None,
+                "carry": carry,
+                "sampling": [sampling, dict(augment or {}), on_bad_clip],
+                "threads": torch.get_num_threads(),
+                "processes": world.size,
+                "device": device,
+                "versions": versions(),
+                "code": code_digest("train_job"),
+            },
+            every=checkpoint_seconds,
+            notes=bad.found,
+        )
+    with data, whole:
+        result = fit(
+            network,
+            training,
+            validation,
+            settings,
+            seed=run.seed,
+            device=device,
+            test=test if len(test) else None,
+            checkpoints=saved,
+            world=world,
+        )
+    found = {path: what for each in world.each(bad.found) for path, what in each.items()}
+    if not world.is_first:
+        return
+    parameters = sum(p.numel() for p in network.parameters())
+    temporal = sum(4 * layer.channels * len(layer.reachable) for layer in layers)
+    record = run.to_dict() | {
+        "source": "trained",
+        "optimiser": "adam",
+        "lr": settings.learning_rate,
+        "schedule": settings.schedule,
+        "class_weights": settings.class_weights,
+        "early_stopping": settings.early_stopping,
+        "precision": settings.precision,
+        "epochs": settings.epochs,
+        "batch_size": settings.batch_size,
+        "micro_batch": settings.micro_batch,
+        "processes": world.size,
+        "frames": clip_shape[0],
+        "height": clip_shape[1],
+        "width": clip_shape[2],
+        "width_factor": width,
+        "carry": carry if weights is not None else "convolutions",
+        "num_classes": len(data.classes),
+        "n_train": len(training),
+        "n_val": len(validation),
+        "n_test": len(test),
+        "n_bad_clips": len(found),
+        "n_parameters": parameters,
+        "n_temporal": temporal,
+    }
+    write_run(
+        Path(folder),
+        record,
+        result,
+        [layer.to_dict() for layer in layers],
+        data.classes,
+        bad_clips=found,
+    )
+    if saved is not None:
+        saved.remove()
+
+
+def start(
+    arguments: Mapping[str, Any], *, log_file: str | Path, threads: int, processes: int
+) -> None:
+    """`train_run` in this process, or in several that share each batch.
+
+    Args:
+        arguments: of `train_run`, without `world`; `run` and `settings` as dictionaries, `table` as
+            the path of a Parquet file.
+        log_file: where the run's log goes.
+        threads: of torch, in each process.
+        processes: how many; each needs a GPU of its own when the device is "cuda".
+    """
+    job = {"arguments": dict(arguments), "log": str(log_file), "threads": threads}
+    if processes == 1:
+        with step_log(log_file):
+            _run(job, ALONE)
+        return
+    with tempfile.TemporaryDirectory(prefix="threetconv-") as place:
+        file = Path(place) / "job.json"
+        with atomic(file) as temporary:
+            temporary.write_text(json.dumps(job, default=str), encoding="utf-8")
+        launch(processes, "threetconv.train_job", [str(file)])
+
+
+def _run(job: Mapping[str, Any], world: World) -> None:
+    torch.set_num_threads(job["threads"])
+    arguments = dict(job["arguments"])
+    train_run(
+        Run(**arguments.pop("run")),
+        table=read_parquet(arguments.pop("table")),
+        settings=Settings(**arguments.pop("settings")),
+        clip_shape=tuple(arguments.pop("clip_shape")),
+        world=world,
+        **arguments,
+    )
+
+
+def main() -> None:
+    """Read the job and do it, as one of the processes that torchrun has started, or alone."""
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m threetconv.train_job JOB.json")
+    try:
+        job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+        device = job["arguments"]["device"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        sys.exit(f"{sys.argv[1]} is no job of threetconv.train_job ({error})")
+    with join(device) as world:
+        path = Path(job["log"])
+        name = path if world.is_first else path.with_stem(f"{path.stem}-process{world.rank}")
+        with step_log(name):
+            _run(job, world)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,370 @@
+"""What a study costs: known answers, and step times measured on a very small network."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from threetconv import cli_estimate, step_times
+from threetconv.cli import app
+from threetconv.errors import InputError
+from threetconv.estimate import (
+    Data,
+    Kind,
+    data_table,
+    estimate,
+    totals,
+    updates_of,
+    wall_hours,
+)
+from threetconv.files import write_parquet
+from threetconv.step_times import Step, measure_step, network_size, recorded_steps
+from threetconv.study_size import clip_counts, jobs_before_training
+
+DATA = Data("d", train=3600, val=1200, test=200, clip=(10, 20, 30), packed=True)
+KIND = Kind(
+    "net", "3t", DATA, runs=5, epochs=10, batch_size=10, snapshot_every=1000, step=2.0,
+    validation=0.3, source="s", parameters=1_000_000, temporal=4_000,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("clips", "batch", "expected"),
+    [(100, 10, 10), (99, 10, 10), (101, 10, 10), (102, 10, 11), (1, 10, 1), (5, 10, 1), (3, 1, 3)],
+)
+def test_updates_leave_a_last_batch_of_one_out(clips, batch, expected):
+    assert updates_of(clips, batch, 1) == expected
+    assert updates_of(clips, batch, 7) == 7 * expected
+
+
+def test_hours_and_disk_of_a_kind():
+    line = estimate([KIND]).iloc[0]
+    assert line["updates"] == 3600
+    assert line["validation_hours"] == pytest.approx(10 * 1200 * 0.3 / 3600)  # 1 hour
+    assert line["run_hours"] == pytest.approx(2 + 1)
+    assert line["hours"] == pytest.approx(15)
+    assert (line["decode_hours"], line["bound"]) == (0, "step")
+    snapshots = 3 + 3  # every 1000 of 3600 updates; and init, best, last
+    assert line["run_gb"] == pytest.approx(5 * 4 * (1e6 + 4000 * snapshots) / 1e9)
+    assert line["parameters_gb"] == pytest.approx(5 * 13 * 1000 * snapshots / 1e9)
+    assert line["checkpoint_gb"] == pytest.approx(2 * 4 * (4 * 1e6 + 4000 * snapshots) / 1e9)
+
+
+def test_networks_without_temporal_parameters_have_no_table():
+    line = estimate([replace(KIND, temporal=0)]).iloc[0]
+    assert line["parameters_gb"] == 0
+    assert line["run_gb"] == pytest.approx(5 * 4e6 / 1e9)
+
+
+def test_streamed_clips_are_decoded_at_every_epoch_beside_training():
+    def line(rate: float | None) -> pd.Series:
+        data = replace(DATA, packed=False, decode_rate=rate)
+        return estimate([replace(KIND, data=data)]).iloc[0]
+
+    slow, fast, unknown = line(1.0), line(1000.0), line(None)
+    assert slow["decode_hours"] == pytest.approx(10 * 4800 / 3600)
+    assert (slow["bound"], slow["run_hours"]) == ("decoding", slow["decode_hours"])
+    assert (fast["bound"], fast["run_hours"]) == ("step", pytest.approx(3))
+    assert np.isnan(unknown["decode_hours"])
+    assert unknown["run_hours"] == pytest.approx(3)
+
+
+def test_packed_clips_on_disk():
+    sets = [replace(DATA, decode_rate=10.0), DATA, replace(DATA, packed=False)]
+    table = data_table(sets)
+    assert table["packed_gb"].tolist() == pytest.approx([5000 * 10 * 20 * 30 * 3 / 1e9] * 2 + [0])
+    assert table["packing_hours"].tolist()[::2] == pytest.approx([5000 / 10 / 3600, 0])
+    assert np.isnan(table["packing_hours"][1])
+    assert table["stored"].tolist() == ["packed", "packed", "streamed"]
+
+
+@pytest.mark.parametrize(
+    ("runs", "jobs", "expected"),
+    [
+        ([(3.0, 4)], 1, 12), ([(3.0, 4)], 2, 6), ([(3.0, 4)], 3, 6), ([(3.0, 4)], 9, 3),
+        ([(1.0, 4), (4.0, 1)], 2, 4), ([(1.0, 2), (2.0, 1), (3.0, 1)], 2, 4), ([], 2, 0),
+    ],
+)  # fmt: skip
+def test_wall_time(runs, jobs, expected):
+    assert wall_hours(runs, jobs) == expected
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.1, 9), st.integers(1, 5)), min_size=1, max_size=5),
+    st.integers(1, 6),
+)
+def test_wall_time_is_between_its_bounds(runs, jobs):
+    total, longest = sum(h * n for h, n in runs), max(h for h, _ in runs)
+    wall = wall_hours(runs, jobs)
+    assert max(longest, total / jobs) <= wall * (1 + 1e-9)
+    assert wall <= (total / jobs + longest) * (1 + 1e-9)
+
+
+def test_totals():
+    small = replace(KIND, convolution="3d", runs=2, parameters=500_000, temporal=0)
+    table, sets = estimate([small, KIND]), data_table([DATA])
+    sums = totals(table, sets, jobs=6, other_jobs=4)
+    assert (sums["runs"], sums["jobs"]) == (7, 11)
+    assert sums["hours"] == pytest.approx(7 * 3)
+    assert sums["wall_hours"] == pytest.approx(6)
+    large, little = table["checkpoint_gb"][1], table["checkpoint_gb"][0]
+    assert sums["checkpoint_gb"] == pytest.approx(5 * large + little)
+    parts = ("packed_gb", "run_gb", "parameters_gb", "checkpoint_gb")
+    assert sums["disk_gb"] == pytest.approx(sum(sums[name] for name in parts))
+    assert totals(table, sets, jobs=1, other_jobs=0)["checkpoint_gb"] == pytest.approx(large)
+
+
+# ------------------------------------------------------------------------- step times
+
+
+def test_a_measured_step():
+    step = measure_step("resnet18", "3t", (8, 16, 16), 3, width=0.125, budget=1)
+    assert step.seconds > step.validation > 0
+    assert step.source.startswith("measured on this CPU, 1 thread")
+
+
+def test_a_step_measured_with_fewer_clips_is_scaled(monkeypatch):
+    asked = []
+
+    class Trial(step_times._Trial):
+        def update(self, n: int) -> float:
+            asked.append(n)
+            return 0.5 * n
+
+        def forward(self, n: int) -> float:
+            return 0.125 * n
+
+    monkeypatch.setattr(step_times, "_Trial", Trial)
+    shape = ("resnet18", "3d", (8, 16, 16), 40)
+    step = measure_step(*shape, width=0.125, budget=25)
+    assert asked == [2, 2, 10, 10, 10, 10]  # 25 s over 5 updates of 0.5 s a clip
+    assert (step.seconds, step.validation) == (20, 0.125)
+    assert step.source.endswith("with 10 of 40 clips, scaled by their number")
+    monkeypatch.setattr(step_times, "_memory_free", lambda device: 0.0)
+    asked.clear()
+    step = measure_step(*shape, width=0.125, budget=1000)
+    assert asked == [2, 2, 2, 2]
+    assert step.seconds == 20
+
+
+def test_measuring_leaves_torch_as_it_was():
+    import torch  # noqa: PLC0415 (slow)
+
+    torch.manual_seed(3)
+    state, threads = torch.random.get_rng_state(), torch.get_num_threads()
+    measure_step("googlenet", "3d", (8, 32, 32), 2, width=0.125, threads=2, budget=0.1)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert torch.get_num_threads() == threads
+
+
+def test_size_of_a_network():
+    parameters, temporal = network_size("resnet18", "3t", (8, 16, 16), 0.125)
+    assert 0 < temporal < parameters
+    assert temporal % 4 == 0
+    flat, none = network_size("resnet18", "3d", (8, 16, 16), 0.125)
+    assert (none, flat > parameters) == (0, True)
+
+
+def record(folder: Path, name: str, **fields: object) -> None:
+    run = {
+        "run_id": name, "network": "resnet18", "convolution": "3t", "dataset": "d", "frames": 8,
+        "height": 32, "width": 40, "batch_size": 4, "n_updates": 50, "n_parameters": 7,
+    }  # fmt: skip
+    path = folder / "runs" / name / "run.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"run": run | fields}))
+
+
+def test_recorded_steps(tmp_path):
+    for i, seconds in enumerate((100, 150, 300)):
+        record(tmp_path, f"a{i}", seconds=seconds)
+    record(tmp_path, "b", seconds=10, convolution="3d")
+    record(tmp_path, "fetched", dataset="e")  # was not trained: no time
+    table = recorded_steps(tmp_path).set_index("convolution")
+    assert table["seconds"].to_dict() == {"3t": 3.0, "3d": 0.2}
+    assert (table.loc["3t", "runs"], table.loc["3t", "clip"]) == (3, "8x32x40")
+    with pytest.raises(InputError, match="no record of a finished run"):
+        recorded_steps(tmp_path / "nowhere")
+
+
+# ------------------------------------------------------------------------- a study
+
+
+def study(folder: Path, **changes: object) -> Path:
+    content = {
+        "study": "cost",
+        "networks": ["resnet18"],
+        "replicates": 2,
+        "width": 0.125,
+        "variants": [
+            {"init": "pretrained", "convolution": "3t"},
+            {"init": "scratch", "convolution": "3t"},
+            {"init": "scratch", "convolution": "3t", "control": "static"},
+        ],
+        "datasets": {
+            "made": {
+                "adapter": "jester",
+                "clip": {"frames": 8, "height": 32, "width": 32},
+                "render": {"set": "gestures", "clips": {"train": 20, "val": 6}},
+            },
+            "real": {
+                "adapter": "ucf101",
+                "root": "nowhere",
+                "store": "streamed",
+                "clip": {"frames": 8, "height": 32, "width": 32},
+            },
+        },
+        "output": {"results": str(folder / "results"), "reports": str(folder / "reports")},
+        "training": {"epochs": 2, "batch_size": 10, "learning_rate": {"3t": 0.001}},
+    }
+    file = folder / "study.yaml"
+    file.write_text(yaml.safe_dump(content | changes))
+    return file
+
+
+@pytest.fixture
+def run(monkeypatch):
+    for name, value in (("NO_COLOR", "1"), ("TERM", "dumb"), ("COLUMNS", "400")):
+        monkeypatch.setenv(name, value)
+    return lambda *arguments: CliRunner().invoke(app, ["estimate", *map(str, arguments)])
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+GIVEN = ("--step-time", "resnet18-3t-made=0.5", "resnet18-3t-real=36")
+
+
+def test_command_with_times_given_by_hand(run, tmp_path):
+    out = tmp_path / "cost.json"
+    result = run(study(tmp_path), *GIVEN, "--jobs", 3, "--decode-rate", 2, "--json", out)
+    assert result.exit_code == 0, result.output
+    made, real = json.loads(out.read_text())
+    assert (made["runs"], made["updates"], made["source"]) == (6, 4, real["source"])
+    validation = 2 * 6 * 0.5 / 10 / 3  # two epochs, six clips, a third of a training clip each
+    assert made["hours"] == pytest.approx(6 * (4 * 0.5 + validation) / 3600)
+    assert made["source"].startswith("as given")
+    clips = 9_537 - round(0.1 * 9_537)  # the rest is held out
+    assert real["updates"] == updates_of(clips, 10, 2)
+    assert real["decode_hours"] == pytest.approx(2 * 9_537 / 2 / 3600)
+    assert real["bound"] == "step"
+    assert real["run_hours"] == pytest.approx(real["updates"] / 100 + 2 * 954 * 3.6 / 3 / 3600)
+    text = flat(result.stdout)
+    assert "in 12 runs" in text
+    # made: render, table, pack; real: table; stills, and weights from them
+    assert "Jobs: 18 = 12 training runs + 6 before them" in text
+    assert "made: 20 training, 6 validation clips, to be rendered." in text
+    assert "real: 8,583 training, 954 validation, 3,783 test clips, as published." in text
+    assert "Not counted" in text
+    assert "decoding is not counted" not in text
+
+
+def test_command_measures_what_is_not_given(run, tmp_path, monkeypatch):
+    calls = []
+
+    def measured(*shape: object, **options: object) -> Step:
+        calls.append((*shape, options["device"], options["threads"]))
+        return Step(1.0, 0.0, "measured on paper")
+
+    monkeypatch.setattr(step_times, "measure_step", measured)
+    training = {
+        "epochs": 1, "batch_size": 10, "learning_rate": {"3t": 0.001}, "device": "cuda",
+    }  # fmt: skip
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    result = run(study(tmp_path, training=training), "--threads", 2)
+    assert result.exit_code == 0, result.output
+    assert calls == [("resnet18", "3t", (8, 32, 32), 10, "cpu", 2)]  # the two sets cost the same
+    text = flat(result.stdout)
+    assert "CPU-hours of this machine, not GPU-hours" in text
+    assert "Step times [1] measured on paper." in text
+    assert "real: decoding is not counted; give --decode-rate" in text
+    assert "CPU-hours in 12 runs" in text
+    by_hand = run(study(tmp_path, training=training), *GIVEN)
+    assert "GPU-hours in 12 runs" in flat(by_hand.stdout)
+    assert "of this machine" not in flat(by_hand.stdout)
+
+
+def test_command_takes_times_of_a_finished_study(run, tmp_path):
+    for name in ("made", "real"):
+        record(tmp_path / "old", name, seconds=25, dataset=name)
+    result = run(study(tmp_path), "--from-results", tmp_path / "old", "--clips", "real=100/50")
+    assert result.exit_code == 0, result.output
+    text = flat(result.stdout)
+    assert "1 finished runs in" in text
+    assert "validation included; NOT scaled: clips of 8x32x40, 4 per update." in text
+    assert "real: 100 training, 50 validation clips, as given." in text
+    other = run(study(tmp_path, networks=["googlenet"]), "--from-results", tmp_path / "old")
+    assert other.exit_code == 1
+    assert "no finished run of googlenet-3t-made" in flat(other.stderr)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--no-measure"], "--step-time resnet18-3t-made=SECONDS"),
+        (["--step-time", "resnet18-3t-mode=1"], "did you mean 'resnet18-3t-made'?"),
+        (["--step-time", "resnet18-3t-made"], "a number above 0"),
+        (["--step-time", "resnet18-3t-made=nan"], "a number above 0"),
+        (["--clips", "reel=5"], "did you mean 'real'?"),
+        (["--clips", "real=-5"], "a number above 0"),
+        (["--jobs", "0"], "1 or more"),
+        (["--from-results", "nowhere"], "no record of a finished run"),
+    ],
+)
+def test_wrong_input_is_explained(run, tmp_path, arguments, message):
+    result = run(study(tmp_path), *arguments)
+    assert result.exit_code == 1
+    assert message in flat(result.stderr)
+
+
+def test_numbers_of_clips(tmp_path):
+    config: dict[str, object] = {
+        "datasets": {"s": {"adapter": "folder", "options": {}, "root": "r"}},
+        "output": {"results": str(tmp_path)},
+    }
+    with pytest.raises(InputError, match="--clips s=NUMBER"):
+        clip_counts(config)
+    splits = pd.DataFrame({"split": ["train"] * 3 + ["val"] * 2 + ["test"]})
+    write_parquet(splits, tmp_path / "clips" / "s.parquet")
+    assert clip_counts(config)[0] == {"s": (3, 2, 1)}
+    assert clip_counts(config, ["s=7"])[0] == {"s": (7, 0, 0)}
+    config["datasets"] = {"s": {"adapter": "jester", "options": {}, "root": "r"}}
+    config["output"] = {"results": str(tmp_path / "none")}
+    assert clip_counts(config)[0] == {"s": (118_562, 14_787, 0)}
+    paper = {"adapter": "ucf101", "options": {"selection": "test", "split": 3}, "root": "r"}
+    config["datasets"] = {"s": paper}
+    assert clip_counts(config)[0] == {"s": (9_624, 3_696, 0)}
+
+
+def test_decoding_is_measured_when_clips_are_there(tmp_path):
+    from PIL import Image  # noqa: PLC0415
+
+    paths = [tmp_path / "clips_here" / str(i) for i in range(3)]
+    for path in paths:
+        path.mkdir(parents=True)
+        for i in range(3):
+            Image.new("RGB", (40, 32)).save(path / f"{i}.jpg")
+    file = tmp_path / "results" / "clips" / "real.parquet"
+    write_parquet(pd.DataFrame({"path": map(str, paths), "split": "train"}), file)
+    assert (cli_estimate._decode_rate(file, (8, 32, 32)) or 0) > 1
+    write_parquet(pd.DataFrame({"path": ["gone"], "split": ["train"]}), file)
+    assert cli_estimate._decode_rate(file, (8, 32, 32)) is None
+
+
+def test_jobs_before_training(study_schema):
+    from threetconv.study import validate_study  # noqa: PLC0415
+
+    root = Path(__file__).parents[2]
+    for name, expected in (("smoke", 2 + 2 + 1 + 2 + 1), ("paper", 2 + 2), ("planted", 12)):
+        content = yaml.safe_load((root / f"workflow/studies/{name}.yaml").read_text())
+        assert jobs_before_training(validate_study(content, study_schema)) == expected

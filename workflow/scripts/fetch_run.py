@@ -1,0 +1,30 @@
+"""Fetch the checkpoint of one run of the design, and measure it on the study's clips."""
+
+from pathlib import Path
+
+import torch
+
+from threetconv.fetched import fetch_run
+from threetconv.files import read_parquet
+from threetconv.logs import step_log
+from threetconv.study import Run
+
+if __name__ == "__main__":  # worker processes import this file again
+    with step_log(snakemake.log[0]):
+        torch.set_num_threads(snakemake.threads)
+        params, clip = snakemake.params, snakemake.params.clip
+        fetch_run(
+            Run(**params.run),
+            **params.checkpoint,  # source, and what else the study says of it
+            table=read_parquet(snakemake.input.table),
+            packed=snakemake.input.get("packed"),
+            clip_shape=(clip["frames"], clip["height"], clip["width"]),
+            width=params.width,
+            carry=params.carry,
+            cache=params.cache,
+            folder=Path(snakemake.output.record).parent,
+            device=params.device,
+            workers=snakemake.threads,
+            on_bad_clip=params.on_bad_clip,
+            max_bad_share=params.max_bad_share,
+        )
