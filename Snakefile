@@ -19,6 +19,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/parameters.smk"
+include: "workflow/rules/explain.smk"
 include: "workflow/rules/statistics.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
@@ -41,12 +42,19 @@ rule all:
         f"{RESULTS}/run_config.yaml",
         TABLE_PAGES,
         MODEL_CARDS,
+        (
+            [
+                f"{REPORTS}/explorer.html",
+                f"{RESULTS}/notebooks/explain_a_channel.ipynb",
+            ]
+            if EXPLAINED
+            else []
+        ),
 
 
 onsuccess:
-    written = [
-        Path(REPORTS, name).resolve() for name in ("report.html", "report.pdf")
-    ]
+    names = ["report.html", "report.pdf"] + ["explorer.html"] * bool(EXPLAINED)
+    written = [Path(REPORTS, name).resolve() for name in names]
     if all(path.exists() for path in written):
         print(
             f"\nThe report of the study {STUDY['study']!r}:", *written, sep="\n  "

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from threetconv.errors import InputError
-from threetconv.files import atomic
+from threetconv.files import atomic, remove_leftovers
 from threetconv.provenance import bytes_sha256
 
 __all__ = ["Checkpoints"]
@@ -69,6 +69,7 @@ class Checkpoints:
             InputError: no space left, or a folder that cannot be written; earlier ones stay.
         """
         started = time.monotonic()
+        remove_leftovers(self.folder)
         path = self._write(
             f"{update:09d}", {"belongs_to": self._belongs_to, "notes": self._notes, "state": state}
         )

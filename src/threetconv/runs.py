@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from threetconv.errors import InputError
-from threetconv.files import atomic, read_parquet, write_parquet, write_text
+from threetconv.files import (
+    atomic,
+    read_parquet,
+    remove_leftovers,
+    write_parquet,
+    write_text,
+)
 from threetconv.parameters import tabulate
 from threetconv.provenance import file_sha256, git_sha, versions
 
@@ -61,6 +67,7 @@ def write_run(
     from safetensors.numpy import save_file as save_arrays  # noqa: PLC0415
     from safetensors.torch import save_file  # noqa: PLC0415
 
+    remove_leftovers(folder)
     with atomic(folder / "best.safetensors") as temporary:
         save_file({k: v.contiguous() for k, v in result.best_state.items()}, temporary)
     arrays = {

@@ -35,7 +35,7 @@ from threetconv.training import Settings, fit
 
 __all__ = ["start", "train_run"]
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("threetconv.train_job")  # also where this is run as __main__
 
 
 def train_run(

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from threetconv.files import atomic, read_parquet, write_parquet, write_text
+from threetconv.files import atomic, read_parquet, remove_leftovers, write_parquet, write_text
 
 
 def contents(folder: Path) -> list[str]:
@@ -109,3 +109,17 @@ def test_folders_of_hive_partitions_add_no_columns(tmp_path: Path) -> None:
     write_parquet(pd.DataFrame({"a": [1]}), path)
     assert list(read_parquet(path).columns) == ["a"]
     assert list(read_parquet(path, columns=["a"]).columns) == ["a"]
+
+
+def test_leftovers_of_killed_writers_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    kept = [".gitkeep", ".hidden.txt", "a.txt", "best.safetensors"]
+    for name in kept:
+        (tmp_path / name).touch()
+    with atomic(tmp_path / "best.safetensors") as left, atomic(tmp_path / "plain") as bare:
+        (tmp_path / left.name.replace(left.name.split(".")[-2], "abcd_123")).touch()
+        (tmp_path / bare.name).touch()
+        remove_leftovers(tmp_path)
+        assert sorted(path.name for path in tmp_path.iterdir()) == kept
+        left.touch()
+        bare.touch()
+    remove_leftovers(tmp_path / "nowhere")

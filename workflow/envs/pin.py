@@ -20,7 +20,8 @@ ENVIRONMENTS = {
     "training": [
         *("torch", "torchvision", "numba", "av", "pillow"),
         *("safetensors", "pandas", "pyarrow", "jsonschema", "pooch"),
-        *("captum", "scipy", "matplotlib"),
+        *("captum", "scipy", "matplotlib", "seaborn", "Jinja2", "nbclient", "nbconvert"),
+        "ipykernel",
     ],
     "analysis": [
         *("pandas", "pyarrow", "scipy", "statsmodels", "KDEpy", "seaborn", "matplotlib"),

@@ -82,8 +82,24 @@ RUN_RECORDS = [f"{RESULTS}/runs/{run_id}/run.json" for run_id in RUNS]
 EXPLAINED = [
     run.run_id
     for run in RUNS.values()
-    if run.control == "none" and run.replicate <= STUDY["explanations"]["replicates"]
+    if run.control == "none"
+    and run.replicate <= STUDY["explanations"]["replicates"]
+    and run.network in STUDY["explanations"].get("networks", STUDY["networks"])
 ]
+EXPLAINED_PAIRS = list(
+    dict.fromkeys((RUNS[run_id].network, RUNS[run_id].dataset) for run_id in EXPLAINED)
+)
+EXPLAINED_TABLES = {
+    name: f"{RESULTS}/explanations/{name}.parquet"
+    for name in (
+        "channels",
+        "faithfulness",
+        "chosen",
+        "images",
+        "sanity",
+        "trajectories",
+    )
+}
 EXPLANATIONS = [
     f"{RESULTS}/explanations/{run_id}/{table}.parquet"
     for run_id in EXPLAINED
@@ -108,6 +124,12 @@ def run_inputs(wildcards):
 def selection(name):
     """The split that the best epoch of a data set's runs is chosen on: "test" as in the paper."""
     return "test" if DATASETS[name]["options"].get("selection") == "test" else "val"
+
+
+def explained_parameters(run_id):
+    """The parameter table of a run, "" of a 3D run, which has none."""
+    run = RUNS[run_id]
+    return parameter_file(run) if run.convolution == "3t" else ""
 
 
 def explained_inputs(wildcards):

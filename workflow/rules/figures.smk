@@ -207,5 +207,11 @@ FIGURES = {
         name: f"{RESULTS}/figures/{name}.svg"
         for name in ["controls", "effects", "calibration"]
         + (["planted", "alignment"] if PLANTED else [])
+        + (["explained_gallery"] if EXPLAINED else [])
+    },
+    **{
+        f"{kind}_{network}_{dataset}": f"{RESULTS}/figures/{kind}_{network}_{dataset}.svg"
+        for network, dataset in EXPLAINED_PAIRS
+        for kind in ("explained", "class_drops")
     },
 }

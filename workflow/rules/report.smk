@@ -19,7 +19,16 @@ if PLANTED:
         "planted_layers": f"{RESULTS}/planted_layers.parquet",
         "alignment": f"{RESULTS}/alignment.parquet",
     }
+if EXPLAINED:
+    TABLES |= {
+        "channels": EXPLAINED_TABLES["channels"],
+        "faithfulness": EXPLAINED_TABLES["faithfulness"],
+        "chosen_channels": EXPLAINED_TABLES["chosen"],
+        "sanity": EXPLAINED_TABLES["sanity"],
+    }
 UNPAGED = {
+    "channels",
+    "faithfulness",
     "metrics",
     "layer_profile",
     "planted_layers",
@@ -110,9 +119,40 @@ rule notebook:
     conda:
         "../envs/analysis.yaml"
     params:
-        results=lambda w, output: str(Path(output.notebook).parents[1]),
+        results=RESULTS,
+        run="",
     script:
         "../scripts/notebook.py"
+
+
+if EXPLAINED:
+
+    rule explain_notebook:
+        # The example that explains one channel by hand, on one run of this study and one clip.
+        input:
+            notebook=local(f"{ROOT}/workflow/notebooks/explain_a_channel.ipynb"),
+            record=f"{RESULTS}/runs/{EXPLAINED[0]}/run.json",
+            weights=f"{RESULTS}/runs/{EXPLAINED[0]}/best.safetensors",
+            snapshots=f"{RESULTS}/runs/{EXPLAINED[0]}/snapshots.safetensors",
+            clips=f"{RESULTS}/clips/{RUNS[EXPLAINED[0]].dataset}.parquet",
+        output:
+            notebook=f"{RESULTS}/notebooks/explain_a_channel.ipynb",
+            html=report(
+                f"{RESULTS}/notebooks/explain_a_channel.html",
+                caption="../report/notebook.rst",
+                category="Notebooks",
+                labels={"notebook": "explain_a_channel"},
+            ),
+        log:
+            f"{RESULTS}/logs/explain_notebook.log",
+        conda:
+            "../envs/training.yaml"
+        params:
+            results=RESULTS,
+            run=f"{RESULTS}/runs/{EXPLAINED[0]}",
+            code=code_digest("explain.stage"),
+        script:
+            "../scripts/notebook.py"
 
 
 rule run_config:

@@ -8,5 +8,8 @@ with step_log(snakemake.log[0]):
         snakemake.input.notebook,
         snakemake.output.notebook,
         snakemake.output.html,
-        environment={"THREETCONV_RESULTS": snakemake.params.results},
+        environment={
+            "THREETCONV_RESULTS": snakemake.params.results,
+            **({"THREETCONV_RUN": snakemake.params.run} if snakemake.params.run else {}),
+        },
     )

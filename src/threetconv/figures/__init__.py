@@ -12,23 +12,33 @@ from threetconv.figures.distributions import (
     translation_joint,
 )
 from threetconv.figures.effects import effects
+from threetconv.figures.explained import class_drop_table, explained_rows
+from threetconv.figures.explanations import channel_rows_figure, class_drops
+from threetconv.figures.gallery import gallery
 from threetconv.figures.histograms import histograms
 from threetconv.figures.planted import alignment, planted
 from threetconv.figures.profile import profile
 from threetconv.figures.theme import save
+from threetconv.figures.trajectories import trajectories
 
 __all__ = [
     "accuracy_curves",
     "alignment",
     "calibration",
+    "channel_rows_figure",
+    "class_drop_table",
+    "class_drops",
     "clip_strip",
     "controls",
     "effects",
+    "explained_rows",
+    "gallery",
     "histograms",
     "planted",
     "profile",
     "save",
     "scale_rotation_densities",
     "temporal_distributions",
+    "trajectories",
     "translation_joint",
 ]

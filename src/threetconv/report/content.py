@@ -15,6 +15,7 @@ from threetconv.report.sections import (
     controls,
     data,
     design,
+    explanations,
     layers,
     limits,
     planted,
@@ -46,6 +47,10 @@ def build_document(
     planted_table: pd.DataFrame | None = None,
     planted_layers: pd.DataFrame | None = None,
     alignment: pd.DataFrame | None = None,
+    channels: pd.DataFrame | None = None,
+    faithfulness: pd.DataFrame | None = None,
+    chosen_channels: pd.DataFrame | None = None,
+    sanity: pd.DataFrame | None = None,
     figures: Mapping[str, str | Path] | None = None,
     captions: Mapping[str, str] | None = None,
     provenance_facts: Mapping[str, str] | None = None,
@@ -72,9 +77,13 @@ def build_document(
             (`threetconv.statistics.planted`), by motion and parameter (whole network, and first
             layer), and by layer.
         alignment: correlation of a channel's preferred direction with its parameters.
+        channels, faithfulness, chosen_channels, sanity: of all explained runs, one table below
+            another; columns as `threetconv.report.sections.explanations.section` has them.
         figures: name -> SVG or PNG file. Known names: `clips_<dataset>`, `accuracy`,
             `distributions_<init>`, `histograms_<init>`, `controls`, `effects`,
-            `profile_<network>`, `planted`, `alignment`, `calibration`; others go into a section
+            `profile_<network>`, `planted`, `alignment`, `calibration`,
+            `explained_gallery`, `explained_<network>_<dataset>`, `class_drops_<network>_<dataset>`;
+            others go into a section
             of their own.
         captions: name -> plain text added to a figure's caption (the labels of the clips, say).
         provenance_facts: name -> value, printed under Provenance (git commit, versions, machine).
@@ -112,6 +121,13 @@ def build_document(
         tests.section(inputs),
         *layers.section(inputs),
         *planted.section(inputs),
+        explanations.section(
+            inputs,
+            channels=channels,
+            faithfulness=faithfulness,
+            chosen=chosen_channels,
+            sanity=sanity,
+        ),
         *simulated.section(inputs),
         limits.section(inputs),
         querying.section(inputs),
@@ -144,6 +160,10 @@ def at_layer(planted: pd.DataFrame | None, *, whole: bool) -> pd.DataFrame:
 def further_figures(inputs: Inputs) -> list[Section]:
     """Figures whose names the report does not know, so that none is lost."""
     known = {"accuracy", "effects", "controls", "calibration", "planted", "alignment"}
+    known |= {"explained_gallery"}
+    for network in inputs.distinct("network"):
+        known |= {f"explained_{network}_{name}" for name in inputs.datasets}
+        known |= {f"class_drops_{network}_{name}" for name in inputs.datasets}
     known |= {f"profile_{name}" for name in inputs.distinct("network")}
     known |= {f"clips_{name}" for name in inputs.datasets}
     for init in inputs.distinct("init"):

@@ -34,9 +34,12 @@ FIGURES = (
     "planted",
     "alignment",
     "calibration",
+    "explained_*",
+    "class_drops_*",
 )
 """Names of figures that have a place in the report; * is a dataset (clips), an initialisation
-(distributions, histograms) or a network (profile)."""
+(distributions, histograms) a network (profile), or network_dataset
+(explained, class_drops)."""
 CHECKPOINTS = {"matched": "matched updates", "best": "best checkpoint"}
 """Checkpoint of a table -> its name in the text, in the order of the report."""
 MAIN = ("F1", "F2", "F3")

@@ -58,6 +58,7 @@ def test_sections_come_in_the_order_of_the_argument(document: Document) -> None:
         "Noise floor and controls",
         "Tests",
         "Displacement by depth",
+        "What channels learned",
         "What cannot be concluded",
         "How to query the tables",
         "Provenance",

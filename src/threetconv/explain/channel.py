@@ -1,0 +1,52 @@
+"""One output channel of a convolution: what all explanations are about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from threetconv.errors import InputError, nearest
+
+__all__ = ["Channel", "convolution_of"]
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A channel: the name of its convolution in the network ("layer1.0.conv1"), its number."""
+
+    layer: str
+    index: int
+
+    def __str__(self) -> str:
+        return f"{self.layer}, channel {self.index}"
+
+
+def convolution_of(network: nn.Module, channel: Channel) -> Any:
+    """The convolution (Conv3T or nn.Conv3d) that a channel belongs to.
+
+    Raises:
+        InputError: no convolution of that name, or no such channel in it.
+    """
+    convolutions = {
+        name: module
+        for name, module in network.named_modules()
+        if hasattr(module, "out_channels") and hasattr(module, "kernel_size")
+    }
+    module = convolutions.get(channel.layer)
+    if module is None:
+        raise InputError(
+            f"channel {channel}",
+            found=f"no convolution named {channel.layer!r}",
+            expected=f"one of {', '.join(convolutions)}",
+            remedy=nearest(channel.layer, list(convolutions)) or "use one of the names above",
+        )
+    if not 0 <= channel.index < module.out_channels:
+        raise InputError(
+            f"channel {channel}",
+            found=f"channel {channel.index}",
+            expected=f"0 to {module.out_channels - 1}, the channels of {channel.layer}",
+            remedy="choose one of them",
+        )
+    return module

@@ -1,0 +1,242 @@
+"""Pictures of chosen channels as files, and the table that describes each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from threetconv.conv import Conv3T
+from threetconv.explain.activation import maximise
+from threetconv.explain.channel import Channel, convolution_of
+from threetconv.explain.filters import (
+    energy_strip,
+    filter_strip,
+    pictogram,
+    pictogram_strip,
+    sees_colour,
+)
+from threetconv.explain.motion_film import motion_film
+from threetconv.explain.overlay import overlay, strip
+from threetconv.explain.saliency import METHODS
+from threetconv.explain.targets import undisturbed
+from threetconv.files import atomic
+
+__all__ = ["IMAGES", "Pictures"]
+
+IMAGES = pa.schema(
+    [
+        ("run_id", pa.string()),
+        ("layer_index", pa.int32()),
+        ("layer", pa.string()),
+        ("channel", pa.int32()),
+        ("method", pa.string()),
+        ("clip_id", pa.string()),
+        ("label", pa.string()),
+        ("frame", pa.int32()),
+        ("n_frames", pa.int32()),
+        ("file", pa.string()),
+        ("height", pa.int32()),
+        ("width", pa.int32()),
+        ("seed", pa.int64()),
+        ("note", pa.string()),
+    ]
+)
+Picture = NDArray[np.uint8]
+
+
+class Pictures:
+    """Makes pictures of channels of one network and remembers what they are.
+
+    Args:
+        network: on the device of `clips`; left as it was.
+        run_id: for the table.
+        frames: uint8 (N, T, H, W, 3), the clips to choose from.
+        clips: the same normalised, float32 (N, 3, T, H, W).
+        ids, labels: clip id and class name of each.
+        seed: of optimised inputs.
+        folder: where pictures go; the table's files are relative to its parent.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        run_id: str,
+        frames: NDArray[np.uint8],
+        clips: Tensor,
+        ids: Sequence[str],
+        labels: Sequence[str],
+        seed: int,
+        folder: Path,
+    ) -> None:
+        self._network, self._run_id, self._seed, self._folder = network, run_id, seed, folder
+        self._frames, self._clips, self._ids, self._labels = frames, clips, ids, labels
+        self._rows: list[dict[str, object]] = []
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def table(self) -> pd.DataFrame:
+        """A line per picture; columns of `IMAGES`."""
+        return pd.DataFrame(self._rows, columns=IMAGES.names)
+
+    def add(
+        self,
+        channel: Channel,
+        layer_index: int,
+        *,
+        methods: Sequence[str],
+        steps: int,
+        learning_rate: float,
+    ) -> None:
+        """Filters, saliency on the clip that excites the channel most, optimised inputs."""
+        here = {"layer_index": layer_index, "layer": channel.layer, "channel": channel.index}
+        module = convolution_of(self._network, channel)
+        threet = isinstance(module, Conv3T)
+        depth = int(module.kernel_size[0])
+        if sees_colour(self._network, channel):
+            self._save(here, "filters", filter_strip(self._network, channel), n_frames=depth)
+        elif not threet:
+            note = "norm over input channels of each tap: how much, not what"
+            self._save(
+                here, "filters", energy_strip(self._network, channel), n_frames=depth, note=note
+            )
+        if threet:
+            shown = pictogram_strip(pictogram(module, channel.index))
+            self._save(here, "pictogram", shown, n_frames=depth)
+        self._add_saliency(here, channel, methods)
+        self._add_optimised(here, channel, steps=steps, learning_rate=learning_rate)
+
+    def _add_optimised(
+        self, here: dict[str, object], channel: Channel, *, steps: int, learning_rate: float
+    ) -> None:
+        """The input that excites the channel most, and (3T) the picture that it moves itself."""
+        module, shape = convolution_of(self._network, channel), self._frames.shape[1:4]
+        # the mean over a picture of a first layer's linear response knows its mean colour only
+        objective = "unit" if sees_colour(self._network, channel) else "mean"
+        found = maximise(
+            self._network,
+            channel,
+            clip_shape=shape,
+            video=not isinstance(module, Conv3T),
+            steps=steps,
+            lr=learning_rate,
+            objective=objective,
+            seed=self._seed,
+        )
+        what = "of the middle unit" if objective == "unit" else "on average"
+        note = (
+            f"response {what} {found.start:.3g} before, {found.end:.3g} after {steps} steps"
+            f"{'' if found.end > found.start else ': ascent failed'}"
+        )
+        shown, n = strip(found.frames, gap=0), len(found.frames)
+        self._save(here, "maximised", shown, n_frames=n, note=note)
+        depth, height, width = module.kernel_size
+        if isinstance(module, Conv3T) and depth > 1 and height * width > 1:
+            film = motion_film(
+                self._network,
+                channel,
+                clip_shape=shape,
+                steps=steps,
+                lr=learning_rate,
+                seed=self._seed,
+            )
+            note = (
+                f"response {film.end:.3g}; run backwards {film.backwards:.3g}, as a still "
+                f"{film.still:.3g}"
+            )
+            shown = strip(film.frames, gap=0)
+            self._save(here, "motion-film", shown, n_frames=len(film.frames), note=note)
+
+    def _add_saliency(
+        self, here: dict[str, object], channel: Channel, methods: Sequence[str]
+    ) -> None:
+        which = self._favourite(channel)
+        frames, clip = self._frames[which], self._clips[which : which + 1]
+        clip_id, label = self._ids[which], self._labels[which]
+        shown_frames: set[int] = set()
+        for name in methods:
+            found = METHODS[name](self._network, clip, channel)
+            picture = overlay(frames, found.map, found.frame)
+            self._save(
+                here,
+                name,
+                picture,
+                n_frames=1,
+                frame=found.frame,
+                note=found.note,
+                clip_id=clip_id,
+                label=label,
+            )
+            film = strip(overlay(frames, found.map), gap=0)
+            self._save(
+                here,
+                name,
+                film,
+                n_frames=len(frames),
+                note=found.note,
+                clip_id=clip_id,
+                label=label,
+            )
+            shown_frames.add(found.frame)
+        for frame in sorted(shown_frames):
+            self._save(
+                here, "frame", frames[frame], n_frames=1, frame=frame, clip_id=clip_id, label=label
+            )
+        self._save(
+            here, "frame", strip(frames, gap=0), n_frames=len(frames), clip_id=clip_id, label=label
+        )
+
+    @torch.no_grad()
+    def _favourite(self, channel: Channel) -> int:
+        """The clip with the largest raw response of the channel at any place and time."""
+        peaks: list[Tensor] = []
+
+        def look(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+            peaks.append(output[:, channel.index].flatten(1).amax(1))
+
+        with undisturbed(self._network):
+            hook = convolution_of(self._network, channel).register_forward_hook(look)
+            try:
+                self._network(self._clips)
+            finally:
+                hook.remove()
+        return int(peaks[0].argmax())
+
+    def _save(
+        self,
+        here: dict[str, object],
+        method: str,
+        picture: Picture,
+        *,
+        n_frames: int,
+        frame: int = -1,
+        clip_id: str = "",
+        label: str = "",
+        note: str = "",
+    ) -> None:
+        which = "film" if frame < 0 else f"{frame:03d}"
+        name = f"{here['layer']}.{here['channel']}.{method}.{which}.png"
+        path = self._folder / name
+        with atomic(path) as temporary:
+            Image.fromarray(np.ascontiguousarray(picture)).save(temporary, optimize=True)
+        about = {
+            "run_id": self._run_id,
+            "method": method,
+            "clip_id": clip_id,
+            "label": label,
+            "frame": frame,
+            "n_frames": n_frames,
+            "file": f"{self._folder.name}/{name}",
+            "height": picture.shape[0],
+            "width": picture.shape[1],
+            "seed": self._seed,
+            "note": note,
+        }
+        self._rows.append(here | about)

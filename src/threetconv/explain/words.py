@@ -1,0 +1,201 @@
+"""What a channel does to its content in one line of plain English, as far as it is beyond noise.
+
+The noise floor. Where gradients are noise, Adam makes every raw parameter a random walk: after
+updates of sizes lr_1 ... lr_n it is normal about its start with variance V = sum lr_i^2. In the
+displacements z_s = -ln|s| and z_r = -r the SD is sqrt(V), in z_x = -tx/2 and z_y = ty/2 half of
+that. A channel with m reachable transitions adds up m independent walks, so to first order in its
+parameters
+
+    ln(zoom) and turn (radians)     are normal with SD sqrt(m V),
+    the path's two coordinates      are normal with SD sqrt(m V) / 2 (fractions of the kernel),
+    the path's length               is Rayleigh of that scale,
+    the spread of the m steps       sum_t (z_t - mean z)^2 over the four, in units of their SDs, is
+                                    chi-squared with 4 (m - 1) degrees of freedom (m > 1),
+
+and the four are independent, because the mean of normal numbers is independent of their spread.
+Each is tested at 1 - level^(1/4) (the third root with one transition, which has no spread), so that
+of channels that only walk a share `level` is silent in all of them. The spread finds channels that
+move to and fro; it is in `moves` and in the sentence and has no floor of its own in the table.
+
+To first order: with V of 0.01 (walks of a tenth) and six transitions, composed exactly, 5.9 % of
+6,000 simulated channels lay beyond the floor instead of 5 %; at 0.001 it was 5.4 %. Adam's first
+few updates are larger than lr_i: of 2,000 channels trained on noise, 4.3 % lay beyond after 240
+updates of a one-cycle schedule, 5.7 % after 400 of one size, but 8.3 % after 400 that only shrank.
+
+No torch is imported here.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from scipy.special import chdtri, ndtri
+
+__all__ = ["DIRECTIONS", "Floor", "beyond_noise", "describe", "direction", "noise_floor"]
+
+DIRECTIONS = ("right", "up-right", "up", "up-left", "left", "down-left", "down", "down-right")
+"""Eight names, counter-clockwise from the right, 45 degrees each."""
+
+STILL = "no motion beyond noise"
+UNREACHABLE = "motion cannot be learned here: no transition is reachable"
+WANDERS = "moves to and fro, and ends within noise of where it began"
+UNKNOWN = "noise floor unknown"
+
+
+def describe(
+    *,
+    zoom: float,
+    turn_deg: float,
+    right_px: float,
+    up_px: float,
+    floor_zoom: float = math.nan,
+    floor_turn_deg: float = math.nan,
+    floor_px: float = math.nan,
+    reachable: bool = True,
+    wanders: bool = False,
+) -> str:
+    """One line about the motion of a channel over its whole kernel.
+
+    Args:
+        zoom: factor by which content grows, above 0.
+        turn_deg: degrees clockwise as seen.
+        right_px, up_px: where the centre of the first slice ends, in kernel pixels.
+        floor_zoom: factor of at least 1 that noise alone stays below, either way.
+        floor_turn_deg, floor_px: degrees and kernel pixels that noise alone stays below. With any
+            of the three NaN the noise is unknown: everything is said, and that it is unknown.
+        reachable: whether any transition can be learned at all.
+        wanders: whether single steps move beyond noise even where their sum does not.
+
+    Returns:
+        For example "zooms out 1.8x, turns 12 degrees counter-clockwise, drifts up-left 0.4 kernel
+        px"; "no motion beyond noise"; "zooms in 1.1x (noise floor unknown)".
+
+    Raises:
+        ValueError: a zoom that is not above 0, or a number that is not finite.
+    """
+    motion = (zoom, turn_deg, right_px, up_px)
+    if not all(math.isfinite(value) for value in motion) or zoom <= 0:
+        raise ValueError(f"motion {motion} must be finite, its zoom above 0")
+    if not reachable:
+        return UNREACHABLE
+    known = not any(math.isnan(floor) for floor in (floor_zoom, floor_turn_deg, floor_px))
+    said = beyond_noise(
+        zoom=zoom,
+        turn_deg=turn_deg,
+        right_px=right_px,
+        up_px=up_px,
+        floor_zoom=floor_zoom if known else 1.0,
+        floor_turn_deg=floor_turn_deg if known else 0.0,
+        floor_px=floor_px if known else 0.0,
+    )
+    phrases = (_zooms(zoom), _turns(turn_deg), _drifts(right_px, up_px))
+    text = ", ".join(phrase for phrase, wanted in zip(phrases, said, strict=True) if wanted)
+    if not known:
+        return f"{text or 'no motion'} ({UNKNOWN})"
+    return text or (WANDERS if wanders else STILL)
+
+
+class Floor(NamedTuple):
+    """What a channel of pure noise stays below; see the module.
+
+    Attributes:
+        zoom: a factor of at least 1, either way.
+        turn_deg: degrees.
+        fraction: length of the path, as a fraction of the kernel.
+        spread: of the steps, in squared SDs; infinite with fewer than two transitions.
+    """
+
+    zoom: float
+    turn_deg: float
+    fraction: float
+    spread: float
+
+
+def noise_floor(sum_lr2: float | None, transitions: int, *, level: float = 0.95) -> Floor:
+    """The floors of a channel with some reachable transitions.
+
+    Args:
+        sum_lr2: sum of the squared learning rates of all updates; NaN or None where unknown.
+        transitions: how many of the channel's transitions are reachable.
+        level: the share of noise-only channels that pass none of the floors.
+
+    Returns:
+        Floors; NaN where `sum_lr2` is unknown, and nothing can move without a transition.
+
+    Raises:
+        ValueError: a negative sum, or a level outside 0 to 1.
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level={level} must lie between 0 and 1")
+    if sum_lr2 is None or math.isnan(sum_lr2):
+        return Floor(math.nan, math.nan, math.nan, math.nan)
+    if sum_lr2 < 0:
+        raise ValueError(f"sum_lr2={sum_lr2} must not be negative")
+    alpha = 1 - level ** (1 / (4 if transitions > 1 else 3))
+    sd = math.sqrt(transitions * sum_lr2)
+    normal, rayleigh = float(ndtri(1 - alpha / 2)), math.sqrt(-2 * math.log(alpha))
+    spread = float(chdtri(4 * (transitions - 1), alpha)) if transitions > 1 else math.inf
+    return Floor(math.exp(normal * sd), math.degrees(normal * sd), 0.5 * rayleigh * sd, spread)
+
+
+def beyond_noise(
+    *,
+    zoom: float,
+    turn_deg: float,
+    right_px: float,
+    up_px: float,
+    floor_zoom: float,
+    floor_turn_deg: float,
+    floor_px: float,
+) -> tuple[bool, bool, bool]:
+    """Whether zoom, turn and drift are larger than their floors; a floor of NaN is never passed.
+
+    Arguments are those of `describe`. A zoom out counts as the zoom in that undoes it.
+    """
+    return (
+        abs(math.log(zoom)) > math.log(floor_zoom),
+        abs(turn_deg) > floor_turn_deg,
+        math.hypot(right_px, up_px) > floor_px,
+    )
+
+
+def direction(right: float, up: float) -> str:
+    """The nearest of the eight `DIRECTIONS`.
+
+    Raises:
+        ValueError: for (0, 0), which points nowhere.
+    """
+    if right == 0 and up == 0:
+        raise ValueError("(0, 0) has no direction")
+    return DIRECTIONS[round(math.degrees(math.atan2(up, right)) / 45) % 8]
+
+
+def _zooms(zoom: float) -> str:
+    return f"zooms {'in' if zoom > 1 else 'out'} {_factor(max(zoom, 1 / zoom))}x"
+
+
+def _turns(degrees: float) -> str:
+    size = _number(abs(degrees))
+    unit = "degree" if size == "1" else "degrees"
+    return f"turns {size} {unit} {'clockwise' if degrees > 0 else 'counter-clockwise'}"
+
+
+def _drifts(right: float, up: float) -> str:
+    if right == 0 and up == 0:
+        return ""
+    return f"drifts {direction(right, up)} {_number(math.hypot(right, up))} kernel px"
+
+
+def _factor(factor: float) -> str:
+    """A factor above 1 with as many decimals as tell it from 1: 12, 1.8, 1.08, 1.004."""
+    if factor >= 9.95:
+        return f"{factor:.0f}"
+    if factor >= 1.5 or factor == 1:
+        return f"{factor:.1f}"
+    return f"{factor:.{max(2, math.ceil(-math.log10(factor - 1)))}f}"
+
+
+def _number(size: float) -> str:
+    """Two significant digits, whole numbers from 10 on."""
+    return f"{size:.0f}" if size >= 9.95 else f"{size:.2g}"

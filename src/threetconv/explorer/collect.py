@@ -1,0 +1,85 @@
+"""From the files of a run to what the explorer shows of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from threetconv.explorer.variant import Variant
+from threetconv.files import read_parquet
+from threetconv.runs import read_run
+
+__all__ = ["collect"]
+
+TABLES = ("channels", "faithfulness", "chosen", "images", "sanity")
+
+
+def collect(folder: str | Path, explanations: str | Path, parameters: str | Path | None) -> Variant:
+    """Everything about one run.
+
+    Args:
+        folder: of the run.
+        explanations: the folder that `threetconv.explain.stage.explain_run` has written.
+        parameters: the run's parameter table; None for a 3D run.
+    """
+    folder, explanations = Path(folder), Path(explanations)
+    document = read_run(folder)
+    run = document["run"]
+    tables = {name: read_parquet(explanations / f"{name}.parquet") for name in TABLES}
+    rows = pd.DataFrame()
+    if parameters is not None:
+        rows = read_parquet(parameters, filters=[("tag", "=", "best")])
+    return Variant(
+        key=run["run_id"],
+        network=run["network"],
+        dataset=run["dataset"],
+        init=run["init"],
+        convolution=run["convolution"],
+        control=run["control"],
+        classes=document["classes"],
+        layers=document["layers"],
+        parameters=rows,
+        image_folder=explanations,
+        first_layer_filters=_first_filters(folder),
+        accuracy=_accuracy(folder, run["best_epoch"]),
+        noise_floor=_noise_floor(document),
+        **tables,
+    )
+
+
+def _accuracy(folder: Path, best_epoch: int) -> dict[str, float]:
+    """Split -> accuracy of the best epoch's network."""
+    metrics = read_parquet(folder / "metrics.parquet")
+    best = metrics[(metrics["metric"] == "accuracy") & (metrics["epoch"] == best_epoch)]
+    return dict(zip(best["split"], best["value"], strict=True))
+
+
+def _noise_floor(document: dict[str, object]) -> float:
+    """Mean |z| of a transition under Adam's noise alone: sqrt(2 / pi times the sum of lr^2)."""
+    snapshots = document["snapshots"]
+    assert isinstance(snapshots, list)
+    for snapshot in snapshots:
+        if snapshot["tag"] == "best" and snapshot["sum_lr2"] is not None:
+            return float(np.sqrt(2 / np.pi * snapshot["sum_lr2"]))
+    return float("nan")
+
+
+def _first_filters(folder: Path) -> NDArray[np.float64]:
+    """(channels, D, H, W, 3) in [0, 1] of the first convolution, on one common scale."""
+    from threetconv.explain.channel import Channel  # noqa: PLC0415 (torch only where needed)
+    from threetconv.explain.filters import filter_limit, filter_slices, sees_colour  # noqa: PLC0415
+    from threetconv.state_files import load_model  # noqa: PLC0415
+
+    network = load_model(folder)
+    name, module = next(
+        (name, m)
+        for name, m in network.named_modules()
+        if hasattr(m, "out_channels") and hasattr(m, "kernel_size")
+    )
+    channels = [Channel(name, i) for i in range(module.out_channels)]
+    assert sees_colour(network, channels[0])
+    limit = filter_limit(network, channels)
+    return np.stack([filter_slices(network, channel, limit=limit) for channel in channels])

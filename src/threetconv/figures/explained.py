@@ -1,0 +1,239 @@
+"""From the tables and picture files of an explained study to what its figures draw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from threetconv.errors import InputError
+from threetconv.figures.explanations import ChannelRow, Frames
+from threetconv.figures.theme import ordered
+
+__all__ = ["class_drop_table", "explained_rows", "pick_channels", "read_film", "run_name"]
+
+KEY = ["run_id", "layer", "channel"]
+SALIENCY = ("gradient", "integrated-gradients", "grad-cam", "guided-backprop")
+"""Methods in the order they are asked for; the first two that were drawn are shown."""
+GAPS = (4, 2, 0)
+"""Pixels that may be between the frames of a strip: those that `threetconv.explain` leaves."""
+RULES = {
+    "faithfulness": "chosen by faithfulness",
+    "displacement": "chosen by displacement",
+    "random": "drawn at random",
+}
+
+
+def explained_rows(
+    *,
+    runs: pd.DataFrame,
+    chosen: pd.DataFrame,
+    channels: pd.DataFrame,
+    faithfulness: pd.DataFrame,
+    images: pd.DataFrame,
+    folder: str | Path,
+    trajectories: pd.DataFrame,
+    most: int = 5,
+) -> list[ChannelRow]:
+    """The channels of a figure with all that is drawn of them.
+
+    Args:
+        runs: the runs table; lines of the runs that belong into the figure.
+        chosen: run_id, layer, channel, rule, rank.
+        channels: run_id, layer, channel, sentence; 3T runs only.
+        faithfulness: run_id, layer, channel, ablation, label, drop, n_clips.
+        images: run_id, layer, channel, method, clip_id, label, frame, n_frames, file.
+        folder: what `file` is relative to.
+        trajectories: run_id, layer, channel, step, zoom, turn_deg, right_px, up_px.
+        most: channels at most.
+
+    Raises:
+        InputError: a picture that is missing or damaged.
+    """
+    rows = []
+    for line in pick_channels(chosen, runs, most=most).to_dict("records"):
+        key = tuple(line[name] for name in KEY)
+        path = _of(trajectories, key)
+        sentences = [str(text) for text in _of(channels, key).get("sentence", [])]
+        pictures, strips = _pictures(_of(images, key), Path(folder))
+        rows.append(
+            ChannelRow(
+                heading=f"{line['layer']}, channel {line['channel']}   ({line['run']}; "
+                f"{RULES.get(str(line['rule']), line['rule'])})",
+                sentence=sentences[0] if sentences else "",
+                aside=_drop(_of(faithfulness, key)),
+                pictures=pictures,
+                strips=strips,
+                path=path.sort_values("step") if len(path) else None,
+            )
+        )
+    return rows
+
+
+def run_name(run: Mapping[Any, Any]) -> str:
+    """A run in a few words: "3T, scratch"; its replicate where that is not the first."""
+    name = f"{str(run['convolution']).upper()}, {run['init']}"
+    return name if run.get("replicate", 1) == 1 else f"{name}, replicate {run['replicate']}"
+
+
+def pick_channels(chosen: pd.DataFrame, runs: pd.DataFrame, *, most: int) -> pd.DataFrame:
+    """At most `most` of the chosen channels: every run in turn, its rules in turn, by rank.
+
+    Returns:
+        Lines of `chosen` and a column `run`; 3T before 3D, a run's channels together.
+    """
+    known = {str(run["run_id"]): run for run in runs.to_dict("records")}
+    mine = chosen[chosen["run_id"].isin(list(known))]
+    places = {rule: i for i, rule in enumerate(RULES)}
+    turns = (
+        mine.assign(place=[places.get(str(rule), len(places)) for rule in mine["rule"]])
+        .sort_values(["rank", "place", "layer_index", "channel"], kind="stable")
+        .drop(columns="place")
+    )
+    kinds = ordered(run["convolution"] for run in known.values())
+    starts = ordered(run["init"] for run in known.values())
+    in_turn = sorted(
+        set(turns["run_id"]),
+        key=lambda name: (
+            kinds.index(str(known[name]["convolution"])),
+            starts.index(str(known[name]["init"])),
+            name,
+        ),
+    )
+    queues = [list(turns.index[turns["run_id"] == name]) for name in in_turn]
+    dealt = [i for deal in zip_longest(*queues) for i in deal if i is not None][:most]
+    kept = [i for queue in queues for i in queue if i in set(dealt)]
+    picked = turns.loc[kept].reset_index(drop=True)
+    return picked.assign(run=[run_name(known[str(name)]) for name in picked["run_id"]])
+
+
+def class_drop_table(faithfulness: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Lines of `threetconv.figures.class_drops`: whole layers set to the identity, by class.
+
+    A panel for each start; where several of its runs were measured, their mean.
+    """
+    known = runs.set_index("run_id")
+    table = faithfulness[
+        faithfulness["run_id"].isin(known.index)
+        & (faithfulness["channel"] == -1)
+        & (faithfulness["ablation"] == "identity")
+        & (faithfulness["label"] != "")
+    ]
+    columns = ["panel", "layer_index", "layer", "label"]
+    if table.empty:
+        return pd.DataFrame(columns=[*columns, "drop"])
+    table = table.assign(panel=table["run_id"].map(known["init"].astype(str)))
+    return table.groupby(columns, sort=True, observed=True)[["drop"]].mean().reset_index()
+
+
+def read_film(path: Path, frames: int) -> Frames:
+    """The frames of a picture file, (n, H, W, 3): an animation, a strip, or one picture.
+
+    Raises:
+        InputError: the file is missing, damaged, or does not hold `frames` frames.
+    """
+    try:
+        with Image.open(path) as image:
+            count = getattr(image, "n_frames", 1)
+            if count > 1:
+                film = []
+                for i in range(count):
+                    image.seek(i)
+                    film.append(np.asarray(image.convert("RGB")))
+                return np.stack(film)
+            picture = np.asarray(image.convert("RGB"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            path,
+            found=f"a picture that cannot be read ({error})",
+            expected="the file that the table of explanations names",
+            remedy="explain the run again",
+        ) from error
+    for gap in GAPS:
+        cut = _cut(picture, frames, gap)
+        if cut is not None:
+            return cut
+    raise InputError(
+        path,
+        found=f"a strip {picture.shape[1]} pixels wide",
+        expected=f"{frames} frames beside each other, all of one width",
+        remedy="explain the run again",
+    )
+
+
+def _cut(strip: Frames, count: int, gap: int) -> Frames | None:
+    """The frames of a strip with gaps of one grey between them; None if it is no such strip."""
+    side, rest = divmod(strip.shape[1] + gap, count)
+    if rest or side <= gap or (gap and count == 1):
+        return None
+    padded = np.pad(strip, ((0, 0), (0, gap), (0, 0)), mode="edge")
+    tiles = np.stack(np.split(padded, count, axis=1))
+    between = tiles[:-1, :, side - gap :]
+    return None if gap and np.ptp(between) else tiles[:, :, : side - gap]
+
+
+def _pictures(lines: pd.DataFrame, folder: Path) -> tuple[dict[str, Frames], dict[str, Frames]]:
+    """(pictures, strips) of one channel, all saliency from the first clip that has any."""
+    pictures: dict[str, Frames] = {}
+    strips: dict[str, Frames] = {}
+
+    def film(line: pd.Series) -> Frames:
+        return read_film(folder / str(line["file"]), int(line["n_frames"]))
+
+    seen = lines[lines["method"].isin(["frame", *SALIENCY])]
+    if len(seen):
+        seen = seen[seen["clip_id"].astype(str) == str(seen["clip_id"].iloc[0])]
+    present = [name for name in SALIENCY if (seen["method"] == name).any()]
+    still, whole = seen[seen["frame"] >= 0], seen[seen["frame"] < 0]
+    at = int(still["frame"].iloc[0]) if len(still) else -1
+    for name in ("frame", *present[:2]):
+        title = f"frame {at + 1}" if name == "frame" and at >= 0 else name
+        one, all_ = still[still["method"] == name], whole[whole["method"] == name]
+        if len(one):
+            pictures[title] = film(one.iloc[0])[0]
+        elif len(all_):
+            frames = film(all_.iloc[0])
+            pictures[title] = frames[min(at, len(frames) - 1) if at >= 0 else len(frames) // 2]
+    maximised = lines[lines["method"] == "maximised"]
+    if len(maximised):
+        frames = film(maximised.iloc[0])
+        pictures["optimised input"] = frames[len(frames) // 2]
+        if len(frames) > 1:
+            strips["optimised video"] = frames
+    whole = whole[whole["method"].isin(present[:1])]
+    for name, found in (
+        (present[0] if present else "", whole if "optimised video" in strips else whole[:0]),
+        ("motion film", lines[lines["method"] == "motion-film"]),
+        ("filter", lines[lines["method"] == "filters"]),
+        ("transforms", lines[lines["method"] == "pictogram"]),
+    ):
+        if len(found):
+            strips[name] = film(found.iloc[0])
+    return pictures, strips
+
+
+def _drop(lines: pd.DataFrame) -> str:
+    """What the scores lose without the channel's transforms, or without the channel."""
+    overall = lines[lines["label"] == ""]
+    for ablation, words in (("identity", "without its motion"), ("mean", "without the channel")):
+        found = overall[overall["ablation"] == ablation]
+        if len(found):
+            drop = float(found["drop"].iloc[0])
+            way = "falls" if drop >= 0 else "rises"
+            return f"log p {way} by {abs(drop):.3g} nats {words}"
+    return ""
+
+
+def _of(table: pd.DataFrame, key: tuple[object, ...]) -> pd.DataFrame:
+    """Lines of one channel of one run."""
+    if table.empty:
+        return pd.DataFrame(columns=[*KEY, *table.columns.difference(KEY)])
+    keep = np.ones(len(table), dtype=bool)
+    for name, value in zip(KEY, key, strict=True):
+        keep &= (table[name] == value).to_numpy()
+    return table[keep]

@@ -1,0 +1,261 @@
+"""What single channels learned: their motion, what it is worth, and whether to believe pictures."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from threetconv.report import formats
+from threetconv.report.document import (
+    Block,
+    Cell,
+    Column,
+    Details,
+    Paragraph,
+    Section,
+    Table,
+    escape,
+)
+from threetconv.report.inputs import Inputs, join_words, plural
+from threetconv.report.sections.faithfulness import (
+    CELL,
+    CHANNEL,
+    HEADS,
+    classes,
+    in_order,
+    lookup,
+    matters,
+    overall,
+)
+
+__all__ = ["FIGURES", "section"]
+
+TITLE = "What channels learned"
+FIGURES = ("explained_gallery", "explained_<network>_<dataset>", "class_drops_<network>_<dataset>")
+"""Names of the figures of this section."""
+RULES = ("faithfulness", "displacement", "random")
+
+
+def section(
+    inputs: Inputs,
+    *,
+    channels: pd.DataFrame | None = None,
+    faithfulness: pd.DataFrame | None = None,
+    chosen: pd.DataFrame | None = None,
+    sanity: pd.DataFrame | None = None,
+) -> Section:
+    """Gallery, channels in pictures, channels that matter, classes, sanity checks.
+
+    Args:
+        inputs: the study; of its figures those named in `FIGURES`.
+        channels: motion of every channel in words and numbers (`channel_table`), all runs.
+        faithfulness: fall of the class scores for channels and whole layers, all runs.
+        chosen: channels that were explained, and by which rule.
+        sanity: similarity of explanations under randomised weights and labels.
+    """
+    tables = [with_runs(inputs, table) for table in (channels, faithfulness, chosen, sanity)]
+    moved, drops, picked, checks = tables
+    if all(table.empty for table in tables):
+        return Section(TITLE, [Paragraph("No channel was explained in this study.")])
+    blocks: list[Block] = [
+        Paragraph(
+            "A filter of a 3T layer is one image that moves: from slice to slice it is zoomed, "
+            "turned and shifted. So the motion of every channel can be read off its parameters and "
+            "put into words. Whether that motion matters is another question: the transforms of "
+            "one channel are set to the identity, and the fall of the log-probability of the true "
+            "class, in nats, is measured on validation clips. Channels are shown by rule (largest "
+            "fall, largest displacement, drawn at random), never picked by eye."
+        )
+    ]
+    if "explained_gallery" in inputs.figures:
+        blocks += inputs.figure(
+            "explained_gallery",
+            label="Figure I",
+            caption="What each parameter does to an image, one at a time, drawn by the layer's own "
+            "code (the paper's Figure 1).",
+            alt="Rows of images, for scale, rotation and the two translations; in each the same "
+            "image changes from left to right.",
+        )
+    blocks += motion(moved)
+    parts = [
+        *pictures(inputs, moved, drops, picked),
+        *matters(drops),
+        *classes(inputs, drops),
+        *sane(checks),
+    ]
+    return Section(TITLE, blocks, parts)
+
+
+def with_runs(inputs: Inputs, table: pd.DataFrame | None) -> pd.DataFrame:
+    """Lines of known runs, with the columns that say what kind of run it is."""
+    if table is None or table.empty:
+        return pd.DataFrame()
+    known = inputs.real_runs[["run_id", *CELL, "replicate"]].astype({"run_id": str})
+    return table.astype({"run_id": str}).merge(known, on="run_id", how="inner", sort=False)
+
+
+def motion(moved: pd.DataFrame) -> list[Block]:
+    """How many channels of each kind of run move beyond noise."""
+    if moved.empty:
+        return []
+    heads = [*HEADS[:3], Column("channels"), Column("can move"), Column("move beyond noise")]
+    rows = []
+    unknown = False
+    for key, lines in moved.groupby(CELL[:3], sort=True, observed=True):
+        able = lines[lines["reachable"].astype(bool)]
+        tested = able[able["floor_zoom"].notna()]
+        unknown |= len(tested) < len(able)
+        beyond = tested["moves"].astype(bool)
+        rows.append(
+            (
+                *(Cell(str(name)) for name in key),
+                formats.count(len(lines)),
+                formats.share(len(able) / len(lines)),
+                formats.share(beyond.mean() if len(tested) else None),
+            )
+        )
+    note = "Of noise-only channels 5 % would be counted as moving."
+    if unknown:
+        note += " Runs whose learning rates are not known have no noise floor and are left out."
+    caption = "Channels whose transforms can move at all, and of those the share beyond noise."
+    return [Table(heads, rows, caption, label="Table P", group_by=1, note=note)]
+
+
+def pictures(
+    inputs: Inputs, moved: pd.DataFrame, drops: pd.DataFrame, picked: pd.DataFrame
+) -> list[Section]:
+    """A figure for each network and dataset, and all explained channels in words."""
+    if picked.empty:
+        return []
+    blocks: list[Block] = []
+    combinations = (
+        picked[["network", "dataset"]].drop_duplicates().sort_values(["network", "dataset"])
+    )
+    for i, (network, dataset) in enumerate(combinations.itertuples(index=False), start=1):
+        lines = picked[(picked["network"] == network) & (picked["dataset"] == dataset)]
+        label = f"Figure J{i}" if len(combinations) > 1 else "Figure J"
+        blocks += inputs.figure(
+            f"explained_{network}_{dataset}",
+            label=label,
+            caption=f"Channels of {escape(network)} on {escape(dataset)}, a block for each: a "
+            "frame, where in it the channel's strongest unit looks (two methods), the input that "
+            "excites the channel most; for 3T channels the exact course of zoom, turn (clockwise) "
+            "and path (circle: start, square: end), the film that its own transforms make of one "
+            "optimised image, and the filter or a letter moved by the transforms. 3D channels have "
+            "no transforms; their whole optimised video stands there instead.",
+            alt=f"Blocks of pictures and curves for channels of {network} on {dataset}. The same "
+            "channels in words are in the table below the figure.",
+        )
+        blocks.append(
+            Details(
+                f"Explained channels of {network} on {dataset} in words ({len(lines)})",
+                [in_words(lines, moved, drops, label)],
+            )
+        )
+    return [Section("Channels in pictures", blocks)]
+
+
+def in_words(lines: pd.DataFrame, moved: pd.DataFrame, drops: pd.DataFrame, figure: str) -> Table:
+    """Rule, fall and sentence of each explained channel."""
+    sentence = lookup(moved, "sentence")
+    fall = lookup(overall(drops), "drop")
+    heads = [
+        Column("start", "left"),
+        Column("kind", "left"),
+        Column("rule", "left"),
+        Column("layer", "left"),
+        Column("channel"),
+        Column("fall, nats"),
+        Column("motion", "left"),
+    ]
+    by_rule = lines.assign(
+        place=[RULES.index(rule) if rule in RULES else len(RULES) for rule in lines["rule"]]
+    )
+    rows = []
+    for line in in_order(by_rule, "place", "rank").to_dict("records"):
+        key = tuple(line[name] for name in CHANNEL)
+        no_words = "a plain 3D convolution" if line["convolution"] == "3d" else formats.DASH
+        rows.append(
+            (
+                Cell(str(line["init"])),
+                Cell(str(line["convolution"]).upper()),
+                Cell(str(line["rule"])),
+                Cell(str(line["layer"])),
+                formats.count(line["channel"]),
+                formats.significant(fall.get(key), 2),
+                Cell(str(sentence.get(key, no_words))),
+            )
+        )
+    caption = "What the channels do, in words, and the fall of the log-probability without it."
+    note = (
+        "3T: the channel's transforms set to the identity. 3D: the channel replaced by its mean, "
+        "which takes more away; the two are not to be compared."
+    )
+    return Table(
+        heads, rows, caption, label=f"{figure}, in words", group_by=2, note=note, wide=True
+    )
+
+
+def sane(checks: pd.DataFrame) -> list[Section]:
+    """Similarity of explanations of a trained and a randomised network."""
+    if checks.empty:
+        return []
+    heads = [Column("method", "left"), Column("randomised", "left")]
+    kinds = [str(kind) for kind in ("spearman", "ssim") if (checks["similarity"] == kind).any()]
+    heads += [Column({"spearman": "rank correlation", "ssim": "SSIM"}[kind]) for kind in kinds]
+    heads += [Column("compared"), Column("flagged"), Column("verdict", "left")]
+    rows = []
+    flagged_methods: list[str] = []
+    for (method, randomised), lines in checks.groupby(
+        ["method", "randomised"], sort=False, observed=True
+    ):
+        flagged = lines["flagged"].astype(bool)
+        if flagged.mean() >= 0.5:
+            flagged_methods.append(f"{method} ({randomised})")
+        rows.append(
+            (
+                Cell(str(method)),
+                Cell(str(randomised)),
+                *(
+                    formats.number(lines.loc[lines["similarity"] == kind, "value"].mean(), ".2f")
+                    for kind in kinds
+                ),
+                formats.count(len(lines.drop_duplicates(CHANNEL))),
+                formats.share(flagged.mean()),
+                Cell(verdict(float(flagged.mean()))),
+            )
+        )
+    said = f"Of {plural(len(rows), 'combination')} of method and randomisation " + (
+        f"{len(flagged_methods)} did not change in most cases: {join_words(flagged_methods)}. "
+        "What such a method shows cannot be what the network learned."
+        if flagged_methods
+        else "none kept its pictures in most cases."
+    )
+    caption = (
+        "Similarity of explanations before and after randomisation, mean over channels and runs: "
+        "1 is the same picture."
+    )
+    note = (
+        "Flagged: the share of comparisons in which the explanation did not change. Maps are "
+        "compared where at least one of them is not 0; the rank correlation of two that hardly "
+        "overlap, as when the strongest unit is elsewhere, is therefore near \N{MINUS SIGN}1."
+    )
+    return [
+        Section(
+            "Do explanations depend on what was learned?",
+            [
+                Paragraph(
+                    "An explanation of a network must change when the network forgets (Adebayo et "
+                    "al. 2018): its weights are drawn anew, or it was trained on permuted labels."
+                ),
+                Paragraph(escape(said)),
+                Table(heads, rows, caption, label="Table R", group_by=1, note=note),
+            ],
+        )
+    ]
+
+
+def verdict(share: float) -> str:
+    """What a share of unchanged explanations means."""
+    if share == 0:
+        return "changes"
+    return "does not change" if share >= 0.5 else "changes mostly"

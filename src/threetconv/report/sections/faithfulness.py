@@ -1,0 +1,148 @@
+"""What motion is worth: channels and layers whose transforms the class scores lean on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from threetconv.report import formats
+from threetconv.report.document import (
+    Block,
+    Cell,
+    Column,
+    ListBlock,
+    Paragraph,
+    Section,
+    Table,
+    escape,
+)
+from threetconv.report.inputs import Inputs, join_words
+
+__all__ = ["CELL", "CHANNEL", "HEADS", "classes", "in_order", "lookup", "matters", "overall"]
+
+CELL = ["network", "dataset", "init", "convolution"]
+CHANNEL = ["run_id", "layer", "channel"]
+HEADS = [
+    Column("network", "left"),
+    Column("dataset", "left"),
+    Column("start", "left"),
+    Column("kind", "left"),
+]
+MOST = 3
+"""Channels of a run in the table of channels that matter."""
+
+
+def matters(drops: pd.DataFrame) -> list[Section]:
+    """Channels with the largest fall, and the class that leans on each most."""
+    single = overall(drops)
+    if single.empty:
+        return []
+    keys = [*CHANNEL, "ablation"]
+    runs = in_order(single).groupby("run_id", sort=False, observed=True)
+    top = pd.concat([lines.nlargest(MOST, "drop", keep="first") for _, lines in runs])
+    of_class = drops[(drops["channel"] >= 0) & (drops["label"].astype(str) != "")]
+    worst = of_class.merge(top[keys], on=keys).sort_values("drop", kind="stable")
+    worst = worst.drop_duplicates(keys, keep="last").set_index(keys)[["label", "drop"]]
+    most = dict(zip(worst.index.to_list(), worst.to_numpy().tolist(), strict=True))
+    heads = [*HEADS, Column("layer", "left"), Column("channel"), Column("fall, nats"),
+             Column("class that loses most", "left"), Column("its fall")]  # fmt: skip
+    rows = []
+    for line in top.to_dict("records"):
+        label, fall = most.get(tuple(line[name] for name in keys), (formats.DASH, None))
+        rows.append(
+            (
+                *cells(line),
+                Cell(str(line["layer"])),
+                formats.count(line["channel"]),
+                formats.significant(line["drop"], 2),
+                Cell(str(label)),
+                formats.significant(fall, 2),
+            )
+        )
+    clips = formats.count_range(single["n_clips"])
+    caption = (
+        f"Channels that matter: the {MOST} of each run without whose motion (3T) or whose output "
+        "(3D) the log-probability of the true class falls most."
+    )
+    note = (
+        f"Mean over validation clips ({clips} of them); one run each. A fall is what this network "
+        "loses when one thing is taken away; what other channels could take over is not in it."
+    )
+    table = Table(heads, rows, caption, label="Table Q", group_by=4, sortable=True, note=note,
+                  wide=True)  # fmt: skip
+    return [Section("Channels that matter", [table])]
+
+
+def classes(inputs: Inputs, drops: pd.DataFrame) -> list[Section]:
+    """Which classes lean on the transforms of which layer."""
+    if drops.empty:
+        return []
+    whole = drops[(drops["channel"] == -1) & (drops["ablation"] == "identity")]
+    by_class = whole[whole["label"].astype(str) != ""]
+    if by_class.empty:
+        return []
+    points: list[str] = []
+    blocks: list[Block] = []
+    groups = list(by_class.groupby(["network", "dataset"], sort=True, observed=True))
+    for i, ((network, dataset), lines) in enumerate(groups, start=1):
+        for init, of_start in lines.groupby("init", sort=True, observed=True):
+            points.append(leaning(of_start, f"{network}, {dataset}, {init}"))
+        label = f"Figure K{i}" if len(groups) > 1 else "Figure K"
+        blocks += inputs.figure(
+            f"class_drops_{network}_{dataset}",
+            label=label,
+            caption=f"{escape(network)} on {escape(dataset)}: fall of the log-probability of the "
+            "true class when the transforms of all channels of a layer are set to the identity, by "
+            "class.",
+            alt=f"Heat map with a row for each layer and a column for each class of {dataset}; the "
+            "largest falls are in the list above.",
+        )
+    text = (
+        "The transforms of a whole layer are taken away at once. A class that lies in motion "
+        "should lose more than one that a single frame gives away."
+    )
+    return [Section("Classes and transforms", [Paragraph(text), ListBlock(points), *blocks])]
+
+
+def leaning(lines: pd.DataFrame, name: str) -> str:
+    """The class and layer with the largest fall, and the class with the smallest sum."""
+    means = lines.groupby(["layer_index", "layer", "label"], observed=True)["drop"].mean()
+    largest = means[means > 0].nlargest(3)
+    if largest.empty:
+        return f"**{escape(name)}**: no class loses anything by it."
+    said = [
+        f"{escape(label)} loses {formats.significant(value, 2).text} without {escape(layer)}"
+        for (_, layer, label), value in zip(largest.index.to_list(), largest, strict=True)
+    ]
+    return f"**{escape(name)}**: {join_words(said)} (nats)."
+
+
+def overall(drops: pd.DataFrame) -> pd.DataFrame:
+    """Lines of single channels over all clips: identity where it was measured, else mean."""
+    if drops.empty:
+        return drops
+    single = drops[(drops["channel"] >= 0) & (drops["label"].astype(str) == "")]
+    by_rank = single.assign(rank_=(single["ablation"] != "identity").astype(int))
+    by_rank = by_rank.sort_values("rank_", kind="stable").drop_duplicates(CHANNEL)
+    return by_rank.drop(columns="rank_")
+
+
+def in_order(table: pd.DataFrame, *then: str) -> pd.DataFrame:
+    """Lines by network, data set, kind (3T before 3D), start and run, then by other columns."""
+    by = ["network", "dataset", "convolution", "init", "run_id", *then]
+    return table.sort_values(by, ascending=[name != "convolution" for name in by], kind="stable")
+
+
+def lookup(table: pd.DataFrame, column: str) -> dict[tuple[Any, ...], Any]:
+    """Channel -> value."""
+    if table.empty or column not in table:
+        return {}
+    keys = zip(*(table[name] for name in CHANNEL), strict=True)
+    return dict(zip(keys, table[column], strict=True))
+
+
+def cells(line: Any) -> tuple[Cell, ...]:
+    """Network, dataset, start and kind of a line."""
+    kind = str(line["convolution"]).upper()
+    return (*(Cell(str(line[name])) for name in CELL[:3]), Cell(kind))

@@ -1,0 +1,18 @@
+"""Put all that is known of channels on one page."""
+
+from pathlib import Path
+
+from threetconv.explorer import explorer
+from threetconv.explorer.collect import collect
+from threetconv.files import write_text
+from threetconv.logs import step_log
+
+with step_log(snakemake.log[0]):
+    params = snakemake.params
+    variants = [
+        collect(Path(record).parent, folder, parameters or None)
+        for record, folder, parameters in zip(
+            snakemake.input.records, params.folders, params.parameters, strict=True
+        )
+    ]
+    write_text(snakemake.output[0], explorer(variants, title=params.title))
