@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -116,6 +117,8 @@ class Checkpoints:
         try:
             with atomic(path) as temporary:
                 temporary.write_bytes(data)
+                with open(temporary, "rb") as file:
+                    os.fsync(file.fileno())  # on the disk before it has its name
         except OSError as error:
             raise InputError(
                 path,

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from PIL import Image
 
 from threetconv.files import read_parquet
 from threetconv.parameters import SCHEMA, read_parameters
@@ -42,7 +43,8 @@ def test_every_run_has_its_files(results, config):
     assert read_parquet(results / "runs.parquet")["run_id"].tolist() == planned
     for run_id in planned:
         names = {path.name for path in (results / "runs" / run_id).iterdir()}
-        assert names == {"best.safetensors", "snapshots.safetensors", "metrics.parquet", "run.json"}
+        files = {"best.safetensors", "snapshots.safetensors", "metrics.parquet", "run.json"}
+        assert names == files | {"README.md"}
         log = (results / f"logs/train/{run_id}.log").read_text()
         epochs = config["training"]["epochs"]
         assert len(re.findall(r"epoch \d+/\d+ +update", log)) == epochs
@@ -191,12 +193,45 @@ def test_short_clips_are_named_in_the_log(results):
     assert re.search(r"\d+ frames where 8 are wanted; its last frame is repeated \d+ times", log)
 
 
-def test_notebook_ran_to_its_end(results):
-    notebook = json.loads((results / "notebooks/query_parameters.ipynb").read_text())
+def test_channels_are_explained(smoke, results, config):
+    runs = read_parquet(results / "runs.parquet").set_index("run_id")
+    explained = [p.name for p in sorted((results / "explanations").iterdir()) if p.is_dir()]
+    first = runs[(runs["replicate"] == 1) & (runs["control"] == "none")]
+    assert explained == sorted(first.index[first["network"] == "resnet18"])
+    images = read_parquet(results / "explanations/images.parquet")
+    assert set(images["run_id"]) == set(explained)
+    for file, height, width in images[["file", "height", "width"]].itertuples(index=False):
+        with Image.open(results / "explanations" / file) as picture:
+            assert picture.size == (width, height)
+    channels = read_parquet(results / "explanations/channels.parquet")
+    of_3t = [run_id for run_id in explained if runs.loc[run_id, "convolution"] == "3t"]
+    assert set(channels["run_id"]) == set(of_3t)
+    assert channels["sentence"].str.len().gt(10).all()
+    drops = read_parquet(results / "explanations/faithfulness.parquet")
+    assert set(drops["run_id"]) == set(explained)
+    page = (smoke / "reports/smoke/explorer.html").read_text()
+    assert all(run_id in page for run_id in explained)
+    assert "What channels learned" in (smoke / "reports/smoke/report.html").read_text()
+
+
+def test_test_clips_are_measured_once_and_reported(results):
+    """Scenes have UCF101's layout: groups are held out, and its test list chooses nothing."""
+    metrics = read_parquet(results / "metrics.parquet")
+    tested = metrics[metrics["split"] == "test"]
+    assert tested["run_id"].str.contains("scenes").all()
+    assert tested.groupby(["run_id", "metric"]).size().eq(1).all()
+    accuracy = read_parquet(results / "tables/accuracy.parquet").set_index("dataset")
+    assert accuracy.loc["scenes", "test_mean"].notna().all()
+    assert accuracy.loc["gestures", "test_mean"].isna().all()
+
+
+@pytest.mark.parametrize("name", ["query_parameters", "explain_a_channel"])
+def test_notebooks_ran_to_their_end(results, name):
+    notebook = json.loads((results / f"notebooks/{name}.ipynb").read_text())
     cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
     assert not any(out["output_type"] == "error" for cell in cells for out in cell["outputs"])
-    assert "image/png" in json.dumps(cells[-1]["outputs"])
+    assert any("image/png" in json.dumps(cell["outputs"]) for cell in cells)
 
 
 def test_a_run_repeats_exactly(smoke, results, snakemake):
