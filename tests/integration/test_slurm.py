@@ -124,7 +124,9 @@ def test_the_smoke_study_runs_through_slurm(sources):
     assert {job["JobState"] for job in done} == {"COMPLETED"}
     config = yaml.safe_load((sources / "results/smoke/run_config.yaml").read_text())
     runs = plan_runs(config)
-    assert len(done) == len(runs) + 6  # two data sets, stills, two 2D networks, the analysis
+    explained = [p for p in (sources / "results/smoke/explanations").iterdir() if p.is_dir()]
+    # two data sets, stills, two 2D networks, the parameter tables, the analysis
+    assert len(done) == len(runs) + len(explained) + 7
     assert {job["Partition"] for job in done} == {"test"}
     for job in done:
         training = job["Comment"].startswith("rule_train_wildcards")

@@ -87,6 +87,8 @@ def test_only_training_and_local_rules_are_jobs_of_their_own(name, rules, monkey
     alone = rules - set(settings["groups"])
     assert alone == {
         "train",
+        "parameters",
+        "explain",
         "fetch_run",
         "train_on_stills",
         "fetch_imagenet",
@@ -146,7 +148,7 @@ def test_a_study_is_few_slurm_jobs(tmp_path):
     groups = re.findall(r"Group job (\w+)", text)
     assert sorted(groups) == ["analysis", "data", "data"]
     alone = set(re.findall(r"(?m)^rule (\w+):", text)) - {"all", "run_config"}  # on the login node
-    assert alone == {"train", "train_on_stills", "render_stills"}
+    assert alone == {"train", "train_on_stills", "render_stills", "parameters", "explain"}
     assert len(re.findall(r"(?m)^rule train\w*:", text)) == 28 + 2
 
 
