@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,8 @@ from threetconv.figures import theme
 from threetconv.figures.theme import MUTED, plain
 
 __all__ = ["gallery"]
+
+FROM = 6  # so many transforms stand in two columns
 
 
 def gallery(images: np.ndarray, labels: Sequence[str]) -> Figure:
@@ -27,44 +30,40 @@ def gallery(images: np.ndarray, labels: Sequence[str]) -> Figure:
         raise ValueError(
             f"images {images.shape} and {len(labels)} labels: expected (rows, D, H, W)"
         )
-    rows, depth, high, wide = images.shape
-    width, margin, head = 7.4, 1.55, 0.26
-    cell = min(0.95, (width - margin) / depth)
+    count, depth, high, wide = images.shape
+    columns = 2 if count >= FROM else 1
+    rows = math.ceil(count / columns)
+    width, margin, head, gap = 7.4, 1.0, 0.26, 0.03
+    block = width / columns
+    cell = min(0.95, (block - margin) / depth)
     row = cell * high / wide
-    width, height = margin + cell * depth, head + row * rows
-    gap = 0.03
+    height = head + row * rows
     with theme.style():
         figure = Figure(figsize=(width, height))
         for i, label in enumerate(labels):
-            top = head + i * row
+            start, top = (i // rows) * block, head + (i % rows) * row
             figure.text(
-                (margin - 0.1) / width,
+                (start + margin - 0.08) / width,
                 1 - (top + row / 2) / height,
                 plain(label).replace(": ", "\n"),
                 ha="right",
                 va="center",
-                fontsize=8,
+                fontsize=7,
             )
             for t in range(depth):
-                left = margin + t * cell
-                axes = figure.add_axes(
-                    (
-                        left / width,
-                        1 - (top + row - gap) / height,
-                        (cell - gap) / width,
-                        (row - gap) / height,
-                    )
-                )
+                left = start + margin + t * cell
+                place = left / width, 1 - (top + row - gap) / height
+                axes = figure.add_axes((*place, (cell - gap) / width, (row - gap) / height))
                 axes.imshow(images[i, t], cmap="gray", vmin=0, vmax=1, interpolation="antialiased")
                 axes.axis("off")
-        for t in range(depth):
-            figure.text(
-                (margin + (t + 0.5) * cell) / width,
-                1 - 0.6 * head / height,
-                f"slice {t + 1}",
-                ha="center",
-                va="center",
-                fontsize=7.5,
-                color=MUTED,
-            )
+                if i % rows == 0:
+                    figure.text(
+                        (left + cell / 2) / width,
+                        1 - 0.6 * head / height,
+                        f"slice {t + 1}",
+                        ha="center",
+                        va="center",
+                        fontsize=7,
+                        color=MUTED,
+                    )
     return figure
