@@ -330,7 +330,8 @@ def test_kills_of_a_network_with_dropout(tmp_path: Path, packed: dict[str, Any])
 def test_kills_between_checkpoints(tmp_path: Path, packed: dict[str, Any]) -> None:
     """Updates without a checkpoint are done again."""
     changes = {"network": "resnet18", "checkpoint_seconds": 0.05}
-    settings = {"schedule": "one-cycle", "micro_batch": 3}
+    # so long that checkpoints are written: each may take 2 % of the time
+    settings = {"schedule": "one-cycle", "micro_batch": 3, "epochs": 60, "early_stopping": None}
     assert_survives(tmp_path, packed, FEW + LAST, parent_alone=False, settings=settings, **changes)
 
 
