@@ -101,14 +101,14 @@ class Pictures:
         threet = isinstance(module, Conv3T)
         depth = int(module.kernel_size[0])
         if sees_colour(self._network, channel):
-            self._save(here, "filters", filter_strip(self._network, channel), n_frames=depth)
+            shown = filter_strip(self._network, channel, gap=0)
+            self._save(here, "filters", shown, n_frames=depth)
         elif not threet:
             note = "norm over input channels of each tap: how much, not what"
-            self._save(
-                here, "filters", energy_strip(self._network, channel), n_frames=depth, note=note
-            )
+            shown = energy_strip(self._network, channel, gap=0)
+            self._save(here, "filters", shown, n_frames=depth, note=note)
         if threet:
-            shown = pictogram_strip(pictogram(module, channel.index))
+            shown = pictogram_strip(pictogram(module, channel.index), gap=0)
             self._save(here, "pictogram", shown, n_frames=depth)
         self._add_saliency(here, channel, methods)
         self._add_optimised(here, channel, steps=steps, learning_rate=learning_rate)

@@ -15,6 +15,7 @@ from threetconv.explain.pictures import IMAGES
 from threetconv.explain.stage import Options, explain_run, show_clips
 from threetconv.explain.tables import chosen_trajectories, together
 from threetconv.explain.trajectories import CHANNELS
+from threetconv.explorer import explorer
 from threetconv.explorer.collect import collect
 from threetconv.files import read_parquet, write_parquet
 from threetconv.provenance import file_sha256
@@ -109,6 +110,9 @@ def test_tables_and_pictures_belong_together(place: Path, convolution: str) -> N
     methods = {"gradient", "grad-cam", "frame", "maximised", "filters"}
     methods |= {"pictogram", "motion-film"} if convolution == "3t" else set()
     assert set(images["method"]) == methods
+    # films are strips of frames of one width
+    films = images[images["frame"] < 0]
+    assert (films["width"] % films["n_frames"] == 0).all()
     assert (images.query("method == 'maximised'")["n_frames"] == (1, 8)[convolution == "3d"]).all()
     checks = read_parquet(out / "sanity.parquet")
     assert {"last layer", "all layers", "labels"} == set(checks["randomised"])
@@ -171,4 +175,8 @@ def test_what_the_explorer_shows_of_a_run(place: Path) -> None:
     assert variant.first_layer_filters is not None
     assert variant.first_layer_filters.shape == (8, 7, 7, 7, 3)
     assert set(variant.parameters["tag"]) == {"best"}
-    assert collect(place / "3d", place / "out/3d", None).parameters.empty
+    plain = collect(place / "3d", place / "out/3d", None)
+    assert plain.parameters.empty
+    page = explorer([variant, plain], title="A page of two runs")
+    assert "A page of two runs" in page
+    assert variant.classes[0] in page
