@@ -155,7 +155,7 @@ export function picturePanel(run, id, name) {
     if (update) { items.push(update); steps = Math.max(steps, row.frames); }
     const flags = run.flagged.get(`${id} ${row.method}`);
     return h("figure", { class: "picture-card" }, box, h("figcaption", {}, h("b", {}, title),
-      which && `, ${which}`, row.note && h("span", { class: "note" }, ` ${row.note}`),
+      which && `, ${which}`, row.note && h("span", { class: "note" }, `. ${row.note.charAt(0).toUpperCase()}${row.note.slice(1)}.`),
       flags && h("span", { class: "flag" }, ` Does not depend on what was learned: it hardly changes when one randomises ${flags.join(", ")}.`)));
   };
   const rank = ({ method }) => (ORDER.includes(method) ? ORDER.indexOf(method) : ORDER.length);
