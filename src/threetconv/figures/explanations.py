@@ -165,15 +165,16 @@ class _Block:
         )
 
     def draw(self, row: ChannelRow, top: float) -> None:
-        self.text(0, top, row.heading, size=8, fontweight="bold")
-        self.text(WIDTH, top, row.aside, size=7, ha="right", color=MUTED)
+        self.text(0, top, row.heading, size=7, fontweight="bold")
+        self.text(WIDTH, top, row.aside, size=6.5, ha="right", color=MUTED)
         top -= 0.16
         for line in _lines(row):
             self.text(0, top, line, size=7.5)
             top -= 0.15
         left = 0.0
         for name, picture in list(row.pictures.items())[:4]:
-            self.text(left, top, name, size=6, color=MUTED)
+            short = name.replace("integrated-", "integr. ")  # as wide as the picture
+            self.text(left, top, short, size=6, color=MUTED)
             _show(self.axes(left, top - 0.12, PICTURE, PICTURE), picture)
             left += PICTURE + GAP
         self.paths(row.path, 4 * (PICTURE + GAP) + 0.12, top)
