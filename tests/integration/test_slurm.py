@@ -157,7 +157,7 @@ def test_a_cancelled_run_is_retried_and_goes_on(sources):
     try:
         checkpoints = results / f"checkpoints/{run}"
         wait_for(
-            lambda: any(int(file.name[:9]) >= 50 for file in checkpoints.glob("*.pt")),
+            lambda: any(int(file.name[:9]) >= 50 for file in checkpoints.glob("[0-9]*.pt")),
             process,
             sources,
             600,
