@@ -30,7 +30,7 @@ workflow-report: .venv/.complete  ## Snakemake's own report of the study: report
 	$(SNAKEMAKE) --configfile $(STUDY) --report reports/workflow.html
 
 test: .venv/.complete  ## the test suite, the smoke study included (10 minutes at most)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-all: .venv/.complete  ## everything, full-size networks and long simulations too
 	$(BIN)/python -m pytest

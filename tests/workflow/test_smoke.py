@@ -20,6 +20,7 @@ from threetconv.study import plan_runs
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDY = str(ROOT / "workflow/studies/smoke.yaml")
+pytestmark = pytest.mark.timeout(1800)  # the study runs beside the other tests
 
 
 @pytest.fixture(scope="module")
