@@ -88,7 +88,7 @@ rule explained_figures:
     params:
         pairs=EXPLAINED_PAIRS,
         explained=EXPLAINED,
-        folder=f"{RESULTS}/explanations",
+        folder=lambda w, input: str(Path(input.images).parent),
         code=code_digest("figures.explained", "figures.explanations", "explain.gallery"),
     script:
         "../scripts/explained_figures.py"

@@ -119,7 +119,7 @@ rule notebook:
     conda:
         "../envs/analysis.yaml"
     params:
-        results=RESULTS,
+        results=lambda w, output: str(Path(output.notebook).parents[1]),
         run="",
     script:
         "../scripts/notebook.py"
@@ -148,8 +148,8 @@ if EXPLAINED:
         conda:
             "../envs/training.yaml"
         params:
-            results=RESULTS,
-            run=f"{RESULTS}/runs/{EXPLAINED[0]}",
+            results=lambda w, output: str(Path(output.notebook).parents[1]),
+            run=lambda w, input: str(Path(input.record).parent),
             code=code_digest("explain.stage"),
         script:
             "../scripts/notebook.py"
