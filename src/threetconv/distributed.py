@@ -6,8 +6,9 @@ then takes its `World.share` of each batch, runs a `prepare`d network, and compu
 the processes.
 
 What several processes change all the same: dropout draws other masks; and sums are taken in another
-order, so that numbers agree to rounding and not to the bit. With the same number of processes, runs
-on CPUs repeat to the bit.
+order, so that gradients agree to rounding and not to the bit. Training may widen that: Adam divides
+a gradient by its own size, and batch norm over few values by a small spread. With the same number
+of processes, runs on CPUs repeat to the bit.
 """
 
 from __future__ import annotations
