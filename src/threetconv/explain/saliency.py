@@ -1,9 +1,9 @@
 """Which pixels make a channel respond? Four methods, by name, for any lifted network.
 
 All explain the same thing for one clip: the strongest unit of a channel, the largest raw output of
-its convolution over time and space, or, on request, the logit of a class. A 3D network is looked at
-over the whole sequence (`Saliency.map`); for a 3T network, whose transforms say what moves, the
-paper shows one frame (`Saliency.frame`). Both are there for both.
+its convolution over time and space, or, on request, another unit or the logit of a class. A 3D
+network is looked at over the whole sequence (`Saliency.map`); for a 3T network, whose transforms
+say what moves, the paper shows one frame (`Saliency.frame`). Both are there for both.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ from threetconv.explain.channel import Channel
 from threetconv.explain.guided import guided_gradient
 from threetconv.explain.targets import (
     ClassLogit,
+    Place,
     Unit,
     check_clip,
     is_run,
     last_spatial_layer,
     strongest_unit,
     undisturbed,
+    unit_at,
 )
 
 __all__ = [
@@ -60,14 +62,19 @@ class Saliency:
     label: int | None
     attribution: NDArray[np.float32]
     map: NDArray[np.float32]
-    unit: tuple[int, int, int] | None
+    unit: Place | None
     value: float
     frame: int
     note: str = ""
 
 
 def gradient(
-    network: nn.Module, clip: Tensor, channel: Channel | None, *, label: int | None = None
+    network: nn.Module,
+    clip: Tensor,
+    channel: Channel | None,
+    *,
+    label: int | None = None,
+    unit: Place | None = None,
 ) -> Saliency:
     """The paper's gradient method: the strongest unit's gradient by the clip, positive part.
 
@@ -79,12 +86,14 @@ def gradient(
         clip: one normalised clip, (1, 3, T, H, W); moved to the network's device.
         channel: the channel to explain; None with `label`.
         label: index of a class to explain instead.
+        unit: (t, y, x) in the layer's output of the unit to explain; the strongest one without it.
 
     Returns:
         A map over the whole clip, and the frame of highest gradient.
 
     Raises:
-        InputError: no such channel or class, a layer that evaluation does not run, or not one clip.
+        InputError: no such channel, unit or class, a layer that evaluation does not run, or not
+            one clip.
 
     Example:
         >>> found = gradient(network, clip, Channel("layer1.0.conv1", 5))
@@ -92,7 +101,7 @@ def gradient(
         ((30, 150, 224), 12)
     """
     with undisturbed(network):
-        clip, target = _prepare(network, clip, channel, label)
+        clip, target = _prepare(network, clip, channel, label, unit)
         clip.requires_grad_()
         value = target(clip)
         (slope,) = torch.autograd.grad(value.sum(), clip)
@@ -100,7 +109,12 @@ def gradient(
 
 
 def guided_backprop(
-    network: nn.Module, clip: Tensor, channel: Channel | None, *, label: int | None = None
+    network: nn.Module,
+    clip: Tensor,
+    channel: Channel | None,
+    *,
+    label: int | None = None,
+    unit: Place | None = None,
 ) -> Saliency:
     """Guided backpropagation: as `gradient`, negative gradients stopped at every rectifier.
 
@@ -109,7 +123,7 @@ def guided_backprop(
     see `threetconv.explain.guided`. Arguments, result and errors as for `gradient`.
     """
     with undisturbed(network):
-        clip, target = _prepare(network, clip, channel, label)
+        clip, target = _prepare(network, clip, channel, label, unit)
         value = _value(target, clip)
         slope, note = guided_gradient(target, clip)
     return _result(
@@ -123,6 +137,7 @@ def integrated_gradients(
     channel: Channel | None,
     *,
     label: int | None = None,
+    unit: Place | None = None,
     baseline: Tensor | None = None,
     n_steps: int = 50,
     batch_size: int = 10,
@@ -135,7 +150,7 @@ def integrated_gradients(
     (Sundararajan et al. 2017, arXiv 1703.01365). The map is the sum over colours, positive part.
 
     Args:
-        network, clip, channel, label: as for `gradient`.
+        network, clip, channel, label, unit: as for `gradient`.
         baseline: (1, 3, T, H, W) or what broadcasts to it, normalised; zeros by default, which is
             ImageNet's mean colour everywhere.
         n_steps: points on the line.
@@ -152,7 +167,7 @@ def integrated_gradients(
     from captum.attr import IntegratedGradients  # noqa: PLC0415 (a second to import)
 
     with undisturbed(network):
-        clip, target = _prepare(network, clip, channel, label)
+        clip, target = _prepare(network, clip, channel, label, unit)
         start = torch.zeros_like(clip) if baseline is None else _baseline(baseline, clip)
         value, floor = _value(target, clip), _value(target, start)
         parts = IntegratedGradients(target).attribute(
@@ -170,6 +185,7 @@ def grad_cam(
     channel: Channel | None,
     *,
     label: int | None = None,
+    unit: Place | None = None,
     layer: str | None = None,
 ) -> Saliency:
     """Grad-CAM over time and space: a layer's channels, weighted by what the target owes to them.
@@ -186,8 +202,8 @@ def grad_cam(
       `last_spatial_layer`.
 
     Args:
-        network, clip, channel, label: as for `gradient`; with `label`, `channel` only says where
-            to look.
+        network, clip, channel, label, unit: as for `gradient`; with `label`, `channel` only says
+            where to look.
         layer: name of a module whose output (1, C, T', H', W') is to be taken instead.
 
     Raises:
@@ -196,7 +212,7 @@ def grad_cam(
     from captum.attr import LayerAttribution, LayerGradCam  # noqa: PLC0415 (a second to import)
 
     with undisturbed(network):
-        clip, target = _prepare(network, clip, channel, label)
+        clip, target = _prepare(network, clip, channel, label, unit)
         of_input = isinstance(target, Unit) and layer is None
         name = layer or (channel.layer if channel is not None else None)
         name = name or last_spatial_layer(network, clip)
@@ -230,7 +246,11 @@ METHODS: dict[str, Callable[..., Saliency]] = {
 
 
 def _prepare(
-    network: nn.Module, clip: Tensor, channel: Channel | None, label: int | None
+    network: nn.Module,
+    clip: Tensor,
+    channel: Channel | None,
+    label: int | None,
+    unit: Place | None,
 ) -> tuple[Tensor, Unit | ClassLogit]:
     clip = check_clip(network, clip)
     if label is not None:
@@ -242,6 +262,8 @@ def _prepare(
             expected="one of them to explain",
             remedy="give a channel, or label=",
         )
+    if unit is not None:
+        return clip, unit_at(network, clip, channel, unit)
     return clip, strongest_unit(network, clip, channel)
 
 

@@ -13,6 +13,10 @@ here the cascade starts at the target. For a class let its target be an output o
 ``Channel("fc", 3)``, and the methods read it so (``lambda network, clip, channel:
 gradient(network, clip, None, label=channel.index)``); the same rule is then the original's.
 
+What is explained stays the same unit of the channel, the strongest one of the network as it is.
+With other weights another unit would be the strongest, and explanations of units in two places of
+the clip differ whatever the method.
+
 Source: Adebayo et al., Sanity checks for saliency maps, NeurIPS 2018 (arXiv 1810.03292).
 """
 
@@ -35,6 +39,7 @@ from threetconv.conv import TEMPORAL_PARAMETERS
 from threetconv.errors import InputError
 from threetconv.explain.channel import Channel
 from threetconv.explain.replay import evaluating, patched
+from threetconv.explain.targets import Place
 
 __all__ = ["COLUMNS", "SIMILARITIES", "THRESHOLD", "randomise", "sanity", "spearman", "ssim"]
 
@@ -50,7 +55,7 @@ the receptive field as of what was randomised. SSIM, whose structure term is a c
 window, is read the same way."""
 
 Array = NDArray[np.float64]
-Method = Callable[[nn.Module, Tensor, Channel], Any]
+Method = Callable[..., Any]
 
 
 def sanity(
@@ -72,7 +77,9 @@ def sanity(
         clips: float32 (N, 3, T, H, W), normalised.
         channels: the targets.
         methods: name -> f(network, clip (1, 3, T, H, W), channel) -> a map (T, H, W), or something
-            with such a `map`. Each is called with the network as it is and with changed ones.
+            with such a `map`. Each is called with the network as it is and with changed ones. Where
+            what it gives names its `unit`, the changed networks are asked about the same one, by
+            ``unit=``, as the methods of `threetconv.explain.saliency` are.
         seed: of the random weights; torch's global generator is left alone. What is drawn for a
             parameter depends on the seed and its name alone.
         relabelled: a network of the same build, trained on permuted labels. Its channels answer to
@@ -99,9 +106,9 @@ def sanity(
         changed = _changed_networks(network, layer, clips, seed, relabelled)
         for channel in (channel for channel in channels if channel.layer == layer):
             for name, method in methods.items():
-                before = _maps(name, method, network, clips, channel)
+                before, units = _maps(name, method, network, clips, channel)
                 for how, other in changed.items():
-                    after = _maps(name, method, other, clips, channel)
+                    after, _ = _maps(name, method, other, clips, channel, units=units)
                     for similarity, compare in SIMILARITIES.items():
                         values = [compare(a, b) for a, b in zip(before, after, strict=True)]
                         known = [value for value in values if not np.isnan(value)]
@@ -254,13 +261,23 @@ def _called_until(network: nn.Module, layer: str, clips: Tensor) -> list[str]:
 
 
 def _maps(
-    name: str, method: Method, network: nn.Module, clips: Tensor, channel: Channel
-) -> list[Array]:
-    """The method's map of each clip, (T, H, W)."""
+    name: str,
+    method: Method,
+    network: nn.Module,
+    clips: Tensor,
+    channel: Channel,
+    *,
+    units: Sequence[Place | None] | None = None,
+) -> tuple[list[Array], list[Place | None]]:
+    """The method's map of each clip, (T, H, W), and the unit it explains there, if it says so."""
+    wanted = [{} if unit is None else {"unit": unit} for unit in units or [None] * len(clips)]
     modes = {module: module.training for module in network.modules()}
     network.eval()
     try:
-        found = [method(network, clips[i : i + 1].clone(), channel) for i in range(len(clips))]
+        found = [
+            method(network, clips[i : i + 1].clone(), channel, **options)
+            for i, options in enumerate(wanted)
+        ]
     finally:
         for module, mode in modes.items():
             module.training = mode
@@ -273,7 +290,7 @@ def _maps(
                 expected=f"finite numbers {tuple(clips.shape[2:])}, (T, H, W)",
                 remedy="let the method return a map (T, H, W), or something with such a `map`",
             )
-    return maps
+    return maps, [getattr(one, "unit", None) for one in found]
 
 
 def _array(values: Any) -> Array:

@@ -10,9 +10,8 @@ sanity.parquet        whether explanations change when weights or labels are ran
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,7 @@ __all__ = ["Options", "explain_run", "show_clips"]
 
 log = logging.getLogger(__name__)
 
-SANITY_CHANNELS, SANITY_CLIPS = 2, 2
+SANITY_CLIPS = 2
 
 
 @dataclass(frozen=True)
@@ -139,8 +138,8 @@ def explain_run(
     checked = sanity(
         network,
         clips[:SANITY_CLIPS],
-        targets[:SANITY_CHANNELS],
-        {name: partial(_explain, METHODS[name]) for name in options.methods},
+        first_and_deepest(targets, layers),
+        {name: METHODS[name] for name in options.methods},
         seed=seed,
         relabelled=load_model(shuffled).to(device) if shuffled is not None else None,
         run_id=run_id,
@@ -153,11 +152,16 @@ def explain_run(
     write_parquet(checked, out / "sanity.parquet")
 
 
-def _explain(
-    method: Callable[..., Any], network: nn.Module, clip: Tensor, channel: Channel
-) -> NDArray[np.float32]:
-    found: NDArray[np.float32] = method(network, clip, channel).map
-    return found
+def first_and_deepest(targets: Sequence[Channel], layers: Mapping[str, int]) -> list[Channel]:
+    """The first channel, and the one in the deepest layer (the first of equals), if another.
+
+    The channels that matter most are often in the first layer, where methods are alike: there is no
+    rectifier below it, and its weights are all that can be randomised.
+    """
+    if not targets:
+        return []
+    deepest = max(targets, key=lambda channel: layers[channel.layer])
+    return list(dict.fromkeys([targets[0], deepest]))
 
 
 def _sum_lr2(document: Mapping[str, Any]) -> float | None:

@@ -18,12 +18,14 @@ from threetconv.explain.channel import Channel, convolution_of
 
 __all__ = [
     "ClassLogit",
+    "Place",
     "Unit",
     "check_clip",
     "is_run",
     "last_spatial_layer",
     "strongest_unit",
     "undisturbed",
+    "unit_at",
 ]
 
 Place = tuple[int, int, int]
@@ -103,6 +105,29 @@ def strongest_unit(network: nn.Module, clip: Tensor, channel: Channel) -> Unit:
     _, height, width = response.shape
     place = int(response.argmax())
     at = (place // (height * width), place // width % height, place % width)
+    return Unit(network, channel, at)
+
+
+def unit_at(network: nn.Module, clip: Tensor, channel: Channel, at: Place) -> Unit:
+    """The unit of a channel at a place of its layer's output.
+
+    Args:
+        network, clip, channel: as for `strongest_unit`.
+        at: (t, y, x), each from 0.
+
+    Raises:
+        InputError: as `strongest_unit`, or the output ends before that place.
+    """
+    convolution_of(network, channel)
+    with torch.no_grad():
+        shape = tuple(_response(network, channel, clip)[0].shape)
+    if not all(0 <= place < size for place, size in zip(at, shape, strict=True)):
+        raise InputError(
+            f"unit {tuple(at)} of {channel}",
+            found=f"an output of {' x '.join(map(str, shape))} (time, height, width)",
+            expected="a unit within it, counted from 0",
+            remedy="choose a place there, or leave it out to take the strongest unit",
+        )
     return Unit(network, channel, at)
 
 

@@ -91,6 +91,22 @@ def test_gradient_of_one_layer_is_its_filter_at_the_strongest_unit(kind, stride)
     assert (found.method, found.channel, found.label) == ("gradient", Channel("0", 2), None)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_another_unit_than_the_strongest(method, kind):
+    network, clip, channel = small(kind).eval(), noise(1, 3, *SHAPE), Channel("second", 2)
+    strongest, at = METHODS[method](network, clip, channel), (1, 4, 0)
+    assert strongest.unit != at
+    found = METHODS[method](network, clip, channel, unit=at)
+    kept = []
+    network.second.register_forward_hook(lambda *call: kept.append(call[2][0, 2].clone()))
+    network(clip)
+    assert found.unit == at
+    assert found.value == pytest.approx(kept[0][at].item())
+    assert not np.array_equal(found.attribution, strongest.attribution)
+    again = METHODS[method](network, clip, channel, unit=strongest.unit)
+    assert np.array_equal(again.attribution, strongest.attribution)
+
+
 def test_a_rectifier_in_place_does_not_change_the_raw_output():
     """The strongest of all-negative outputs is still the largest; rectified, all would be 0."""
     layer = conv_of("3d", 3, 1, padding=1)
@@ -337,6 +353,9 @@ def test_bad_input_is_named():
         gradient(network, clip, None)
     with pytest.raises(InputError, match="0 to 2, the classes"):
         gradient(network, clip, None, label=3)
+    for unit in ((6, 0, 0), (0, -1, 0)):
+        with pytest.raises(InputError, match="an output of 3 x 6 x 7"):
+            gradient(network, clip, Channel("second", 0), unit=unit)
     with pytest.raises(InputError, match="n_steps"):
         integrated_gradients(network, clip, channel, n_steps=0)
     with pytest.raises(InputError, match="baseline"):

@@ -14,6 +14,7 @@ from torch import nn
 
 from threetconv.conv import Conv3T
 from threetconv.errors import InputError
+from threetconv.explain import saliency
 from threetconv.explain.channel import Channel
 from threetconv.explain.sanity import COLUMNS, THRESHOLD, randomise, sanity, spearman, ssim
 from threetconv.networks import build_network
@@ -61,6 +62,20 @@ def silent(_network, clip, _channel):
     return torch.zeros(clip.shape[2:])
 
 
+class LooksAway:
+    """Shows a square around a unit; of its own choice, a different one each time."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, network, clip, channel, unit=None):
+        self.asked.append(unit)
+        t, y, x = unit or (0, 4 * len(self.asked), 4)
+        shown = torch.zeros(clip.shape[2:])
+        shown[t, y : y + 3, x : x + 3] = torch.arange(9.0).view(3, 3) + 1
+        return SimpleNamespace(map=shown, unit=(t, y, x))
+
+
 METHODS = {"gradient": gradient, "edges": edges, "silent": silent}
 
 
@@ -81,6 +96,30 @@ def test_an_edge_detector_is_flagged_and_a_gradient_is_not(network, clips):
     assert (of["silent"].n == 0).all()
     assert not of["silent"].flagged.any()
     assert (table.flagged == (table.value >= THRESHOLD)).all()
+
+
+def test_the_unit_explained_stays_the_same(network, clips):
+    """What shows the same thing about any weights is found out, wherever the strongest unit is."""
+    method = LooksAway()
+    table = sanity(network, clips, CHANNELS[1:], {"any": method}, seed=0)
+    first, second = (0, 4, 4), (0, 8, 4)
+    assert method.asked == [None, None, first, second, first, second]
+    assert table.flagged.all()
+    wanted = []
+
+    def look(changed, clip, channel, **options):
+        found = saliency.gradient(changed, clip, channel, **options)
+        wanted.append((options.get("unit"), found.unit))
+        return found
+
+    table = sanity(network, clips[:1], CHANNELS[1:], {"gradient": look}, seed=0)
+    (asked, chosen), *others = wanted
+    assert asked is None
+    assert others == [(chosen, chosen)] * 2
+    assert not table.flagged.any()
+    moved = saliency.gradient(randomise(network, ["conv1"], seed=0), clips[:1], CHANNELS[1]).unit
+    assert moved != chosen  # so that it matters
+    assert (table.value[table.similarity == "spearman"] > 0).any()
 
 
 def test_layers_above_a_channel_do_not_count(network, clips):

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from threetconv.errors import InputError
+from threetconv.explain.channel import Channel
 from threetconv.explain.pictures import IMAGES
-from threetconv.explain.stage import Options, explain_run, show_clips
+from threetconv.explain.stage import Options, explain_run, first_and_deepest, show_clips
 from threetconv.explain.tables import chosen_trajectories, together
 from threetconv.explain.trajectories import CHANNELS
 from threetconv.explorer import explorer
@@ -116,8 +117,21 @@ def test_tables_and_pictures_belong_together(place: Path, convolution: str) -> N
     assert (images.query("method == 'maximised'")["n_frames"] == (1, 8)[convolution == "3d"]).all()
     checks = read_parquet(out / "sanity.parquet")
     assert {"last layer", "all layers", "labels"} == set(checks["randomised"])
+    checked = checks["layer_index"].unique()
+    assert checked[0] == chosen["layer_index"].iloc[0]
+    assert checked[-1] == chosen["layer_index"].max()
     # against itself an explanation does not change, and that is told
     assert checks.loc[checks["randomised"] == "labels", "flagged"].all()
+
+
+def test_the_first_channel_and_one_of_the_deepest_layer_are_checked() -> None:
+    layers = {"conv1": 0, "layer4.0.conv1": 15, "layer4.1.conv1": 18}
+    first, middle, deep = (Channel(name, 3) for name in layers)
+    assert first_and_deepest([first, middle, deep], layers) == [first, deep]
+    assert first_and_deepest([deep, first], layers) == [deep]
+    assert first_and_deepest([], layers) == []
+    same = Channel("layer4.1.conv1", 5)
+    assert first_and_deepest([middle, same, deep], layers) == [middle, same]
 
 
 def test_channels_of_a_3t_run_are_in_words_and_a_3d_run_has_none(place: Path) -> None:

@@ -235,9 +235,9 @@ def sane(checks: pd.DataFrame) -> list[Section]:
         "1 is the same picture."
     )
     note = (
-        "Flagged: the share of comparisons in which the explanation did not change. Maps are "
-        "compared where at least one of them is not 0; the rank correlation of two that hardly "
-        "overlap, as when the strongest unit is elsewhere, is therefore near \N{MINUS SIGN}1."
+        "Flagged: the share of comparisons in which the explanation did not change. Both maps are "
+        "of the same unit, the channel's strongest in the network as it is, and compared where at "
+        "least one of them is not 0; two that hardly overlap there are near \N{MINUS SIGN}1."
     )
     return [
         Section(
