@@ -128,6 +128,11 @@ def test_a_3t_row_holds_one_clip_its_film_and_its_path(
     assert row.path["step"].tolist() == [0, 1, 2]
 
 
+def test_hardly_any_fall_is_no_number() -> None:
+    lines = pd.DataFrame({"label": [""], "ablation": ["identity"], "drop": [-6.5e-6]})
+    assert explained._drop(lines) == "log p changes by less than 0.0001 nats without its motion"
+
+
 def test_a_3d_row_shows_its_whole_sequences(images: pd.DataFrame, tmp_path: Path) -> None:
     rows = make_rows(images, tmp_path)
     row = next(r for r in rows if "3D" in r.heading and r.pictures)

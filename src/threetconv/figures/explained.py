@@ -22,6 +22,7 @@ SALIENCY = ("gradient", "integrated-gradients", "grad-cam", "guided-backprop")
 """Methods in the order they are asked for; the first two that were drawn are shown."""
 GAPS = (4, 2, 0)
 """Pixels that may be between the frames of a strip: those that `threetconv.explain` leaves."""
+SMALL = 0.0001  # nats; less is not worth a number
 RULES = {
     "faithfulness": "chosen by faithfulness",
     "displacement": "chosen by displacement",
@@ -224,8 +225,10 @@ def _drop(lines: pd.DataFrame) -> str:
         found = overall[overall["ablation"] == ablation]
         if len(found):
             drop = float(found["drop"].iloc[0])
+            if abs(drop) < SMALL:
+                return f"log p changes by less than {SMALL} nats {words}"
             way = "falls" if drop >= 0 else "rises"
-            return f"log p {way} by {abs(drop):.3g} nats {words}"
+            return f"log p {way} by {abs(drop):.2g} nats {words}"
     return ""
 
 

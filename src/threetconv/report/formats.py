@@ -44,7 +44,10 @@ def number(raw: Any, pattern: str) -> Cell:
         return Cell(DASH)
     if math.isinf(x):
         return Cell("\N{INFINITY}" if x > 0 else MINUS + "\N{INFINITY}", x)
-    return Cell(format(x, pattern).replace("-", MINUS, 1) if x < 0 else format(x, pattern), x)
+    text = format(x, pattern)
+    if x < 0 and not text.strip("-0.,%"):
+        text = format(0.0, pattern)  # no minus before what is rounded to zero
+    return Cell(text.replace("-", MINUS, 1) if x < 0 else text, x)
 
 
 def significant(raw: Any, digits: int = 3) -> Cell:

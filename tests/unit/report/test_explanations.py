@@ -141,11 +141,20 @@ def test_a_run_without_noise_floor_is_left_out_and_this_is_said(inputs: Inputs) 
 
 
 def test_every_explained_channel_is_put_into_words(inputs: Inputs) -> None:
-    table = tables_of(section(inputs, **make_tables()))["Figure J, in words"]
-    assert texts(table) == [
-        ["scratch", "3T", "faithfulness", "layer1.0.conv1", "2", "0.13", "no motion beyond noise"],
-        ["scratch", "3T", "displacement", "conv1", "0", "0.010", "zooms out 1.0x"],
-        ["pretrained", "3D", "random", "conv1", "1", "0.020", "a plain 3D convolution"],
+    table = tables_of(section(inputs, **make_tables()))["Table S"]
+    assert {tuple(row[:2]) for row in texts(table)} == {("resnet18", "gestures")}
+    assert [row[2:] for row in texts(table)] == [
+        [
+            "scratch",
+            "3T",
+            "faithfulness",
+            "layer1.0.conv1",
+            "2",
+            "0.1300",
+            "no motion beyond noise",
+        ],
+        ["scratch", "3T", "displacement", "conv1", "0", "0.0100", "zooms out 1.0x"],
+        ["pretrained", "3D", "random", "conv1", "1", "0.0200", "a plain 3D convolution"],
     ]
 
 

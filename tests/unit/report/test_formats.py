@@ -53,6 +53,13 @@ def test_three_significant_digits(value: object, expected: str) -> None:
     assert formats.significant(value).text == expected
 
 
+def test_what_is_rounded_to_zero_has_no_sign() -> None:
+    assert formats.number(-0.00001, ".4f").text == "0.0000"
+    assert formats.number(-0.00001, ".4f").sort == -0.00001
+    assert formats.number(-0.00005001, ".4f").text == "\N{MINUS SIGN}0.0001"
+    assert formats.number(-1e-9, ".2e").text == "\N{MINUS SIGN}1.00e-09"
+
+
 def test_whole_numbers_shares_and_percentages() -> None:
     assert formats.count(7_419_121).text == "7,419,121"
     assert formats.share(0.354).text == "35 %"

@@ -131,7 +131,6 @@ def pictures(
         picked[["network", "dataset"]].drop_duplicates().sort_values(["network", "dataset"])
     )
     for i, (network, dataset) in enumerate(combinations.itertuples(index=False), start=1):
-        lines = picked[(picked["network"] == network) & (picked["dataset"] == dataset)]
         label = f"Figure J{i}" if len(combinations) > 1 else "Figure J"
         blocks += inputs.figure(
             f"explained_{network}_{dataset}",
@@ -143,32 +142,27 @@ def pictures(
             "optimised image, and the filter or a letter moved by the transforms. 3D channels have "
             "no transforms; their whole optimised video stands there instead.",
             alt=f"Blocks of pictures and curves for channels of {network} on {dataset}. The same "
-            "channels in words are in the table below the figure.",
+            "channels in words are in Table S.",
         )
-        blocks.append(
-            Details(
-                f"Explained channels of {network} on {dataset} in words ({len(lines)})",
-                [in_words(lines, moved, drops, label)],
-            )
-        )
+    summary = f"Explained channels in words ({len(picked)})"
+    blocks.append(Details(summary, [in_words(picked, moved, drops)]))
     return [Section("Channels in pictures", blocks)]
 
 
-def in_words(lines: pd.DataFrame, moved: pd.DataFrame, drops: pd.DataFrame, figure: str) -> Table:
+def in_words(picked: pd.DataFrame, moved: pd.DataFrame, drops: pd.DataFrame) -> Table:
     """Rule, fall and sentence of each explained channel."""
     sentence = lookup(moved, "sentence")
     fall = lookup(overall(drops), "drop")
     heads = [
-        Column("start", "left"),
-        Column("kind", "left"),
+        *HEADS,
         Column("rule", "left"),
         Column("layer", "left"),
         Column("channel"),
         Column("fall, nats"),
         Column("motion", "left"),
     ]
-    by_rule = lines.assign(
-        place=[RULES.index(rule) if rule in RULES else len(RULES) for rule in lines["rule"]]
+    by_rule = picked.assign(
+        place=[RULES.index(rule) if rule in RULES else len(RULES) for rule in picked["rule"]]
     )
     rows = []
     for line in in_order(by_rule, "place", "rank").to_dict("records"):
@@ -176,12 +170,14 @@ def in_words(lines: pd.DataFrame, moved: pd.DataFrame, drops: pd.DataFrame, figu
         no_words = "a plain 3D convolution" if line["convolution"] == "3d" else formats.DASH
         rows.append(
             (
+                Cell(str(line["network"])),
+                Cell(str(line["dataset"])),
                 Cell(str(line["init"])),
                 Cell(str(line["convolution"]).upper()),
                 Cell(str(line["rule"])),
                 Cell(str(line["layer"])),
                 formats.count(line["channel"]),
-                formats.significant(fall.get(key), 2),
+                formats.number(fall.get(key), ".4f"),
                 Cell(str(sentence.get(key, no_words))),
             )
         )
@@ -190,9 +186,7 @@ def in_words(lines: pd.DataFrame, moved: pd.DataFrame, drops: pd.DataFrame, figu
         "3T: the channel's transforms set to the identity. 3D: the channel replaced by its mean, "
         "which takes more away; the two are not to be compared."
     )
-    return Table(
-        heads, rows, caption, label=f"{figure}, in words", group_by=2, note=note, wide=True
-    )
+    return Table(heads, rows, caption, label="Table S", group_by=4, note=note, wide=True)
 
 
 def sane(checks: pd.DataFrame) -> list[Section]:
