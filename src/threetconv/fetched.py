@@ -21,10 +21,10 @@ from threetconv.controls import change_frames
 from threetconv.data.table import class_names
 from threetconv.errors import InputError
 from threetconv.fetching import Downloader, fetch
+from threetconv.plan import Run
 from threetconv.provenance import file_sha256
 from threetconv.runs import write_run
 from threetconv.state_files import load_checkpoint, network_of
-from threetconv.study import Run
 
 if TYPE_CHECKING:
     from torch import nn

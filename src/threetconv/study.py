@@ -8,15 +8,17 @@ pandas.
 from __future__ import annotations
 
 import copy
+import functools
 import math
 from collections.abc import Mapping
-from typing import Any
-
-import jsonschema
+from typing import TYPE_CHECKING, Any
 
 from threetconv.errors import InputError, nearest
 from threetconv.plan import Run, derive_seed, plan_runs
 from threetconv.study_rules import RULES
+
+if TYPE_CHECKING:
+    import jsonschema
 
 __all__ = ["Run", "derive_seed", "plan_runs", "validate_study"]
 
@@ -36,7 +38,7 @@ def validate_study(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Conf
     """
     complete: Config = copy.deepcopy(dict(config))
     errors = sorted(
-        _Validator(schema).iter_errors(complete),
+        _validator()(schema).iter_errors(complete),
         key=lambda e: (e.validator != "additionalProperties", list(map(str, e.absolute_path))),
     )
     if errors:
@@ -55,13 +57,17 @@ def _is_number(_checker: Any, value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-# JSON schema takes 3.0 for an integer, and NaN for a number above any bound
-_Validator = jsonschema.validators.extend(
-    jsonschema.Draft202012Validator,
-    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
-        {"integer": _is_integer, "number": _is_number}
-    ),
-)
+@functools.cache
+def _validator() -> Any:
+    """The class that checks: to JSON schema 3.0 is an integer, and NaN a number above any bound."""
+    import jsonschema  # noqa: PLC0415 (a second to import where its format checks are installed)
+
+    return jsonschema.validators.extend(
+        jsonschema.Draft202012Validator,
+        type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
+            {"integer": _is_integer, "number": _is_number}
+        ),
+    )
 
 
 def _explain(error: jsonschema.ValidationError) -> InputError:

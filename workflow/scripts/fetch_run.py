@@ -7,7 +7,7 @@ import torch
 from threetconv.fetched import fetch_run
 from threetconv.files import read_parquet
 from threetconv.logs import step_log
-from threetconv.study import Run
+from threetconv.plan import Run
 
 if __name__ == "__main__":  # worker processes import this file again
     with step_log(snakemake.log[0]):
