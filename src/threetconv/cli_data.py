@@ -14,7 +14,7 @@ from threetconv.study_size import published_counts
 if TYPE_CHECKING:
     import pandas as pd
 
-    from threetconv.data.check import Groups
+    from threetconv.data.holdout import Groups
 
 __all__ = ["SCHEMA", "read_study", "render", "run", "schema_file", "write_both"]
 
@@ -72,20 +72,10 @@ def _mapping(path: Path, expected: str) -> Config:
 
 
 def groups_of(adapter: str) -> Groups | None:
-    """clip_id -> group, by the function ``group_of`` of the adapter's module; None without one."""
+    """``GROUPS`` of the adapter's module; None without one."""
     from threetconv.data import ADAPTERS  # noqa: PLC0415 (pandas)
 
-    function = getattr(sys.modules[ADAPTERS[adapter].__module__], "group_of", None)
-    if function is None:
-        return None
-
-    def group(clip_id: str) -> str | None:
-        try:
-            return str(function(clip_id))
-        except InputError:
-            return None
-
-    return group
+    return getattr(sys.modules[ADAPTERS[adapter].__module__], "GROUPS", None)
 
 
 def run(

@@ -248,10 +248,40 @@ def test_the_schema_is_found_beside_the_package_or_the_study(tmp_path, monkeypat
 
 
 def test_groups_are_those_of_the_adapter():
-    group = cli_data.groups_of("ucf101")
-    assert group is not None
-    assert [group(name) for name in ("v_YoYo_g07_c02", "odd")] == ["g07", None]
+    recordings, films = cli_data.groups_of("ucf101"), cli_data.groups_of("hmdb51")
+    assert recordings is not None
+    assert films is not None
+    assert recordings.of("v_YoYo_g07_c02", "YoYo") == "YoYo/g07"
+    assert films.of("Crash_eat_h_cm_np1_fr_med_11", "eat") == "Crash"
+    assert (recordings.severity, films.severity) == ("error", "warning")
     assert cli_data.groups_of("jester") is None
+
+
+def test_films_in_training_and_test_are_a_warning(run, tmp_path):
+    """HMDB51: what the hold-out takes for one film; the published lists may share films."""
+    root, lists = tmp_path / "hmdb51", tmp_path / "hmdb51" / "testTrainMulti_7030_splits"
+    lists.mkdir(parents=True)
+    numbers = iter(range(100))
+    for label, films in {
+        "eat": {"Crash": "1", "Alien": "1", "Heat": "2"},
+        "run": {"Fargo": "1", "Speed": "1", "Crash": "2"},  # Crash: of another class in training
+    }.items():
+        text = ""
+        for film, part in films.items():
+            name = f"{film}_{label}_h_cm_np1_fr_med_{next(numbers)}.avi"
+            video(root / label / name, 9, seed=next(numbers))
+            text += f"{name} {part}\n"
+        (lists / f"{label}_test_split1.txt").write_text(text)
+    options = {"selection": "test"}
+    file = study(tmp_path, acts={"adapter": "hmdb51", "root": str(root), "options": options})
+    out = tmp_path / "found.csv"
+    result = run(file, "--workers", 1, "--csv", out)
+    assert result.exit_code == 0, result.output
+    found = pd.read_csv(out).set_index("check").loc["leak by group"]
+    assert (found["severity"], found["split"], found["count"]) == ("warning", "train + val", 1)
+    assert found["examples"] == "'Crash'"
+    assert "films" in found["found"]
+    assert "published lists" in found["remedy"]
 
 
 def test_published_numbers_are_for_whole_real_sets():

@@ -8,18 +8,19 @@ look at it first) or a "note".
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 
 import pandas as pd
 
 from threetconv.data.findings import Finding, findings_table
+from threetconv.data.holdout import Groups
 from threetconv.data.inspection import Progress, inspect_clips
 from threetconv.data.table import few
+from threetconv.errors import InputError
 
-__all__ = ["Groups", "check_clips", "check_table"]
+__all__ = ["check_clips", "check_table"]
 
-Groups = Callable[[str], str | None]
 Found = Iterator[Finding]
 
 IMBALANCE = 2.0  # largest class over smallest from which it is worth a note
@@ -45,7 +46,7 @@ def check_clips(
         workers: processes that decode side by side.
         progress: called with (clips done, clips in all).
         published: clips by split ("train", "val", "test") and "classes" of the published set.
-        groups: clip_id -> group (recordings that belong together within a class), or None.
+        groups: which clips belong together (cut from one recording or film); None: nobody knows.
         quick: open the clips only, see `threetconv.data.inspection.inspect_clip`.
 
     Returns:
@@ -116,10 +117,9 @@ def _shared(table: pd.DataFrame, key: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _groups(table: pd.DataFrame, groups: Groups) -> Found:
-    names = [groups(clip) for clip in table["clip_id"]]
     keys = [
-        "" if group is None else f"{label} {group}"
-        for label, group in zip(table["label"], names, strict=True)
+        _group(groups, clip, label)
+        for clip, label in zip(table["clip_id"], table["label"], strict=True)
     ]
     none = sorted(table.loc[[not key for key in keys], "clip_id"])
     if none:
@@ -127,9 +127,16 @@ def _groups(table: pd.DataFrame, groups: Groups) -> Found:
         fix = "give them their published names"
         yield Finding("warning", "groups", "", len(none), found, few(none), fix)
     for pair, both in _shared(table.assign(group=keys), "group"):
-        found = "groups of a class (clips cut from one recording) in both splits"
-        fix = "move all clips of a group into one split, as the published lists do"
-        yield Finding("error", "leak by group", pair, len(both), found, few(both), fix)
+        found, severity = f"{groups.what} in both splits", groups.severity
+        yield Finding(severity, "leak by group", pair, len(both), found, few(both), groups.remedy)
+
+
+def _group(groups: Groups, clip: str, label: str) -> str:
+    """The clip's group; empty when its name tells none."""
+    try:
+        return groups.of(clip, label)
+    except InputError:
+        return ""
 
 
 def _classes(table: pd.DataFrame) -> Found:

@@ -11,12 +11,13 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from threetconv.data.table import few
 from threetconv.errors import InputError, nearest
 
-__all__ = ["SELECTIONS", "check_selection", "hold_out", "split_clips"]
+__all__ = ["SELECTIONS", "Groups", "check_selection", "hold_out", "split_clips"]
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,24 @@ SELECTIONS = ("holdout", "test")
 
 Clip = tuple[str, str, str]  # clip_id, path, label
 Row = tuple[str, str, str, str]  # clip_id, path, label, split
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Which clips of a data set belong together, as its hold-out and a check of its splits see it.
+
+    Attributes:
+        of: (clip_id, label) -> name of the group, unique across classes; raises an `InputError`
+            when the clip's name tells none.
+        what: the groups, in words.
+        severity: of a group that is in two splits, as in `threetconv.data.findings.Finding`.
+        remedy: what to do about it.
+    """
+
+    of: Callable[[str, str], str]
+    what: str
+    severity: str
+    remedy: str
 
 
 def check_selection(adapter: str, selection: str, holdout: float, holdout_seed: int) -> None:
@@ -120,7 +139,7 @@ def hold_out(
 def split_clips(
     train: Sequence[Clip],
     test: Sequence[Clip],
-    group_of: Callable[[Clip], str],
+    group_of: Callable[[str, str], str],
     *,
     selection: str,
     holdout: float,
@@ -132,7 +151,7 @@ def split_clips(
     Args:
         train: clips (clip_id, path, label) of the training list.
         test: those of the test list.
-        group_of: the group of a training clip, a name that is unique across classes.
+        group_of: (clip_id, label) -> group of a training clip, as `Groups.of`.
         selection: "holdout": "val" is held out of `train`, `test` becomes "test"; "test": `test`
             becomes "val", and there is no "test".
         holdout: share of the training clips that "holdout" takes.
@@ -150,7 +169,8 @@ def split_clips(
             len(test),
         )
         return [(*clip, "train") for clip in train] + [(*clip, "val") for clip in test]
-    labels, groups = [clip[2] for clip in train], [group_of(clip) for clip in train]
+    labels = [clip[2] for clip in train]
+    groups = [group_of(name, label) for name, _, label in train]
     out = hold_out(labels, groups, share=holdout, seed=holdout_seed)
     if not any(out):
         raise InputError(

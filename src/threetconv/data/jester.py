@@ -39,7 +39,7 @@ from threetconv.data.table import (
 )
 from threetconv.errors import InputError, nearest
 
-__all__ = ["read_jester"]
+__all__ = ["find_lists", "has_header", "read_jester"]
 
 V1 = {"train": "jester-v1-train.csv", "val": "jester-v1-validation.csv"}
 NEWER = {"train": "Train.csv", "val": "Validation.csv"}
@@ -92,25 +92,40 @@ def read_jester(root: str | Path, *, classes: Sequence[str] | None = None) -> pd
 
 def _lists(root: Path) -> tuple[dict[str, list[Entry]], set[str]]:
     """The entries of each split, and the labels that may occur."""
-    folder = _folder_of_lists(root)
-    files = Listing(folder)
-    names = V1 if any(files.find(name) for name in V1.values()) else NEWER
-    if not any(files.find(name) for name in names.values()):
-        names = V1
+    files, names = find_lists(root)
     expected = f"the lists {' and '.join(V1.values())}, or {' and '.join(NEWER.values())}"
     paths = {
-        split: need_file(files.find(name) or folder / name, expected=expected, remedy=HOW)
+        split: need_file(files.find(name) or files.folder / name, expected=expected, remedy=HOW)
         for split, name in names.items()
     }
     entries = {split: _read_list(path) for split, path in paths.items()}
     found = [path for path in map(files.find, LABELS.values()) if path is not None]
     if names is V1 or found:
-        known = _labels(found[0] if found else folder / LABELS["v1"])
+        known = _labels(found[0] if found else files.folder / LABELS["v1"])
     else:
         known = {label for _, label in entries["train"]}
     for split, listed in entries.items():
         _check_labels(paths[split], listed, known)
     return entries, known
+
+
+def find_lists(root: Path) -> tuple[Listing, dict[str, str]]:
+    """The files of the folder with the lists, and the lists' names by split.
+
+    The names are those of the release of which there is a list, else the first release's; the
+    listing finds them whatever their case.
+
+    Args:
+        root: the data set's folder; it must exist.
+
+    Raises:
+        InputError: several folders or files answer to one name.
+    """
+    files = Listing(_folder_of_lists(root))
+    for names in (V1, NEWER):
+        if any(files.find(name) for name in names.values()):
+            return files, names
+    return files, V1
 
 
 def _folder_of_lists(root: Path) -> Path:
@@ -137,13 +152,15 @@ def _labels(path: Path) -> set[str]:
 
 def _read_list(path: Path) -> list[Entry]:
     first = next((line for line in read_text(path).splitlines() if line.strip()), "")
-    names = [name.strip().lower() for name in next(csv.reader([first]), [])]
-    header = "label" in names or any(key in names for key in KEYS)
-    if not header and path.name in NEWER.values() and ";" not in first:
-        header = True  # a table whose columns are named otherwise, which is refused below
-    if header:
-        return _read_table(path)
+    if has_header(first) or (path.name in NEWER.values() and ";" not in first):
+        return _read_table(path)  # which refuses a header that names its columns otherwise
     return read_pairs(path, example="34870;Drumming Fingers", how=HOW)
+
+
+def has_header(first: str) -> bool:
+    """Whether a list whose first line this is has commas and a header; else lines ``id;label``."""
+    names = [name.strip().lower() for name in next(csv.reader([first]), [])]
+    return "label" in names or any(key in names for key in KEYS)
 
 
 def _read_table(path: Path) -> list[Entry]:

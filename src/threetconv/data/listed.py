@@ -13,7 +13,9 @@ from pathlib import Path
 import pandas as pd
 
 from threetconv.data.inspection import clips_on_disk
+from threetconv.data.jester import KEYS, find_lists, has_header
 from threetconv.data.table import COLUMNS
+from threetconv.errors import InputError
 
 __all__ = ["LISTS", "listed_clips"]
 
@@ -21,22 +23,28 @@ Row = tuple[str, str, str]  # clip id, label, split
 
 
 def _jester(root: Path, _number: int) -> Iterator[Row]:
-    for split, names in {
-        "train": ("jester-v1-train.csv", "Train.csv"),
-        "val": ("jester-v1-validation.csv", "Validation.csv"),
-    }.items():
-        path = next((root / name for name in names if (root / name).is_file()), None)
-        lines = [] if path is None else _lines(path)
-        if path is not None and path.name[0].islower():
-            entries = [line.strip('"').split(";") for line in lines]
-        else:
+    for split, path in _jester_lists(root).items():
+        lines = _lines(path)
+        if lines and has_header(lines[0]):
             reader = csv.DictReader(lines)
-            reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
-            key = "video_id" if "video_id" in reader.fieldnames else "id"
+            reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or []]
+            key = next((key for key in KEYS if key in reader.fieldnames), "")
             entries = [[row.get(key) or "", row.get("label") or ""] for row in reader]
+        else:
+            entries = [line.strip('"').split(";") for line in lines]
         for clip, *label in entries:
             if clip.strip() and len(label) == 1 and label[0].strip():
                 yield clip.strip(), label[0].strip(), split
+
+
+def _jester_lists(root: Path) -> dict[str, Path]:
+    """Split -> list, those that are there, found where and as the adapter finds them."""
+    try:
+        files, names = find_lists(root)
+        found = {split: files.find(name) for split, name in names.items()}
+    except (InputError, OSError):  # two answer to one name, or there is no folder
+        return {}
+    return {split: path for split, path in found.items() if path is not None}
 
 
 def _ucf101(root: Path, number: int) -> Iterator[Row]:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from threetconv.data.holdout import check_selection, split_clips
+from threetconv.data.holdout import Groups, check_selection, split_clips
 from threetconv.data.lookup import class_folders, locate, same_name, tell
 from threetconv.data.registry import register
 from threetconv.data.table import (
@@ -35,7 +35,7 @@ from threetconv.data.table import (
 )
 from threetconv.errors import InputError, nearest
 
-__all__ = ["group_of", "read_ucf101"]
+__all__ = ["GROUPS", "group_of", "read_ucf101"]
 
 INDEX = "classInd.txt"
 LISTS = "ucfTrainTestlist"
@@ -109,7 +109,7 @@ def read_ucf101(
     rows = split_clips(
         clips["train"],
         clips["test"],
-        lambda clip: f"{clip[2]}/{group_of(clip[0])}",
+        GROUPS.of,
         selection=selection,
         holdout=holdout,
         holdout_seed=holdout_seed,
@@ -136,6 +136,15 @@ def group_of(name: str) -> str:
             remedy="restore the published name, or use selection: test, which needs no groups",
         )
     return found.group(1).lower()
+
+
+GROUPS = Groups(
+    lambda name, label: f"{label}/{group_of(name)}",
+    what="groups of a class (clips cut from one recording)",
+    severity="error",
+    remedy="move all clips of a group into one split, as the published lists do",
+)
+"""What is held out as a whole, and may not be in two splits."""
 
 
 def _lists(root: Path, split: int) -> tuple[dict[str, int], dict[str, Path]]:

@@ -15,6 +15,7 @@ from PIL import Image
 from threetconv.data import inspection
 from threetconv.data.check import check_clips, check_table
 from threetconv.data.findings import Finding, adapter_finding, findings_table
+from threetconv.data.holdout import Groups
 from threetconv.data.inspection import clips_on_disk, inspect_clip, inspect_clips
 from threetconv.data.listed import listed_clips
 from threetconv.errors import InputError
@@ -167,8 +168,10 @@ def test_ids_twice_and_in_two_splits():
     assert ("error", "labels", "", 1) in lines(again)
 
 
-def group(clip: str) -> str | None:
-    return clip.split("_")[-2] if "_" in clip else None
+def group(clip: str, label: str) -> str:
+    if "_" not in clip:
+        raise InputError(clip, found="no group", expected="one", remedy="name it")
+    return f"{label} {clip.split('_')[-2]}"
 
 
 def test_groups_of_a_class_in_two_splits():
@@ -179,10 +182,11 @@ def test_groups_of_a_class_in_two_splits():
         ("odd", "B", "train"),
     ]  # fmt: skip
     clips = table(*((clip, clip, label, split) for clip, label, split in rows))
-    found = check_table(clips, groups=group)
+    found = check_table(clips, groups=Groups(group, "groups", "error", "move them"))
     leak = only(found, "leak by group")
     assert (leak["severity"], leak["split"], leak["count"]) == ("error", "train + val", 1)
     assert leak["examples"] == "'A g01'"
+    assert (leak["found"], leak["remedy"]) == ("groups in both splits", "move them")
     assert only(found, "groups")["examples"] == "'odd'"
     assert "leak by group" not in set(check_table(clips)["check"])
 
@@ -249,6 +253,36 @@ def test_newer_jester_lists(tmp_path):
     listed, missing, _ = listed_clips("jester", tmp_path)
     assert listed[["clip_id", "label", "split"]].to_numpy().tolist() == [["07", "a, b", "train"]]
     assert missing == ["8"]
+
+
+def test_jester_lists_where_and_as_the_adapter_finds_them(tmp_path):
+    """The last release: below labels, in lower case, with a header; or v1's, without one."""
+    images(tmp_path / "Train" / "07", 2, seed=1)
+    images(tmp_path / "Validation" / "8", 2, seed=2)
+    labels = tmp_path / "Labels"
+    labels.mkdir()
+    (labels / "train.csv").write_text("ID,Label\n07,a\n9,a\n")
+    (labels / "validation.csv").write_text("video_id,label\n8,b\n")
+    listed, missing, unlisted = listed_clips("jester", tmp_path)
+    rows = listed[["clip_id", "label", "split"]].to_numpy().tolist()
+    assert rows == [["07", "a", "train"], ["8", "b", "val"]]
+    assert (missing, len(unlisted)) == (["9"], 0)
+    (labels / "train.csv").rename(labels / "jester-v1-train.csv")
+    (labels / "jester-v1-train.csv").write_text("07;a\n")
+    assert listed_clips("jester", tmp_path)[0]["split"].tolist() == ["train"]  # v1 has no val here
+    (tmp_path / "Train.csv").write_text("id,label\n8,b\n")  # lists in the root come first
+    assert listed_clips("jester", tmp_path)[0]["label"].tolist() == ["b"]
+
+
+def test_jester_lists_that_answer_to_one_name(tmp_path):
+    """Nothing is refused here; the adapter names them."""
+    images(tmp_path / "Train" / "1", 2, seed=1)
+    for name in ("Train.csv", "train.csv", "TRAIN.csv"):
+        (tmp_path / name).write_text("id,label\n1,a\n")
+    assert len(listed_clips("jester", tmp_path)[0]) == 1  # one has the very name
+    (tmp_path / "Train.csv").unlink()
+    assert listed_clips("jester", tmp_path)[2]["clip_id"].tolist() == ["1"]
+    assert len(listed_clips("jester", tmp_path / "nowhere")[2]) == 0
 
 
 def test_ucf101_lists(tmp_path):

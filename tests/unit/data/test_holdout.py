@@ -112,10 +112,10 @@ def test_a_train_clip_is_not_lost_and_splits_are_named():
     train = [("a1", "p", "a"), ("a2", "q", "a"), ("a3", "r", "a")]
     test = [("t", "s", "a")]
     options = {"holdout": 0.34, "holdout_seed": 0, "where": Path("here")}
-    rows = split_clips(train, test, lambda clip: clip[0], selection="holdout", **options)
+    rows = split_clips(train, test, lambda name, label: name, selection="holdout", **options)
     assert sorted(row[:3] for row in rows) == sorted(train + test)
     assert Counter(row[3] for row in rows) == {"train": 2, "val": 1, "test": 1}
-    rows = split_clips(train, test, lambda clip: "", selection="test", **options)
+    rows = split_clips(train, test, lambda name, label: "", selection="test", **options)
     assert [row[3] for row in rows] == ["train"] * 3 + ["val"]
     with pytest.raises(InputError, match="1 groups in the training list, none of which"):
-        split_clips(train, test, lambda clip: "one", selection="holdout", **options)
+        split_clips(train, test, lambda name, label: "one", selection="holdout", **options)
