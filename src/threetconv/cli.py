@@ -28,6 +28,20 @@ data = typer.Typer(help="Look at the data sets of a study.", no_args_is_help=Tru
 app.add_typer(data, name="data")
 _NUMBER = re.compile(r"-\d")
 
+# arguments and options that mean the same in several commands
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study.")]
+SchemaFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Schema of studies.", show_default="the workflow's"),
+]
+Workers = Annotated[int | None, typer.Option(help="Processes.", show_default="one per processor")]
+TableAsCsv = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write the table as CSV as well.")
+]
+TableAsJson = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write the table as JSON as well.")
+]
+
 
 def spread(arguments: Iterable[str], options: set[str]) -> list[str]:
     """Repeat an option before each of its values: ``--seeds 3 5`` -> ``--seeds 3 --seeds 5``.
@@ -122,12 +136,8 @@ def power(
     alpha: Annotated[float, typer.Option(help="Level of a family of four parameters.")] = 0.05,
     replicates: Annotated[int, typer.Option(help="Simulated studies per line.")] = 2_000,
     seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 1,
-    csv: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the table as CSV as well.")
-    ] = None,
-    json: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the table as JSON as well.")
-    ] = None,
+    csv: TableAsCsv = None,
+    json: TableAsJson = None,
 ) -> None:
     """Which effects a study can find, before anyone trains.
 
@@ -172,9 +182,7 @@ def calibrate(
         Path | None,
         typer.Option(metavar="FOLDER", help="Take the layouts from a study's parameters instead."),
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Processes.", show_default="one per processor")
-    ] = None,
+    workers: Workers = None,
     seed: Annotated[int, typer.Option(help="Seed; fixes the table.")] = 1,
 ) -> None:
     """Type I error, power and coverage of every test in use, naive ones too.
@@ -199,22 +207,17 @@ def calibrate(
 @data.command(cls=ManyValues)
 @_explained
 def check(
-    study: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study.")],
+    study: StudyFile,
     *,
     dataset: Annotated[
         list[str] | None,
         typer.Option(help="Data sets of the study to look at.", show_default="all"),
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Processes.", show_default="one per processor")
-    ] = None,
+    workers: Workers = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Open the clips, do not decode and compare them.")
     ] = False,
-    schema: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Schema of studies.", show_default="the workflow's"),
-    ] = None,
+    schema: SchemaFile = None,
     csv: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the findings as CSV as well.")
     ] = None,
@@ -246,7 +249,7 @@ def check(
 @app.command(cls=ManyValues)
 @_explained
 def estimate(
-    study: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study.")],
+    study: StudyFile,
     *,
     jobs: Annotated[int, typer.Option(help="Training runs at the same time.")] = 1,
     threads: Annotated[int, typer.Option(help="Threads of a run on the CPU.")] = 1,
@@ -269,16 +272,9 @@ def estimate(
         float | None, typer.Option(help="Clips per second that a run decodes.", min=1e-6)
     ] = None,
     budget: Annotated[float, typer.Option(help="Seconds per measured network.", min=0.1)] = 30.0,
-    schema: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Schema of studies.", show_default="the workflow's"),
-    ] = None,
-    csv: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the table as CSV as well.")
-    ] = None,
-    json: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the table as JSON as well.")
-    ] = None,
+    schema: SchemaFile = None,
+    csv: TableAsCsv = None,
+    json: TableAsJson = None,
 ) -> None:
     """What a study costs: GPU-hours, wall time, disk and jobs, from measured step times.
 

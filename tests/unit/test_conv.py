@@ -1,24 +1,23 @@
-"""Conv3T against a plain grid-sampling loop, against the paper's equations, and its algebra."""
+"""Conv3T against a plain grid-sampling loop and the paper's equations, and as a layer of torch."""
 
 from __future__ import annotations
 
 import copy
 import math
 import pickle
-import threading
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from threetconv import conv, kept
+from threetconv import conv
 from threetconv.conv import TEMPORAL_PARAMETERS, Conv3T
 from threetconv.filters import build_filters
+
+from .conv_layers import make
 
 Parameters = dict[str, Tensor]
 
@@ -69,25 +68,6 @@ def equation_filters(p: dict[str, np.ndarray]) -> np.ndarray:
                             new[o, :, y, x] += old[o, :, j, i] * weight
         slices.append(new)
     return np.stack(slices, axis=2)
-
-
-def disturb(layer: Conv3T, seed: int, spread: float) -> None:
-    """Random temporal parameters around the identity; spread 0 leaves them there."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name in TEMPORAL_PARAMETERS:
-            parameter = getattr(layer, name)
-            parameter += spread * torch.randn(
-                parameter.shape, generator=generator, dtype=torch.float64
-            ).to(parameter.dtype)
-
-
-def make(seed: int = 0, spread: float = 0.0, **arguments: Any) -> Conv3T:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        layer = Conv3T(**({"in_channels": 2, "out_channels": 3, "kernel_size": 3} | arguments))
-    disturb(layer, seed + 1, spread)
-    return layer
 
 
 def parameters_of(layer: nn.Module) -> Parameters:
@@ -295,163 +275,6 @@ def test_options_reach_the_filters(filter_padding: str, align_corners: bool) -> 
     assert ("align_corners=False" in repr(layer)) == (not align_corners)
 
 
-class Count:
-    """How often filters have been built for evaluation or otherwise."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.times = 0
-        for module in (conv, kept):
-            monkeypatch.setattr(module, "build_filters", self)
-
-    def __call__(self, *arguments: Any, **options: Any) -> Tensor:
-        self.times += 1
-        return build_filters(*arguments, **options)
-
-
-@pytest.fixture
-def count(monkeypatch: pytest.MonkeyPatch) -> Count:
-    return Count(monkeypatch)
-
-
-def test_filters_are_built_once_per_forward_in_training(count: Count) -> None:
-    layer = make(padding=1)
-    for _ in range(3):
-        layer(torch.zeros(1, 2, 4, 4, 4))
-    assert count.times == 3
-    assert layer._kept is None
-
-
-@torch.no_grad()
-def test_evaluation_builds_filters_again_only_when_something_changed(count: Count) -> None:
-    """Every way to change a parameter that torch counts or that moves it."""
-    layer, clip = make(padding=1, spread=0.1).eval(), torch.randn(1, 2, 4, 4, 4)
-    other = make(seed=5, padding=1, spread=0.1)
-
-    def load() -> None:
-        layer.load_state_dict(other.state_dict())
-
-    def optimise() -> None:
-        for parameter in layer.parameters():
-            parameter.grad = torch.ones_like(parameter)
-        torch.optim.SGD(layer.parameters(), lr=0.1).step()
-
-    def replace() -> None:
-        layer.scale = nn.Parameter(layer.scale + 0.1)
-
-    def replace_sharing_memory() -> None:
-        """As many counted changes as before, and other numbers."""
-        version = layer.rotate._version
-        layer.rotate = nn.Parameter(layer.rotate.detach())
-        while layer.rotate._version < version:
-            layer.rotate.add_(0.1)
-
-    changes = [
-        lambda: layer.rotate.add_(0.1),
-        layer.weight[0, 0].zero_,
-        load,
-        optimise,
-        replace,
-        replace_sharing_memory,
-        lambda: setattr(layer.translate_x, "data", layer.translate_x + 0.1),
-        layer.double,
-        lambda: setattr(layer, "filter_padding", "border"),
-        lambda: layer.filters().mul_(2),  # somebody spoils the kept ones
-    ]
-    for change in changes:
-        layer(clip.to(layer.weight.dtype))
-        before = count.times
-        layer(clip.to(layer.weight.dtype))
-        assert count.times == before
-        change()
-        fresh = copy.deepcopy(layer)
-        assert fresh._kept is None
-        values = clip.to(layer.weight.dtype)
-        assert torch.equal(layer(values), fresh(values))
-        assert count.times == before + 2
-    layer.train()
-    assert layer._kept is None
-
-
-def test_gradients_in_evaluation_are_not_lost(count: Count) -> None:
-    """Kept filters have no graph: with gradients enabled they must not be used."""
-    layer, clip = make(padding=1).eval(), torch.randn(1, 2, 4, 4, 4)
-    with torch.no_grad():
-        layer(clip)
-    layer(clip).sum().backward()
-    assert layer.scale.grad is not None
-    layer.requires_grad_(False)  # now there is nothing to lose
-    clip.requires_grad_()
-    layer(clip).sum().backward()
-    before = count.times
-    layer(clip).sum().backward()
-    assert count.times == before
-    assert clip.grad is not None
-
-
-def test_inference_mode_and_after(count: Count) -> None:
-    layer, clip = make(padding=1).eval().requires_grad_(False), torch.randn(1, 2, 4, 4, 4)
-    with torch.inference_mode():
-        expected = layer(clip).clone()
-    grown = clip.clone().requires_grad_()
-    output = layer(grown)  # saves the kept filters for the way back
-    output.sum().backward()
-    assert count.times == 1
-    torch.testing.assert_close(output.detach(), expected)
-    with torch.inference_mode():
-        inside = make(padding=1).eval()
-        assert torch.equal(inside(clip), inside(clip))
-
-
-def test_kept_filters_are_in_no_copy_and_no_state_dict() -> None:
-    layer, clip = make(padding=1, spread=0.1).eval(), torch.randn(1, 2, 4, 4, 4)
-    names = list(layer.state_dict())
-    with torch.no_grad():
-        expected = layer(clip)
-    assert layer._kept is not None
-    assert list(layer.state_dict()) == names == ["weight", *TEMPORAL_PARAMETERS, "bias"]
-    assert list(layer.buffers()) == []
-    twins = [copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))]
-    for twin in twins:
-        assert twin._kept is None
-        assert torch.equal(twin(clip), expected)
-    layer.forget_filters()
-    assert layer._kept is None
-
-
-@torch.no_grad()
-def test_replicas_of_data_parallel_build_their_own() -> None:
-    """As torch.nn.parallel.replicate makes them: a shallow copy with other tensors."""
-    layer, clip = make(padding=1, spread=0.1).eval(), torch.randn(1, 2, 4, 4, 4)
-    expected, mine = layer(clip), layer._kept
-    replica: Any = layer._replicate_for_data_parallel()
-    for name, parameter in layer.named_parameters():
-        setattr(replica, name, parameter.detach() * 1.5)
-    assert not torch.equal(replica(clip), expected)
-    assert layer._kept is mine
-    assert torch.equal(layer(clip), expected)
-
-
-@torch.no_grad()
-def test_threads_share_a_layer() -> None:
-    layer, clip = make(padding=1, spread=0.1, out_channels=20).eval(), torch.randn(1, 2, 4, 4, 4)
-    expected = layer(clip)
-    outputs: list[Tensor] = []
-
-    def run() -> None:
-        with torch.no_grad():
-            for _ in range(20):
-                layer.forget_filters()
-                outputs.append(layer(clip))
-
-    threads = [threading.Thread(target=run) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(outputs) == 80
-    assert all(torch.equal(output, expected) for output in outputs)
-
-
 def test_channels_last_clips_and_clips_without_a_batch() -> None:
     layer = make(padding=1, spread=0.1)
     clip = torch.randn(2, 2, 1, 6, 6)
@@ -461,70 +284,6 @@ def test_channels_last_clips_and_clips_without_a_batch() -> None:
     torch.testing.assert_close(layer(clip[0]), expected[0])
     layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(layer(clip), expected)
-
-
-kernels = st.tuples(st.integers(1, 4), st.integers(1, 5), st.integers(1, 5))
-
-
-@given(kernel=kernels, seed=st.integers(0, 99))
-def test_at_the_identity_all_slices_are_the_first(kernel: tuple[int, int, int], seed: int) -> None:
-    layer = make(seed, kernel_size=kernel)
-    expected = layer.weight.unsqueeze(2).expand(-1, -1, kernel[0], -1, -1)
-    torch.testing.assert_close(layer.filters(), expected, rtol=0, atol=1e-6)
-
-
-@given(size=st.integers(2, 6), taps=st.integers(-3, 3), vertical=st.booleans())
-def test_a_translation_by_whole_taps_shifts(size: int, taps: int, vertical: bool) -> None:
-    """t = 2 n / (k - 1) moves content n taps to the left (up), and zeros come in."""
-    layer = make(kernel_size=(2, size, size), dtype=torch.float64)
-    nn.init.constant_(layer.translate_y if vertical else layer.translate_x, 2 * taps / (size - 1))
-    first, second = layer.filters().detach().unbind(2)
-    axis = -2 if vertical else -1
-    expected = torch.zeros_like(first)
-    for target in range(size):
-        if 0 <= target + taps < size:
-            expected.select(axis, target).copy_(first.select(axis, target + taps))
-    torch.testing.assert_close(second, expected, rtol=0, atol=1e-12)
-
-
-@given(height=st.integers(1, 6), width=st.integers(1, 6), seed=st.integers(0, 99))
-def test_half_a_turn_flips_both_axes(height: int, width: int, seed: int) -> None:
-    layer = make(seed, kernel_size=(2, height, width), dtype=torch.float64)
-    nn.init.constant_(layer.rotate, math.pi)
-    first, second = layer.filters().detach().unbind(2)
-    torch.testing.assert_close(second, first.flip(-1, -2), rtol=0, atol=1e-12)
-
-
-@given(size=st.integers(1, 6), seed=st.integers(0, 99))
-def test_a_quarter_turn_is_counter_clockwise(size: int, seed: int) -> None:
-    layer = make(seed, kernel_size=(2, size, size), dtype=torch.float64)
-    nn.init.constant_(layer.rotate, math.pi / 2)
-    first, second = layer.filters().detach().unbind(2)
-    torch.testing.assert_close(second, first.rot90(1, (-2, -1)), rtol=0, atol=1e-12)
-
-
-@given(seed=st.integers(0, 99), factor=st.floats(-3, 3))
-def test_filters_are_linear_in_the_first_slice(seed: int, factor: float) -> None:
-    layer = make(seed, spread=0.3, kernel_size=(3, 3, 4), dtype=torch.float64)
-    before = layer.filters().detach()
-    with torch.no_grad():
-        layer.weight *= factor
-    torch.testing.assert_close(layer.filters().detach(), factor * before)
-
-
-@settings(max_examples=25)
-@given(seed=st.integers(0, 99))
-def test_output_channels_do_not_mix(seed: int) -> None:
-    """Permuting channels permutes filters."""
-    layer = make(seed, spread=0.3, out_channels=5, kernel_size=(3, 3, 3))
-    order = torch.randperm(5, generator=torch.Generator().manual_seed(seed))
-    expected = layer.filters().detach()[order]
-    with torch.no_grad():
-        layer.weight.copy_(layer.weight[order].clone())
-        for name in TEMPORAL_PARAMETERS:
-            parameter = getattr(layer, name)
-            parameter.copy_(parameter[:, order].clone())
-    torch.testing.assert_close(layer.filters().detach(), expected)
 
 
 def test_a_2d_state_dict_loads() -> None:

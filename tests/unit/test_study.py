@@ -1,9 +1,7 @@
-"""The configuration is refused before any job starts, or complete; the plan follows from it."""
+"""The configuration of a study is refused before any job starts, and told why."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,54 +10,12 @@ import yaml
 
 from threetconv.catalogue import CATALOGUE
 from threetconv.errors import InputError
-from threetconv.study import Run, derive_seed, plan_runs, validate_study
+from threetconv.study import plan_runs, validate_study
+
+from .small_study import PRETRAINED, SCRATCH, Config, drop, put, study
 
 ROOT = Path(__file__).parents[2]
-Config = dict[str, Any]
 STUDIES = [ROOT / "config.yaml", *sorted((ROOT / "workflow/studies").glob("*.yaml"))]
-
-
-def study(**changes: Any) -> Config:
-    """A study with two data sets, one of the user's and one rendered."""
-    return {
-        "study": "s",
-        "networks": ["resnet18"],
-        "variants": [{"init": "pretrained", "convolution": "3t"}],
-        "datasets": {
-            "mine": {
-                "adapter": "folder",
-                "root": "videos",
-                "clip": {"frames": 16, "height": 32, "width": 32},
-            },
-            "made": {
-                "adapter": "jester",
-                "clip": {"frames": 8, "height": 32, "width": 32},
-                "render": {"set": "gestures", "clips": {"train": 4, "val": 2}},
-            },
-        },
-        "training": {"epochs": 1, "batch_size": 4, "learning_rate": {"3t": 0.001, "3d": 0.001}},
-    } | changes
-
-
-def put(config: Config, path: str, value: Any) -> Config:
-    """A copy with one value changed; the path is dotted."""
-    changed = copy.deepcopy(config)
-    *parents, last = path.split(".")
-    place: Any = changed
-    for key in parents:
-        place = place[int(key)] if isinstance(place, list) else place.setdefault(key, {})
-    place[last] = value
-    return changed
-
-
-def drop(config: Config, path: str) -> Config:
-    changed = copy.deepcopy(config)
-    *parents, last = path.split(".")
-    place: Any = changed
-    for key in parents:
-        place = place[int(key)] if isinstance(place, list) else place[key]
-    del place[last]
-    return changed
 
 
 def test_the_example_is_valid(study_schema: Config) -> None:
@@ -356,173 +312,10 @@ def test_every_clip_length_is_checked_for_every_network(study_schema: Config) ->
             validate_study(put(config, "datasets.made.clip.frames", facts.depth - 1), study_schema)
 
 
-def test_defaults_are_filled_in(study_schema: Config) -> None:
-    before = study()
-    config = validate_study(before, study_schema)
-    assert before == study()
-    assert config["replicates"] == 3
-    assert config["width"] == 1.0
-    assert config["output"] == {"results": "results", "reports": "reports"}
-    assert config["training"]["schedule"] == "constant"
-    assert config["training"]["auxiliary_weight"] == 0.3
-    assert config["datasets"]["mine"]["store"] == "packed"
-    assert "stands_for" not in config["datasets"]["mine"]
-    assert config["datasets"]["made"]["render"]["frames"] == [20, 28]
-    assert config["datasets"]["made"]["render"]["size"] == [64, 64]
-    assert "render" not in config["datasets"]["mine"]
-    assert config["weights_2d"]["carry"] == "convolutions"
-    assert config["weights_2d"]["stills"]["images"] == {"train": 2400, "val": 320}
-    assert config["weights_2d"]["stills"]["size"] == [64, 64]
-    assert config["variants"][0]["control"] == "none"
-    assert config["statistics"] == {
-        "alpha": 0.05,
-        "equivalence_ratio": 1.25,
-        "energy_rows": 1000,
-        "bootstrap_resamples": 1000,
-        "calibration_replicates": 400,
-    }
-
-
-def test_what_was_written_is_kept(study_schema: Config) -> None:
-    config = validate_study(
-        put(study(width=0.5), "weights_2d.stills.images", {"train": 5, "val": 6}), study_schema
-    )
-    assert config["width"] == 0.5
-    assert config["weights_2d"]["stills"]["images"] == {"train": 5, "val": 6}
-
-
-def test_a_complete_study_stays_as_it_is_and_shares_nothing(study_schema: Config) -> None:
-    once = validate_study(study(), study_schema)
-    assert validate_study(once, study_schema) == once
-    once["output"]["results"] = "elsewhere"
-    once["datasets"]["made"]["render"]["size"][0] = 1000
-    assert validate_study(study(), study_schema)["output"]["results"] == "results"
-    again = validate_study(study(), study_schema)
-    assert again["datasets"]["made"]["render"]["size"] == [64, 64]
-
-
-def parts(schema: Config, root: Config, path: str = "") -> Iterator[tuple[str, Config, Config]]:
-    """(path, property as written, what it refers to) of every property, at any depth."""
-    schema = root["$defs"][schema["$ref"].rsplit("/", 1)[1]] if "$ref" in schema else schema
-    for name, part in schema.get("properties", {}).items():
-        target = root["$defs"][part["$ref"].rsplit("/", 1)[1]] if "$ref" in part else part
-        yield f"{path}{name}", part, target
-        yield from parts(part, root, f"{path}{name}.")
-    for key in ("additionalProperties", "items"):
-        if isinstance(schema.get(key), dict):
-            yield from parts(schema[key], root, f"{path}*.")
-
-
-def test_every_property_is_described(study_schema: Config) -> None:
-    found = list(parts(study_schema, study_schema))
-    assert len(found) > 40
-    for path, part, target in found:
-        assert part.get("description") or target.get("description"), path
-
-
-def test_every_mapping_refuses_unknown_keys(study_schema: Config) -> None:
-    def check(schema: Config, path: str) -> None:
-        if schema.get("type") == "object" and "properties" in schema:
-            assert schema.get("additionalProperties") is False, path
-        for key, value in schema.items():
-            if isinstance(value, dict):
-                check(value, f"{path}.{key}")
-            elif isinstance(value, list):
-                for item in value:
-                    if isinstance(item, dict):
-                        check(item, f"{path}.{key}")
-
-    check(study_schema, "schema")
-
-
-def test_every_default_is_itself_valid(study_schema: Config) -> None:
-    """Written out in full, the defaults pass the schema."""
-    validate_study(validate_study(study(), study_schema), study_schema)
-
-
-def plan(**changes: Any) -> list[Run]:
-    return plan_runs(study(seed=1, replicates=3) | changes)
-
-
-def test_the_plan_has_a_run_per_cell_and_replicate() -> None:
-    runs = plan(
-        networks=["resnet18", "googlenet"],
-        variants=[
-            {"init": i, "convolution": c}
-            for i, c in (("pretrained", "3t"), ("scratch", "3t"), ("pretrained", "3d"))
-        ],
-    )
-    assert len(runs) == 2 * 2 * 3 * 3
-    assert len({run.run_id for run in runs}) == len(runs)
-    assert len({run.seed for run in runs}) == len(runs)
-    for run in runs:
-        cell = (run.network, run.dataset, run.init, run.convolution)
-        assert run.run_id == "-".join(cell) + f"-r{run.replicate}"
-        assert run.control == "none"
-        assert 0 <= run.seed < 2**31
-    assert Run(**runs[0].to_dict()) == runs[0]
-
-
-def test_another_cell_or_replicate_changes_no_other_runs_seed() -> None:
-    small = {run.run_id: run.seed for run in plan()}
-    larger: list[Callable[[], list[Run]]] = [
-        lambda: plan(networks=["googlenet", "resnet18"]),
-        lambda: plan(replicates=5),
-        lambda: plan(variants=[{"init": "scratch", "convolution": "3t"}, *study()["variants"]]),
-        lambda: plan(datasets={"new": {}, **study()["datasets"]}),
-    ]
-    for make in larger:
-        seeds = {run.run_id: run.seed for run in make()}
-        assert len(seeds) > len(small)
-        assert small.items() <= seeds.items()
-
-
-def test_the_studys_seed_decides_all_seeds() -> None:
-    first, second = plan(seed=1), plan(seed=2)
-    assert all(a.seed != b.seed for a, b in zip(first, second, strict=True))
-
-
-def test_seeds_do_not_depend_on_the_machine() -> None:
-    """By hand: `printf 1/a | sha256sum` begins with bf1d9877; half of that."""
-    assert derive_seed(1, "a") == 0xBF1D9877 // 2
-    assert derive_seed(2006, "resnet18-gestures-pretrained-3t-r1") == 0xF5937307 // 2
-
-
 def test_a_study_without_a_3t_variant_has_no_question(study_schema: Config) -> None:
     config = study(variants=[{"init": "pretrained", "convolution": "3d"}])
     with pytest.raises(InputError, match="at least one variant with convolution: 3t"):
         validate_study(config, study_schema)
-
-
-PRETRAINED = {"init": "pretrained", "convolution": "3t"}
-SCRATCH = {"init": "scratch", "convolution": "3t"}
-
-
-def test_controls_are_runs_of_their_own(study_schema: Config) -> None:
-    """A control changes no other run's seed, and its run says what it is."""
-    static = PRETRAINED | {"control": "static"}
-    without = plan(replicates=2)
-    runs = plan(replicates=2, variants=[PRETRAINED, static])
-    assert [run for run in runs if run.control == "none"] == without
-    controls = [run for run in runs if run.control != "none"]
-    assert [run.run_id for run in controls] == [
-        f"resnet18-{name}-pretrained-3t-static-r{k}" for name in ("mine", "made") for k in (1, 2)
-    ]
-    assert {run.control for run in controls} == {"static"}
-    validate_study(study(variants=[PRETRAINED, static]), study_schema)
-
-
-def test_a_variant_can_be_for_some_networks_only(study_schema: Config) -> None:
-    variants = [PRETRAINED, SCRATCH | {"networks": ["googlenet"]}]
-    config = validate_study(
-        study(networks=["resnet18", "googlenet"], variants=variants), study_schema
-    )
-    cells = {(run.network, run.init) for run in plan_runs(config)}
-    assert cells == {
-        ("resnet18", "pretrained"),
-        ("googlenet", "pretrained"),
-        ("googlenet", "scratch"),
-    }
 
 
 @pytest.mark.parametrize(
