@@ -42,7 +42,7 @@ def run(
     """Work out, print and, where asked, write the estimate."""
     from rich.console import Console  # noqa: PLC0415 (only for printing)
 
-    from threetconv.step_times import measure_step  # noqa: PLC0415 (pandas)
+    from threetconv.step_times import measure_step, precision_here  # noqa: PLC0415 (numpy)
 
     for option, value in (("--jobs", jobs), ("--threads", threads)):
         if value < 1:
@@ -55,6 +55,7 @@ def run(
         sizes = {"-".join(cell): _batch_size(config, cell[0]) for cell in cells}
         given = _by_hand(step_times, sizes)
         device, sentence = _device(config)
+        precision, other = precision_here(config["training"]["precision"], device)
         steps: dict[Cell, Step] = {}
         if results is not None:
             steps |= _recorded(results, config, [c for c in cells if "-".join(c) not in given])
@@ -80,6 +81,8 @@ def run(
                 if same not in measured:
                     measured[same] = measure_step(
                         *same,
+                        micro_batch=config["training"].get("micro_batch"),
+                        precision=precision,
                         width=config["width"],
                         device=device,
                         threads=threads,
@@ -92,7 +95,8 @@ def run(
     write_both(table, csv, json)
     on_cpu = device == "cpu" and results is None and not given
     unit = "CPU" if on_cpu or config["training"]["device"] == "cpu" else "GPU"
-    notes = [*([sentence] if measured and sentence else []), *told, *words]
+    said = [text for text in (sentence, other) if measured and text]
+    notes = [*said, *told, *words]
     _render(table, stored, sums, study=config["study"], unit=unit, jobs=jobs, notes=notes)
 
 
@@ -102,7 +106,7 @@ def _batch_size(config: Config, network: str) -> int:
 
 
 def _kind(cell: Cell, n: int, config: Config, data: Data, step: Step) -> Kind:
-    from threetconv.step_times import network_size  # noqa: PLC0415 (pandas)
+    from threetconv.step_times import network_size  # noqa: PLC0415 (numpy)
 
     network, convolution, _ = cell
     parameters, temporal = network_size(network, convolution, data.clip, config["width"])
@@ -139,7 +143,7 @@ def _device(config: Config) -> tuple[str, str]:
 
 def _by_hand(texts: Sequence[str], sizes: Mapping[str, int]) -> dict[str, Step]:
     """Step times from the command line; `sizes` are the batch sizes of the kinds of run."""
-    from threetconv.step_times import Step  # noqa: PLC0415 (pandas)
+    from threetconv.step_times import Step  # noqa: PLC0415 (numpy)
 
     steps = {}
     for text in texts:
@@ -153,7 +157,8 @@ def _by_hand(texts: Sequence[str], sizes: Mapping[str, int]) -> dict[str, Step]:
 
 def _recorded(results: Path, config: Config, cells: Sequence[Cell]) -> dict[Cell, Step]:
     """Step times of a finished study; nothing is scaled, differences are named."""
-    from threetconv.step_times import Step, recorded_steps  # noqa: PLC0415 (pandas)
+    from threetconv.step_records import recorded_steps  # noqa: PLC0415 (pandas)
+    from threetconv.step_times import Step  # noqa: PLC0415 (numpy)
 
     table = recorded_steps(results)
     keys = zip(table["network"], table["convolution"], table["dataset"], strict=True)
@@ -166,14 +171,22 @@ def _recorded(results: Path, config: Config, cells: Sequence[Cell]) -> dict[Cell
             expected=f"runs of every kind; there are {', '.join(map('-'.join, found))}",
             remedy=f"add --step-time {lacking[0]}=SECONDS",
         )
-    steps = {}
+    steps, training = {}, config["training"]
     for cell in cells:
         line, clip = found[cell], config["datasets"][cell[2]]["clip"]
         shape = f"{clip['frames']}x{clip['height']}x{clip['width']}"
         size = _batch_size(config, cell[0])
         source = f"{line['runs']} finished runs in {results}, validation included"
+        differences = []
         if (line["clip"], line["batch_size"]) != (shape, size):
-            source += f"; NOT scaled: clips of {line['clip']}, {line['batch_size']} per update"
+            differences.append(f"clips of {line['clip']}, {line['batch_size']} per update")
+        if line["micro_batch"] != (training.get("micro_batch") or 0):
+            at_once = line["micro_batch"] or "all of a batch"
+            differences.append(f"{at_once} at a time (micro_batch)")
+        if line["precision"] != training["precision"]:
+            differences.append(f"in {line['precision']}")
+        if differences:
+            source += f"; NOT scaled: {', '.join(differences)}"
         steps[cell] = Step(float(line["seconds"]), 0.0, source)
     return steps
 
@@ -200,7 +213,7 @@ def _data(
 
 def _decode_rate(file: Path, clip: tuple[int, int, int]) -> float | None:
     from threetconv.files import read_parquet  # noqa: PLC0415 (arrow)
-    from threetconv.step_times import decode_rate  # noqa: PLC0415 (pandas)
+    from threetconv.step_times import decode_rate  # noqa: PLC0415 (numpy)
 
     try:
         return decode_rate(read_parquet(file), frames=clip[0], size=clip[1:])

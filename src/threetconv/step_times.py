@@ -1,4 +1,4 @@
-"""Seconds per update of a network, measured on this machine or read from finished runs."""
+"""Seconds per update of a network, measured on this machine; `step_records`: of finished runs."""
 
 from __future__ import annotations
 
@@ -11,17 +11,25 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from threetconv.errors import InputError
+import numpy as np
 
 if TYPE_CHECKING:
+    import pandas as pd
     from torch import Tensor, nn
 
-__all__ = ["Step", "decode_rate", "measure_step", "network_size", "recorded_steps"]
+    from threetconv.steps import Steps
+
+__all__ = [
+    "Step",
+    "decode_rate",
+    "measure_step",
+    "network_size",
+    "precision_here",
+]
 
 SHARE = 0.5  # of the free memory that a measured batch may fill
 CLASSES = 27  # of the measured network; how many hardly changes an update
+RATE = 1e-5  # Adam's; too small to lead anywhere
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,8 @@ def measure_step(
     clip: tuple[int, int, int],
     batch_size: int,
     *,
+    micro_batch: int | None = None,
+    precision: str = "float32",
     width: float = 1.0,
     device: str = "cpu",
     threads: int = 1,
@@ -72,12 +82,16 @@ def measure_step(
 ) -> Step:
     """Train on random clips for some updates and take the median of their times.
 
-    Begins with two clips, to learn what a clip costs. The measured batch is as large as time and
-    memory allow; if it is smaller than `batch_size`, the time is scaled by the number of clips, and
+    Updates are those of training (`threetconv.steps`): a batch is taken in the parts that
+    `micro_batch` makes of it, at `precision`. Begins with two clips, to learn what a clip costs.
+    As many whole parts are measured as time allows, or a smaller one if time or memory allow no
+    whole one; if these are not all of `batch_size`, the time is scaled by the number of clips, and
     `Step.source` says so.
 
     Args:
         name, convolution, clip, batch_size, width: of the run; clip is (frames, height, width).
+        micro_batch: clips in memory at once; None: all.
+        precision: name in `threetconv.outcomes.PRECISIONS`; see `precision_here`.
         device: "cpu" or "cuda".
         threads: that torch uses on the CPU.
         steps: how many updates are timed, after one that is not.
@@ -85,12 +99,26 @@ def measure_step(
     """
     import torch  # noqa: PLC0415 (slow)
 
+    from threetconv.distributed import ALONE  # noqa: PLC0415 (torch)
+    from threetconv.outcomes import Settings  # noqa: PLC0415 (torch)
+    from threetconv.steps import Steps, parts_of  # noqa: PLC0415 (torch)
+
+    settings = Settings(
+        epochs=1,
+        batch_size=batch_size,
+        learning_rate=RATE,
+        micro_batch=micro_batch,
+        precision=precision,
+    )
     before, state = torch.get_num_threads(), torch.random.get_rng_state()
     torch.set_num_threads(threads)
     try:
         network = _network(name, convolution, clip, width).to(device)
-        optimiser = torch.optim.Adam(network.parameters(), lr=1e-5, fused=True)
-        run = _Trial(network, optimiser, clip, device)
+        its_steps = Steps(
+            network, settings, labels=np.arange(CLASSES), device=torch.device(device), world=ALONE
+        )
+        run = _Trial(network, its_steps, clip, device)
+        whole = [len(part) for part in parts_of(np.arange(batch_size), micro_batch)]
         clips, started = min(2, batch_size), time.perf_counter()
         _forget_peak(device)
         base = _peak(device)
@@ -100,25 +128,70 @@ def measure_step(
         seconds = run.update(clips)
         by_time = int(budget / (steps + 2) * clips / seconds)
         by_memory = int(SHARE * _memory_free(device) * clips / taken)
-        wanted = max(clips, min(batch_size, by_time, by_memory))
-        while wanted > clips:
+        parts = _parts(whole, clips, by_time, by_memory)
+        while parts != [clips]:
             try:
-                run.update(wanted)
+                run.update(*parts)
                 break
             except torch.cuda.OutOfMemoryError:
-                wanted = max(clips, wanted // 2)
-        times = [seconds] if wanted == clips else []
+                parts = [max(clips, parts[0] // 2)]
+        times = [seconds] if parts == [clips] else []
         while len(times) < steps and (not times or time.perf_counter() - started < budget):
-            times.append(run.update(wanted))
-        forward = run.forward(wanted) / wanted
+            times.append(run.update(*parts))
+        forward = run.forward(parts[0]) / parts[0]
     finally:
         torch.set_num_threads(before)
         torch.random.set_rng_state(state)  # dropout has drawn from it
     where = _where(device, threads)
     source = f"measured on {where}"
-    if wanted < batch_size:
-        source += f" with {wanted} of {batch_size} clips, scaled by their number"
-    return Step(median(times) * batch_size / wanted, forward, source)
+    if precision != "float32":
+        source += f" in {precision}"
+    if len(whole) > 1:
+        source += f", {parts[0]} clips at a time"
+    measured = sum(parts)
+    if measured < batch_size:
+        source += f" with {measured} of {batch_size} clips, scaled by their number"
+    return Step(median(times) * batch_size / measured, forward, source)
+
+
+def _parts(whole: list[int], least: int, by_time: int, by_memory: int) -> list[int]:
+    """Sizes of the parts to measure: the first of `whole`, or one that is smaller than its first.
+
+    Args:
+        whole: sizes of the parts of a whole batch, the largest first.
+        least: clips to measure at least.
+        by_time, by_memory: clips to measure at most, in all and at once.
+    """
+    number = sum(sum(whole[: i + 1]) <= by_time for i in range(len(whole)))
+    if number and whole[0] <= by_memory:
+        return whole[:number]
+    return [max(least, min(whole[0], by_time, by_memory))]
+
+
+def precision_here(precision: str, device: str) -> tuple[str, str]:
+    """At which precision a study's updates can be measured, and what must be said about it.
+
+    Args:
+        precision: of the study, name in `threetconv.outcomes.PRECISIONS`.
+        device: where it is measured, "cpu" or "cuda".
+
+    Returns:
+        (`precision`, "") where training would run it; else ("float32", why), a sentence.
+    """
+    if precision == "float32":
+        return precision, ""
+    if device == "cpu":
+        why = "training runs it on GPUs only"
+    else:
+        import torch  # noqa: PLC0415 (slow)
+
+        if precision != "bfloat16" or torch.cuda.is_bf16_supported():
+            return precision, ""
+        why = f"{torch.cuda.get_device_name()} cannot"
+    return "float32", (
+        f"The study trains in {precision}, which was not measured here ({why}): what was measured "
+        "is float32, which takes another time."
+    )
 
 
 def _where(device: str, threads: int) -> str:
@@ -135,11 +208,11 @@ class _Trial:
     def __init__(
         self,
         network: nn.Module,
-        optimiser: object,
+        steps: Steps,
         clip: tuple[int, int, int],
         device: str,
     ) -> None:
-        self._network, self._optimiser, self._clip, self._device = network, optimiser, clip, device
+        self._network, self._steps, self._clip, self._device = network, steps, clip, device
 
     def _clips(self, n: int) -> tuple[Tensor, Tensor]:
         import torch  # noqa: PLC0415 (slow)
@@ -147,9 +220,9 @@ class _Trial:
         generator = torch.Generator().manual_seed(n)
         inputs = torch.randn(n, 3, *self._clip, generator=generator)
         labels = torch.randint(CLASSES, (n,), generator=generator)
-        return inputs.to(self._device), labels.to(self._device)
+        return inputs, labels
 
-    def _timed(self, work: Callable[[], None]) -> float:
+    def _timed(self, work: Callable[[], object]) -> float:
         import torch  # noqa: PLC0415 (slow)
 
         started = time.perf_counter()
@@ -158,22 +231,11 @@ class _Trial:
             torch.cuda.synchronize()
         return time.perf_counter() - started
 
-    def update(self, n: int) -> float:
-        """One update of `n` clips: forward, backward, Adam."""
-        import torch.nn.functional as F  # noqa: PLC0415 (slow)
-
-        inputs, labels = self._clips(n)
-        self._network.train()
-
-        def work() -> None:
-            self._optimiser.zero_grad(set_to_none=True)  # type: ignore[attr-defined]
-            output = self._network(inputs)
-            heads = output if isinstance(output, tuple) else (output,)
-            losses = [F.cross_entropy(head, labels) for head in heads if head is not None]
-            sum(losses[1:], losses[0]).backward()
-            self._optimiser.step()  # type: ignore[attr-defined]
-
-        return self._timed(work)
+    def update(self, *parts: int) -> float:
+        """One update, as in training, of a batch in parts of so many clips."""
+        batches = [self._clips(n) for n in parts]
+        labels = np.concatenate([its_labels.numpy() for _, its_labels in batches])
+        return self._timed(lambda: self._steps.step(batches, labels, RATE))
 
     def forward(self, n: int) -> float:
         """A forward pass of `n` clips in evaluation mode."""
@@ -184,7 +246,7 @@ class _Trial:
 
         def work() -> None:
             with torch.no_grad():
-                self._network(inputs)
+                self._network(inputs.to(self._device))
 
         return self._timed(work)
 
@@ -228,44 +290,6 @@ def _kilobytes(file: str, name: str) -> float:
     """A line such as ``VmHWM: 1234 kB`` in bytes."""
     lines = Path(file).read_text(encoding="utf-8").splitlines()
     return next(1024.0 * int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
-
-
-def recorded_steps(results: str | Path) -> pd.DataFrame:
-    """Seconds per update of finished runs, validation included, as they were.
-
-    Args:
-        results: results folder of a study; its ``runs/*/run.json`` are read.
-
-    Returns:
-        network, convolution, dataset, seconds (median over the runs of a kind), runs, batch_size,
-        clip ("30x150x224"), parameters.
-
-    Raises:
-        InputError: no finished run.
-    """
-    from threetconv.runs import read_run  # noqa: PLC0415 (arrow)
-
-    folder = Path(results) / "runs"
-    records = [read_run(file.parent)["run"] for file in sorted(folder.glob("*/run.json"))]
-    timed = [r for r in records if r.get("seconds") and r.get("n_updates")]
-    if not timed:
-        raise InputError(
-            folder,
-            found="no record of a finished run",
-            expected="the results folder of a finished study, with runs/<run>/run.json",
-            remedy="leave --from-results out to measure here, or give --step-time",
-        )
-    table = pd.DataFrame(timed)
-    shape = table[["frames", "height", "width"]].astype(str).agg("x".join, axis=1)
-    table = table.assign(seconds=table["seconds"] / table["n_updates"], clip=shape)
-    cells = table.groupby(["network", "convolution", "dataset"], sort=False)
-    return cells.agg(
-        seconds=("seconds", "median"),
-        runs=("seconds", "size"),
-        batch_size=("batch_size", "first"),
-        clip=("clip", "first"),
-        parameters=("n_parameters", "first"),
-    ).reset_index()
 
 
 def decode_rate(

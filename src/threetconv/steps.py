@@ -15,9 +15,9 @@ from threetconv.errors import look_up
 from threetconv.evaluation import outputs
 from threetconv.finite import bad_gradient, bad_output, gradients_are_finite
 from threetconv.objective import CLASS_WEIGHTS, summed_loss
-from threetconv.outcomes import PRECISIONS, Settings
+from threetconv.outcomes import PRECISIONS, Group, Settings
 
-__all__ = ["NotFiniteError", "Steps", "Sums"]
+__all__ = ["NotFiniteError", "Steps", "Sums", "parts_of"]
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,16 @@ class Sums(NamedTuple):
     weight: float
     correct: float
     seen: float
+
+
+def parts_of(group: Group, micro_batch: int | None) -> list[Group]:
+    """What of a batch is in memory at once: parts of at most `micro_batch` items, alike in size.
+
+    No part has a single item, over which batch norm has no variance, unless the batch is no larger.
+    """
+    size = micro_batch or len(group)
+    parts = min(math.ceil(len(group) / size), max(1, len(group) // 2))
+    return np.array_split(group, parts)
 
 
 class Steps:

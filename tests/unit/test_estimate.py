@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,9 @@ from threetconv.estimate import (
     wall_hours,
 )
 from threetconv.files import write_parquet
-from threetconv.step_times import Step, measure_step, network_size, recorded_steps
+from threetconv.step_records import recorded_steps
+from threetconv.step_times import Step, measure_step, network_size, precision_here
+from threetconv.steps import Steps
 from threetconv.study_size import clip_counts, jobs_before_training
 
 DATA = Data("d", train=3600, val=1200, test=200, clip=(10, 20, 30), packed=True)
@@ -156,6 +159,83 @@ def test_a_step_measured_with_fewer_clips_is_scaled(monkeypatch):
     assert step.seconds == 20
 
 
+class Watched(Steps):
+    """Training's own updates, which tell what they were given."""
+
+    seen: ClassVar[list[tuple[object, ...]]] = []
+
+    def step(self, batches, labels, rate):
+        sums = super().step(batches, labels, rate)
+        sizes = [len(its_labels) for _, its_labels in batches]
+        self.seen.append((sizes, self._settings.precision, self._settings.micro_batch, sums.seen))
+        return sums
+
+
+@pytest.fixture
+def watched(monkeypatch):
+    Watched.seen.clear()
+    monkeypatch.setattr("threetconv.steps.Steps", Watched)
+    return Watched.seen
+
+
+def test_a_measured_step_is_one_of_training(watched):
+    """In the parts of the study's micro-batch, at its precision, by the loop's own `Steps`."""
+    shape = ("resnet18", "3d", (8, 16, 16), 7)
+    step = measure_step(*shape, micro_batch=3, precision="float16", width=0.125, budget=60)
+    assert watched[:2] == [([2], "float16", 3, 2)] * 2  # what a clip costs
+    assert watched[2:] == [([3, 2, 2], "float16", 3, 7)] * 4
+    assert step.source == "measured on this CPU, 1 thread in float16, 3 clips at a time"
+    watched.clear()
+    assert "at a time" not in measure_step(*shape, width=0.125, budget=60).source
+    assert watched[2:] == [([7], "float32", None, 7)] * 4
+
+
+def test_networks_with_more_than_one_head_are_measured(watched):
+    measure_step("googlenet", "3t", (8, 32, 32), 4, micro_batch=2, width=0.125, budget=60)
+    assert watched[-1] == ([2, 2], "float32", 2, 4)
+
+
+@pytest.mark.parametrize(
+    ("by_time", "by_memory", "expected"),
+    [
+        (99, 99, [14, 13, 13]), (40, 14, [14, 13, 13]), (39, 99, [14, 13]), (20, 14, [14]),
+        (13, 99, [13]), (99, 13, [13]), (30, 5, [5]), (1, 1, [2]),
+    ],
+)  # fmt: skip
+def test_parts_that_are_measured(by_time, by_memory, expected):
+    """Whole parts as long as there is time; memory has to hold one part, not the batch."""
+    assert step_times._parts([14, 13, 13], 2, by_time, by_memory) == expected
+
+
+def test_a_few_parts_of_a_batch_are_scaled(monkeypatch):
+    class Trial(step_times._Trial):
+        def update(self, *parts: int) -> float:
+            return 0.5 * sum(parts) + 0.25 * len(parts)
+
+        def forward(self, n: int) -> float:
+            return 0.125 * n
+
+    monkeypatch.setattr(step_times, "_Trial", Trial)
+    shape = ("resnet18", "3d", (8, 16, 16), 40)
+    step = measure_step(*shape, micro_batch=10, width=0.125, budget=70)  # time for 22 clips
+    assert (step.seconds, step.validation) == (40 * (0.5 + 0.025), 0.125)
+    assert step.source.endswith("10 clips at a time with 20 of 40 clips, scaled by their number")
+
+
+def test_precision_that_training_would_not_run_here(monkeypatch):
+    assert precision_here("float32", "cpu") == ("float32", "")
+    measured, said = precision_here("float16", "cpu")
+    assert measured == "float32"
+    assert "trains in float16, which was not measured here (training runs it on GPUs only)" in said
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda: False)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "an old GPU")
+    assert precision_here("float16", "cuda") == ("float16", "")
+    measured, said = precision_here("bfloat16", "cuda")
+    assert (measured, "(an old GPU cannot)" in said) == ("float32", True)
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda: True)
+    assert precision_here("bfloat16", "cuda") == ("bfloat16", "")
+
+
 def test_measuring_leaves_torch_as_it_was():
     import torch  # noqa: PLC0415 (slow)
 
@@ -192,6 +272,8 @@ def test_recorded_steps(tmp_path):
     table = recorded_steps(tmp_path).set_index("convolution")
     assert table["seconds"].to_dict() == {"3t": 3.0, "3d": 0.2}
     assert (table.loc["3t", "runs"], table.loc["3t", "clip"]) == (3, "8x32x40")
+    assert table["micro_batch"].tolist() == [0, 0]
+    assert table["precision"].tolist() == ["float32"] * 2
     with pytest.raises(InputError, match="no record of a finished run"):
         recorded_steps(tmp_path / "nowhere")
 
@@ -273,6 +355,7 @@ def test_command_measures_what_is_not_given(run, tmp_path, monkeypatch):
     calls = []
 
     def measured(*shape: object, **options: object) -> Step:
+        assert (options["micro_batch"], options["precision"]) == (None, "float32")
         calls.append((*shape, options["device"], options["threads"]))
         return Step(1.0, 0.0, "measured on paper")
 
@@ -292,6 +375,42 @@ def test_command_measures_what_is_not_given(run, tmp_path, monkeypatch):
     by_hand = run(study(tmp_path, training=training), *GIVEN)
     assert "GPU-hours in 12 runs" in flat(by_hand.stdout)
     assert "of this machine" not in flat(by_hand.stdout)
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_command_measures_as_the_study_trains(run, tmp_path, monkeypatch, gpu):
+    calls = []
+
+    def measured(*shape: object, **options: object) -> Step:
+        calls.append([options[name] for name in ("micro_batch", "precision", "device")])
+        return Step(1.0, 0.0, "measured on paper")
+
+    monkeypatch.setattr(step_times, "measure_step", measured)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
+    training = {
+        "epochs": 1, "batch_size": 10, "learning_rate": {"3t": 0.001}, "device": "cuda",
+        "micro_batch": 4, "precision": "float16",
+    }  # fmt: skip
+    result = run(study(tmp_path, training=training))
+    assert result.exit_code == 0, result.output
+    assert calls == [[4, "float16", "cuda"] if gpu else [4, "float32", "cpu"]]
+    said = "The study trains in float16, which was not measured here"
+    assert (said in flat(result.stdout)) is not gpu
+    assert said not in flat(run(study(tmp_path, training=training), *GIVEN).stdout)
+
+
+def test_command_names_what_differs_in_a_finished_study(run, tmp_path):
+    for name, fields in (("made", {"micro_batch": 2, "precision": "bfloat16"}), ("real", {})):
+        shape = {"width": 32, "batch_size": 10}
+        record(tmp_path / "old", name, seconds=25, dataset=name, **shape, **fields)
+    result = run(study(tmp_path), "--from-results", tmp_path / "old")
+    assert result.exit_code == 0, result.output
+    text = flat(result.stdout)
+    assert "NOT scaled: 2 at a time (micro_batch), in bfloat16." in text
+    assert text.count("NOT scaled") == 1
+    training = {"epochs": 1, "batch_size": 10, "learning_rate": {"3t": 0.001}, "micro_batch": 2}
+    other = flat(run(study(tmp_path, training=training), "--from-results", tmp_path / "old").stdout)
+    assert "NOT scaled: all of a batch at a time (micro_batch)." in other
 
 
 def test_command_takes_times_of_a_finished_study(run, tmp_path):
