@@ -11,7 +11,9 @@ interleaved run: a busy machine blurs the ratios but does not shift them.
 
 At the end: whether 8 worker processes feed a training step. Pass the step's time on your GPU with
 `--step-time` (3T-ResNet18, batch 32, 30 x 150 x 224); without it the time is measured here on the
-CPU with one clip and multiplied by 32.
+CPU with one clip and multiplied by 32. A GPU that is not here has a bound all the same: the step's
+multiplications and additions, counted, at the rate that its maker promises (`--gpu-tflops`; an A100
+with TF32 unless you say otherwise), which no network reaches.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ import torch
 import torch.nn.functional as F
 from _timing import Row, print_table, write_json
 from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
 
 from threetconv.decode import read_frames
 from threetconv.networks import build_network
@@ -41,6 +44,7 @@ FRAMES, WORKERS, BATCH = 30, 8, 32
 BITS = 8
 SHORTEST = 0.05
 MUST, AIM = 0.9, 1.0
+A100_TFLOPS = 156.0  # TF32, dense; NVIDIA's data sheet of the A100
 JESTER, UCF101 = (150, 224), (168, 224)
 Size = tuple[int, int]
 
@@ -204,15 +208,28 @@ def step_time(quick: bool) -> float:
     return BATCH * statistics.median(seconds[1:])
 
 
-def feeding(name: str, per_core: float, step: float) -> Row:
+def step_tflop() -> float:
+    """10^12 multiplications and additions, each counted, of a training step of 32 clips.
+
+    Of the 3D convolutions alone: building the filters of a 3T network would come on top.
+    """
+    shape = (FRAMES, *JESTER)
+    network = build_network("resnet18", num_classes=27, clip_shape=shape, convolution="3d", seed=0)
+    clip = torch.empty(1, 3, *shape, device="meta")
+    with FlopCounterMode(display=False) as counter:
+        network.to("meta")(clip).sum().backward()
+    return BATCH * counter.get_total_flops() / 1e12
+
+
+def feeding(what: str, name: str, per_core: float, step: float, must: float | None) -> Row:
     """Whether the workers read a batch in less than a step takes."""
     batch = BATCH / (per_core * WORKERS)
     return Row(
-        f"feeding training, {name.split(':', maxsplit=1)[0]}",
+        f"feeding {what}, {name.split(':', maxsplit=1)[0]}",
         f"step / time in which {WORKERS} workers read its batch",
         step / batch,
-        1.0,
-        2.0,
+        must,
+        2.0 if must else None,
         True,
         {"step": 1e3 * step, "batch": 1e3 * batch},
     )
@@ -222,6 +239,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few rounds")
     parser.add_argument("--step-time", type=float, help="seconds of a step of 32 clips")
+    parser.add_argument(
+        "--gpu-tflops", type=float, default=A100_TFLOPS, help="what the GPU does at its peak"
+    )
     parser.add_argument("--json", type=Path, help="write the numbers here")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -241,10 +261,14 @@ def main() -> None:
         print(f"{rival}: not available: {reason}")
     print()
     likes = [name for name in SAMPLES if "-like" in name]
-    rows += [feeding(name, tables[name]["ours"][0], step) for name in likes]
+    tflop = step_tflop()
+    bound = tflop / options.gpu_tflops
+    for what, seconds, must in (("training", step, 1.0), ("a GPU at its peak", bound, None)):
+        rows += [feeding(what, name, tables[name]["ours"][0], seconds, must) for name in likes]
     print_table(rows)
     origin = f"this CPU, one thread, one clip, times {BATCH}" if measured else "given"
     print(f"step of {BATCH} clips, 3T-ResNet18 at 30x150x224: {step:.3g} s ({origin})")
+    print(f"  {tflop:.3g} TFLOP: {bound:.3g} s at {options.gpu_tflops:g} TFLOP/s, the GPU's peak")
     for name in likes:
         shortest = BATCH / (WORKERS * tables[name]["ours"][0])
         print(f"  {WORKERS} workers keep up with steps of {shortest:.3g} s or longer on {name}")
@@ -256,6 +280,7 @@ def main() -> None:
             for name, table in tables.items()
         }
         facts = {"decoders": speeds, "missing": missing, "step_s": step, "step_is": origin}
+        facts |= {"step_tflop": tflop, "gpu_tflops": options.gpu_tflops}
         write_json(options.json, rows, quick=options.quick, **facts)
 
 

@@ -17,13 +17,15 @@ backwards is not offered: it reverses the direction of every motion, which is wh
 (swiping up or down, opening or closing) and the temporal parameters are about.
 
 Source: torchvision.transforms.v2, whose transforms draw once for a stack of frames. torch is
-imported when the first clip is changed.
+imported when the first clip is changed. That takes time (some 70 ms for 30 frames of 150 x 224 with
+every option set), so worker processes do it where there are any: `ClipChange` can be sent to them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -36,7 +38,19 @@ from threetconv.errors import InputError, look_up
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["OPTIONS", "Augmentation", "Option", "augmentation", "refuse_flip"]
+__all__ = [
+    "OPTIONS",
+    "Augment",
+    "Augmentation",
+    "ClipChange",
+    "Option",
+    "augmentation",
+    "draw",
+    "refuse_flip",
+]
+
+Augment = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]
+"""(uint8 (T, H, W, 3), seed) -> the same shape."""
 
 
 class Option(NamedTuple):
@@ -109,10 +123,59 @@ class Augmentation:
 
         change = _transform(self, *frames.shape[1:3])
         pictures = torch.from_numpy(frames.transpose(0, 3, 1, 2).copy())
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), _one_thread():
             torch.default_generator.manual_seed(seed)  # that of the CPU alone
             changed = change(pictures)
         return np.ascontiguousarray(changed.numpy().transpose(0, 2, 3, 1))
+
+
+@dataclass(frozen=True)
+class ClipChange:
+    """What is done to the clips of a split in one epoch: a control's change, then augmentation.
+
+    It depends on the attributes and the clip alone, not on the process that does it nor on what was
+    done before; it can be pickled when `control` and `augment` can.
+
+    Attributes:
+        seed: of the run.
+        epoch: which one; 0 in evaluation.
+        control: (i, frames) -> frames, see `threetconv.controls`; None: nothing.
+        augment: (frames, seed) -> frames; None: nothing.
+    """
+
+    seed: int
+    epoch: int
+    control: Callable[[int, NDArray[np.uint8]], NDArray[np.uint8]] | None = None
+    augment: Augment | None = None
+
+    def __call__(self, i: int, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Clip i, uint8 (T, H, W, 3), changed."""
+        if self.control is not None:
+            frames = self.control(i, frames)
+        if self.augment is not None:
+            frames = self.augment(frames, int(draw(self.seed, self.epoch, i, 1).integers(2**31)))
+        return frames
+
+
+def draw(seed: int, epoch: int, i: int, what: int) -> np.random.Generator:
+    """Where something random about clip i in an epoch is drawn from; `what` tells purposes apart.
+
+    0: the offset of its frames; 1: its augmentation.
+    """
+    return np.random.default_rng([seed, epoch, i, what])
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Torch on one thread: clips are changed side by side, in processes, instead."""
+    import torch  # noqa: PLC0415 (slow to import)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def augmentation(options: Mapping[str, Any]) -> Augmentation:

@@ -72,7 +72,8 @@ class Checkpoints:
         started = time.monotonic()
         remove_leftovers(self.folder)
         path = self._write(
-            f"{update:09d}", {"belongs_to": self._belongs_to, "notes": self._notes, "state": state}
+            f"{update:09d}",
+            {"belongs_to": self._belongs_to, "notes": dict(self._notes), "state": state},
         )
         for old in sorted(self._files())[:-KEPT]:
             old.unlink(missing_ok=True)

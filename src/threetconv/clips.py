@@ -7,10 +7,9 @@ tensor is returned.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from threetconv.data.table import class_names
 from threetconv.decode import frame_indices, read_frames
 from threetconv.errors import InputError
 from threetconv.packing import open_packed, pack_clips
-from threetconv.reading import ClipReader, Offset
+from threetconv.reading import Change, ClipReader, Offset, Packed
 
 if TYPE_CHECKING:
     import torch
@@ -116,7 +115,7 @@ class ClipDataset:
         self.paths = [str(path) for path in table["path"]]
         self.labels = _label_indices(table, self.classes)
         self.bad = BadClips(total=len(self.paths)) if bad is None else bad
-        self._packed: NDArray[np.uint8] | None = None
+        self._packed: Packed | None = None
         if packed is not None:
             if sampling != "even":
                 raise InputError(
@@ -125,13 +124,19 @@ class ClipDataset:
                     expected="even: their frames were chosen when they were packed",
                     remedy="decode the clips on the fly, or sample evenly",
                 )
-            self._packed, self._rows = open_packed(packed, table, frames=frames, size=size)
-            frames, size = self._packed.shape[1], self._packed.shape[2:4]
+            array, rows = open_packed(packed, table, frames=frames, size=size)
+            self._packed = Packed(packed, array, rows)
+            frames, size = array.shape[1], array.shape[2:4]
         if frames is None or size is None:
             raise ValueError("frames and size are needed to decode clips on the fly")
         self.shape = (frames, *size, 3)
         self._reader = ClipReader(
-            self.paths, frames=frames, size=size, sampling=sampling, bad=self.bad
+            self.paths,
+            frames=frames,
+            size=size,
+            sampling=sampling,
+            bad=self.bad,
+            packed=self._packed,
         )
 
     @property
@@ -144,20 +149,21 @@ class ClipDataset:
 
     def __getitem__(self, i: int) -> tuple[NDArray[np.uint8], int]:
         """Clip i, uint8 (T, H, W, 3), and its class index."""
-        clip = self._reader.read(i) if self._packed is None else self._unpack(i)
-        return clip, int(self.labels[i])
+        return self._reader.read(i), int(self.labels[i])
 
     def stream(
-        self, order: Sequence[int], *, workers: int, ahead: int, offset: Offset | None = None
+        self,
+        order: Sequence[int],
+        *,
+        workers: int,
+        ahead: int,
+        offset: Offset | None = None,
+        change: Change | None = None,
     ) -> Generator[NDArray[np.uint8] | None]:
         """The clips in the order given, None for a skipped one; see `ClipReader.stream`."""
-        if self._packed is not None:
-            return (self._unpack(i) for i in order)
-        return self._reader.stream(order, workers=workers, ahead=ahead, offset=offset)
-
-    def _unpack(self, i: int) -> NDArray[np.uint8]:
-        assert self._packed is not None
-        return np.array(self._packed[self._rows[i]])
+        return self._reader.stream(
+            order, workers=workers, ahead=ahead, offset=offset, change=change
+        )
 
     def close(self) -> None:
         """End the worker processes. The dataset stays usable, and starts new ones when asked to."""
@@ -166,12 +172,7 @@ class ClipDataset:
     def __enter__(self) -> ClipDataset:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_exception: object) -> None:
         self.close()
 
 
@@ -193,8 +194,9 @@ def batches(
     groups: Sequence[Sequence[int] | NDArray[Any]],
     *,
     workers: int = 0,
-    change: Callable[[int, NDArray[np.uint8]], NDArray[np.uint8]] | None = None,
+    change: Change | None = None,
     offset: Offset | None = None,
+    device: str | torch.device = "cpu",
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """A batch for each group of clips, in order; what they hold does not depend on `workers`.
 
@@ -204,16 +206,19 @@ def batches(
     Args:
         dataset: the clips.
         groups: indices into `dataset`, one sequence for each batch.
-        workers: processes that decode ahead, about one group and two clips for each of them; 0
-            decodes in this one. They live on in `dataset`. A packed dataset is read here in any
-            case, since reading it costs next to nothing.
+        workers: processes that decode and change clips ahead, about one group and two clips for
+            each of them; 0 does it in this one. They live on in `dataset`. A packed dataset without
+            a `change` is read here in any case, since reading it costs next to nothing.
         change: what is done to clip i, (i, frames) -> frames of the same shape (see
-            `threetconv.controls` and `threetconv.augment`).
+            `threetconv.controls` and `threetconv.augment`). Workers get it pickled, so with them it
+            cannot be a lambda or an inner function.
         offset: where in their stretches the frames of clip i are taken, in [0, 1), for the
             sampling "random-offset"; the middle by default.
+        device: where clips are normalised and handed out; bytes travel there, a quarter of the
+            floats that they become.
 
     Yields:
-        Normalised clips, float32 (B, 3, T, H, W), and class indices, int64 (B,).
+        Normalised clips, float32 (B, 3, T, H, W) on the device, and class indices, int64 (B,).
 
     Raises:
         InputError: a clip cannot be read, or too many cannot.
@@ -229,11 +234,12 @@ def batches(
         workers=workers,
         ahead=max(map(len, chosen), default=0) + 2 * workers,
         offset=offset,
+        change=change,
     )
     with closing(clips):
         for group in chosen:
             read = [(i, clip) for i, clip in zip(group, clips, strict=False) if clip is not None]
-            frames = [clip if change is None else change(i, clip) for i, clip in read]
+            frames = [clip for _, clip in read]
             stacked = np.stack(frames) if frames else np.empty((0, *dataset.shape), np.uint8)
             labels = dataset.labels[np.array([i for i, _ in read], dtype=np.int64)]
-            yield normalise(stacked), torch.from_numpy(labels)
+            yield normalise(torch.from_numpy(stacked).to(device)), torch.from_numpy(labels)

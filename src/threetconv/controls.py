@@ -11,6 +11,7 @@ What temporal parameters do beyond what they do here is owed to motion. The name
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -53,12 +54,19 @@ def change_frames(control: str, *, seed: int) -> Change | None:
             every epoch, in training and in validation.
 
     Returns:
-        A function of (index of the clip, uint8 (T, H, W, 3)) -> uint8 (T, H, W, 3).
+        A function of (index of the clip, uint8 (T, H, W, 3)) -> uint8 (T, H, W, 3); it can be sent
+        to other processes.
     """
     change = look_up(FRAMES, control, what="control")
     if change is _as_they_are:
         return None
-    return lambda i, frames: change(frames, np.random.default_rng([seed, i]))
+    return partial(_changed, change, seed)
+
+
+def _changed(
+    change: Callable[[Frames, np.random.Generator], Frames], seed: int, i: int, frames: Frames
+) -> Frames:
+    return change(frames, np.random.default_rng([seed, i]))
 
 
 def shuffle_labels(table: pd.DataFrame, *, seed: int) -> pd.DataFrame:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
+from threetconv.augment import Augment, ClipChange, draw
 from threetconv.clips import ClipDataset, batches
 from threetconv.controls import Change
+from threetconv.prefetch import prefetch
 
-__all__ = ["Augment", "Split"]
-
-Augment = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]
+__all__ = ["Split"]
 
 
 class Split:
@@ -25,10 +25,17 @@ class Split:
         table: their table; row i is clip i.
         split: "train", "val" or "test".
         seed: for sampling and augmentation.
-        workers: processes that decode clips ahead when they are not packed.
+        workers: processes that read and change clips ahead. Packed clips that are not augmented are
+            read in this process, since that takes next to no time, a control's change included.
         change: what a control does to clip i (see `threetconv.controls`).
-        augment: (uint8 (T, H, W, 3), seed) -> the same shape; None: nothing is augmented.
+        augment: see `threetconv.augment`; None: nothing is augmented. With workers, `change` and
+            this one are pickled.
         random_offset: whether frames are sampled from an offset drawn anew in every epoch.
+        device: where the clips are wanted.
+        ahead: batches that a thread has there before they are asked for, so that a GPU does not
+            wait while they are put together and sent; 0: none. Not for the CPU, where that work
+            would take its time from training all the same, and not for clips that this process has
+            to augment itself.
     """
 
     def __init__(
@@ -42,8 +49,13 @@ class Split:
         change: Change | None = None,
         augment: Augment | None = None,
         random_offset: bool = False,
+        device: str = "cpu",
+        ahead: int = 0,
     ) -> None:
-        self._data, self._seed, self._workers = data, seed, workers
+        self._data, self._seed = data, seed
+        self._workers = 0 if data.is_packed and augment is None else workers
+        # augmentation draws from torch's own generator, which two threads cannot share
+        self._device, self._ahead = device, ahead if augment is None or self._workers else 0
         self._change, self._augment, self._random_offset = change, augment, random_offset
         self._rows = np.flatnonzero((table["split"] == split).to_numpy())
         self.labels: NDArray[np.int64] = data.labels[self._rows]
@@ -56,24 +68,17 @@ class Split:
     ) -> Iterable[tuple[Tensor, Tensor]]:
         """Normalised clips (B, 3, T, H, W) and labels (B,) of each group of positions."""
 
-        def draw(i: int, what: int) -> np.random.Generator:
-            return np.random.default_rng([self._seed, epoch, i, what])
-
-        def change(i: int, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-            if self._change is not None:
-                frames = self._change(i, frames)
-            if self._augment is not None:
-                frames = self._augment(frames, int(draw(i, 1).integers(2**31)))
-            return frames
-
         def offset(i: int) -> float:
-            return float(draw(i, 0).random())
+            return float(draw(self._seed, epoch, i, 0).random())
 
         plain = self._change is None and self._augment is None
-        return batches(
+        change = None if plain else ClipChange(self._seed, epoch, self._change, self._augment)
+        found = batches(
             self._data,
             [self._rows[group] for group in groups],
             workers=self._workers,
-            change=None if plain else change,
+            change=change,
             offset=offset if self._random_offset else None,
+            device=self._device,
         )
+        return prefetch(found, ahead=self._ahead) if self._ahead else found

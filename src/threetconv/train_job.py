@@ -27,10 +27,10 @@ from threetconv.files import atomic, read_parquet
 from threetconv.geometry import trace
 from threetconv.logs import step_log
 from threetconv.networks import build_network
+from threetconv.plan import Run
 from threetconv.provenance import bytes_sha256, code_digest, file_sha256, versions
 from threetconv.runs import write_run
 from threetconv.splits import Split
-from threetconv.study import Run
 from threetconv.training import Settings, fit
 
 __all__ = ["start", "train_run"]
@@ -75,7 +75,7 @@ def train_run(
         carry: what of them is carried over.
         folder: where the four files go.
         device: "cpu" or "cuda".
-        workers: processes that decode clips when they are not packed.
+        workers: processes that augment clips, and decode those that are not packed.
         sampling: name in `threetconv.decode.SAMPLING`, for training clips.
         augment: options of `threetconv.augment.augmentation`, for training clips; empty: none.
         on_bad_clip: "fail" or "skip": what happens at a clip that cannot be read.
@@ -109,6 +109,12 @@ def train_run(
     changes = augmentation(augment or {})
     if changes.horizontal_flip:
         refuse_flip(data.classes, f"data set {run.dataset}, augment.horizontal_flip")
+    place = world.device if world.size > 1 else device
+    where: dict[str, Any] = {
+        # a batch in parts is more than a GPU shall hold: its parts go there one by one
+        "device": "cpu" if settings.micro_batch else place,
+        "ahead": 1 if place.startswith("cuda") else 0,
+    }
     training = Split(
         data,
         clips,
@@ -118,9 +124,10 @@ def train_run(
         change=change,
         augment=changes if changes.acts else None,
         random_offset=sampling != "even",
+        **where,
     )
     validation, test = (
-        Split(whole, clips, split, seed=run.seed, workers=workers, change=change)
+        Split(whole, clips, split, seed=run.seed, workers=workers, change=change, **where)
         for split in ("val", "test")
     )
     log.info(

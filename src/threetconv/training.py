@@ -26,7 +26,7 @@ from threetconv.evaluation import evaluate
 from threetconv.geometry import temporal_state
 from threetconv.outcomes import Batches, Group, Result, Settings, Snapshot
 from threetconv.schedules import SCHEDULES, Plateau
-from threetconv.steps import NotFiniteError, Steps, Sums
+from threetconv.steps import NotFiniteError, Steps, Sums, parts_of
 
 __all__ = ["Batches", "Result", "Settings", "Snapshot", "evaluate", "fit"]
 
@@ -168,20 +168,22 @@ class _Run:
         ][progress.done :]
         parts = [self.parts(group) for group in groups]
         batches = iter(self.training([p for ps in parts for p in ps], epoch=progress.epoch))
+        waited = 0.0
         for group, its_parts in zip(groups, parts, strict=True):
-            self.update(group, [next(batches) for _ in its_parts])
+            asked = time.perf_counter()
+            given = [next(batches) for _ in its_parts]
+            waited += time.perf_counter() - asked
+            self.update(group, given)
             progress.done += 1
             self.save_when_due()
         for _ in batches:  # let it end
             pass
-        self.measure(time.perf_counter() - tick)
+        self.measure(time.perf_counter() - tick, waited)
         self.progress = _Progress(progress.epoch + 1, plateau=progress.plateau, rows=progress.rows)
 
     def parts(self, group: Group) -> list[Group]:
         """What of a batch this process has in memory at once."""
-        size = self.settings.micro_batch or len(group)
-        parts = min(math.ceil(len(group) / size), max(1, len(group) // 2))  # none of one clip
-        return [self.world.share(part) for part in np.array_split(group, parts)]
+        return [self.world.share(part) for part in parts_of(group, self.settings.micro_batch)]
 
     def update(self, group: Group, batches: list[tuple[Tensor, Tensor]]) -> None:
         """One step of Adam on the mean loss of a batch, and what is counted."""
@@ -219,7 +221,7 @@ class _Run:
             remedy=f"lower training.learning_rate, or look at the clips{saved}",
         )
 
-    def measure(self, seconds: float) -> None:
+    def measure(self, seconds: float, waited: float) -> None:
         """After an epoch: training and validation figures, best state, a line in the log."""
         progress, result = self.progress, self.result
         if progress.seen == 0:
@@ -249,7 +251,8 @@ class _Run:
         elif progress.plateau.factor < before:
             log.info("no better validation accuracy: the learning rate is halved")
         log.info(
-            "epoch %d/%d  update %d/%d  train loss %.3f acc %.3f  val loss %.3f acc %.3f  %.1f s",
+            "epoch %d/%d  update %d/%d  train loss %.3f acc %.3f  val loss %.3f acc %.3f  %.1f s"
+            " (%.0f %% waiting for clips)",
             progress.epoch,
             self.settings.epochs,
             result.n_updates,
@@ -257,6 +260,7 @@ class _Run:
             *measured["train"][:2],
             *measured["val"][:2],
             seconds,
+            100 * waited / seconds,
         )
 
     def end(self, test: Batches | None) -> Result:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
@@ -148,6 +148,22 @@ class TestAnyChange:
         torch.manual_seed(5)
         augmentation(options)(clip(4), 99)
         assert torch.equal(torch.rand(3), want)
+
+    def test_torch_has_one_thread_meanwhile(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Workers are side by side; numbers cannot depend on threads. Afterwards it has its own."""
+        seen = []
+
+        def look(*_: object) -> Callable[[torch.Tensor], torch.Tensor]:
+            return lambda pictures: (seen.append(torch.get_num_threads()), pictures)[1]
+
+        monkeypatch.setattr("threetconv.augment._transform", look)
+        before = torch.get_num_threads()
+        try:
+            torch.set_num_threads(3)
+            augmentation({"brightness": 1})(clip(0), 0)
+            assert (seen, torch.get_num_threads()) == ([1], 3)
+        finally:
+            torch.set_num_threads(before)
 
     def test_greatest_seed(self) -> None:
         change, frames = augmentation({"brightness": 1}), clip(0)

@@ -222,6 +222,13 @@ class TestBatches:
         assert seen == [(i, 20 * i) for i in (4, 0, 3, 5, 1)]
         assert torch.equal(got[1][0], normalise(255 - data[3][0][None]))
 
+    def test_a_change_that_cannot_be_sent_to_workers(self, table):
+        """Said before a process starts: an executor that cannot pickle its tasks never ends."""
+        with ClipDataset(table, frames=5, size=SIZE) as data:
+            with pytest.raises(ValueError, match="change must be picklable"):
+                list(batches(data, self.GROUPS, workers=2, change=lambda i, frames: frames))
+            assert data._reader._processes is None
+
     @pytest.mark.parametrize("workers", [0, 1])
     def test_offset_moves_the_frames(self, table, workers):
         """Of 9 frames 3: the middle of each third, its beginning, or its end."""
