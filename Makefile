@@ -33,7 +33,7 @@ test: .venv/.complete  ## the test suite, the smoke study included (10 minutes a
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-all: .venv/.complete  ## everything, full-size networks and long simulations too
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: .venv/.complete  ## benchmarks: ratios within one run, printed and written to benchmarks/*.json
 	$(BIN)/python benchmarks/bench_conv.py --json benchmarks/conv.json
