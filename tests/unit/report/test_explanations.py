@@ -65,9 +65,10 @@ def make_tables() -> dict[str, pd.DataFrame]:
     )
     sanity = pd.DataFrame(
         [
-            (NAMES[0], 0, "conv1", c, method, randomised, kind, value, 1, value > 0.7)
+            (NAMES[0], i, LAYERS[i], c, method, randomised, kind, value, 1, value > 0.7)
+            for i, guided in ((1, 0.9), (0, 0.2))
             for c in (0, 1)
-            for method, value in (("gradient", 0.1), ("guided-backprop", 0.9))
+            for method, value in (("gradient", 0.1), ("guided-backprop", guided))
             for randomised in ("last layer", "all layers")
             for kind in ("spearman", "ssim")
         ],
@@ -176,13 +177,20 @@ def test_whole_layers_are_no_channels_and_single_classes_no_overall(inputs: Inpu
 def test_an_explanation_that_does_not_change_is_named(inputs: Inputs) -> None:
     part = section(inputs, **make_tables())
     table = tables_of(part)["Table R"]
-    assert texts(table)[0] == ["gradient", "last layer", "0.10", "0.10", "2", "0 %", "changes"]
-    assert ["guided-backprop", "all layers", "0.90", "0.90", "2", "100 %", "does not change"] in (
-        texts(table)
-    )
+    ways = ("last layer", "all layers")
+    figures = ["0.10", "0.10", "2", "0 %", "changes"]
+    assert texts(table)[:4] == [
+        ["gradient", depth, way, *figures]
+        for depth in ("first layer", "deeper layers")
+        for way in ways
+    ]
+    unchanged = ["0.90", "0.90", "2", "100 %", "does not change"]
+    assert texts(table)[6:] == [
+        ["guided-backprop", "deeper layers", way, *unchanged] for way in ways
+    ]
     page = words(part)
     assert "2 did not change in most cases" in page
-    assert "guided-backprop (last layer) and guided-backprop (all layers)" in page
+    assert "(deeper layers, last layer) and guided-backprop (deeper layers, all layers)" in page
 
 
 def test_figures_have_words_beside_them(inputs: Inputs) -> None:

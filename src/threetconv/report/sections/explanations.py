@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from threetconv.report import formats
@@ -193,21 +194,25 @@ def sane(checks: pd.DataFrame) -> list[Section]:
     """Similarity of explanations of a trained and a randomised network."""
     if checks.empty:
         return []
-    heads = [Column("method", "left"), Column("randomised", "left")]
+    heads = [Column("method", "left"), Column("channels of", "left"), Column("randomised", "left")]
     kinds = [str(kind) for kind in ("spearman", "ssim") if (checks["similarity"] == kind).any()]
     heads += [Column({"spearman": "rank correlation", "ssim": "SSIM"}[kind]) for kind in kinds]
     heads += [Column("compared"), Column("flagged"), Column("verdict", "left")]
     rows = []
     flagged_methods: list[str] = []
-    for (method, randomised), lines in checks.groupby(
-        ["method", "randomised"], sort=False, observed=True
-    ):
+    deep = checks["layer_index"] > 0
+    checks = checks.assign(depth=np.where(deep, "deeper layers", "first layer"), deep=deep)
+    by = ["method", "depth", "randomised"]
+    checks["method"] = pd.Categorical(checks["method"], checks["method"].unique())
+    in_turn = checks.sort_values(["method", "deep"], kind="stable")
+    for (method, depth, randomised), lines in in_turn.groupby(by, sort=False, observed=True):
         flagged = lines["flagged"].astype(bool)
         if flagged.mean() >= 0.5:
-            flagged_methods.append(f"{method} ({randomised})")
+            flagged_methods.append(f"{method} ({depth}, {randomised})")
         rows.append(
             (
                 Cell(str(method)),
+                Cell(str(depth)),
                 Cell(str(randomised)),
                 *(
                     formats.number(lines.loc[lines["similarity"] == kind, "value"].mean(), ".2f")
@@ -218,9 +223,9 @@ def sane(checks: pd.DataFrame) -> list[Section]:
                 Cell(verdict(float(flagged.mean()))),
             )
         )
-    said = f"Of {plural(len(rows), 'combination')} of method and randomisation " + (
+    said = f"Of {plural(len(rows), 'combination')} of method, depth and randomisation " + (
         f"{len(flagged_methods)} did not change in most cases: {join_words(flagged_methods)}. "
-        "What such a method shows cannot be what the network learned."
+        "What such a method shows does not depend on the weights that were drawn anew."
         if flagged_methods
         else "none kept its pictures in most cases."
     )
@@ -231,7 +236,10 @@ def sane(checks: pd.DataFrame) -> list[Section]:
     note = (
         "Flagged: the share of comparisons in which the explanation did not change. Both maps are "
         "of the same unit, the channel's strongest in the network as it is, and compared where at "
-        "least one of them is not 0; two that hardly overlap there are near \N{MINUS SIGN}1."
+        "least one of them is not 0; two that hardly overlap there are near \N{MINUS SIGN}1. "
+        "Randomised: the weights of the channel's own layer (last layer), also those of all layers "
+        "below it, or the labels. In the first layer the two are one, and guided backpropagation "
+        "has nothing to guide."
     )
     return [
         Section(
@@ -242,7 +250,7 @@ def sane(checks: pd.DataFrame) -> list[Section]:
                     "al. 2018): its weights are drawn anew, or it was trained on permuted labels."
                 ),
                 Paragraph(escape(said)),
-                Table(heads, rows, caption, label="Table R", group_by=1, note=note),
+                Table(heads, rows, caption, label="Table R", group_by=2, note=note),
             ],
         )
     ]
