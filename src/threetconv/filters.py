@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from threetconv.affine import affine_matrix, sampling_matrix, tap_coordinates, tap_units
-from threetconv.threads import share
+from threetconv.threads import carry_out, make_order
 
 __all__ = ["BACKENDS", "FILTER_PADDINGS", "build_filters", "is_eager"]
 
@@ -27,17 +27,12 @@ log = logging.getLogger(__name__)
 
 BACKENDS = ("auto", "compiled", "torch")
 FILTER_PADDINGS = ("zeros", "border")
-_DTYPES = (torch.float32, torch.float64)
+_NUMPY = {torch.float32: np.dtype("float32"), torch.float64: np.dtype("float64")}
 Slices = tuple[int, int]
 
-# Waking a thread costs some 50 microseconds, and those of torch may still be spinning on its
-# processor: with fewer numbers in the filters it is not worth it.
-_SHARE_FROM = {
-    "forward": 150_000,
-    "backward": 150_000,
-    "forward_nine": 1_000_000,
-    "backward_nine": 1_000_000,
-}
+# With fewer numbers in the filters another thread is not worth it: if it sleeps, waking it takes
+# longer than the work.
+_SHARE_FROM = 50_000
 
 
 def build_filters(
@@ -162,7 +157,7 @@ def is_eager(parameters: Iterable[Tensor]) -> bool:
 
 def _compilable(parameters: tuple[Tensor, ...]) -> bool:
     dtype = parameters[0].dtype
-    if dtype not in _DTYPES or parameters[0].numel() == 0 or not is_eager(parameters):
+    if dtype not in _NUMPY or parameters[0].numel() == 0 or not is_eager(parameters):
         return False
     if not all(tensor.is_cpu and tensor.dtype == dtype for tensor in parameters):
         return False
@@ -175,7 +170,7 @@ def _transforming() -> bool:
 
 
 @functools.cache
-def _kernels() -> dict[str, Callable[..., None]] | None:
+def _kernels() -> dict[str, Any] | None:
     """The compiled kernels; imported when first needed, because numba takes a second to import."""
     try:
         from threetconv import kernels, kernels_nine  # noqa: PLC0415
@@ -191,8 +186,13 @@ def _kernels() -> dict[str, Callable[..., None]] | None:
 
 
 @functools.cache
-def _grid(height: int, width: int, dtype: torch.dtype, align_corners: bool) -> np.ndarray:
-    """The kernels' `grid`: `taps` and `units` of `threetconv.places.read`."""
+def _grid(
+    height: int, width: int, dtype: torch.dtype, align_corners: bool
+) -> tuple[np.ndarray, int, int]:
+    """The kernels' grid (`taps` and `units` of `threetconv.places.read`), its address and length.
+
+    It is kept for good, so that an order can name the address.
+    """
     xs, ys = (
         tap_coordinates(size, dtype=dtype, device="cpu", align_corners=align_corners).numpy()
         for size in (width, height)
@@ -200,7 +200,8 @@ def _grid(height: int, width: int, dtype: torch.dtype, align_corners: bool) -> n
     per_tap = np.array([tap_units(size, align_corners) for size in (width, height)])
     taps = np.full((2, -(-height * width // 16) * 16), np.nan, xs.dtype)
     taps[:, : height * width] = np.tile(xs, height), np.repeat(ys, width)
-    return np.concatenate([taps.ravel(), per_tap.T.ravel()]).astype(xs.dtype)
+    grid = np.concatenate([taps.ravel(), per_tap.T.ravel()]).astype(xs.dtype)
+    return grid, grid.ctypes.data, len(grid)
 
 
 def _flat(tensor: Tensor) -> Tensor:
@@ -224,15 +225,15 @@ class _Compiled(torch.autograd.Function):
         out_channels, in_channels, height, width = weight.shape
         # detached: where the numbers are stays so, even if a parameter's `data` is exchanged
         ctx.given = given = [_flat(parameter.detach()) for parameter in parameters]
-        ctx.common = (
-            _grid(height, width, weight.dtype, align_corners),
-            filter_padding == "border",
-            (out_channels, in_channels, len(parameters[1]) + 1, height, width),
-            slices,
-            tuple([tensor.data_ptr() for tensor in given]),
-        )
         out = weight.new_empty((out_channels, in_channels, last - first, height, width))
-        _run("forward", ctx.common, out, (out.data_ptr(),))
+        ctx.order = (  # see `threetconv.memory`
+            *_grid(height, width, weight.dtype, align_corners)[1:],
+            filter_padding == "border",
+            *(out_channels, in_channels, len(parameters[1]) + 1, height, width),
+            *slices,
+            *[tensor.data_ptr() for tensor in given],
+        )
+        _run("forward", out, (*ctx.order, out.data_ptr()))
         return out
 
     @staticmethod
@@ -245,25 +246,27 @@ class _Compiled(torch.autograd.Function):
         if last == 1:
             zeros = (torch.zeros_like(parameter) for parameter in parameters[1:])
             return (gradient.squeeze(2), *zeros, None, None, None)
-        whole = last == ctx.common[2][2]
+        whole = last == len(parameters[1]) + 1
         make = torch.empty_like if whole else torch.zeros_like
         found = [make(tensor) for tensor in ctx.given]
         gradient = _flat(gradient)
-        addresses = tuple([tensor.data_ptr() for tensor in found])
-        _run("backward", ctx.common, gradient, (gradient.data_ptr(), addresses))
+        _run(
+            "backward",
+            gradient,
+            (*ctx.order, gradient.data_ptr(), *[tensor.data_ptr() for tensor in found]),
+        )
         return (*found, None, None, None)
 
 
-def _run(name: str, common: tuple[Any, ...], slices: Tensor, addresses: tuple[Any, ...]) -> None:
+def _run(name: str, slices: Tensor, arguments: tuple[int, ...]) -> None:
     """Call a kernel, in several threads where `slices` are many numbers."""
     kernels = _kernels()
     assert kernels is not None
-    out_channels, _, _, height, width = common[2]
-    if height * width == 9:
+    if slices.shape[3] * slices.shape[4] == 9:
         name = f"{name}_nine"
-    kernel: Callable[..., None] = kernels[name]
-    threads = torch.get_num_threads() if slices.numel() >= _SHARE_FROM[name] else 1
-    share(lambda part: kernel(*common, part, *addresses), out_channels, threads)
+    threads = torch.get_num_threads() if slices.numel() >= _SHARE_FROM else 1
+    function = kernels[name].address(_NUMPY[slices.dtype])
+    carry_out(function, make_order(arguments), len(slices), threads)
 
 
 def _backward_by_torch(

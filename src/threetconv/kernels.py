@@ -17,8 +17,8 @@ Arguments, arrays flat and of one dtype:
     out, gradient: (out, in, last - first, H W), the slices; the loss's derivatives by them.
     dk1: like k1, filled. dtransforms: like transforms, filled for those before last - 1.
 
-What is called from outside takes addresses instead (`threetconv.memory`), as Python is slow in
-making arrays: `given` of k1 and the transforms, `filled` of what is to be filled, `gradient`.
+What is called from outside takes an order that holds all of them (`threetconv.memory`), of which
+several threads can do one piece after the other.
 """
 # ruff: noqa: PLR0917 (numba takes no keywords)
 
@@ -28,13 +28,14 @@ from typing import Any
 
 import numpy as np
 
+from threetconv.compiling import Callback, compiled
 from threetconv.lanes import (
     four_zeros,
     sixteen_zeros,
     width_of,
 )
-from threetconv.memory import grid_of, parameters_at, slices_at
-from threetconv.places import MARGIN, by_transforms, compiled, dot_of, read
+from threetconv.memory import filled_at, next_share, order_at, piece_done, task_of
+from threetconv.places import MARGIN, by_transforms, dot_of, read
 from threetconv.rows import (
     number,
     put,
@@ -177,41 +178,34 @@ def _backward(
         by_transforms(dots, transforms, o, last, taps, sizes, places, turns, dtransforms)
 
 
-@compiled
-def forward_any(
-    grid: Any, border: bool, sizes: Any, wanted: Any, given: Any, share: Any, filled: Any
-) -> None:
-    """Fill `out`."""
-    taps, units = grid_of(grid)
-    k1, transforms = parameters_at(given, sizes, grid)
-    out = slices_at(filled, sizes, wanted, grid)
-    if sizes[1] <= FEW:
-        nil = four_zeros(k1)
-        _forward(nil, k1, transforms, taps, units, border, sizes, wanted, share, out)
-    else:
-        wide = sixteen_zeros(k1)
-        _forward(wide, k1, transforms, taps, units, border, sizes, wanted, share, out)
+@Callback
+def forward_any(pointer: Any) -> None:
+    """Fill `out`; the order's slices."""
+    order, like = order_at(pointer)
+    taps, units, border, sizes, wanted, k1, transforms, out = task_of(order, like)
+    few, many = four_zeros(k1), sixteen_zeros(k1)
+    share = next_share(order)
+    while share[0] < share[1]:
+        if sizes[1] <= FEW:
+            _forward(few, k1, transforms, taps, units, border, sizes, wanted, share, out)
+        else:
+            _forward(many, k1, transforms, taps, units, border, sizes, wanted, share, out)
+        piece_done(order)
+        share = next_share(order)
 
 
-@compiled
-def backward_any(
-    grid: Any,
-    border: bool,
-    sizes: Any,
-    wanted: Any,
-    given: Any,
-    share: Any,
-    gradient: Any,
-    filled: Any,
-) -> None:
-    """Fill `dk1` and `dtransforms`."""
-    taps, units = grid_of(grid)
-    k1, transforms = parameters_at(given, sizes, grid)
-    outer = slices_at(gradient, sizes, wanted, grid)
-    dk1, by = parameters_at(filled, sizes, grid)
-    if sizes[1] <= FEW:
-        nil = four_zeros(k1)
-        _backward(nil, k1, transforms, taps, units, border, sizes, wanted, share, outer, dk1, by)
-    else:
-        wide = sixteen_zeros(k1)
-        _backward(wide, k1, transforms, taps, units, border, sizes, wanted, share, outer, dk1, by)
+@Callback
+def backward_any(pointer: Any) -> None:
+    """Fill `dk1` and `dtransforms`; the order's slices are `gradient`."""
+    order, like = order_at(pointer)
+    taps, units, border, sizes, wanted, k1, transforms, by = task_of(order, like)
+    dk1, dt = filled_at(order, sizes, like)
+    few, many = four_zeros(k1), sixteen_zeros(k1)
+    share = next_share(order)
+    while share[0] < share[1]:
+        if sizes[1] <= FEW:
+            _backward(few, k1, transforms, taps, units, border, sizes, wanted, share, by, dk1, dt)
+        else:
+            _backward(many, k1, transforms, taps, units, border, sizes, wanted, share, by, dk1, dt)
+        piece_done(order)
+        share = next_share(order)

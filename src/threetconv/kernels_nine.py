@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from threetconv.compiling import Callback, compiled
 from threetconv.lanes import (
     add,
     four_zeros,
@@ -21,8 +22,8 @@ from threetconv.lanes import (
     total,
     twice,
 )
-from threetconv.memory import grid_of, parameters_at, slices_at
-from threetconv.places import MARGIN, by_transforms, compiled, dot_of, four_of, inner_taps, read
+from threetconv.memory import filled_at, next_share, order_at, piece_done, task_of
+from threetconv.places import MARGIN, by_transforms, dot_of, four_of, inner_taps, read
 from threetconv.rows import (
     load,
     load_down,
@@ -156,13 +157,18 @@ def _dots(by_square: Any, cells: Any, t: int, row_of: Any, wide: int, dots: Any)
 
 
 @compiled
-def forward_nine(
-    grid: Any, border: bool, sizes: Any, wanted: Any, given: Any, share: Any, filled: Any
+def _forward(
+    k1: Any,
+    transforms: Any,
+    taps: Any,
+    units: Any,
+    border: bool,
+    sizes: Any,
+    wanted: Any,
+    share: Any,
+    out: Any,
 ) -> None:
-    """Fill `out`, for kernels of nine taps."""
-    taps, units = grid_of(grid)
-    k1, transforms = parameters_at(given, sizes, grid)
-    out = slices_at(filled, sizes, wanted, grid)
+    """`forward_nine` for one share."""
     (_, inputs, _, height, width), (first, last) = sizes, wanted
     step, nothing = (last - first) * NINE, np.zeros(NINE, k1.dtype)
     square, products = np.empty(SQUARE, k1.dtype), np.empty(last * SQUARE, k1.dtype)
@@ -191,21 +197,20 @@ def forward_nine(
 
 
 @compiled
-def backward_nine(
-    grid: Any,
+def _backward(
+    k1: Any,
+    transforms: Any,
+    taps: Any,
+    units: Any,
     border: bool,
     sizes: Any,
     wanted: Any,
-    given: Any,
     share: Any,
     gradient: Any,
-    filled: Any,
+    dk1: Any,
+    dtransforms: Any,
 ) -> None:
-    """Fill `dk1` and `dtransforms`, for kernels of nine taps."""
-    taps, units = grid_of(grid)
-    k1, transforms = parameters_at(given, sizes, grid)
-    outer = slices_at(gradient, sizes, wanted, grid)
-    dk1, dtransforms = parameters_at(filled, sizes, grid)
+    """`backward_nine` for one share."""
     (_, inputs, _, height, width), (first, last) = sizes, wanted
     step, nothing = (last - first) * NINE, np.zeros(NINE, k1.dtype)
     products, turned_products = np.empty((2, last * SQUARE), k1.dtype)
@@ -233,11 +238,11 @@ def backward_nine(
         by_product[:] = 0
         for begin in range(o * inputs, (o + 1) * inputs, ROWS):
             rows, s = min(ROWS, (o + 1) * inputs - begin), (begin * NINE, NINE)
-            own, a = (outer, (begin * step, step)) if first == 0 else (nothing, (0, 0))
+            own, a = (gradient, (begin * step, step)) if first == 0 else (nothing, (0, 0))
             for d in range(max(first, 1), last):
                 g = (begin * step + (d - first) * NINE, step)
-                _outer(k1, s, outer, g, by_product, d * SQUARE, rows)
-                _product(outer, g, turned_products, d * SQUARE, own, a, dk1, s, rows)
+                _outer(k1, s, gradient, g, by_product, d * SQUARE, rows)
+                _product(gradient, g, turned_products, d * SQUARE, own, a, dk1, s, rows)
                 own, a = dk1, s
         for t in range(last - 2, -1, -1):
             here, behind = (t * SQUARE, WIDTH), ((t + 1) * SQUARE, WIDTH)
@@ -251,3 +256,28 @@ def backward_nine(
                 )
             _dots(by_warp, cells, t, row_of, wide, dots)
         by_transforms(dots, transforms, o, last, taps, sizes, places, turns, dtransforms)
+
+
+@Callback
+def forward_nine(pointer: Any) -> None:
+    """Fill `out`, the order's slices, for kernels of nine taps."""
+    order, like = order_at(pointer)
+    taps, units, border, sizes, wanted, k1, transforms, out = task_of(order, like)
+    share = next_share(order)
+    while share[0] < share[1]:
+        _forward(k1, transforms, taps, units, border, sizes, wanted, share, out)
+        piece_done(order)
+        share = next_share(order)
+
+
+@Callback
+def backward_nine(pointer: Any) -> None:
+    """Fill `dk1` and `dtransforms`, for kernels of nine taps; the order's slices are `gradient`."""
+    order, like = order_at(pointer)
+    taps, units, border, sizes, wanted, k1, transforms, by = task_of(order, like)
+    dk1, dtransforms = filled_at(order, sizes, like)
+    share = next_share(order)
+    while share[0] < share[1]:
+        _backward(k1, transforms, taps, units, border, sizes, wanted, share, by, dk1, dtransforms)
+        piece_done(order)
+        share = next_share(order)

@@ -13,12 +13,11 @@ Source: arXiv 2006.15983, equations 3 to 5.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from threetconv.compiling import compiled
 from threetconv.lanes import (
     add,
     floor,
@@ -40,32 +39,9 @@ from threetconv.rows import (
     store_whole,
 )
 
-__all__ = ["MARGIN", "by_transforms", "compiled", "dot_of", "four_of", "inner_taps", "read"]
+__all__ = ["MARGIN", "by_transforms", "dot_of", "four_of", "inner_taps", "read"]
 
 MARGIN = 2
-
-_SOURCES = ("kernels", "kernels_nine", "lanes", "memory", "places", "rows", "tiles")
-
-
-def compiled(function: Any) -> Any:
-    """Compile when first called; keep the machine code on disk where there is a folder for it."""
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
-    try:
-        kernel: Any = njit(cache=True, **options)(function)
-    except RuntimeError:  # nowhere to write
-        return njit(**options)(function)
-    # numba would notice edits in the function's own file only, not in those it calls into
-    index: Any = getattr(getattr(kernel, "_cache", None), "_cache_file", None)
-    if hasattr(index, "_source_stamp"):
-        index._source_stamp = (index._source_stamp, _sources())
-    return kernel
-
-
-def _sources() -> tuple[tuple[float, int], ...]:
-    """When the files that make up the kernels were written, and their sizes."""
-    here = Path(__file__).parent
-    stats = [(here / f"{name}.py").stat() for name in _SOURCES]
-    return tuple((stat.st_mtime, stat.st_size) for stat in stats)
 
 
 @compiled

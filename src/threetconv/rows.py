@@ -15,6 +15,7 @@ from numba.extending import intrinsic
 from threetconv.lanes import constant, join, take
 
 __all__ = [
+    "count_up",
     "load",
     "load_down",
     "load_fours",
@@ -70,6 +71,17 @@ def put(typing: Any, array: Any, offset: Any, number: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, offset, number), generate
+
+
+@_intrinsic
+def count_up(typing: Any, array: Any, offset: Any) -> Any:
+    """Add one to an integer, in one step also for other threads; what it was before."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = _pointer(context, builder, signature, arguments)
+        return builder.atomic_rmw("add", pointer, ir.Constant(pointer.type.pointee, 1), "seq_cst")
+
+    return array.dtype(array, offset), generate
 
 
 @_intrinsic

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from threetconv.compiling import compiled
 from threetconv.lanes import (
     add,
     fold,
@@ -34,7 +35,7 @@ from threetconv.lanes import (
     upper,
     width_of,
 )
-from threetconv.places import MARGIN, compiled, four_of, inner_taps
+from threetconv.places import MARGIN, four_of, inner_taps
 from threetconv.rows import (
     load,
     load_fours,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -37,21 +38,47 @@ def test_machine_code_goes_where_the_user_says(tmp_path: Path) -> None:
     assert list(tmp_path.rglob("places.inner_taps-*.nbc"))
 
 
-def test_an_edit_of_a_file_that_a_kernel_calls_into_is_noticed(tmp_path: Path) -> None:
+CALLS = {
+    "compiled": (
+        "from threetconv.compiling import compiled\n"
+        "from threetconv.places import inner_taps\n"
+        "@compiled\ndef first(): return inner_taps(1, 1)[0]\n",
+        "from threetconv.kernels import first; print(first())",
+    ),
+    "callback": (
+        "from numba import carray\n"
+        "from threetconv.compiling import Callback\n"
+        "from threetconv.places import inner_taps\n"
+        "@Callback\ndef first(pointer): carray(pointer, (1,))[0] = inner_taps(1, 1)[0]\n",
+        "import ctypes, numpy as np; from threetconv.kernels import first\n"
+        "call = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(first.address(np.dtype('float64')))\n"
+        "number = ctypes.c_double(); call(ctypes.addressof(number)); print(int(number.value))",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", CALLS)
+def test_an_edit_of_a_file_that_a_kernel_calls_into_is_noticed(kind: str, tmp_path: Path) -> None:
     """numba looks at the function's own file; the machine code holds what it calls as well."""
-    package = tmp_path / "src/threetconv"
+    caller, program = CALLS[kind]
+    package, kept = tmp_path / "src/threetconv", tmp_path / "kept"
     shutil.copytree(SRC / "threetconv", package, ignore=shutil.ignore_patterns("__pycache__"))
-    caller = package / "kernels.py"
-    caller.write_text(
-        "from threetconv.places import compiled, inner_taps\n"
-        "@compiled\ndef first(): return inner_taps(1, 1)[0]\n"
-    )
-    program = "from threetconv.kernels import first; print(first())"
-    environment = {"PYTHONPATH": str(tmp_path / "src"), "NUMBA_CACHE_DIR": str(tmp_path / "kept")}
+    (package / "kernels.py").write_text(caller)
+    environment = {"PYTHONPATH": str(tmp_path / "src"), "NUMBA_CACHE_DIR": str(kept)}
     assert [run(program, **environment) for _ in range(2)] == ["12\n", "12\n"]
+    assert list(kept.rglob("kernels.first-*.nbc"))
     called = package / "places.py"
     called.write_text(called.read_text(encoding="utf-8").replace("MARGIN = 2", "MARGIN = 13"))
     assert run(program, **environment) == f"{13 * 27 + 13}\n"
+
+
+def test_files_that_kernels_are_made_of_are_known() -> None:
+    """Each is looked at to see whether machine code that is kept still holds."""
+    from threetconv.compiling import _SOURCES  # noqa: PLC0415
+
+    for name in _SOURCES:
+        source = (SRC / f"threetconv/{name}.py").read_text(encoding="utf-8")
+        assert {*re.findall(r"^from threetconv\.(\w+) import", source, re.M)} <= {*_SOURCES}
 
 
 def test_nowhere_to_keep_machine_code_is_no_error() -> None:
@@ -62,6 +89,12 @@ def refuse(*args): raise RuntimeError("cannot cache function: no locator availab
 caching.FunctionCache.__init__ = refuse
 """
     assert run(refuse + COMPILE) == "[12 17]\n"
+    build = (
+        "import torch; from threetconv.filters import build_filters\n"
+        "parameters = [torch.ones(1, 1, 3, 3), *torch.zeros(4, 1, 1)]\n"
+        "print(build_filters(*parameters, backend='compiled').sum().item())\n"
+    )
+    assert run(refuse + build) == "18.0\n"
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
