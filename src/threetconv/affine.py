@@ -6,6 +6,10 @@ the *inverse* map, from a tap of the new slice to the place it is read from, so 
 other way: content at c goes to R(r)^T c / s - t. Hence tx > 0 moves content left, ty > 0 moves it
 up, s > 1 shrinks it and r > 0 turns it counter-clockwise as seen.
 
+Units and exact composition over time need no torch, which takes a second to import. They are kept
+in `threetconv.units` and `threetconv.motion`, so that what only reads tables does without, and can
+be had from here too.
+
 Source: arXiv 2006.15983, equations 3 to 5.
 """
 
@@ -16,7 +20,36 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["affine_matrix", "sampling_matrix", "tap_coordinates", "tap_units"]
+from threetconv.motion import compose, content_maps, paper_curves, trajectory
+from threetconv.units import (
+    clockwise,
+    clockwise_degrees,
+    input_pixels,
+    kernel_pixels,
+    log_zoom,
+    right,
+    up,
+    zoom,
+)
+
+__all__ = [
+    "affine_matrix",
+    "clockwise",
+    "clockwise_degrees",
+    "compose",
+    "content_maps",
+    "input_pixels",
+    "kernel_pixels",
+    "log_zoom",
+    "paper_curves",
+    "right",
+    "sampling_matrix",
+    "tap_coordinates",
+    "tap_units",
+    "trajectory",
+    "up",
+    "zoom",
+]
 
 
 def affine_matrix(
