@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import platform
@@ -50,6 +51,20 @@ class Row:
             ):
                 return word
         return "NO"
+
+
+def keep_memory() -> None:
+    """Have glibc keep memory that is freed, for all alternatives alike.
+
+    Otherwise it gives large tensors back to the operating system now and then, and pages fresh from
+    there cost as much as building the filters that are written to them: what is measured would be
+    chance.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if mallopt is not None:
+        trim_threshold, mmap_max = -1, -4  # <malloc.h>
+        mallopt(mmap_max, 0)
+        mallopt(trim_threshold, 2**31 - 1)
 
 
 def interleaved(

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from _limit import limit
-from _timing import Row, interleaved, print_table, write_json
+from _timing import Row, interleaved, keep_memory, print_table, write_json
 from plain_loop import PlainConv3T, growing_loop, plain_loop
 from torch import Tensor, nn
 
@@ -216,6 +216,7 @@ def main() -> None:
         batch, frames, height, wide = options.clips
         _peak(options.peak, (batch, (frames, height, wide)), options.width)
         return
+    keep_memory()
     start = time.perf_counter()
     width, rounds = (0.25, 3) if options.quick else (1.0, 9)
     rows = []

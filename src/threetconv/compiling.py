@@ -14,7 +14,7 @@ __all__ = ["Callback", "compiled"]
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "boundscheck": False}
 _SOURCES = (
     *("compiling", "kernels", "kernels_nine", "lanes", "memory"),
-    *("places", "rows", "threads", "tiles"),
+    *("places", "rows", "squares", "threads", "tiles"),
 )
 
 

@@ -2,8 +2,8 @@
 
 A warp is a 9 x 9 matrix, and so are several in a row: slice d is K1 times the product P_d of the
 first d warps. Only these small matrices meet one another; the nine taps of every input channel run
-past a matrix that stays in registers, once per slice there and twice back. Arguments are those of
-`threetconv.kernels`.
+past a matrix that stays in registers (`threetconv.squares`), two slices at a time, once there and
+twice back. Arguments are those of `threetconv.kernels`.
 """
 # ruff: noqa: PLR0917 (numba takes no keywords)
 
@@ -14,107 +14,27 @@ from typing import Any
 import numpy as np
 
 from threetconv.compiling import Callback, compiled
-from threetconv.lanes import (
-    add,
-    four_zeros,
-    multiply,
-    multiply_add,
-    total,
-    twice,
-)
+from threetconv.lanes import four_zeros, twice
 from threetconv.memory import filled_at, next_share, order_at, piece_done, task_of
 from threetconv.places import MARGIN, by_transforms, dot_of, four_of, inner_taps, read
-from threetconv.rows import (
-    load,
-    load_down,
-    number,
-    put,
-    store,
-    store_down,
+from threetconv.rows import load, number, put, store
+from threetconv.squares import (
+    NINE,
+    PAIR,
+    SQUARE,
+    WIDTH,
+    join_squares,
+    outer_product,
+    product,
+    split_squares,
+    sum_of_products,
+    two_outer_products,
+    two_products,
 )
 
-__all__ = ["NINE", "backward_nine", "forward_nine"]
+__all__ = ["backward_nine", "forward_nine"]
 
-NINE = 9
-WIDTH = 16
-SQUARE = (NINE + 1) * WIDTH  # a 9 x 9 matrix in rows of 16, and a row for taps outside the kernel
 ROWS = 64  # input channels done together, so that their rows stay in the nearest cache
-
-
-@compiled
-def _product(
-    source: Any,
-    s: Any,
-    square: Any,
-    m: int,
-    addend: Any,
-    a: Any,
-    target: Any,
-    t: Any,
-    rows: int,
-) -> None:
-    """target = addend + source @ square, rows of nine; s, a, t: (first row's offset, step).
-
-    A register holds eight numbers of a row; the ninth is the row's product with a column.
-    """
-    nil = twice(four_zeros(square))
-    m0, m1, m2 = load(square, m, nil), load(square, m + 16, nil), load(square, m + 32, nil)
-    m3, m4, m5 = load(square, m + 48, nil), load(square, m + 64, nil), load(square, m + 80, nil)
-    m6, m7, m8 = load(square, m + 96, nil), load(square, m + 112, nil), load(square, m + 128, nil)
-    column, corner = load_down(square, m + 8, WIDTH, nil), number(square, m + 136)
-    for row in range(rows):
-        p, q, r = s[0] + row * s[1], a[0] + row * a[1], t[0] + row * t[1]
-        by_column, ninth = multiply(load(source, p, nil), column), number(source, p + 8)
-        even = multiply_add(load(addend, q, nil), number(source, p), m0)
-        odd = multiply_add(nil, number(source, p + 1), m1)
-        even = multiply_add(even, number(source, p + 2), m2)
-        odd = multiply_add(odd, number(source, p + 3), m3)
-        even = multiply_add(even, number(source, p + 4), m4)
-        odd = multiply_add(odd, number(source, p + 5), m5)
-        even = multiply_add(even, number(source, p + 6), m6)
-        odd = multiply_add(odd, number(source, p + 7), m7)
-        even = multiply_add(even, ninth, m8)
-        last = number(addend, q + 8) + ninth * corner + total(by_column)
-        store(target, r, add(even, odd))
-        put(target, r + 8, last)
-
-
-@compiled
-def _outer(source: Any, s: Any, other: Any, o: Any, square: Any, m: int, rows: int) -> None:
-    """square += source^T @ other, summed over rows of nine; s, o: (first row's offset, step).
-
-    A register holds eight numbers of a row of the square, one more the ninth column.
-    """
-    nil = twice(four_zeros(square))
-    m0, m1, m2 = load(square, m, nil), load(square, m + 16, nil), load(square, m + 32, nil)
-    m3, m4, m5 = load(square, m + 48, nil), load(square, m + 64, nil), load(square, m + 80, nil)
-    m6, m7, m8 = load(square, m + 96, nil), load(square, m + 112, nil), load(square, m + 128, nil)
-    column, corner = nil, number(square, m + 136)
-    for row in range(rows):
-        p, q = s[0] + row * s[1], o[0] + row * o[1]
-        g, last, ninth = load(other, q, nil), number(other, q + 8), number(source, p + 8)
-        m0 = multiply_add(m0, number(source, p), g)
-        m1 = multiply_add(m1, number(source, p + 1), g)
-        m2 = multiply_add(m2, number(source, p + 2), g)
-        m3 = multiply_add(m3, number(source, p + 3), g)
-        m4 = multiply_add(m4, number(source, p + 4), g)
-        m5 = multiply_add(m5, number(source, p + 5), g)
-        m6 = multiply_add(m6, number(source, p + 6), g)
-        m7 = multiply_add(m7, number(source, p + 7), g)
-        m8 = multiply_add(m8, ninth, g)
-        column = multiply_add(column, last, load(source, p, nil))
-        corner += ninth * last
-    store(square, m, m0)
-    store(square, m + 16, m1)
-    store(square, m + 32, m2)
-    store(square, m + 48, m3)
-    store(square, m + 64, m4)
-    store(square, m + 80, m5)
-    store(square, m + 96, m6)
-    store(square, m + 112, m7)
-    store(square, m + 128, m8)
-    store_down(square, m + 8, WIDTH, add(load_down(square, m + 8, WIDTH, nil), column))
-    put(square, m + 136, corner)
 
 
 @compiled
@@ -175,7 +95,7 @@ def _forward(
     cells, places = np.empty(last * WIDTH, np.int32), np.empty(last * 8 * WIDTH, k1.dtype)
     turns = np.empty(2 * last, k1.dtype)
     row_of, wide = _rows(height, width), width + 2 * MARGIN
-    eight = twice(four_zeros(k1))
+    eight, start, pairs = twice(four_zeros(k1)), max(first, 1), np.empty(last * PAIR, k1.dtype)
     for o in range(share[0], share[1]):
         read(transforms, o, last, taps, units, border, sizes, cells, places, turns, False)
         for t in range(last - 1):
@@ -184,16 +104,21 @@ def _forward(
             else:
                 _square(cells, places, t, row_of, wide, square, 0, WIDTH, 1)
                 s, to = (t * SQUARE, WIDTH), ((t + 1) * SQUARE, WIDTH)
-                _product(products, s, square, 0, nothing, (0, 0), products, to, NINE)
+                product(products, s, square, 0, nothing, (0, 0), products, to, NINE)
+        for d in range(start, last - 1, 2):
+            join_squares(products, d * SQUARE, pairs, d * PAIR)
         for begin in range(o * inputs, (o + 1) * inputs, ROWS):
             rows = min(ROWS, (o + 1) * inputs - begin)
             if first == 0:
                 for row in range(begin, begin + rows):
                     store(out, row * step, load(k1, row * NINE, eight))
                     put(out, row * step + 8, number(k1, row * NINE + 8))
-            for d in range(max(first, 1), last):
+            for d in range(start, last, 2):
                 s, to = (begin * NINE, NINE), (begin * step + (d - first) * NINE, step)
-                _product(k1, s, products, d * SQUARE, nothing, (0, 0), out, to, rows)
+                if d + 1 < last:
+                    two_products(k1, s, pairs, d * PAIR, out, to, rows)
+                else:
+                    product(k1, s, products, d * SQUARE, nothing, (0, 0), out, to, rows)
 
 
 @compiled
@@ -220,6 +145,7 @@ def _backward(
     turns = np.empty(2 * last, k1.dtype)
     row_of, wide = _rows(height, width), width + 2 * MARGIN
     dots = np.zeros(last * 4 * WIDTH, k1.dtype)
+    start, by_pair = max(first, 1), np.empty(last * PAIR, k1.dtype)
     for o in range(share[0], share[1]):
         read(transforms, o, last, taps, units, border, sizes, cells, places, turns, True)
         for t in range(last - 1):
@@ -231,27 +157,32 @@ def _backward(
                 _square(cells, places, t, row_of, wide, by_square, 0, WIDTH, 1)
                 _square(cells, places, t, row_of, wide, turned, now, 1, WIDTH)
                 s, to = (now, WIDTH), (after, WIDTH)
-                _product(products, s, by_square, 0, nothing, (0, 0), products, to, NINE)
-                _product(
-                    turned, s, turned_products, now, nothing, (0, 0), turned_products, to, NINE
-                )
+                product(products, s, by_square, 0, nothing, (0, 0), products, to, NINE)
+                product(turned, s, turned_products, now, nothing, (0, 0), turned_products, to, NINE)
         by_product[:] = 0
+        by_pair[:] = 0
         for begin in range(o * inputs, (o + 1) * inputs, ROWS):
             rows, s = min(ROWS, (o + 1) * inputs - begin), (begin * NINE, NINE)
             own, a = (gradient, (begin * step, step)) if first == 0 else (nothing, (0, 0))
-            for d in range(max(first, 1), last):
+            for d in range(start, last, 2):
                 g = (begin * step + (d - first) * NINE, step)
-                _outer(k1, s, gradient, g, by_product, d * SQUARE, rows)
-                _product(gradient, g, turned_products, d * SQUARE, own, a, dk1, s, rows)
+                if d + 1 < last:
+                    two_outer_products(k1, s, gradient, g, by_pair, d * PAIR, rows)
+                    sum_of_products(gradient, g, turned_products, d * SQUARE, own, a, dk1, s, rows)
+                else:
+                    outer_product(k1, s, gradient, g, by_product, d * SQUARE, rows)
+                    product(gradient, g, turned_products, d * SQUARE, own, a, dk1, s, rows)
                 own, a = dk1, s
+        for d in range(start, last - 1, 2):
+            split_squares(by_pair, d * PAIR, by_product, d * SQUARE)
         for t in range(last - 2, -1, -1):
             here, behind = (t * SQUARE, WIDTH), ((t + 1) * SQUARE, WIDTH)
             by_warp = by_product[(t + 1) * SQUARE : (t + 2) * SQUARE]
             if t > 0:
                 by_square[:] = 0
-                _outer(products, here, by_product, behind, by_square, 0, NINE)
+                outer_product(products, here, by_product, behind, by_square, 0, NINE)
                 by_warp = by_square
-                _product(
+                product(
                     by_product, behind, turned, t * SQUARE, by_product, here, by_product, here, NINE
                 )
             _dots(by_warp, cells, t, row_of, wide, dots)
