@@ -5,16 +5,24 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-__all__ = ["atomic", "read_parquet", "remove_leftovers", "write_parquet", "write_text"]
+__all__ = [
+    "atomic",
+    "read_parquet",
+    "remove_leftovers",
+    "write_parquet",
+    "write_tensors",
+    "write_text",
+]
 
 
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}(\.\w+)?")  # what `atomic` calls them
@@ -52,6 +60,23 @@ def write_text(path: str | Path, text: str) -> None:
     """Write UTF-8 text atomically."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_tensors(tensors: Mapping[str, Any], path: str | Path) -> None:
+    """Write torch tensors (of any memory order), or numpy arrays, as safetensors, atomically.
+
+    The library's own `save_file` writes to a file of its own naming beside the one that it is told,
+    and leaves it there when it is killed.
+    """
+    with atomic(path) as temporary:
+        if all(isinstance(value, np.ndarray) for value in tensors.values()):
+            from safetensors.numpy import save as as_bytes  # noqa: PLC0415
+
+            temporary.write_bytes(as_bytes(dict(tensors)))
+        else:
+            from safetensors.torch import save  # noqa: PLC0415 (torch only where there are tensors)
+
+            temporary.write_bytes(save({k: v.contiguous() for k, v in tensors.items()}))
 
 
 def write_parquet(frame: pd.DataFrame, path: str | Path, schema: pa.Schema | None = None) -> None:

@@ -13,13 +13,12 @@ from urllib.parse import urlsplit
 import numpy as np
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 from torch import Tensor
 
 from threetconv.catalogue import CATALOGUE
 from threetconv.clips import normalise
 from threetconv.errors import InputError, look_up
-from threetconv.files import atomic
+from threetconv.files import write_tensors
 from threetconv.networks import build_2d
 from threetconv.provenance import file_sha256
 from threetconv.training import Settings, fit
@@ -110,8 +109,7 @@ def train_on_stills(
         "%s on stills: best validation accuracy %.3f of %d classes", name, accuracy, len(classes)
     )
     full = build_2d(name, num_classes=len(classes), width=width, seed=seed).state_dict()
-    with atomic(out) as temporary:
-        save_file({k: v.contiguous() for k, v in (full | result.best_state).items()}, temporary)
+    write_tensors(full | result.best_state, out)
 
 
 def fetch_imagenet(name: str, out: str | Path, cache: str | Path) -> None:
@@ -160,5 +158,4 @@ def fetch_imagenet(name: str, out: str | Path, cache: str | Path) -> None:
             remedy=f"on a machine with network access download {weights.url}, and put the file at "
             f"{file} (its hash is checked there as well)",
         ) from error
-    with atomic(out) as temporary:
-        save_file({k: v.contiguous() for k, v in state.items()}, temporary)
+    write_tensors(state, out)

@@ -17,10 +17,10 @@ import pandas as pd
 
 from threetconv.errors import InputError
 from threetconv.files import (
-    atomic,
     read_parquet,
     remove_leftovers,
     write_parquet,
+    write_tensors,
     write_text,
 )
 from threetconv.parameters import tabulate
@@ -64,19 +64,14 @@ def write_run(
         classes: class names by index.
         bad_clips: path -> what was found, of clips that were left out.
     """
-    from safetensors.numpy import save_file as save_arrays  # noqa: PLC0415
-    from safetensors.torch import save_file  # noqa: PLC0415
-
     remove_leftovers(folder)
-    with atomic(folder / "best.safetensors") as temporary:
-        save_file({k: v.contiguous() for k, v in result.best_state.items()}, temporary)
+    write_tensors(result.best_state, folder / "best.safetensors")
     arrays = {
         f"{number}/{key}": value
         for number, snapshot in enumerate(result.snapshots)
         for key, value in snapshot.values.items()  # noqa: PD011 (not a DataFrame)
     }
-    with atomic(folder / "snapshots.safetensors") as temporary:
-        save_arrays(arrays, temporary)
+    write_tensors(arrays, folder / "snapshots.safetensors")
     write_parquet(
         result.metrics.assign(run_id=record["run_id"])[
             ["run_id", "step", "epoch", "split", "metric", "value", "n"]

@@ -6,14 +6,27 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import safetensors.numpy
+import safetensors.torch
+import torch
 
-from threetconv.files import atomic, read_parquet, remove_leftovers, write_parquet, write_text
+from threetconv.files import (
+    _TEMPORARY,
+    atomic,
+    read_parquet,
+    remove_leftovers,
+    write_parquet,
+    write_tensors,
+    write_text,
+)
 
 
 def contents(folder: Path) -> list[str]:
@@ -109,6 +122,39 @@ def test_folders_of_hive_partitions_add_no_columns(tmp_path: Path) -> None:
     write_parquet(pd.DataFrame({"a": [1]}), path)
     assert list(read_parquet(path).columns) == ["a"]
     assert list(read_parquet(path, columns=["a"]).columns) == ["a"]
+
+
+def test_tensors_survive(tmp_path: Path) -> None:
+    tensors = {"a": torch.arange(6.0).reshape(2, 3).T, "b": torch.tensor(3)}
+    write_tensors(tensors, tmp_path / "torch.safetensors")
+    found = safetensors.torch.load_file(tmp_path / "torch.safetensors")
+    assert {*found} == {"a", "b"}
+    assert all(torch.equal(found[name], tensors[name]) for name in found)
+    for arrays in ({"a": np.arange(3.0), "b": np.ones((0, 2), np.float32)}, {}):
+        write_tensors(arrays, tmp_path / "numpy.safetensors")
+        read = safetensors.numpy.load_file(tmp_path / "numpy.safetensors")
+        assert {*read} == {*arrays}
+        assert all(read[name].dtype == array.dtype for name, array in arrays.items())
+        assert all(np.array_equal(read[name], array) for name, array in arrays.items())
+
+
+def test_every_file_that_a_killed_writer_of_tensors_leaves_is_known(tmp_path: Path) -> None:
+    """safetensors' own `save_file` has a temporary file of its own, which nobody would remove."""
+    seen: set[str] = set()
+    written = threading.Event()
+
+    def watch() -> None:
+        while not written.is_set():
+            seen.update(path.name for path in tmp_path.iterdir())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    write_tensors({"a": torch.zeros(20_000_000)}, tmp_path / "a.safetensors")
+    written.set()
+    watcher.join()
+    beside = seen - {"a.safetensors"}
+    assert beside
+    assert all(_TEMPORARY.fullmatch(name) for name in beside)
 
 
 def test_leftovers_of_killed_writers_are_removed_and_nothing_else(tmp_path: Path) -> None:
