@@ -3,6 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
+OLDEST := $(shell sed -n 's/^requires-python = ">=\(.*\)"/\1/p' pyproject.toml)
 # a lock of the kernel's, where there is one: it dies with its process, Snakemake's own outlives a killed one
 LOCK := $(shell command -v flock > /dev/null && echo "flock --nonblock --verbose .snakemake/make.lock")
 SNAKEMAKE := mkdir -p .snakemake && $(LOCK) $(BIN)/snakemake $(if $(LOCK),--nolock) --cores all --rerun-incomplete
@@ -14,7 +15,7 @@ help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
 .venv/.complete: requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else None'
+	@$$(test -x $(BIN)/python && echo $(BIN)/python || echo $(PYTHON)) -c 'import sys; sys.version_info >= tuple(map(int, "$(OLDEST)".split("."))) or sys.exit("Python $(OLDEST) or newer is needed, for what requirements.lock names; " + sys.executable + " is " + sys.version.split()[0] + ". Give another by PYTHON=... (and remove .venv, if it was made by this one)")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .

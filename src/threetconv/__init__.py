@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from threetconv.authors import load_authors_checkpoint
     from threetconv.conv import Conv3T
     from threetconv.deploy import freeze_filters
+    from threetconv.geometry import extract_parameters
     from threetconv.lift import lift
     from threetconv.networks import build_network
-    from threetconv.parameters import extract_parameters
     from threetconv.reachability import reachable
     from threetconv.state_files import load_model
 
@@ -39,7 +39,7 @@ __all__ = [
 _HOME = {
     "Conv3T": "threetconv.conv",
     "build_network": "threetconv.networks",
-    "extract_parameters": "threetconv.parameters",
+    "extract_parameters": "threetconv.geometry",
     "freeze_filters": "threetconv.deploy",
     "lift": "threetconv.lift",
     "load_authors_checkpoint": "threetconv.authors",

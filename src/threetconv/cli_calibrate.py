@@ -11,7 +11,7 @@ import pandas as pd
 from threetconv.catalogue import CATALOGUE
 from threetconv.errors import InputError, look_up
 from threetconv.statistics.calibration import calibrate
-from threetconv.statistics.simulate import Layout, layout
+from threetconv.statistics.simulate import Layout
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -43,6 +43,8 @@ def run(
         layouts = study_layouts(results, networks)
     else:
         clip = _clip_shape(clip_shape)
+        from threetconv.statistics.network_layout import layout  # noqa: PLC0415 (torch)
+
         layouts = [layout(name, clip, width) for name in networks or CATALOGUE]
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("simulated studies", total=replicates * len(layouts))

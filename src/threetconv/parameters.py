@@ -21,8 +21,6 @@ from threetconv import units
 from threetconv.errors import InputError
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from threetconv.layers import Layer
 
 __all__ = [
@@ -33,7 +31,6 @@ __all__ = [
     "VALUES",
     "derive",
     "displacement",
-    "extract_parameters",
     "magnitude",
     "read_columns",
     "read_parameters",
@@ -237,24 +234,6 @@ def tabulate(
     frame = pd.concat(frames, ignore_index=True)
     frame = frame.assign(run_id=run_id, step=step, epoch=epoch, tag=tag)
     return frame[SCHEMA.names]
-
-
-def extract_parameters(
-    network: nn.Module, clip_shape: tuple[int, int, int], *, run_id: str = "network"
-) -> pd.DataFrame:
-    """The parameter table of a network in memory.
-
-    Args:
-        network: any network that holds `Conv3T` layers.
-        clip_shape: (frames, height, width) of its clips; decides which transitions are reachable.
-        run_id: a name for the rows.
-
-    Returns:
-        One row per (layer, transition, channel); see `SCHEMA`.
-    """
-    from threetconv.geometry import temporal_state, trace  # noqa: PLC0415 (torch only when needed)
-
-    return tabulate(temporal_state(network), trace(network, clip_shape), run_id=run_id)
 
 
 def read_parameters(

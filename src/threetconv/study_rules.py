@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from threetconv.catalogue import CATALOGUE
+from threetconv.catalogue import CATALOGUE, GESTURES
 from threetconv.errors import InputError, nearest
 from threetconv.fetching import check_source
 from threetconv.plan import Run, plan_runs
@@ -72,8 +72,6 @@ def check_render(config: Config) -> None:
                 remedy="write it in the other form",
             )
         if isinstance(classes, list):
-            from threetconv.data.synthetic.motions import GESTURES  # noqa: PLC0415 (numpy)
-
             for label in classes:
                 if label not in GESTURES:
                     raise InputError(

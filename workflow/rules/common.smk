@@ -19,6 +19,12 @@ STUDY = read_study()
 RESULTS = STUDY["output"]["results"]
 REPORTS = STUDY["output"]["reports"]
 DATASETS = STUDY["datasets"]
+# what a rule that needs torch runs in: torch for CPUs, unless the study asks for a GPU
+TRAINING_ENV = (
+    "../envs/training-gpu.yaml"
+    if STUDY["training"]["device"] == "cuda"
+    else "../envs/training.yaml"
+)
 RUNS = {run.run_id: run for run in plan_runs(STUDY)}
 RENDERED = [name for name, dataset in DATASETS.items() if "render" in dataset]
 PLANTED = {

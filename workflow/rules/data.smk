@@ -12,7 +12,7 @@ rule render:
     wildcard_constraints:
         dataset=any_of(RENDERED),
     conda:
-        "../envs/training.yaml"
+        "../envs/analysis.yaml"
     threads: 8
     params:
         render=lambda w: DATASETS[w.dataset]["render"],
@@ -35,7 +35,7 @@ rule render_stills:
     benchmark:
         f"{RESULTS}/benchmarks/render_stills.tsv"
     conda:
-        "../envs/training.yaml"
+        "../envs/analysis.yaml"
     threads: 8
     params:
         stills=STUDY["weights_2d"]["stills"],
@@ -54,7 +54,7 @@ rule clip_table:
     log:
         f"{RESULTS}/logs/clip_table/{{dataset}}.log",
     conda:
-        "../envs/training.yaml"
+        "../envs/analysis.yaml"
     params:
         root=lambda w: dataset_root(w.dataset),
         adapter=lambda w: DATASETS[w.dataset]["adapter"],
@@ -77,7 +77,7 @@ rule pack_clips:
     benchmark:
         f"{RESULTS}/benchmarks/pack_clips/{{dataset}}.tsv"
     conda:
-        "../envs/training.yaml"
+        "../envs/analysis.yaml"
     threads: 8
     params:
         clip=lambda w: DATASETS[w.dataset]["clip"],
