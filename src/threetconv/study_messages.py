@@ -48,28 +48,30 @@ def explained(error: jsonschema.ValidationError) -> InputError:
         missing = [k for k in error.validator_value if k not in value]
         found, expected = f"no {', '.join(missing)}", f"the keys {', '.join(error.validator_value)}"
         what = f"add {missing[0]}"
+        if "study" in missing:  # as after `snakemake --config seed=3`
+            what += "; --config changes a study that --configfile names: --configfile config.yaml"
         schema = schema["properties"][missing[0]]
     elif "propertyNames" in error.absolute_schema_path:
         found, expected = f"the name {value!r}", "names of letters, digits and _"
         what = f"rename {value!r} in {key}, in such characters"
     elif kind == "type":
-        what = _as_number(value, schema) or f"write {_allowed(schema)} as {key}"
+        what = _as_number(value, schema) or f"give {key} {_allowed(schema)}"
         if value is None and "default" in schema:
             what += ", or leave the key out"
     elif kind == "enum":
         close = nearest(str(value), [str(option) for option in error.validator_value])
-        what = close or f"write {_allowed(schema)} as {key}"
+        what = close or f"give {key} {_allowed(schema)}"
     elif kind == "uniqueItems":
         twice = next(item for item in value if value.count(item) > 1)
         found, expected = f"{_shown(twice)} twice", "every entry once"
         what = f"remove one of the two from {key}"
     else:
-        what = f"write {_allowed(schema)} as {key}"
+        what = f"give {key} {_allowed(schema)}"
     if "default" in schema and kind not in ("required", "enum", "uniqueItems"):
         what += f" (default: {schema['default']})"
-    remedy = "; ".join(filter(None, (what, schema.get("remedy"))))
-    if description := schema.get("description"):
-        remedy += f". {key if kind != 'required' else missing[0]}: {description}"
+    about = key if kind != "required" else missing[0]
+    notes = (schema.get("remedy"), f"{about}: {schema['description']}" if "description" in schema else "")
+    remedy = " ".join([what, *(f"({note.rstrip('.')})" for note in notes if note)])
     return InputError(f"configuration: {place}", found=found, expected=expected, remedy=remedy)
 
 
@@ -94,7 +96,8 @@ def _allowed(schema: Schema) -> str:
     }  # fmt: skip
     bounds = [text.format(schema[name]) for name, text in limits.items() if name in schema]
     if bounds:
-        words += f", {' and '.join(bounds)}"
+        words += " of " if bounds[0].startswith("at") else " "
+        words += " and ".join(bounds)
     low, high = schema.get("minItems"), schema.get("maxItems")
     if low is not None:
         words += f" of {low} entries" if low == high else f" of at least {low} entries"
@@ -119,5 +122,5 @@ def _as_number(value: Any, schema: Schema) -> str:
         return f"YAML reads {text} as text: write {digits}{fraction}e{sign or '+'}{exponent}"
     number = text.replace(",", ".")
     if re.fullmatch(r"[+-]?\d+(\.\d+)?", number):
-        return f"YAML has read it as text: write {number}, without quotes, with a point"
+        return f"YAML has read it as text: write {number}, without quotes or comma"
     return ""

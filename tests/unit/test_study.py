@@ -54,7 +54,7 @@ WRONG: dict[str, tuple[str, Any, str, str, str]] = {
         10,
         "statistics.calibration_replicates",
         "at least 20",
-        "at least 20 as calibration_replicates (default: 400)",
+        "give calibration_replicates a whole number of at least 20 (default: 400)",
     ),
     "nothing for a number": ("replicates", None, "replicates", "nothing", "leave the key out"),
     "a comma for a point": ("width", "0,25", "width", "a number", "write 0.25"),
@@ -302,7 +302,7 @@ def test_the_study_is_named_first_and_its_remedy_thinks_of_config(study_schema: 
     """`snakemake --config seed=3` gives this one key, which is no study."""
     with pytest.raises(InputError, match="no study, networks") as caught:
         validate_study({"seed": 3}, study_schema)
-    assert "add --configfile config.yaml" in caught.value.remedy
+    assert "--configfile config.yaml" in caught.value.remedy
 
 
 @pytest.mark.parametrize(

@@ -145,9 +145,9 @@ def test_every_wrong_value_of_every_key_is_explained(study_schema: Config) -> No
             shown = "nothing" if value is None else repr(value)
             assert shown in error.found, (place, value, error)
             assert len(error.expected) > 3, (place, value)
-            told, _, described = error.remedy.partition(f". {key}: ")
+            told, _, described = error.remedy.partition(f" ({key}: ")
             assert described or not part.get("description"), (place, value, error)
-            assert told.startswith(("write", "did you mean", "YAML", "rename")), (place, error)
+            assert told.startswith(("give", "did you mean", "YAML", "rename")), (place, error)
             for name in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"):
                 if name in target:
                     assert f"{target[name]}" in error.expected, (place, value, error)
