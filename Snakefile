@@ -1,6 +1,7 @@
 # The study, from videos to report. `snakemake --cores all` runs config.yaml, `--configfile F` another.
 import atexit
 import sys
+from contextlib import chdir
 from pathlib import Path
 
 from snakemake.utils import min_version
@@ -60,16 +61,16 @@ def left_of_other_settings():
     return stale_files(RESULTS, made)
 
 
-def told_in_a_dry_run():
+def told_in_a_dry_run(working_directory):
     """Dry runs have no hook, and whether this is one is known only after this file was read."""
-    if workflow.dryrun and (
-        words := in_words(RESULTS, left_of_other_settings(), moved=False)
-    ):
-        print(f"\n{words}", file=sys.stderr)
+    with chdir(working_directory):
+        stale = left_of_other_settings() if workflow.dryrun else []
+    if stale:
+        print(f"\n{in_words(RESULTS, stale, moved=False)}", file=sys.stderr)
 
 
 if workflow.is_main_process:
-    atexit.register(told_in_a_dry_run)
+    atexit.register(told_in_a_dry_run, Path.cwd())
 
 
 onstart:
@@ -87,9 +88,9 @@ onstart:
             ", ".join(changed),
             file=sys.stderr,
         )
-    stale = left_of_other_settings()
-    move_aside(RESULTS, stale)
-    print(in_words(RESULTS, stale, moved=True), file=sys.stderr)
+    if stale := left_of_other_settings():
+        move_aside(RESULTS, stale)
+        print(in_words(RESULTS, stale, moved=True), file=sys.stderr)
 
 
 onsuccess:
