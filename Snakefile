@@ -56,7 +56,9 @@ rule all:
 
 
 def left_of_other_settings():
-    """Files of runs and cells that no rule of this study makes."""
+    """Files of runs and cells that no rule of this study makes; none where results lie in a store."""
+    if workflow.storage_settings.default_storage_provider:
+        return []
     made = [file.regex() for rule in workflow.rules for file in rule.output]
     return stale_files(RESULTS, made)
 

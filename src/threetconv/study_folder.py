@@ -241,5 +241,7 @@ def in_words(results: str | Path, files: list[Path], *, moved: bool) -> str:
     verb = "Moved" if moved else "A run would move"
     shown = [f"  {path}" for path in files[:20]]
     left = [f"  and {len(files) - 20} more"] if len(files) > 20 else []
-    head = f"{verb} to {results}/{ASIDE}/ what is left of runs and cells that the study does not have:"
+    head = (
+        f"{verb} to {results}/{ASIDE}/ what is left of runs and cells that the study does not have:"
+    )
     return "\n".join([head, *shown, *left])

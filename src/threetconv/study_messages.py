@@ -37,40 +37,32 @@ def explained(error: jsonschema.ValidationError) -> InputError:
         schema = {**error.parent.schema, **schema}  # the description stands above the forms
     place = ".".join(map(str, error.absolute_path)) or "the study"
     key = next((str(k) for k in reversed(error.absolute_path) if isinstance(k, str)), place)
-    found, expected = _shown(value), _allowed(schema)
     if kind == "additionalProperties":
         known = sorted(map(str, schema.get("properties", {})))
-        unknown = sorted(str(k) for k in value if str(k) not in known)[0]
-        found, expected = f"unknown key {unknown!r}", f"one of {', '.join(known)}"
-        what = nearest(unknown, known) or "remove the key"
-        return InputError(f"configuration: {place}", found=found, expected=expected, remedy=what)
-    if kind == "required":
+        key = sorted(str(k) for k in value if str(k) not in known)[0]
+        found, expected = f"unknown key {key!r}", f"one of {', '.join(known)}"
+        what, schema = nearest(key, known) or "remove the key", {}
+    elif kind == "required":
         missing = [k for k in error.validator_value if k not in value]
         found, expected = f"no {', '.join(missing)}", f"the keys {', '.join(error.validator_value)}"
-        what = f"add {missing[0]}"
-        if "study" in missing:  # as after `snakemake --config seed=3`
+        key, what = missing[0], f"add {missing[0]}"
+        if key == "study":  # as after `snakemake --config seed=3`
             what += "; --config changes a study that --configfile names: --configfile config.yaml"
-        schema = schema["properties"][missing[0]]
+        schema = {k: v for k, v in schema["properties"][key].items() if k != "default"}
     elif "propertyNames" in error.absolute_schema_path:
         found, expected = f"the name {value!r}", "names of letters, digits and _"
         what = f"rename {value!r} in {key}, in such characters"
-    elif kind == "type":
-        what = _as_number(value, schema) or f"give {key} {_allowed(schema)}"
-        if value is None and "default" in schema:
-            what += ", or leave the key out"
-    elif kind == "enum":
-        close = nearest(str(value), [str(option) for option in error.validator_value])
-        what = close or f"give {key} {_allowed(schema)}"
     elif kind == "uniqueItems":
         twice = next(item for item in value if value.count(item) > 1)
         found, expected = f"{_shown(twice)} twice", "every entry once"
         what = f"remove one of the two from {key}"
     else:
-        what = f"give {key} {_allowed(schema)}"
-    if "default" in schema and kind not in ("required", "enum", "uniqueItems"):
-        what += f" (default: {schema['default']})"
-    about = key if kind != "required" else missing[0]
-    notes = (schema.get("remedy"), f"{about}: {schema['description']}" if "description" in schema else "")
+        found, expected = _shown(value), _allowed(schema)
+        what = _meant(value, schema) or f"give {key} {expected}"
+        if "default" in schema:
+            left_out = ", or leave the key out" if value is None else ""
+            what += f"{left_out} (default: {schema['default']})"
+    notes = [schema.get("remedy"), schema.get("description") and f"{key}: {schema['description']}"]
     remedy = " ".join([what, *(f"({note.rstrip('.')})" for note in notes if note)])
     return InputError(f"configuration: {place}", found=found, expected=expected, remedy=remedy)
 
@@ -110,8 +102,10 @@ def _allowed(schema: Schema) -> str:
     return words
 
 
-def _as_number(value: Any, schema: Schema) -> str:
-    """How to write a number that YAML has read as text; "" where it is none."""
+def _meant(value: Any, schema: Schema) -> str:
+    """What was probably meant: the nearest name, or a number that YAML has read as text; or ""."""
+    if "enum" in schema:
+        return nearest(str(value), [str(option) for option in schema["enum"]])
     kinds = {part.get("type") for part in (schema, *schema.get("oneOf", ()))}
     if not isinstance(value, str) or not kinds & {"integer", "number"}:
         return ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow.compute as pc
@@ -108,7 +108,9 @@ class StudyResults:
         self.runs = table
 
     def __repr__(self) -> str:
-        return f"open_study({str(self.folder)!r}): {len(self.runs)} runs; {', '.join(self.tables())}"
+        return (
+            f"open_study({str(self.folder)!r}): {len(self.runs)} runs; {', '.join(self.tables())}"
+        )
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self.tables()]
@@ -185,9 +187,10 @@ class StudyResults:
             return [place]
         runs = self.runs[self.runs["convolution"] == "3t"]
         runs = runs[(runs["control"] == "none") == (name == "parameters")]
+        cells = runs[["network", "dataset", "init", "run_id"]].itertuples(index=False)
         return [
-            place / f"network={r.network}" / f"dataset={r.dataset}" / f"init={r.init}" / f"{r.run_id}.parquet"
-            for r in runs.itertuples()
+            place / f"network={network}/dataset={dataset}/init={init}/{run_id}.parquet"
+            for network, dataset, init, run_id in cells
         ]
 
     def _lacking(self, name: str) -> list[Path]:

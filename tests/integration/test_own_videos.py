@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import yaml
 
+from threetconv import open_study
 from threetconv.files import read_parquet
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,6 +98,25 @@ def test_own_videos_give_a_report(study):
     assert read_parquet(
         study / "results/own/tests.parquet"
     ).empty  # one data set, one start: no contrast
+
+
+@pytest.mark.slow
+def test_a_replicate_that_is_taken_back_is_not_counted(study):
+    """`replicates: 2`, then 1 again: the notebook counts the run that the study has."""
+    target = "results/own/notebooks/query_parameters.ipynb"
+    for replicates in (2, 1, 2):
+        done = run(study, "--config", f"replicates={replicates}", "--", target)
+        assert done.returncode == 0, done.stderr[-5000:]
+        assert len(open_study(study / "results/own").runs) == replicates
+        counted = open_study(study / "results/own").sql("SELECT DISTINCT run_id FROM parameters")
+        assert len(counted.fetchall()) == replicates
+        cell = json.loads((study / target).read_text())["cells"][3]
+        lines = "".join(cell["outputs"][0]["data"]["text/plain"]).splitlines()
+        assert lines[1].split()[4] == str(replicates), lines  # the column `runs`
+    aside = list((study / "results/own/aside").rglob("*-r2.parquet"))
+    assert len(aside) == 1
+    assert "rule train" not in done.stderr  # what was trained once is used again
+    run(study, "--", target)
 
 
 def test_an_unreadable_video_stops_with_its_name(study):

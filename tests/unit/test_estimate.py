@@ -28,7 +28,6 @@ from threetconv.estimate import (
     wall_hours,
 )
 from threetconv.files import write_parquet
-from threetconv.files import write_parquet
 from threetconv.step_records import recorded_steps
 from threetconv.step_times import Step, measure_step, network_size, precision_here
 from threetconv.steps import Steps

@@ -14,6 +14,7 @@ from threetconv import open_study
 from threetconv.errors import InputError
 from threetconv.files import write_parquet
 from threetconv.parameters import derive, read_parameters
+from threetconv.report.sections.querying import DUCKDB, PANDAS
 from threetconv.study_results import TABLES, StudyResults
 
 KEYS = ["network", "dataset", "init"]
@@ -63,7 +64,9 @@ def test_runs_that_the_study_had_once_are_not_pooled(results):
     assert study.parameters["run_id"].unique().tolist() == here
     assert len(study.parameters) == 4
     assert study.files("parameters")[0].stem == here[0]
-    assert study.control_parameters["run_id"].unique().tolist() == [run(1, control="static")["run_id"]]
+    assert study.control_parameters["run_id"].unique().tolist() == [
+        run(1, control="static")["run_id"]
+    ]
     assert study.metrics["run_id"].tolist() == study.runs["run_id"].tolist()
     assert study.tests["p"].tolist() == [0.1]
     for view in ("parameters", "derived"):
@@ -80,7 +83,9 @@ def test_sql_and_dataframes_say_the_same(results):
         derived[expected.columns], expected, check_dtype=False, check_categorical=False
     )
     best = read_parameters(study.files("parameters"), tags=["best"])
-    assert study.sql("SELECT count(*) FROM parameters WHERE tag = 'best'").fetchall() == [(len(best),)]
+    assert study.sql("SELECT count(*) FROM parameters WHERE tag = 'best'").fetchall() == [
+        (len(best),)
+    ]
 
 
 def test_names_that_look_like_numbers_stay_names(tmp_path):
@@ -89,7 +94,9 @@ def test_names_that_look_like_numbers_stay_names(tmp_path):
     write_parameters(tmp_path, of)
     study = open_study(tmp_path)
     assert study.sql("SELECT DISTINCT dataset FROM parameters").fetchall() == [("2024",)]
-    assert study.sql("SELECT count(*) FROM parameters JOIN runs USING (dataset)").fetchall() == [(4,)]
+    assert study.sql("SELECT count(*) FROM parameters JOIN runs USING (dataset)").fetchall() == [
+        (4,)
+    ]
 
 
 def test_what_is_there_is_listed(results):
@@ -113,7 +120,7 @@ def test_a_table_that_lacks_a_run_is_not_there(results):
     write_parquet(runs, results / "runs.parquet")
     study = open_study(results)
     assert "parameters" not in study.tables()
-    with pytest.raises(InputError, match="r3.parquet"):
+    with pytest.raises(InputError, match=r"r3\.parquet"):
         study.parameters  # noqa: B018
     with pytest.raises(InputError, match="derived does not exist"):
         study.sql("SELECT * FROM derived")
@@ -154,3 +161,17 @@ def test_torch_and_duckdb_wait_until_they_are_needed(results):
         "sys.exit(any(name in sys.modules for name in ('torch', 'duckdb')))"
     )
     assert subprocess.run([sys.executable, "-c", code, results], check=False).returncode == 0
+
+
+def test_the_snippets_of_the_report_run_as_they_stand(results, monkeypatch, capsys):
+    monkeypatch.chdir(results.parent)
+    place: dict = {}
+    exec(PANDAS.format(results=results.name), place)
+    assert "scratch" in capsys.readouterr().out
+    query = DUCKDB.strip().removeprefix("study.sql('''").removesuffix("''')")
+    (row,) = place["study"].sql(query).fetchall()
+    best = derive(open_study(results).parameters.query("tag == 'best'"))
+    assert row[:3] == ("n", "d", "scratch")
+    assert row[3:] == pytest.approx(
+        [1000 * best["paper_s"].mean(), 1000 * best["paper_s"].std(ddof=0), 0.5]
+    )

@@ -1,4 +1,4 @@
-"""Results belong to one study: who owns a folder, what is moved aside, what is refused before a job.
+"""Results belong to one study: whose a folder is, what is moved aside, what is refused at once.
 
 The Snakefile runs as users run it; of real runs only jobs that need no torch.
 """
@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from threetconv import open_study
-from threetconv.files import write_parquet
+from threetconv.files import read_parquet, write_parquet
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -161,7 +161,7 @@ def test_braces_in_every_text_are_planned_and_kept(tmp_path, snakemake):
                 "adapter": "folder",
                 "root": str(tmp_path / BRACES),
                 "clip": clip,
-                "options": {"classes": [BRACES, "b"], BRACES: BRACES},
+                "options": {"classes": [BRACES, "b"]},
                 "store": "streamed",
             },
             "made": {
@@ -176,10 +176,31 @@ def test_braces_in_every_text_are_planned_and_kept(tmp_path, snakemake):
     plan = snakemake(tmp_path, *options, "--dry-run", "--quiet", "rules")
     assert plan.returncode == 0, plan.stderr
     assert "explorer" in plan.stdout + plan.stderr
-    ran(tmp_path, config, snakemake)
-    kept = yaml.safe_load((tmp_path / "results/tiny/run_config.yaml").read_text())
+    paths = [
+        tmp_path / BRACES / f"{s}/{c}/{BRACES}.mp4" for s in ("train", "val") for c in (BRACES, "b")
+    ]
+    for path in paths:
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"a video, as far as a list is concerned")
+    targets = ["results/tiny/run_config.yaml", "results/tiny/clips/mine.parquet"]
+    done = snakemake(tmp_path, *options, "--", *targets)
+    assert done.returncode == 0, done.stderr
+    kept = yaml.safe_load((tmp_path / targets[0]).read_text())
     assert kept["title"] == BRACES
     assert kept["datasets"]["mine"]["options"] == config["datasets"]["mine"]["options"]
+    assert sorted(read_parquet(tmp_path / targets[1])["path"]) == sorted(map(str, paths))
+
+
+def test_a_checkout_in_a_folder_with_braces_is_told_why_not(tmp_path):
+    checkout = tmp_path / "che{ck}out"
+    checkout.mkdir()
+    for name in ("Snakefile", "config.yaml", "src", "workflow"):
+        (checkout / name).symlink_to(ROOT / name)
+    command = [sys.executable, "-m", "snakemake", "--directory", str(tmp_path), "--dry-run"]
+    command += ["-s", str(checkout / "Snakefile"), "--quiet", "rules"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 1
+    assert "Move this checkout to a folder without braces" in done.stdout + done.stderr
 
 
 @pytest.mark.skipif(any(Path("/dev").glob("nvidia[0-9]*")), reason="this machine has a GPU")

@@ -27,6 +27,11 @@ def refusals(what):
         raise WorkflowError(f"{what}\n\n{error}\n")
 
 
+if set("{}") & set(str(ROOT)):
+    raise WorkflowError(
+        f"{ROOT}: Snakemake reads braces in the names of inputs as wildcards. Move this checkout "
+        "to a folder without braces."
+    )
 with refusals("The study's configuration cannot be used."):
     STUDY = validate_study(
         config,

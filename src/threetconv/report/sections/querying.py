@@ -39,13 +39,13 @@ def section(inputs: Inputs) -> Section:
                 "snapshot, layer, "
                 "transition and channel, with the raw values as the layer holds them; beside it "
                 "lie the tables "
-                "of runs, metrics, summaries and tests (`study.tables()`). Files of runs that the study "
-                "had once may lie there as well; `open_study` leaves them out. With pandas:"
+                "of runs, metrics, summaries and tests (`study.tables()`). Files of runs that the "
+                "study had once may lie there as well; `open_study` leaves them out. With pandas:"
             ),
             Code(PANDAS.format(results=results), "python"),
             Paragraph(
-                "With DuckDB (`pip install duckdb`), which reads only the columns it needs. Both pool the rows of all "
-                "runs of a cell; "
+                "With DuckDB (`pip install duckdb`), which reads only the columns it needs. Both "
+                "pool the rows of all runs of a cell; "
                 "group by `run_id` as well for single runs."
             ),
             Code(DUCKDB, "python"),
