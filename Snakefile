@@ -1,7 +1,6 @@
 # The study, from videos to report. `snakemake --cores all` runs config.yaml, `--configfile F` another.
 import atexit
 import sys
-from contextlib import chdir
 from pathlib import Path
 
 from snakemake.utils import min_version
@@ -53,22 +52,6 @@ rule all:
             if EXPLAINED
             else []
         ),
-
-
-def left_of_other_settings():
-    """Files of runs and cells that no rule of this study makes; none where results lie in a store."""
-    if workflow.storage_settings.default_storage_provider:
-        return []
-    made = [file.regex() for rule in workflow.rules for file in rule.output]
-    return stale_files(RESULTS, made)
-
-
-def told_in_a_dry_run(working_directory):
-    """Dry runs have no hook, and whether this is one is known only after this file was read."""
-    with chdir(working_directory):
-        stale = left_of_other_settings() if workflow.dryrun else []
-    if stale:
-        print(f"\n{in_words(RESULTS, stale, moved=False)}", file=sys.stderr)
 
 
 if workflow.is_main_process:

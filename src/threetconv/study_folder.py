@@ -137,17 +137,12 @@ def hold(study: str, output: Mapping[str, str]) -> IO[str]:
         What holds the lock. Keep it; the lock ends when it is closed.
 
     Raises:
-        InputError: when another process runs the study; names the process.
+        InputError: when another process runs the study (names the process), and as `check_owner`.
     """
     import fcntl  # noqa: PLC0415 (POSIX, as the workflow is; the rest of the package runs elsewhere)
 
     results = Path(output["results"])
-    for folder in (results, Path(output["reports"])):
-        folder.mkdir(parents=True, exist_ok=True)
-        if _owner(folder) != study or not (folder / MARKER).is_file():
-            temporary = folder / f".{MARKER}.{os.getpid()}"
-            temporary.write_text(json.dumps({"study": study}) + "\n", encoding="utf-8")
-            os.replace(temporary, folder / MARKER)
+    results.mkdir(parents=True, exist_ok=True)
     lock = open(results / _HOLDER, "a+", encoding="utf-8")  # noqa: SIM115 (stays open)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -157,15 +152,23 @@ def hold(study: str, output: Mapping[str, str]) -> IO[str]:
         lock.close()
         raise InputError(
             results,
-            found=f"the study {study!r} is being run by {holder}",
+            found=f"the study {_owner(results) or study!r} is being run by {holder}",
             expected="one run of a study at a time",
             remedy="wait for it or stop it; another study can run at the same time",
         ) from error
     except OSError:  # a file system without locks: nothing can be held there
-        return lock
-    lock.truncate(0)
-    lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-    lock.flush()
+        pass
+    else:
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        lock.flush()
+    check_owner(study, output)  # again: another study may have started since
+    for folder in (results, Path(output["reports"])):
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / MARKER).is_file():
+            temporary = folder / f".{MARKER}.{os.getpid()}"
+            temporary.write_text(json.dumps({"study": study}) + "\n", encoding="utf-8")
+            os.replace(temporary, folder / MARKER)
     return lock
 
 

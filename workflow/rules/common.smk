@@ -1,5 +1,5 @@
 # The configuration, checked before any job starts, and the names that all rules share.
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 
 import yaml
 from snakemake.exceptions import WorkflowError
@@ -225,3 +225,19 @@ def run_settings(wildcards):
         "micro_batch": training.get("micro_batch"),
         "precision": training["precision"],
     }
+
+
+def left_of_other_settings():
+    """Files of runs and cells that no rule of this study makes; none where results lie in a store."""
+    if workflow.storage_settings.default_storage_provider:
+        return []
+    made = [file.regex() for rule in workflow.rules for file in rule.output]
+    return stale_files(RESULTS, made)
+
+
+def told_in_a_dry_run(working_directory):
+    """Dry runs have no hook, and whether this is one is known only after this file was read."""
+    with chdir(working_directory):
+        stale = left_of_other_settings() if workflow.dryrun else []
+    if stale:
+        print(f"\n{in_words(RESULTS, stale, moved=False)}", file=sys.stderr)
