@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from threetconv.networks import build_network
     from threetconv.reachability import reachable
     from threetconv.state_files import load_model
+    from threetconv.study_results import open_study
 
 __version__ = "0.1.0"
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "lift",
     "load_authors_checkpoint",
     "load_model",
+    "open_study",
     "reachable",
 ]
 
@@ -44,6 +46,7 @@ _HOME = {
     "lift": "threetconv.lift",
     "load_authors_checkpoint": "threetconv.authors",
     "load_model": "threetconv.state_files",
+    "open_study": "threetconv.study_results",
     "reachable": "threetconv.reachability",
 }
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DERIVED_SQL",
+    "HIVE",
     "PARAMETERS",
     "RAW",
     "SCHEMA",
@@ -62,7 +63,7 @@ SCHEMA = pa.schema(
     ]
 )
 
-_HIVE = ds.partitioning(
+HIVE = ds.partitioning(
     pa.schema([("network", pa.string()), ("dataset", pa.string()), ("init", pa.string())]),
     flavor="hive",
 )
@@ -249,8 +250,8 @@ def read_parameters(
         tags: the snapshots to read (init, snapshot, best, last); all without it.
         columns: which columns to read; all without it. The hive columns always come along.
     """
-    dataset = ds.dataset([str(file) for file in files], partitioning=_HIVE)
-    wanted = None if columns is None else [*columns, *_HIVE.schema.names]
+    dataset = ds.dataset([str(file) for file in files], partitioning=HIVE)
+    wanted = None if columns is None else [*columns, *HIVE.schema.names]
     condition = None if tags is None else ds.field("tag").isin(list(tags))
     return dataset.to_table(columns=wanted, filter=condition).to_pandas()
 

@@ -278,6 +278,15 @@ def test_recorded_steps(tmp_path):
         recorded_steps(tmp_path / "nowhere")
 
 
+def test_recorded_steps_of_the_runs_that_a_study_has(tmp_path):
+    for name, seconds in (("kept", 100), ("removed", 300)):
+        record(tmp_path, name, seconds=seconds)
+    present = {"run_id": "kept", "network": "resnet18", "dataset": "d", "init": "scratch"}
+    runs = pd.DataFrame([present | {"convolution": "3t", "control": "none"}])
+    write_parquet(runs, tmp_path / "runs.parquet")
+    assert recorded_steps(tmp_path)["seconds"].tolist() == [2.0]
+
+
 # ------------------------------------------------------------------------- a study
 
 

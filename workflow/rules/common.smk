@@ -1,21 +1,45 @@
 # The configuration, checked before any job starts, and the names that all rules share.
+from contextlib import chdir, contextmanager
+
 import yaml
 from snakemake.exceptions import WorkflowError
 
 from threetconv.errors import InputError
+from threetconv.gpu import check_gpu
 from threetconv.provenance import code_digest
 from threetconv.study import derive_seed, plan_runs, validate_study
+from threetconv.study_folder import (
+    changed_keys,
+    check_owner,
+    hold,
+    in_words,
+    move_aside,
+    stale_files,
+)
 
 
-def read_study():
-    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+@contextmanager
+def refusals(what):
+    """The package's own errors as Snakemake's: one message, no traceback."""
     try:
-        return validate_study(config, schema)
+        yield
     except InputError as error:
-        raise WorkflowError(f"The study's configuration cannot be used.\n\n{error}\n")
+        raise WorkflowError(f"{what}\n\n{error}\n")
 
 
-STUDY = read_study()
+if set("{}") & set(str(ROOT)):
+    raise WorkflowError(
+        f"{ROOT}: Snakemake reads braces in the names of inputs as wildcards. Move this checkout "
+        "to a folder without braces."
+    )
+with refusals("The study's configuration cannot be used."):
+    STUDY = validate_study(
+        config,
+        yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text()),
+    )
+    check_owner(STUDY["study"], STUDY["output"])
+ON_DEVICE = {"train", "fetch_run", "explain"}  # rules that obey training.device
+HELD = []  # the lock on the study's folders, as long as this process runs
 RESULTS = STUDY["output"]["results"]
 REPORTS = STUDY["output"]["reports"]
 DATASETS = STUDY["datasets"]
@@ -207,3 +231,19 @@ def run_settings(wildcards):
         "micro_batch": training.get("micro_batch"),
         "precision": training["precision"],
     }
+
+
+def left_of_other_settings():
+    """Files of runs and cells that no rule of this study makes; none where results lie in a store."""
+    if workflow.storage_settings.default_storage_provider:
+        return []
+    made = [file.regex() for rule in workflow.rules for file in rule.output]
+    return stale_files(RESULTS, made)
+
+
+def told_in_a_dry_run(working_directory):
+    """Dry runs have no hook, and whether this is one is known only after this file was read."""
+    with chdir(working_directory):
+        stale = left_of_other_settings() if workflow.dryrun else []
+    if stale:
+        print(f"\n{in_words(RESULTS, stale, moved=False)}", file=sys.stderr)

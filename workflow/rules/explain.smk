@@ -116,7 +116,7 @@ rule explorer:
     conda:
         TRAINING_ENV
     params:
-        title=STUDY["title"],
+        title=lambda w: STUDY["title"],  # a plain string's braces would be read as wildcards
         folders=[f"{RESULTS}/explanations/{run_id}" for run_id in EXPLAINED],
         parameters=[explained_parameters(run_id) for run_id in EXPLAINED],
         code=code_digest("explorer", "explorer.collect"),
