@@ -84,8 +84,8 @@ def _table(
     groups: Groups | None,
     whole: bool = True,
 ) -> Found:
+    table = table[table["split"] != ""]  # of others no list says anything
     yield from _ids(table)
-    table = table[table["split"] != ""]
     if groups is not None:
         yield from _groups(table, groups)
     if not whole:
