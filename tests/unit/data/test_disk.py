@@ -238,14 +238,17 @@ def test_a_walk_follows_links_and_ends(tmp_path):
 
 @pytest.fixture
 def check(tmp_path, monkeypatch):
-    """Checks that are printed: (adapter, root) -> exit code, (severity, check) pairs, output."""
+    """Checks of a set that was spoiled: (severity, check) pairs, and what is printed."""
     import pandas as pd  # noqa: PLC0415
     import yaml  # noqa: PLC0415
 
     for name, value in (("NO_COLOR", "1"), ("TERM", "dumb"), ("COLUMNS", "400")):
         monkeypatch.setenv(name, value)
 
-    def run(adapter: str, root: Path, **options: object):
+    def run(adapter: str, spoil: Callable[[Path, Path], None], **options: object):
+        root = tmp_path / "set"
+        root.mkdir()
+        spoil(LAYOUTS[adapter](root), root)
         clip = {"frames": 8, "height": 32, "width": 32}
         dataset = {"adapter": adapter, "root": str(root), "clip": clip, "options": options}
         study = {
@@ -318,14 +321,9 @@ def respelled(_clip: Path, root: Path) -> None:
         ("kinetics", dead, {"missing": "skip"}, {LISTED, UNREAD, NO_LIST, ("error", "files")}),
     ],
 )
-def test_a_check_invents_nothing_after_a_listing_error(
-    tmp_path, check, adapter, spoil, options, expected
-):
+def test_a_check_invents_nothing_after_a_listing_error(check, adapter, spoil, options, expected):
     """No published counts, no classes without clips: what is listed is not all of the set."""
-    root = tmp_path / "set"
-    root.mkdir()
-    spoil(LAYOUTS[adapter](root), root)
-    found, said = check(adapter, root, **options)
+    found, said = check(adapter, spoil, **options)
     assert found == expected
     if spoil in (latin_name, latin_list):
         assert "not UTF-8 text" in said
