@@ -73,7 +73,9 @@ rule clip_table:
     # The table of clips: path, label, split; and what the clips are on disk. Nothing is copied.
     input:
         lambda w: (
-            dataset_root(w.dataset) if w.dataset in RENDERED else changed_note(w.dataset)
+            dataset_root(w.dataset)
+            if w.dataset in RENDERED
+            else changed_note(w.dataset)
         ),
     output:
         table=f"{RESULTS}/clips/{{dataset}}.parquet",
