@@ -138,14 +138,22 @@ EXPLANATIONS = [
 MODEL_CARDS = [f"{RESULTS}/runs/{run_id}/README.md" for run_id in RUNS]
 
 
+def clip_inputs(name):
+    """The clips of a data set, as what is shown to a network is read from."""
+    if DATASETS[name]["store"] == "packed":
+        return {
+            "table": f"{RESULTS}/packed/{name}.parquet",
+            "packed": f"{RESULTS}/packed/{name}.npy",
+        }
+    return {
+        "table": f"{RESULTS}/clips/{name}.parquet",
+        "contents": f"{RESULTS}/clips/{name}.contents.json",
+    }
+
+
 def run_inputs(wildcards):
     run = RUNS[wildcards.run_id]
-    files = {"table": f"{RESULTS}/clips/{run.dataset}.parquet"}
-    if DATASETS[run.dataset]["store"] == "packed":
-        files |= {
-            "table": f"{RESULTS}/packed/{run.dataset}.parquet",
-            "packed": f"{RESULTS}/packed/{run.dataset}.npy",
-        }
+    files = clip_inputs(run.dataset)
     if run.init == "pretrained" and run.run_id not in FETCHED:
         files["weights"] = f"{RESULTS}/weights_2d/{run.network}.safetensors"
     return files
@@ -169,13 +177,8 @@ def explained_inputs(wildcards):
     files = {
         "record": f"{folder}/run.json",
         "weights": f"{folder}/best.safetensors",
-        "table": f"{RESULTS}/clips/{run.dataset}.parquet",
+        **clip_inputs(run.dataset),
     }
-    if DATASETS[run.dataset]["store"] == "packed":
-        files |= {
-            "table": f"{RESULTS}/packed/{run.dataset}.parquet",
-            "packed": f"{RESULTS}/packed/{run.dataset}.npy",
-        }
     if run.convolution == "3t":
         files["parameters"] = parameter_file(run)
     cell = (run.network, run.dataset, run.convolution)
