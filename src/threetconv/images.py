@@ -7,12 +7,14 @@ before they become RGB, each chroma sample where the format says it lies (full_c
 full_chroma_int): more exact than converting first, and several times faster.
 
 JPEG files are decoded by FFmpeg, which reports damage that libjpeg conceals, and so stay in YUV
-until they are resized; other images, and JPEG files that are not plain (turned by EXIF, CMYK,
-arithmetic coding), by Pillow.
+until they are resized; PNG files, and JPEG files that are not plain (turned by EXIF, CMYK,
+arithmetic coding), by Pillow. What a file is, its first bytes say and not its name: no other of
+Pillow's readers, some of which start programs, gets to see it.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from pathlib import Path
@@ -22,8 +24,12 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
 
+from threetconv.clip_files import LIMITS, Limits, RefusedError, check_file, check_pixels, told_as
 from threetconv.errors import InputError
+from threetconv.orientation import orientation
 
 __all__ = ["IMAGE_SUFFIXES", "ImageReader", "Size", "Stack", "list_images"]
 
@@ -40,10 +46,15 @@ FILTER = int(
     | Interpolation.BITEXACT
 )
 JPEG_BEGIN, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
+PNG_BEGIN = b"\x89PNG\r\n\x1a\n"
 JPEG_TABLES = (b"\xff\xdb", b"\xff\xc4")  # without its own, a file would get another one's
 EXIF = b"Exif\0"
 JPEG_FORMATS = frozenset({"yuvj420p", "yuvj422p", "yuvj444p", "yuvj440p", "gray"})
 NUMBERS = re.compile(r"([0-9]+)|([^0-9]+)")
+
+
+class SizesDifferError(ValueError):
+    """Frames of several sizes, and none to bring them to."""
 
 
 class Stack:
@@ -69,20 +80,23 @@ class Stack:
     def put(self, i: int, frame: av.VideoFrame) -> None:
         """Frame `i`, which is wanted, in any pixel format; its transparency is dropped.
 
+        It is turned and mirrored as its display matrix says (see `threetconv.orientation`).
+
         Raises:
-            ValueError: frames of two sizes, and none to bring them to.
+            SizesDifferError: frames of two sizes, and none to bring them to.
         """
         length, size = self._shape
-        turns = round(frame.rotation / 90)  # anticlockwise
-        own = (frame.height, frame.width)
-        size = size or (own[::-1] if turns % 2 else own)
+        shown = orientation(frame)
+        size = size or shown.size((frame.height, frame.width))
         if self._frames is None:
             self._frames = np.empty((length, 3, *size), np.uint8)
         first, *others = self._places[i]
         out = self._frames[first]
         if out.shape[1:] != size:
-            raise ValueError(f"{size[0]} x {size[1]} after {out.shape[1]} x {out.shape[2]} pixels")
-        self._paint(frame, np.rot90(out, -turns, (1, 2)) if turns else out)
+            raise SizesDifferError(
+                f"{size[0]} x {size[1]} after {out.shape[1]} x {out.shape[2]} pixels"
+            )
+        self._paint(frame, shown.undone(out))
         for other in others:
             self._frames[other] = out
 
@@ -134,38 +148,41 @@ def _natural(name: str) -> tuple[list[tuple[int, str]], str]:
 class ImageReader:
     """Reads the image files of one clip."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits = LIMITS) -> None:
+        self._limits = limits
         self._jpeg = av.CodecContext.create("mjpeg", "r")
         self._jpeg.thread_count = 1
-        self._jpeg.options = {"err_detect": "explode"}
+        self._jpeg.options = {"err_detect": "explode", "max_pixels": str(limits.pixels)}
 
     def read(self, file: str) -> av.VideoFrame:
         """An image as a frame: turned by EXIF, transparency over black, grey as R = G = B.
 
         Raises:
-            InputError: the file is unreadable, cut short or damaged.
+            InputError: the file cannot be read, whatever the reason: cut short, damaged, of another
+                format, not a regular file, not permitted, beyond the limits.
         """
-        try:
+        with told_as(
+            file,
+            "an image that cannot be read",
+            expected="a whole JPEG or PNG file",
+            remedy="extract or download it again, or take the clip out of the dataset",
+        ):
+            check_file(file, self._limits.image_bytes)
             with open(file, "rb", buffering=0) as opened:
-                frame = self._plain_jpeg(opened.read())
-            if frame is None:
-                with Image.open(file) as image:
-                    frame = av.VideoFrame.from_ndarray(np.asarray(_as_rgb(image)), "rgb24")
-            return frame
-        except (OSError, SyntaxError, ValueError) as error:  # what FFmpeg and Pillow raise
-            reason = error.strerror or error if isinstance(error, OSError) else error
-            raise InputError(
-                file,
-                found=f"an image that cannot be read ({reason})",
-                expected="a whole JPEG or PNG file",
-                remedy="extract or download it again, or take the clip out of the dataset",
-            ) from error
+                data = opened.read()
+            return self._plain_jpeg(data) or self._by_pillow(data)
+
+    def _by_pillow(self, data: bytes) -> av.VideoFrame:
+        with _header(data) as image:
+            check_pixels(*image.size, self._limits.pixels)
+            return av.VideoFrame.from_ndarray(np.asarray(_as_rgb(image)), "rgb24")
 
     def _plain_jpeg(self, data: bytes) -> av.VideoFrame | None:
         """The picture, or None where Pillow has to look at the file.
 
         Raises:
-            av.InvalidDataError: the compressed data are damaged.
+            av.FFmpegError: the compressed data are damaged.
+            RefusedError: more pixels than allowed.
         """
         if not (
             data.startswith(JPEG_BEGIN)
@@ -178,14 +195,27 @@ class ImageReader:
             frames = self._jpeg.decode(av.Packet(data))
         except av.PatchWelcomeError:  # a kind of JPEG that FFmpeg does not know
             return None
+        except av.ArgumentError:  # too many pixels, among others
+            with _header(data) as image:
+                check_pixels(*image.size, self._limits.pixels)
+            raise
         return frames[0] if frames and frames[0].format.name in JPEG_FORMATS else None
+
+
+def _header(data: bytes) -> Image.Image:
+    """An image of which nothing but the header was read."""
+    if data.startswith(JPEG_BEGIN):
+        return JpegImageFile(io.BytesIO(data))
+    if data.startswith(PNG_BEGIN):
+        return PngImageFile(io.BytesIO(data))
+    raise RefusedError("its content is neither JPEG nor PNG")
 
 
 def _as_rgb(opened: Image.Image) -> Image.Image:
     image = ImageOps.exif_transpose(opened)
     if image.mode.startswith("I"):  # 16 bits of grey
-        grey = np.asarray(image).astype(np.float64) / 257
-        return Image.fromarray(np.rint(grey).astype(np.uint8)).convert("RGB")
+        grey = (np.asarray(image).astype(np.uint32) + 128) // 257  # rounded; there are no ties
+        return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         black = Image.new("RGBA", image.size, (0, 0, 0, 255))

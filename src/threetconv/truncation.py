@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 __all__ = ["announced_bytes"]
 
+MOST_BOXES = 100_000  # a file of nothing but tiny boxes is not followed to its end
 EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 
 
@@ -37,11 +38,15 @@ def announced_bytes(path: str | Path) -> int | None:
 
 def _matroska(file: BinaryIO) -> int | None:
     """End of the Segment, the element after the EBML header; None while its size is unknown."""
+    total = file.seek(0, os.SEEK_END)
     file.seek(len(EBML))
     header = _vint(file)
     if header is None:
         return None
-    file.seek(header, os.SEEK_CUR)
+    segment = file.tell() + header
+    if segment > total:  # may be more than the system lets one seek to
+        return segment
+    file.seek(segment)
     if file.read(4) != SEGMENT:
         return None
     size = _vint(file)
@@ -61,10 +66,12 @@ def _vint(file: BinaryIO) -> int | None:
 
 
 def _mp4(file: BinaryIO) -> int | None:
-    """End of the last top-level box that begins inside the file."""
+    """End of the last top-level box that begins inside the file; None for too many boxes."""
     total = file.seek(0, os.SEEK_END)
     place = 0
-    while place + 8 <= total:
+    for _ in range(MOST_BOXES):
+        if place + 8 > total:
+            return place
         file.seek(place)
         size = int.from_bytes(file.read(4), "big")
         file.read(4)  # the box's type
@@ -73,4 +80,4 @@ def _mp4(file: BinaryIO) -> int | None:
         if size < 8:  # 0: to the end of the file, whatever that is; less than a header: no box
             return place or None
         place += size
-    return place
+    return None

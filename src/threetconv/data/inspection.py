@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from threetconv.clip_files import told_as
 from threetconv.contents import IMAGE_SUFFIXES
 from threetconv.data.disk import is_there, walk
 from threetconv.data.table import COLUMNS, VIDEO_SUFFIXES, is_text
@@ -61,62 +62,46 @@ def inspect_clip(path: str | Path, *, quick: bool = False) -> Inspected:
         quick: compare the file's size with what its container announces and decode the first frame
             only; `frames` is then what the container states (0 if nothing), and nothing is hashed.
     """
-    from threetconv.decode import decode_clip  # noqa: PLC0415 (PyAV)
+    from threetconv.decode import decode_clip, glance  # noqa: PLC0415 (PyAV)
 
-    path = Path(path)
+    path, digest = Path(path), ""
     try:
-        digest = "" if quick else _digest(path)
-        if quick and path.is_file():
-            return _glance(path)
-        first = decode_clip(path, frames=1, size=None)  # a video is read to its end for this
-        if not quick and path.is_dir() and first.source_frames > 1:
-            decode_clip(path, frames=first.source_frames, size=SMALL)  # every image
+        if quick and not _is_folder(path):
+            frames, height, width = glance(path)
+        else:
+            first = decode_clip(path, frames=1, size=None)  # a video is read to its end for this
+            frames, (height, width) = first.source_frames, first.frames.shape[1:3]
+        if not quick:
+            if _is_folder(path) and frames > 1:
+                decode_clip(path, frames=frames, size=SMALL)  # every image
+            with told_as(
+                path,
+                "a clip that cannot be read again",
+                expected="the same file as a moment before",
+                remedy="check the disk",
+            ):
+                digest = _digest(path)
     except InputError as error:
         inside = "" if error.where == str(path) else f"{Path(error.where).name}: "
         return Inspected(str(path), problem=inside + error.found, remedy=error.remedy)
-    except OSError as error:
-        return Inspected(
-            str(path),
-            problem=f"cannot be read ({error.strerror or error})",
-            remedy="check the disk and the file's permissions",
-        )
-    height, width = first.frames.shape[1:3]
-    return Inspected(str(path), "", "", first.source_frames, height, width, digest)
+    return Inspected(str(path), "", "", frames, height, width, digest)
 
 
-def _glance(path: Path) -> Inspected:
-    """Open a video, compare sizes, decode one frame."""
-    import av  # noqa: PLC0415 (slow to load)
-
-    from threetconv.decode import REPAIR  # noqa: PLC0415
-    from threetconv.truncation import announced_bytes  # noqa: PLC0415
-
-    have, announced = path.stat().st_size, announced_bytes(path)
-    problem = "an empty file" if have == 0 else ""
-    if announced is not None and have < announced:
-        problem = f"a truncated file: {have:,} of {announced:,} bytes"
-    if problem:
-        return Inspected(str(path), problem, REPAIR)
+def _is_folder(path: Path) -> bool:
+    """Whether a folder can be seen at a path; reading it says why none can."""
     try:
-        with av.open(str(path), metadata_errors="replace") as container:
-            if not container.streams.video:
-                return Inspected(str(path), "a file without a video stream", REPAIR)
-            stated = container.streams.video[0].frames
-            frame = next(container.decode(video=0), None)
-    except (av.FFmpegError, EOFError) as error:
-        return Inspected(str(path), f"a file that cannot be decoded ({error})", REPAIR)
-    if frame is None:
-        return Inspected(str(path), "a video stream without a single frame", REPAIR)
-    return Inspected(str(path), "", "", stated, frame.height, frame.width)
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def _digest(path: Path) -> str:
-    """SHA-256 of a file, or of the digests of a folder's images; empty when nothing is there."""
+    """SHA-256 of a clip's file, or of the digests of a folder's images; what is there was read."""
     if path.is_dir():
-        images = sorted(e for e in path.iterdir() if e.suffix.lower() in IMAGE_SUFFIXES)
+        from threetconv.images import list_images  # noqa: PLC0415 (PyAV)
+
+        images = map(Path, sorted(list_images(path)))
         return hashlib.sha256("".join(map(_digest, images)).encode()).hexdigest()
-    if not path.is_file():
-        return ""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
