@@ -54,14 +54,10 @@ class Ran(NamedTuple):
 
 
 def pythons() -> Iterator[Python]:
-    """Interpreters of this machine, named ones first, newest first."""
-    names = [f"python3.{minor}" for minor in (13, 12, 11)]
-    found = [os.environ.get("THREETCONV_HOST_PYTHON"), *map(shutil.which, names)]
-    found += [
-        str(program)
-        for name in names
-        for program in sorted(Path.home().glob(f".pyenv/versions/*/bin/{name}"), reverse=True)
-    ]
+    """Interpreters of this machine: the named one, then newest first."""
+    found = [os.environ.get("THREETCONV_HOST_PYTHON")]
+    for name in ("python3.13", "python3.12", "python3.11"):
+        found += [shutil.which(name), *map(str, Path.home().glob(f".pyenv/versions/*/bin/{name}"))]
     for program in [*filter(None, found), sys.executable]:
         asked = subprocess.run(
             [program, "-c", FACTS], capture_output=True, text=True, check=False, cwd="/"
