@@ -16,7 +16,7 @@ from threetconv.report.document import (
     Table,
     escape,
 )
-from threetconv.report.inputs import Inputs, join_words, plural
+from threetconv.report.inputs import Inputs
 from threetconv.report.sections.faithfulness import (
     CELL,
     CHANNEL,
@@ -27,6 +27,7 @@ from threetconv.report.sections.faithfulness import (
     matters,
     overall,
 )
+from threetconv.report.wording import join_words, plural
 
 __all__ = ["FIGURES", "section"]
 

@@ -17,7 +17,8 @@ from threetconv.report.document import (
     Table,
     escape,
 )
-from threetconv.report.inputs import Inputs, join_words
+from threetconv.report.inputs import Inputs
+from threetconv.report.wording import join_words
 
 __all__ = ["CELL", "CHANNEL", "HEADS", "classes", "in_order", "lookup", "matters", "overall"]
 

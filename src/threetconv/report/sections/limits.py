@@ -6,7 +6,8 @@ import pandas as pd
 
 from threetconv.report import formats
 from threetconv.report.document import Callout, ListBlock, Paragraph, Section, escape
-from threetconv.report.inputs import MAIN, Inputs, join_words, plural
+from threetconv.report.inputs import MAIN, Inputs
+from threetconv.report.wording import join_words, plural
 
 __all__ = ["section"]
 
