@@ -121,7 +121,8 @@ def measured(inputs: Inputs) -> list[Block]:
         Paragraph(
             "for *s* and *r*, and half of it for *px* and *py*. The column **/ floor** gives the "
             "mean displacement divided by that floor. Where it is near or below 1, training "
-            f"length alone would explain a displacement of that size.{floorless(inputs.displacement)}"
+            "length alone would explain a displacement of that size."
+            + floorless(inputs.displacement)
         ),
     ]
 
