@@ -114,7 +114,7 @@ def persists(naive: pd.DataFrame) -> bool:
     by_runs = naive.groupby("runs_per_arm")["estimate"].mean()
     most = naive[naive["runs_per_arm"] == naive["runs_per_arm"].max()]
     liberal = bool((most["valid"].astype(str) == "liberal").all())
-    return len(by_runs) > 1 and liberal and by_runs.iloc[-1] >= by_runs.iloc[0]
+    return len(by_runs) > 1 and liberal and bool(by_runs.iloc[-1] >= by_runs.iloc[0])
 
 
 def span(lines: pd.DataFrame) -> str:

@@ -35,9 +35,9 @@ def section(inputs: Inputs) -> Section:
         [
             Paragraph(
                 "The numbers of this study come from Parquet files. The parameter table has a row "
-                "per snapshot, layer, transition and channel, with the raw values as the layer holds them; beside it "
-                "lie the tables "
-                "of runs, metrics, summaries and tests. With pandas:"
+                "per snapshot, layer, transition and channel, with the raw values as the layer "
+                "holds them; beside it lie the tables of runs, metrics, summaries and tests. "
+                "With pandas:"
             ),
             Code(PANDAS.format(results=results), "python"),
             Paragraph(
