@@ -8,7 +8,7 @@ RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def significant(x: float, digits: int = 3) -> str:
-    """A finite number with `digits` significant digits: 28.0, 8.46, 0.0123, 1,230."""
+    """A finite number with `digits` significant digits: 28.0, 8.46, 0.0123, 1,234."""
     if x == 0:
         return "0"
     exponent = int(f"{x:.{digits - 1}e}".split("e")[1])  # of the rounded number: 9.999 is 10.0

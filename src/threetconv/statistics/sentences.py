@@ -50,19 +50,18 @@ def sentences(
     if equivalence is not None and len(equivalence):
         equal = _by_key(equivalence[equivalence["method"].str.startswith("TOST")], other)
     texts = [
-        sentence(
-            line,
-            alpha=alpha,
-            matched=matched.get(tuple(line[KEY])),
-            equivalence=equal.get(tuple(line[other])),
-        )
-        for _, line in tests.iterrows()
+        sentence(line, alpha=alpha, matched=matched.get(key[:-1]), equivalence=equal.get(key))
+        for key, (_, line) in zip(_keys(tests, other), tests.iterrows(), strict=True)
     ]
     return pd.Series(texts, index=tests.index, name="sentence", dtype="str")
 
 
 def _by_key(table: pd.DataFrame, keys: list[str]) -> dict[tuple[object, ...], pd.Series]:
-    return {tuple(line[keys]): line for _, line in table.iterrows()}
+    return dict(zip(_keys(table, keys), (line for _, line in table.iterrows()), strict=True))
+
+
+def _keys(table: pd.DataFrame, keys: list[str]) -> list[tuple[object, ...]]:
+    return list(zip(*(table[name] for name in keys), strict=True))
 
 
 def sentence(

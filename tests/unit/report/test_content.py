@@ -24,6 +24,8 @@ from threetconv.report.document import (
 )
 from threetconv.report.wording import of_all, verb
 
+from .study_tables import with_controls
+
 Study = dict[str, Any]
 
 
@@ -122,16 +124,6 @@ def test_every_sentence_of_the_planned_tests_is_printed_once(study: Study) -> No
     blocked = (tests["family"] == "controls") & (tests["stratum"] == "all")
     for sentence in tests.loc[blocked, "sentence"]:
         assert text.count(sentence) == 1
-
-
-def with_controls(runs: pd.DataFrame, network: str = "resnet18") -> pd.DataFrame:
-    """The runs table with static and label-shuffled runs of one network, from scratch."""
-    chosen = (runs["network"] == network) & (runs["init"] == "scratch")
-    frames = [runs]
-    for name in ("static", "label-shuffled"):
-        more = runs[chosen].assign(control=name)
-        frames.append(more.assign(run_id=more["run_id"].str.replace("-3t-", f"-3t-{name}-")))
-    return pd.concat(frames, ignore_index=True)
 
 
 def test_synthetic_data_are_called_so_and_recorded_data_are_not(

@@ -122,8 +122,8 @@ def tested(table: pd.DataFrame, alpha: float) -> str:
     where = ""
     if "checkpoint" in blocked:
         usable = blocked[blocked["estimate"].notna()]
-        names = list(usable["checkpoint"].astype(str).unique())
-        chosen = "matched" if "matched" in names else (names[0] if names else "")
+        names = (usable if len(usable) else blocked)["checkpoint"].astype(str).unique()
+        chosen = "matched" if "matched" in names else "".join(names[:1])
         blocked = blocked[blocked["checkpoint"] == chosen]
         anyhow = "" if chosen == "matched" else ", whatever the length of training"
         where = f" ({checkpoint_name(chosen)}{anyhow})"
