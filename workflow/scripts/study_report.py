@@ -5,7 +5,9 @@ import yaml
 from threetconv.files import read_parquet
 from threetconv.logs import step_log
 from threetconv.provenance import git_sha, versions
-from threetconv.report import build_document, render_html, render_pdf
+from threetconv.report.content import build_document
+from threetconv.report.html import render_html
+from threetconv.report.pdf import render_pdf
 from threetconv.statistics import sentences
 
 with step_log(snakemake.log[0]) as log:

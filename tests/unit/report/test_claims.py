@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from threetconv.report import build_document
+from threetconv.report.content import build_document
 from threetconv.report.document import (
     Callout,
     Document,
@@ -358,4 +358,4 @@ def test_captions_of_the_workflow_speak_of_no_study_in_particular() -> None:
     filled = {name for name, text in texts.items() if "wildcards." in text}
     assert filled <= {"clips", "distributions", "histograms"}
     for name, text in texts.items():
-        assert not re.search(r"\b(every test|one frame repeated|this number of)\b", text), name
+        assert not re.search(r"\b(in every test|one frame repeated|this number of)\b", text), name

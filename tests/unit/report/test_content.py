@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from threetconv.report import build_document
+from threetconv.report.content import build_document
 from threetconv.report.document import (
     Callout,
     Details,

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from threetconv.report import render_pdf
 from threetconv.report.document import Document, Figure, Section, Table, section_blocks
 from threetconv.report.html import to_html
 from threetconv.report.inputs import Inputs
+from threetconv.report.pdf import render_pdf
 from threetconv.report.sections.explanations import section
 
 CLASSES = ("Swiping Left", "Swiping Right")
