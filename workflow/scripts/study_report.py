@@ -14,9 +14,9 @@ with step_log(snakemake.log[0]) as log:
     with open(snakemake.input.config, encoding="utf-8") as file:
         config = yaml.safe_load(file)
     tables = {name: read_parquet(snakemake.input[name]) for name in snakemake.params.tables}
-    tests = tables["tests_table"]
+    tests, level = tables["tests_table"], config["statistics"]["alpha"]
     tables["tests_table"] = tests.assign(
-        sentence=sentences(tests, alpha=config["statistics"]["alpha"])
+        sentence=sentences(tests, alpha=level, equivalence=tables.get("sensitivity"))
     )
     document = build_document(
         **tables,

@@ -35,12 +35,11 @@ def section(inputs: Inputs) -> Section:
         "How to query the tables",
         [
             Paragraph(
-                "Every number above comes from a Parquet file. The parameter table has a row per "
-                "snapshot, layer, "
-                "transition and channel, with the raw values as the layer holds them; beside it "
-                "lie the tables "
-                "of runs, metrics, summaries and tests (`study.tables()`). Files of runs that the "
-                "study had once may lie there as well; `open_study` leaves them out. With pandas:"
+                "The numbers of this study come from Parquet files. The parameter table has a row "
+                "per snapshot, layer, transition and channel, with the raw values as the layer "
+                "holds them; beside it lie the tables of runs, metrics, summaries and tests "
+                "(`study.tables()`). Files of runs that the study had once may lie there as well; "
+                "`open_study` leaves them out. With pandas:"
             ),
             Code(PANDAS.format(results=results), "python"),
             Paragraph(
