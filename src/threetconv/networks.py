@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from threetconv.catalogue import CATALOGUE
 from threetconv.errors import InputError, look_up
-from threetconv.lift import CONVOLUTIONS, lift
+from threetconv.lifting import CONVOLUTIONS, lift
 from threetconv.thin import thin
 
 __all__ = ["NETWORKS", "Network", "build_2d", "build_network", "load_2d_weights"]
@@ -62,7 +62,7 @@ def build_network(
         width: factor on every channel count, 1.0 for the paper's networks.
         weights: 2D weights to carry over (a state dict, or a .safetensors or .pt file), or None to
             start from scratch.
-        carry: what of them is carried, see `threetconv.lift.lift`; the paper's "convolutions" or
+        carry: what of them is carried, see `threetconv.lift`; the paper's "convolutions" or
             "all".
         seed: seeds the initialisation without touching torch's global generator; None draws from
             it.

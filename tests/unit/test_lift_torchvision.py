@@ -14,7 +14,7 @@ from torchvision.ops import StochasticDepth
 
 from threetconv.conv import Conv3T
 from threetconv.geometry import trace
-from threetconv.lift import lift
+from threetconv.lifting import lift
 from threetconv.parameters import extract_parameters
 from threetconv.thin import thin
 

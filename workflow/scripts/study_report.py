@@ -6,7 +6,7 @@ from threetconv.files import read_parquet
 from threetconv.logs import step_log
 from threetconv.provenance import git_sha, versions
 from threetconv.report import build_document, render_html, render_pdf
-from threetconv.statistics import sentences
+from threetconv.statistics.sentences import sentences
 
 with step_log(snakemake.log[0]) as log:
     with open(snakemake.input.config, encoding="utf-8") as file:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from threetconv.statistics import FAMILIES, layer_tests, run_tests, sentences
+from threetconv.statistics import FAMILIES, layer_tests, run_tests
+from threetconv.statistics.sentences import sentences
 
 
 @pytest.fixture(scope="module")
