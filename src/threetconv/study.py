@@ -13,6 +13,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from threetconv.catalogue import lift_remedy
 from threetconv.errors import InputError, nearest
 from threetconv.plan import Run, derive_seed, plan_runs
 from threetconv.study_rules import RULES
@@ -93,7 +94,12 @@ def _explain(error: jsonschema.ValidationError) -> InputError:
     if error.validator == "enum":
         allowed = [str(value) for value in error.validator_value]
         expected = f"one of {', '.join(allowed)}"
-        remedy = nearest(str(error.instance), allowed) or remedy
+        network = {"network", "networks"} & set(error.absolute_path)
+        remedy = (
+            (lift_remedy(str(error.instance)) if network else "")
+            or nearest(str(error.instance), allowed)
+            or remedy
+        )
     elif error.validator == "type":
         expected = f"a value of type {error.validator_value}"
     elif error.validator == "required":
