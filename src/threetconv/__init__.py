@@ -2,7 +2,8 @@
 
 `Conv3T` is used as `torch.nn.Conv3d` is; `lift` turns a 2D ConvNet into a video network;
 `build_network` gives the paper's networks. The names load on first use, so that
-``import threetconv`` does not import torch.
+``import threetconv`` does not import torch. No module may bear one of these names: on import Python
+would put the module in the name's place.
 
 Source: Ras, Ambrogioni, Haselager, van Gerven and Güçlü, "Explainable 3D Convolutional Neural
 Networks by Learning Temporal Transformations", arXiv 2006.15983 (2020).
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from threetconv.conv import Conv3T
     from threetconv.deploy import freeze_filters
     from threetconv.geometry import extract_parameters
-    from threetconv.lift import lift
+    from threetconv.lifting import lift
     from threetconv.networks import build_network
     from threetconv.reachability import reachable
     from threetconv.state_files import load_model
@@ -43,7 +44,7 @@ _HOME = {
     "build_network": "threetconv.networks",
     "extract_parameters": "threetconv.geometry",
     "freeze_filters": "threetconv.deploy",
-    "lift": "threetconv.lift",
+    "lift": "threetconv.lifting",
     "load_authors_checkpoint": "threetconv.authors",
     "load_model": "threetconv.state_files",
     "open_study": "threetconv.study_results",
@@ -55,3 +56,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'threetconv' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from threetconv.conv import TEMPORAL_PARAMETERS, Conv3T
-from threetconv.errors import InputError
+from threetconv.errors import InputError, missing_file
 
 __all__ = ["load_authors_checkpoint"]
 
@@ -149,6 +149,8 @@ def _entries(network: nn.Module, layout: Mapping[str, str]) -> Pairs:
 
 
 def _read(path: str | Path) -> dict[str, Tensor]:
+    if not Path(path).is_file():
+        raise missing_file(path, expected="a checkpoint that torch.save wrote")
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:

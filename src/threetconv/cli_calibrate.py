@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from threetconv.catalogue import CATALOGUE
+from threetconv.catalogue import CATALOGUE, lift_remedy
 from threetconv.errors import InputError, look_up
 from threetconv.statistics.calibration import calibrate
 from threetconv.statistics.simulate import Layout
@@ -38,7 +38,7 @@ def run(
     from rich.progress import Progress  # noqa: PLC0415
 
     for name in networks or []:
-        look_up(CATALOGUE, name, what="network")
+        look_up(CATALOGUE, name, what="network", remedy=lift_remedy(name))
     if results is not None:
         layouts = study_layouts(results, networks)
     else:

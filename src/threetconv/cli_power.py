@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from threetconv.catalogue import CATALOGUE
+from threetconv.catalogue import CATALOGUE, lift_remedy
 from threetconv.errors import InputError, look_up
 from threetconv.statistics.power import TAU, WANTED, power_table, tau_from
 
@@ -32,7 +32,7 @@ def run(
 ) -> None:
     """Compute, print and, where asked, write the table."""
     for name in networks:
-        look_up(CATALOGUE, name, what="network")
+        look_up(CATALOGUE, name, what="network", remedy=lift_remedy(name))
     tau, origin = _tau(tau, results)
     table = power_table(
         networks=networks, datasets=datasets, inits=inits, seeds=seeds, ratio=ratio, tau=tau,

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from threetconv.conv import Conv3T
+from threetconv.geometry import check_module
 
 __all__ = ["freeze_filters", "to_conv3d"]
 
@@ -71,12 +72,16 @@ def freeze_filters(network: nn.Module) -> nn.Module:
         The copy, in the network's training mode, with its layer names. A layer that is used in two
         places stays one layer.
 
+    Raises:
+        InputError: `network` is no module.
+
     Example:
         >>> from threetconv import build_network
         >>> network = build_network("resnet18", num_classes=27, clip_shape=(30, 150, 224))
         >>> frozen = freeze_filters(network.eval())
         >>> program = torch.export.export(frozen, (torch.zeros(1, 3, 30, 150, 224),))
     """
+    check_module(network)
     frozen = copy.deepcopy(network)
     done: dict[nn.Module, nn.Conv3d] = {}
     for name, module in list(frozen.named_modules(remove_duplicate=False)):

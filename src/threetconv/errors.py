@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
-__all__ = ["InputError", "look_up", "nearest", "printable"]
+__all__ = ["InputError", "look_up", "missing_file", "nearest", "printable"]
 
 T = TypeVar("T")
 
@@ -52,13 +52,22 @@ def nearest(name: str, options: list[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else ""
 
 
-def look_up(registry: Mapping[str, T], name: str, *, what: str) -> T:
+def missing_file(
+    path: str | Path, *, expected: str, remedy: str = "correct the path"
+) -> InputError:
+    """The error for a path that is no file: nothing is there, or a folder."""
+    found = "a folder" if Path(path).is_dir() else "nothing at this path"
+    return InputError(path, found=found, expected=expected, remedy=remedy)
+
+
+def look_up(registry: Mapping[str, T], name: str, *, what: str, remedy: str = "") -> T:
     """``registry[name]``, or an `InputError` that names every allowed value.
 
     Args:
         registry: name -> thing.
         name: the name asked for.
         what: what kind of thing it is, for the message ("network", "adapter").
+        remedy: what to do about this name, where that is known; otherwise the nearest name is told.
     """
     if name in registry:
         return registry[name]
@@ -67,5 +76,7 @@ def look_up(registry: Mapping[str, T], name: str, *, what: str) -> T:
         f"{what} {name!r}",
         found=f"no {what} of that name",
         expected=f"one of {', '.join(options)}",
-        remedy=nearest(name, options) or f"use one of the names above, or register a new {what}",
+        remedy=remedy
+        or nearest(name, options)
+        or f"use one of the names above, or register a new {what}",
     )

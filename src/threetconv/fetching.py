@@ -69,13 +69,13 @@ def check_source(source: str, sha256: str | None) -> str:
             f"source {source!r}",
             found="an https: URL without a SHA-256",
             expected="the SHA-256 of the file, so that what is fetched is what was meant",
-            remedy="add sha256: as published, or as sha256sum prints it for a copy you trust",
+            remedy="add sha256, as published or as sha256sum prints it for a copy you trust",
         )
     if parts.scheme == "https" and parts.username is not None:
         raise InputError(
             f"source at {parts.hostname}",
             found="a user name in the URL",
-            expected="a URL that can be written into results",
+            expected="a URL that can be recorded with what is made of it",
             remedy="download the file yourself and name it with file:",
         )
     return parts.scheme
@@ -121,7 +121,7 @@ def fetch(
         raise InputError(
             path,
             found="a folder" if path.is_dir() else "nothing at this path",
-            expected=f"the checkpoint that the study names as {source}",
+            expected=f"the file that the source {source} names",
             remedy=f"correct the source; a path that does not begin with / starts at {Path.cwd()}",
         )
     if sha256 is not None:

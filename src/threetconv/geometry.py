@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from threetconv.conv import TEMPORAL_PARAMETERS, Conv3T
+from threetconv.errors import InputError
 from threetconv.layers import Layer, reachable_transitions
 from threetconv.parameters import tabulate
 
@@ -29,6 +31,8 @@ def trace(network: nn.Module, clip_shape: tuple[int, int, int]) -> list[Layer]:
         network: a video network for 3-channel clips; it is not changed.
         clip_shape: (frames, height, width).
     """
+    check_module(network)
+    check_clip_shape(clip_shape)
     shadow = copy.deepcopy(network).to("meta").train()  # training: auxiliary heads run as well
     dtype = next((p.dtype for p in shadow.parameters()), torch.float32)
     names = {module: name for name, module in shadow.named_modules()}
@@ -60,6 +64,31 @@ def trace(network: nn.Module, clip_shape: tuple[int, int, int]) -> list[Layer]:
         for hook in hooks:
             hook.remove()
     return layers
+
+
+def check_module(model: Any) -> None:
+    """Raise `InputError` unless it is a torch module."""
+    if not isinstance(model, nn.Module):
+        raise InputError(
+            "network",
+            found=f"a {type(model).__name__}",
+            expected="a torch.nn.Module",
+            remedy="build it first, as by torchvision.models.resnet18() or build_network(...)",
+        )
+
+
+def check_clip_shape(clip_shape: Any) -> None:
+    """Raise `InputError` unless it is (frames, height, width)."""
+    whole = isinstance(clip_shape, tuple | list) and all(
+        isinstance(n, Integral) for n in clip_shape
+    )
+    if not whole or len(clip_shape) != 3 or min(clip_shape) < 1:
+        raise InputError(
+            "clip_shape",
+            found=repr(clip_shape),
+            expected="(frames, height, width), three whole numbers above 0",
+            remedy="give the shape of the network's clips, as in clip_shape=(16, 112, 112)",
+        )
 
 
 def _reachable(module: Conv3T, frames: int) -> tuple[bool, ...]:

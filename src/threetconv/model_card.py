@@ -17,7 +17,7 @@ import yaml
 
 from threetconv.errors import InputError
 from threetconv.files import read_parquet
-from threetconv.runs import read_run
+from threetconv.runs import damaged_run, read_run
 
 __all__ = ["model_card"]
 
@@ -99,7 +99,7 @@ def model_card(
             f"selection {selection!r}",
             found="no split of that name to select on",
             expected=f"one of {', '.join(SELECTIONS)}",
-            remedy="use the study's own selection",
+            remedy="give the split on which the best epoch was chosen",
         )
     document = read_run(folder)
     record: dict[str, Any] = document["run"]
@@ -135,12 +135,8 @@ def _results(folder: Path, record: Mapping[str, Any]) -> pd.DataFrame:
         table["n"] = best.groupby("split")["n"].last()
         return table.loc[sorted(table.index, key=lambda s: s != "val"), ["accuracy", "loss", "n"]]
     except (OSError, KeyError) as error:
-        raise InputError(
-            file,
-            found=f"{type(error).__name__}: {error}",
-            expected=f"loss and accuracy of epoch {record['best_epoch']} on val",
-            remedy="delete the run's folder and start the workflow again",
-        ) from error
+        found = f"no loss and accuracy of epoch {record['best_epoch']} on val"
+        raise damaged_run(file.parent, f"{found} ({error})", file=file.name) from error
 
 
 def _header(record: Mapping[str, Any], results: pd.DataFrame, licence: str) -> dict[str, Any]:

@@ -16,9 +16,10 @@ import torchvision
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from threetconv.catalogue import CATALOGUE
-from threetconv.errors import InputError, look_up
-from threetconv.lift import CONVOLUTIONS, lift
+from threetconv.catalogue import CATALOGUE, lift_remedy
+from threetconv.errors import InputError, look_up, missing_file
+from threetconv.geometry import check_clip_shape
+from threetconv.lifting import CONVOLUTIONS, lift
 from threetconv.thin import thin
 
 __all__ = ["NETWORKS", "Network", "build_2d", "build_network", "load_2d_weights"]
@@ -62,7 +63,7 @@ def build_network(
         width: factor on every channel count, 1.0 for the paper's networks.
         weights: 2D weights to carry over (a state dict, or a .safetensors or .pt file), or None to
             start from scratch.
-        carry: what of them is carried, see `threetconv.lift.lift`; the paper's "convolutions" or
+        carry: what of them is carried, see `threetconv.lift`; the paper's "convolutions" or
             "all".
         seed: seeds the initialisation without touching torch's global generator; None draws from
             it.
@@ -72,10 +73,12 @@ def build_network(
         (logits, aux_logits2, aux_logits1) in training and logits in evaluation.
 
     Raises:
-        InputError: unknown name, clip shorter than the deepest filter, weights that do not fit.
+        InputError: unknown name, no clip shape, a clip shorter than the deepest filter, weights
+            that do not fit.
     """
-    recipe = look_up(NETWORKS, name, what="network")
+    recipe = look_up(NETWORKS, name, what="network", remedy=lift_remedy(name))
     look_up(CONVOLUTIONS, convolution, what="convolution")
+    check_clip_shape(clip_shape)
     depth = CATALOGUE[name].depth
     if clip_shape[0] < depth:
         raise InputError(
@@ -102,7 +105,14 @@ def build_2d(
     name: str, *, num_classes: int, width: float = 1.0, seed: int | None = None
 ) -> nn.Module:
     """The 2D network that `build_network` lifts, randomly initialised."""
-    recipe = look_up(NETWORKS, name, what="network")
+    recipe = look_up(NETWORKS, name, what="network", remedy=lift_remedy(name))
+    if num_classes < 1:
+        raise InputError(
+            "num_classes",
+            found=str(num_classes),
+            expected="at least 1",
+            remedy="give the number of classes that the network tells apart",
+        )
     with _seeded(seed):
         return thin(recipe.make(num_classes), width, num_classes=num_classes)
 
@@ -137,6 +147,9 @@ def load_2d_weights(model: nn.Module, weights: Mapping[str, Tensor] | str | Path
 
 def _read_state(path: str | Path) -> dict[str, Tensor]:
     path = Path(path)
+    expected = "a state dict of a 2D network, .safetensors or .pt"
+    if not path.is_file():
+        raise missing_file(path, expected=expected)
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -145,8 +158,9 @@ def _read_state(path: str | Path) -> dict[str, Tensor]:
         raise InputError(
             path,
             found=f"{type(error).__name__}: {error}",
-            expected="a state dict of a 2D network, .safetensors or .pt",
-            remedy="delete the file and let the workflow make or fetch it again",
+            expected=expected,
+            remedy="save model.state_dict() to it again; one below results/weights_2d is made or "
+            "fetched anew by its workflow once it is deleted",
         ) from error
 
 

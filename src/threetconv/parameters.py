@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from threetconv import units
-from threetconv.errors import InputError
+from threetconv.errors import InputError, missing_file
 
 if TYPE_CHECKING:
     from threetconv.layers import Layer
@@ -63,6 +63,7 @@ SCHEMA = pa.schema(
     ]
 )
 
+TABLE = "a parameter table (threetconv.parameters.SCHEMA)"
 HIVE = ds.partitioning(
     pa.schema([("network", pa.string()), ("dataset", pa.string()), ("init", pa.string())]),
     flavor="hive",
@@ -189,7 +190,7 @@ def tabulate(
     """
     if not layers:
         raise InputError(
-            f"run {run_id!r}",
+            repr(run_id),
             found="no 3T layer",
             expected="a network with temporal parameters",
             remedy='build or lift it with convolution="3t"',
@@ -201,18 +202,20 @@ def tabulate(
             key = f"{layer.name}.{name}"
             if key not in values:
                 raise InputError(
-                    f"snapshot {tag!r} at step {step} of run {run_id!r}",
+                    f"snapshot {tag!r} at step {step} of {run_id!r}",
                     found=f"no {key!r}",
                     expected="the temporal parameters of every 3T layer",
-                    remedy="delete the run's folder and train it again with the present network",
+                    remedy="give the snapshots and the layers of one network; a run of another "
+                    "version of threetconv has to be trained again",
                 )
             array = np.asarray(values[key], dtype=np.float32)
             if not np.isfinite(array).all() or (name == "scale" and (array == 0).any()):
                 raise InputError(
-                    f"run {run_id!r}, step {step}, layer {layer.name!r}",
+                    f"{run_id!r}, step {step}, layer {layer.name!r}",
                     found=f"{name} with NaN, infinite or (for scale) zero entries",
                     expected="finite parameters and scales other than zero",
-                    remedy="the run has diverged: lower its learning rate and train it again",
+                    remedy="the training has diverged: take weights from before, or train again at "
+                    "a lower learning rate",
                 )
             arrays[name] = array
         transitions, channels = arrays["scale"].shape
@@ -249,8 +252,17 @@ def read_parameters(
         files: ".../network=N/dataset=D/init=I/<run_id>.parquet".
         tags: the snapshots to read (init, snapshot, best, last); all without it.
         columns: which columns to read; all without it. The hive columns always come along.
+
+    Raises:
+        InputError: for a file that is missing or no Parquet file.
     """
-    dataset = ds.dataset([str(file) for file in files], partitioning=HIVE)
+    for file in files:
+        if not Path(file).is_file():
+            raise missing_file(file, expected=TABLE)
+    try:
+        dataset = ds.dataset([str(file) for file in files], partitioning=HIVE)
+    except pa.ArrowInvalid as error:
+        raise _no_table(", ".join(map(str, files)), error) from error
     wanted = None if columns is None else [*columns, *HIVE.schema.names]
     condition = None if tags is None else ds.field("tag").isin(list(tags))
     return dataset.to_table(columns=wanted, filter=condition).to_pandas()
@@ -271,12 +283,16 @@ def read_columns(file: str | Path, columns: Sequence[str]) -> pd.DataFrame:
         if not lacking:
             with pq.ParquetFile(file, read_dictionary=texts) as source:
                 return source.read(columns=list(columns)).to_pandas()
-        found = f"no column {', '.join(lacking)}"
     except pa.ArrowInvalid as error:
-        found = str(error).split("\n", 1)[0]
-    raise InputError(
-        str(file),
-        found=found,
-        expected="a parameter table (threetconv.parameters.SCHEMA)",
-        remedy="make it again from the run's folder",
+        raise _no_table(file, error) from error
+    raise _no_table(file, f"no column {', '.join(lacking)}")
+
+
+def _no_table(file: str | Path, found: object) -> InputError:
+    return InputError(
+        file,
+        found=str(found).split("\n", 1)[0],
+        expected=TABLE,
+        remedy="give a table that extract_parameters made, or one of a study's results/parameters; "
+        "there a damaged one is made anew by the workflow once it is deleted",
     )

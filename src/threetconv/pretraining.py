@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from threetconv.catalogue import CATALOGUE
+from threetconv.catalogue import CATALOGUE, lift_remedy
 from threetconv.clips import normalise
 from threetconv.errors import InputError, look_up
 from threetconv.files import write_tensors
@@ -27,6 +27,9 @@ __all__ = ["Stills", "fetch_imagenet", "read_stills", "train_on_stills"]
 
 log = logging.getLogger(__name__)
 
+IMAGES = (
+    "lay the images out so; a folder that the workflow rendered is rendered anew once it is deleted"
+)
 HASHED = re.compile(r"-([0-9a-f]{8,})\.")  # torch's convention for the names of weights
 
 
@@ -60,12 +63,7 @@ def read_stills(root: str | Path, split: str, size: tuple[int, int]) -> tuple[St
                 )
             labels.append(index)
     if not images:
-        raise InputError(
-            folder,
-            found="no images",
-            expected="<class>/*.jpg",
-            remedy="delete the folder and let the workflow render it again",
-        )
+        raise InputError(folder, found="no images", expected="<class>/*.jpg", remedy=IMAGES)
     return Stills(np.stack(images), np.asarray(labels)), classes
 
 
@@ -97,7 +95,7 @@ def train_on_stills(
             Path(root) / "val",
             found=f"classes {', '.join(same)}",
             expected=f"those of {Path(root) / 'train'}: {', '.join(classes)}",
-            remedy="delete the folder and let the workflow render it again",
+            remedy=IMAGES,
         )
     model: Any = build_2d(name, num_classes=len(classes), width=width, seed=seed)
     if hasattr(model, "aux1"):  # heads sized for 224 x 224 images do not fit small stills
@@ -128,7 +126,9 @@ def fetch_imagenet(name: str, out: str | Path, cache: str | Path) -> None:
     """
     from torchvision.models import get_weight  # noqa: PLC0415
 
-    weights = get_weight(look_up(CATALOGUE, name, what="network").imagenet)
+    weights = get_weight(
+        look_up(CATALOGUE, name, what="network", remedy=lift_remedy(name)).imagenet
+    )
     file = Path(cache).absolute() / PurePosixPath(urlsplit(weights.url).path).name
     digits = HASHED.search(file.name)
     if digits is None:

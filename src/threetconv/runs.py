@@ -104,23 +104,43 @@ def write_run(
 
 
 def read_run(folder: str | Path) -> dict[str, Any]:
-    """The contents of a run's run.json: run, classes, layers, snapshots."""
+    """The contents of a run's run.json: run, classes, layers, snapshots.
+
+    Raises:
+        InputError: `folder` is not that of a finished run, or its record is damaged.
+    """
     path = Path(folder) / "run.json"
+    if not path.is_file():
+        kind = "no run.json in this folder" if Path(folder).is_dir() else "no folder at this path"
+        raise InputError(
+            folder,
+            found=kind,
+            expected="the folder of a finished run, with run.json in it",
+            remedy="give the path of such a folder, results/runs/RUN of a study; or run the "
+            "workflow that makes it",
+        )
     try:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         document["run"]["run_id"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            path,
-            found=f"{type(error).__name__}: {error}",
-            expected="the record of a finished training run",
-            remedy="delete the run's folder and start the workflow again",
-        ) from error
+        raise damaged_run(folder, f"{type(error).__name__}: {error}") from error
     return document
+
+
+def damaged_run(folder: str | Path, found: str, *, file: str = "run.json") -> InputError:
+    """The error for a run whose folder is there and whose file `file` is not what was written."""
+    return InputError(
+        Path(folder) / file,
+        found=found,
+        expected="the file as a finished run of this version of threetconv has it",
+        remedy="copy the run's folder again from where it was made; or delete it, and run the "
+        "workflow that makes it",
+    )
 
 
 def parameter_table(folder: str | Path) -> pd.DataFrame:
     """The parameter table of a run, all snapshots; columns of `threetconv.parameters.SCHEMA`."""
+    from safetensors import SafetensorError  # noqa: PLC0415
     from safetensors.numpy import load_file  # noqa: PLC0415
 
     from threetconv.layers import Layer  # noqa: PLC0415
@@ -133,7 +153,11 @@ def parameter_table(folder: str | Path) -> pd.DataFrame:
             expected="a run of a 3T network; others have no temporal parameters",
             remedy="ask for parameters of 3T runs only",
         )
-    arrays = load_file(Path(folder) / "snapshots.safetensors")
+    file = Path(folder) / "snapshots.safetensors"
+    try:
+        arrays = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise damaged_run(folder, f"{type(error).__name__}: {error}", file=file.name) from error
     layers = [Layer.from_dict(fields) for fields in document["layers"]]
     frames = []
     for number, snapshot in enumerate(document["snapshots"]):

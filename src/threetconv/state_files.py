@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from threetconv.errors import InputError, look_up
+from threetconv.errors import InputError, look_up, missing_file
 from threetconv.provenance import file_sha256
-from threetconv.runs import read_run
+from threetconv.runs import damaged_run, read_run
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "load_checkpoint", "load_into", "load_model", "network_of", "read_state"]
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")
+STATE = "a state dict: tensors by name, as safetensors or from torch.save"
 SHOWN = 3  # names listed in a message
 
 
@@ -35,6 +36,8 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
             than tensors (they are not made); anything but tensors by name.
     """
     path = Path(path)
+    if not path.is_file():
+        raise missing_file(path, expected=STATE)
     try:
         with path.open("rb") as file:
             head = file.read(9)
@@ -93,7 +96,7 @@ def _unreadable(path: Path, found: str) -> InputError:
     return InputError(
         path,
         found=found,
-        expected="a state dict: tensors by name, as safetensors or from torch.save",
+        expected=STATE,
         remedy="fetch the file again, or have its maker save model.state_dict()",
     )
 
@@ -126,8 +129,8 @@ def load_into(network: nn.Module, state: Mapping[str, Tensor], where: str | Path
             where,
             found=f"a checkpoint of another network: {', '.join(listed)}{told}",
             expected=f"the {len(own)} tensors of this {type(network).__name__}; {wanted} classes",
-            remedy="name the checkpoint with its own network, convolution, width, clip shape and "
-            "data set",
+            remedy="load it into a network of its own kind, convolution, width, clip shape and "
+            "number of classes; in a study, list it for a run that has them",
         )
     bad = [n for n, value in state.items() if value.is_floating_point() and not _finite(value)]
     if bad:
@@ -225,13 +228,19 @@ def load_model(folder: str | Path) -> nn.Module:
     """
     record = read_run(folder)["run"]
     weights = Path(folder) / "best.safetensors"
-    network = network_of(record)
+    try:
+        network = network_of(record)
+    except (KeyError, TypeError) as error:
+        raise damaged_run(folder, f"a record without {error}") from error
+    if not weights.is_file():
+        raise damaged_run(folder, "nothing at this path", file=weights.name)
     load_checkpoint(weights, network, format="threetconv")
     if file_sha256(weights) != record["weights_sha256"]:
         raise InputError(
             weights,
             found=f"SHA-256 {file_sha256(weights)}",
             expected=f"{record['weights_sha256']}, as run.json beside it says",
-            remedy="keep the files of a run together; fetch or train it again",
+            remedy="copy both files from the same run; if they are, one was changed: fetch or "
+            "train the run again",
         )
     return network.eval()

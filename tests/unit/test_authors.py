@@ -450,7 +450,15 @@ def test_files_that_cannot_be_read_are_refused(content: bytes | None, tmp_path: 
     path = tmp_path / "epoch_12"
     if content is not None:
         path.write_bytes(content)
-    refused(path, build("resnet18"), "save model.state_dict" if content else "Error")
+    refused(
+        path,
+        build("resnet18"),
+        "save model.state_dict"
+        if content
+        else "nothing at this path"
+        if content is None
+        else "Error",
+    )
 
 
 def test_the_public_name() -> None:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 import threetconv
 from threetconv.conv import Conv3T
 from threetconv.deploy import freeze_filters, to_conv3d
-from threetconv.lift import lift
+from threetconv.lifting import lift
 from threetconv.networks import NETWORKS, build_network
 
 CLIP = (16, 32, 32)

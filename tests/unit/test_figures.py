@@ -9,8 +9,21 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from threetconv import figures
 from threetconv.figures import theme
+from threetconv.figures.accuracy import accuracy_curves
+from threetconv.figures.calibration import calibration
+from threetconv.figures.clips import clip_strip
+from threetconv.figures.controls import controls
+from threetconv.figures.distributions import (
+    scale_rotation_densities,
+    temporal_distributions,
+    translation_joint,
+)
+from threetconv.figures.effects import effects
+from threetconv.figures.histograms import histograms
+from threetconv.figures.planted import alignment, planted
+from threetconv.figures.profile import profile
+from threetconv.figures.theme import save
 
 from .figure_tables import (
     CELLS,
@@ -39,18 +52,18 @@ def all_figures() -> dict[str, Figure]:
     clips = [np.full((12, 24, 32, 3), 20 * i, np.uint8) for i in range(4)]
     dens, joint = densities_table(), joint_table()
     return {
-        "densities": figures.scale_rotation_densities(dens, init="pretrained"),
-        "joint": figures.translation_joint(joint, init="scratch"),
-        "figure4": figures.temporal_distributions(dens, joint, init="pretrained"),
-        "histograms": figures.histograms(histogram_table(), init="scratch"),
-        "accuracy": figures.accuracy_curves(metrics, runs),
-        "strip": figures.clip_strip(clips, ["a", "b", "c", "d"]),
-        "effects": figures.effects(effects_table()),
-        "profile": figures.profile(profile_table(), layer_tests_table(), network="googlenet"),
-        "controls": figures.controls(controls_table()),
-        "calibration": figures.calibration(calibration_table()),
-        "planted": figures.planted(planted_table()),
-        "alignment": figures.alignment(alignment_rows()),
+        "densities": scale_rotation_densities(dens, init="pretrained"),
+        "joint": translation_joint(joint, init="scratch"),
+        "figure4": temporal_distributions(dens, joint, init="pretrained"),
+        "histograms": histograms(histogram_table(), init="scratch"),
+        "accuracy": accuracy_curves(metrics, runs),
+        "strip": clip_strip(clips, ["a", "b", "c", "d"]),
+        "effects": effects(effects_table()),
+        "profile": profile(profile_table(), layer_tests_table(), network="googlenet"),
+        "controls": controls(controls_table()),
+        "calibration": calibration(calibration_table()),
+        "planted": planted(planted_table()),
+        "alignment": alignment(alignment_rows()),
     }
 
 
@@ -64,8 +77,8 @@ def test_no_panel_is_empty_and_no_global_figure_is_left(all_figures) -> None:
 @pytest.mark.parametrize("suffix", ["svg", "png", "pdf"])
 def test_files_have_the_same_bytes_every_time(suffix: str, tmp_path: Path) -> None:
     for name in ("one", "two"):
-        figure = figures.translation_joint(joint_table(CELLS[:1]), init="pretrained")
-        figures.save(figure, tmp_path / f"{name}.{suffix}", dpi=60)
+        figure = translation_joint(joint_table(CELLS[:1]), init="pretrained")
+        save(figure, tmp_path / f"{name}.{suffix}", dpi=60)
     assert (tmp_path / f"one.{suffix}").read_bytes() == (tmp_path / f"two.{suffix}").read_bytes()
 
 
@@ -87,7 +100,7 @@ def test_combined_figure_has_a_row_for_every_cell(all_figures) -> None:
 
 def test_accuracy_draws_runs_means_and_chance() -> None:
     runs, metrics = runs_and_metrics()
-    figure = figures.accuracy_curves(metrics, runs)
+    figure = accuracy_curves(metrics, runs)
     assert [axes.get_title(loc="left") for axes in figure.axes] == [f"{n}, {d}" for n, d in CELLS]
     axes = figure.axes[0]
     assert len(axes.lines) == 3 * (2 + 1) + 1
@@ -100,13 +113,13 @@ def test_accuracy_draws_runs_means_and_chance() -> None:
 def test_accuracy_leaves_no_axes_for_a_combination_that_was_not_run() -> None:
     runs, metrics = runs_and_metrics()
     runs = runs[~((runs["network"] == "resnet18") & (runs["dataset"] == "scenes"))]
-    assert len(figures.accuracy_curves(metrics, runs).axes) == 3
+    assert len(accuracy_curves(metrics, runs).axes) == 3
 
 
 def test_clip_strip_shows_evenly_spaced_frames() -> None:
     clip = np.zeros((9, 4, 6, 3), np.uint8)
     clip[..., 0] = np.arange(9)[:, None, None] * 10
-    image = figures.clip_strip([clip], ["swipe"], frames=5).axes[0].images[0].get_array()
+    image = clip_strip([clip], ["swipe"], frames=5).axes[0].images[0].get_array()
     solid = image[0][image[0, :, 3] == 255]
     assert sorted(set(solid[:, 0].tolist())) == [0, 20, 40, 60, 80]
     assert solid.shape[0] == 5 * 6
@@ -114,15 +127,15 @@ def test_clip_strip_shows_evenly_spaced_frames() -> None:
 
 def test_clip_strip_takes_clips_of_different_size_and_length() -> None:
     clips = [np.zeros((3, 10, 20, 3), np.uint8), np.zeros((9, 21, 15, 3), np.uint8)]
-    assert len(figures.clip_strip(clips, ["x", "y"]).axes) == 2
+    assert len(clip_strip(clips, ["x", "y"]).axes) == 2
 
 
 def test_clip_strip_refuses_floats_and_missing_labels() -> None:
     clip = np.zeros((3, 4, 4, 3))
     with pytest.raises(ValueError, match="uint8"):
-        figures.clip_strip([clip], ["x"])
+        clip_strip([clip], ["x"])
     with pytest.raises(ValueError, match="labels"):
-        figures.clip_strip([clip.astype(np.uint8)], [])
+        clip_strip([clip.astype(np.uint8)], [])
 
 
 def test_a_dataset_keeps_its_colour_and_an_init_never_shares_it() -> None:
@@ -135,28 +148,28 @@ def test_a_dataset_keeps_its_colour_and_an_init_never_shares_it() -> None:
 def test_user_names_with_dollars_and_markup_are_drawn_as_they_are(tmp_path: Path) -> None:
     cells = [("res$net$", "<my_data> & $x^2$")]
     dens, joint = densities_table(cells), joint_table(cells)
-    figure = figures.temporal_distributions(dens, joint, init="scratch")
-    figures.save(figure, tmp_path / "x.svg")
+    figure = temporal_distributions(dens, joint, init="scratch")
+    save(figure, tmp_path / "x.svg")
     assert (tmp_path / "x.svg").stat().st_size > 0
 
 
 @pytest.mark.parametrize(
     "figure",
     [
-        lambda: figures.scale_rotation_densities(densities_table().head(0), init="scratch"),
-        lambda: figures.translation_joint(joint_table().head(0), init="scratch"),
-        lambda: figures.effects(effects_table().head(0)),
-        lambda: figures.profile(profile_table(), network="vgg"),
-        lambda: figures.controls(controls_table().head(0)),
-        lambda: figures.calibration(calibration_table().head(0)),
-        lambda: figures.planted(planted_table().head(0)),
-        lambda: figures.alignment(alignment_rows().head(0)),
-        lambda: figures.histograms(histogram_table(), init="other"),
-        lambda: figures.accuracy_curves(*(t.head(0) for t in reversed(runs_and_metrics()))),
-        lambda: figures.clip_strip([], []),
+        lambda: scale_rotation_densities(densities_table().head(0), init="scratch"),
+        lambda: translation_joint(joint_table().head(0), init="scratch"),
+        lambda: effects(effects_table().head(0)),
+        lambda: profile(profile_table(), network="vgg"),
+        lambda: controls(controls_table().head(0)),
+        lambda: calibration(calibration_table().head(0)),
+        lambda: planted(planted_table().head(0)),
+        lambda: alignment(alignment_rows().head(0)),
+        lambda: histograms(histogram_table(), init="other"),
+        lambda: accuracy_curves(*(t.head(0) for t in reversed(runs_and_metrics()))),
+        lambda: clip_strip([], []),
     ],
 )
 def test_nothing_to_draw_is_said_in_words(figure, tmp_path: Path) -> None:
     drawing = figure()
     assert "No " in texts(drawing)
-    figures.save(drawing, tmp_path / "empty.svg")
+    save(drawing, tmp_path / "empty.svg")

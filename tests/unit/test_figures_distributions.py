@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from threetconv import figures
 from threetconv.figures import theme
+from threetconv.figures.distributions import scale_rotation_densities, translation_joint
 
 from .figure_tables import CELLS, INITS, densities_table, joint_table, texts
 
@@ -16,7 +16,7 @@ def test_density_panels_of_both_figures_share_their_axes() -> None:
     seen = [
         (column, axes.get_xlim(), axes.get_ylim(), axes.get_xscale(), axes.get_yscale())
         for init in INITS
-        for row in np.reshape(figures.scale_rotation_densities(table, init=init).axes, (4, 2))
+        for row in np.reshape(scale_rotation_densities(table, init=init).axes, (4, 2))
         for column, axes in enumerate(row)
     ]
     assert len(seen) == 16
@@ -26,7 +26,7 @@ def test_density_panels_of_both_figures_share_their_axes() -> None:
 
 
 def test_the_floor_is_stated_and_no_curve_falls_below_it() -> None:
-    figure = figures.scale_rotation_densities(densities_table(), init="pretrained")
+    figure = scale_rotation_densities(densities_table(), init="pretrained")
     for axes in figure.axes:
         low = axes.get_ylim()[0]
         if axes.get_subplotspec().is_first_col():
@@ -37,7 +37,7 @@ def test_the_floor_is_stated_and_no_curve_falls_below_it() -> None:
 
 def test_a_curve_is_the_table_and_not_something_else() -> None:
     table = densities_table()
-    figure = figures.scale_rotation_densities(table, init="scratch")
+    figure = scale_rotation_densities(table, init="scratch")
     axes = figure.axes[0]
     rows = theme_cell(table, "scratch", "googlenet", "gestures", "s")
     own = next(line for line in axes.lines if line.get_color() == theme.DATASETS[0])
@@ -55,7 +55,7 @@ def theme_cell(table, init, network, dataset, parameter) -> pd.DataFrame:
 def test_shares_and_counts_are_printed_in_the_panel() -> None:
     table = densities_table()
     table.loc[table["network"] == "googlenet", "clipped_share"] = 0.0
-    written = texts(figures.scale_rotation_densities(table, init="pretrained"))
+    written = texts(scale_rotation_densities(table, init="pretrained"))
     for expected in (
         "n 8,064",
         "identity 19.0 %",
@@ -70,7 +70,7 @@ def test_degenerate_cell_is_a_spike_at_the_identity() -> None:
     table = densities_table([("resnet18", "scenes")])
     table["density"] = np.nan
     table["identity_share"] = 1.0
-    figure = figures.scale_rotation_densities(table, init="pretrained")
+    figure = scale_rotation_densities(table, init="pretrained")
     for axes in figure.axes:
         assert list(axes.lines[-1].get_xdata()) == [0, 0]
     assert "identity 100 %" in texts(figure)
@@ -81,7 +81,7 @@ def test_joint_window_is_one_square_for_all_panels() -> None:
     limits = {
         (axes.get_xlim(), axes.get_ylim())
         for init in INITS
-        for axes in figures.translation_joint(table, init=init).axes
+        for axes in translation_joint(table, init=init).axes
     }
     assert len(limits) == 1
     x, y = limits.pop()
@@ -89,7 +89,7 @@ def test_joint_window_is_one_square_for_all_panels() -> None:
 
 
 def test_hdr_contours_lie_where_a_normal_density_puts_them() -> None:
-    figure = figures.translation_joint(joint_table(CELLS[:1], ["pretrained"]), init="pretrained")
+    figure = translation_joint(joint_table(CELLS[:1], ["pretrained"]), init="pretrained")
     outlines = [c for c in figure.axes[0].collections if not c.get_fill()] or list(
         figure.axes[0].collections
     )

@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from threetconv.errors import InputError
-from threetconv.figures import explained, save
+from threetconv.figures import explained
 from threetconv.figures.explanations import ChannelRow, channel_rows_figure, class_drops
+from threetconv.figures.theme import save
 
 SIDE = 16
 RUNS = pd.DataFrame(

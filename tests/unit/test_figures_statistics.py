@@ -6,8 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from threetconv import figures
 from threetconv.figures import theme
+from threetconv.figures.calibration import calibration
+from threetconv.figures.controls import controls
+from threetconv.figures.effects import effects
+from threetconv.figures.planted import alignment, planted
+from threetconv.figures.profile import profile
 
 from .figure_tables import (
     alignment_rows,
@@ -23,7 +27,7 @@ from .figure_tables import (
 
 
 def test_effects_show_untestable_hollow_and_share_a_log_axis() -> None:
-    figure = figures.effects(effects_table())
+    figure = effects(effects_table())
     assert len(figure.axes) == 3 * 3  # families x parameters
     assert len({axes.get_xlim() for axes in figure.axes}) == 1
     low, high = figure.axes[0].get_xlim()
@@ -37,7 +41,7 @@ def test_effects_show_untestable_hollow_and_share_a_log_axis() -> None:
 
 
 def test_effects_put_the_blocked_test_first_and_name_each_of_several_contrasts() -> None:
-    figure = figures.effects(effects_table())
+    figure = effects(effects_table())
     labels = [[t.get_text() for t in axes.get_yticklabels()] for axes in figure.axes[::3]]
     assert labels == [
         ["all blocks", "in resnet18", "in googlenet"],
@@ -49,22 +53,20 @@ def test_effects_put_the_blocked_test_first_and_name_each_of_several_contrasts()
 
 def test_effects_leave_out_a_single_block_that_repeats_the_blocked_test() -> None:
     table = effects_table().query("stratum != 'googlenet'")
-    assert [t.get_text() for t in figures.effects(table).axes[0].get_yticklabels()] == [
-        "all blocks"
-    ]
+    assert [t.get_text() for t in effects(table).axes[0].get_yticklabels()] == ["all blocks"]
 
 
 def test_effects_of_very_many_blocks_are_shortened_to_the_blocked_tests() -> None:
     row = effects_table().iloc[[2]]
     blocks = [row.assign(stratum=f"block {i}") for i in range(60)]
-    figure = figures.effects(pd.concat([row, *blocks], ignore_index=True))
+    figure = effects(pd.concat([row, *blocks], ignore_index=True))
     assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["all blocks"]
     assert "single blocks: see tables" in texts(figure)
 
 
 def test_profile_draws_reachable_layers_of_real_runs_at_one_checkpoint() -> None:
     for network, layers in (("googlenet", 4), ("resnet18", 3)):
-        figure = figures.profile(profile_table(), network=network)
+        figure = profile(profile_table(), network=network)
         assert len(figure.axes) == 8
         solid = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
         assert len(solid) == 2
@@ -78,14 +80,14 @@ def test_profile_draws_reachable_layers_of_real_runs_at_one_checkpoint() -> None
 
 
 def test_profile_bands_are_the_intervals() -> None:
-    axes = figures.profile(profile_table(), network="googlenet").axes[0]
+    axes = profile(profile_table(), network="googlenet").axes[0]
     corners = axes.collections[0].get_paths()[0].vertices
     assert corners[:, 1].min() == pytest.approx(0.8 * 0.02)
     assert corners[:, 1].max() == pytest.approx(1.25 * 0.08)
 
 
 def test_profile_marks_layers_that_differ_at_this_checkpoint_and_no_others() -> None:
-    figure = figures.profile(profile_table(), layer_tests_table(), network="googlenet")
+    figure = profile(profile_table(), layer_tests_table(), network="googlenet")
     found = {}
     for axes in figure.axes:
         for marker in ("v", "s"):
@@ -102,11 +104,11 @@ def test_profile_marks_layers_that_differ_at_this_checkpoint_and_no_others() -> 
 
 def test_profile_of_one_start_has_a_panel_for_each_parameter() -> None:
     table = profile_table().query("init == 'scratch'")
-    assert len(figures.profile(table, network="resnet18").axes) == 4
+    assert len(profile(table, network="resnet18").axes) == 4
 
 
 def test_controls_show_mean_and_range_of_the_reachable_model_lines() -> None:
-    figure = figures.controls(controls_table())
+    figure = controls(controls_table())
     assert len(figure.axes) == 4
     axes = figure.axes[0]
     assert [round(x, 9) for x in marks(axes, "o")] == [2.0]
@@ -118,7 +120,7 @@ def test_controls_show_mean_and_range_of_the_reachable_model_lines() -> None:
 
 
 def test_calibration_puts_naive_tests_first_in_the_colour_of_a_warning() -> None:
-    figure = figures.calibration(calibration_table())
+    figure = calibration(calibration_table())
     assert len(figure.axes) == 3 * 2  # quantities x networks
     labels = figure.axes[0].get_yticklabels()
     tau = "\N{GREEK SMALL LETTER TAU}"
@@ -139,7 +141,7 @@ def test_calibration_puts_naive_tests_first_in_the_colour_of_a_warning() -> None
 
 
 def test_calibration_draws_the_nominal_level_but_none_for_power() -> None:
-    figure = figures.calibration(calibration_table())
+    figure = calibration(calibration_table())
     levels = [
         {float(line.get_xdata()[0]) for line in axes.lines if line.get_color() == theme.INK}
         for axes in figure.axes[::2]
@@ -148,7 +150,7 @@ def test_calibration_draws_the_nominal_level_but_none_for_power() -> None:
 
 
 def test_planted_shows_the_strongest_control_and_frames_what_was_planted() -> None:
-    figure = figures.planted(planted_table())
+    figure = planted(planted_table())
     controls, floors = figure.axes
     assert [t.get_text() for t in controls.get_yticklabels()] == ["rotation", "nothing moves"]
     written = [t.get_text() for t in controls.texts]
@@ -165,11 +167,11 @@ def test_planted_shows_the_strongest_control_and_frames_what_was_planted() -> No
 
 def test_planted_without_controls_has_the_floor_alone() -> None:
     table = planted_table().query("comparison == 'noise floor'")
-    assert len(figures.planted(table).axes) == 1
+    assert len(planted(table).axes) == 1
 
 
 def test_alignment_draws_first_layer_and_whole_model_real_runs_filled() -> None:
-    first, axes = figures.alignment(alignment_rows()).axes
+    first, axes = alignment(alignment_rows()).axes
     assert marks(first, "o") == {0.7: theme.INK}
     assert first.get_title(loc="left") == "first layer"
     assert marks(axes, "o") == {0.4: theme.INK, 0.3: theme.INK}

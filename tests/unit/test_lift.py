@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from threetconv.conv import TEMPORAL_PARAMETERS, Conv3T
 from threetconv.errors import InputError
-from threetconv.lift import CARRY, CONVOLUTIONS, lift
+from threetconv.lifting import CARRY, CONVOLUTIONS, lift
 
 
 def small_2d(seed: int = 0) -> nn.Sequential:

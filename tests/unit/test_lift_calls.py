@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from threetconv.lift import lift
 from threetconv.lift_calls import COUNTERPARTS, NAMES, VideoForward, in_time, makes_2d_calls
+from threetconv.lifting import lift
 
 
 class Calls(nn.Module):

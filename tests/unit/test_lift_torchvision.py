@@ -14,7 +14,7 @@ from torchvision.ops import StochasticDepth
 
 from threetconv.conv import Conv3T
 from threetconv.geometry import extract_parameters, trace
-from threetconv.lift import lift
+from threetconv.lifting import lift
 from threetconv.thin import thin
 
 

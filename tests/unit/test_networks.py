@@ -13,7 +13,7 @@ from torch import nn
 from threetconv.catalogue import CATALOGUE
 from threetconv.conv import Conv3T
 from threetconv.errors import InputError
-from threetconv.lift import lift
+from threetconv.lifting import lift
 from threetconv.networks import (
     NETWORKS,
     FittingPool3d,

@@ -220,7 +220,7 @@ def test_values_without_meaning_are_refused(name: str, value: float) -> None:
     if value == 0 and name != "scale":
         assert len(tabulate(arrays, LAYERS, run_id="a")) == 7
         return
-    with pytest.raises(InputError, match=r"run 'a', step 3, layer 'deep\.conv'"):
+    with pytest.raises(InputError, match=r"'a', step 3, layer 'deep\.conv'"):
         tabulate(arrays, LAYERS, run_id="a", step=3)
 
 

@@ -90,7 +90,7 @@ def test_the_real_package_knows_what_training_rests_on() -> None:
         if file is not None and name not in seen:
             seen.add(name)
             waiting += provenance._imports(file)
-    assert {"training", "networks", "conv", "affine", "lift", "clips", "decode", "files"} <= seen
+    assert {"training", "networks", "conv", "affine", "lifting", "clips", "decode", "files"} <= seen
 
 
 def test_file_sha256(tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[2]
 Snakemake = Callable[..., subprocess.CompletedProcess[str]]
@@ -35,9 +37,24 @@ def snakemake() -> Snakemake:
 
 
 @pytest.fixture(scope="session")
-def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the whole smoke study has run."""
-    folder = tmp_path_factory.mktemp("smoke")
-    done = _snakemake(folder, "--configfile", str(ROOT / "workflow/studies/smoke.yaml"))
-    assert done.returncode == 0, done.stderr[-6000:]
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the whole smoke study has run: once for all workers, to read only."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, whole = shared / "finished", shared / "finished.whole"
+    with FileLock(shared / "finished.lock"):
+        if not whole.exists():
+            assert not folder.exists(), "the smoke study failed in another worker"
+            folder.mkdir()
+            done = _snakemake(folder, "--configfile", str(ROOT / "workflow/studies/smoke.yaml"))
+            assert done.returncode == 0, done.stderr[-6000:]
+            whole.touch()
     return folder
+
+
+@pytest.fixture(scope="session")
+def smoke(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same in a copy of this worker's own, which its tests may change."""
+    return shutil.copytree(
+        finished, tmp_path_factory.mktemp("smoke"), symlinks=True, dirs_exist_ok=True
+    )

@@ -1,6 +1,7 @@
 """Draw accuracy by epoch."""
 
-from threetconv.figures import accuracy_curves, save
+from threetconv.figures.accuracy import accuracy_curves
+from threetconv.figures.theme import save
 from threetconv.files import read_parquet
 from threetconv.logs import step_log
 

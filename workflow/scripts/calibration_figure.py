@@ -1,6 +1,7 @@
 """Draw type I error, coverage and power of every test in simulated studies."""
 
-from threetconv.figures import calibration, save
+from threetconv.figures.calibration import calibration
+from threetconv.figures.theme import save
 from threetconv.files import read_parquet
 from threetconv.logs import step_log
 

@@ -1,7 +1,8 @@
 """Draw some clips of a data set."""
 
 from threetconv.bad_clips import BadClips
-from threetconv.figures import clip_strip, save
+from threetconv.figures.clips import clip_strip
+from threetconv.figures.theme import save
 from threetconv.files import read_parquet
 from threetconv.logs import step_log
 from threetconv.strips import draw_clips

@@ -1,6 +1,7 @@
 """Draw displacement over noise floor, of real runs and of negative controls."""
 
-from threetconv.figures import controls, save
+from threetconv.figures.controls import controls
+from threetconv.figures.theme import save
 from threetconv.files import read_parquet
 from threetconv.logs import step_log
 

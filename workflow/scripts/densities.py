@@ -3,7 +3,8 @@
 from threetconv.files import write_parquet
 from threetconv.logs import step_log
 from threetconv.parameters import VALUES, read_parameters
-from threetconv.statistics import densities, histograms, joint_density
+from threetconv.statistics import densities, joint_density
+from threetconv.statistics.histograms import histograms
 
 with step_log(snakemake.log[0]):
     parameters = read_parameters(snakemake.input, tags=["best"], columns=VALUES)

@@ -1,6 +1,8 @@
 """Draw densities and histograms of the temporal parameters of one initialisation."""
 
-from threetconv.figures import histograms, save, temporal_distributions
+from threetconv.figures.distributions import temporal_distributions
+from threetconv.figures.histograms import histograms
+from threetconv.figures.theme import save
 from threetconv.files import read_parquet
 from threetconv.logs import step_log
 

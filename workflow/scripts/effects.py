@@ -1,6 +1,7 @@
 """Draw the effects with their intervals."""
 
-from threetconv.figures import effects, save
+from threetconv.figures.effects import effects
+from threetconv.figures.theme import save
 from threetconv.files import read_parquet
 from threetconv.logs import step_log
 

@@ -1,8 +1,10 @@
 """Draw chosen channels, what classes lose without motion, and what the transforms do."""
 
 from threetconv.explain.gallery import affine_gallery
-from threetconv.figures import channel_rows_figure, class_drops, gallery, save
 from threetconv.figures.explained import class_drop_table, explained_rows
+from threetconv.figures.explanations import channel_rows_figure, class_drops
+from threetconv.figures.gallery import gallery
+from threetconv.figures.theme import save
 from threetconv.files import read_parquet
 from threetconv.logs import step_log
 

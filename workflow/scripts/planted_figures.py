@@ -1,6 +1,7 @@
 """Draw planted motions against parameters, and whether directions fit."""
 
-from threetconv.figures import alignment, planted, save
+from threetconv.figures.planted import alignment, planted
+from threetconv.figures.theme import save
 from threetconv.files import read_parquet
 from threetconv.logs import step_log
 

@@ -1,6 +1,7 @@
 """Draw displacement by depth, one figure for each network."""
 
-from threetconv.figures import profile, save
+from threetconv.figures.profile import profile
+from threetconv.figures.theme import save
 from threetconv.files import read_parquet
 from threetconv.logs import step_log
 

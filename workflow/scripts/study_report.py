@@ -8,7 +8,7 @@ from threetconv.provenance import git_sha, versions
 from threetconv.report.content import build_document
 from threetconv.report.html import render_html
 from threetconv.report.pdf import render_pdf
-from threetconv.statistics import sentences
+from threetconv.statistics.sentences import sentences
 
 with step_log(snakemake.log[0]) as log:
     with open(snakemake.input.config, encoding="utf-8") as file:

@@ -19,7 +19,7 @@ from threetconv.statistics.distances import row_distances
 from threetconv.statistics.effects import cliffs_delta, hedges_g, wasserstein
 from threetconv.statistics.energy import energy_tests
 from threetconv.statistics.equivalence import equivalence_tests
-from threetconv.statistics.histograms import histograms, joint_histogram
+from threetconv.statistics.histograms import joint_histogram
 from threetconv.statistics.interaction import permute_interaction
 from threetconv.statistics.intervals import difference_interval, paired_interval
 from threetconv.statistics.joint import joint_density
@@ -30,7 +30,6 @@ from threetconv.statistics.outcomes import OUTCOMES, sensitivity_tests
 from threetconv.statistics.permutation import attainable_floor, permute_many, permute_runs
 from threetconv.statistics.planted import planted_layers, planted_table
 from threetconv.statistics.power import power_table
-from threetconv.statistics.sentences import sentence, sentences
 from threetconv.statistics.simulate import Layout, simulate_study
 from threetconv.statistics.summaries import summarise, summarise_files
 
@@ -53,7 +52,6 @@ __all__ = [
     "equivalence_tests",
     "hedges_g",
     "hierarchical_bootstrap",
-    "histograms",
     "holm",
     "joint_density",
     "joint_histogram",
@@ -71,7 +69,6 @@ __all__ = [
     "run_tests",
     "sensitivity_tests",
     "sentence",
-    "sentences",
     "simulate_study",
     "summarise",
     "summarise_files",

@@ -17,7 +17,7 @@ from threetconv.errors import InputError
 from threetconv.explain.activation import activation, maximise, response_to_frames
 from threetconv.explain.channel import Channel
 from threetconv.explain.robustness import PAPER, STILL
-from threetconv.lift import lift
+from threetconv.lifting import lift
 
 SHAPE = (8, 16, 16)
 

@@ -20,7 +20,7 @@ from threetconv.explain.faithfulness import (
     deep_convolutions,
     faithfulness,
 )
-from threetconv.lift import lift
+from threetconv.lifting import lift
 from threetconv.networks import build_network
 
 from .faithfulness_cases import (

@@ -16,7 +16,7 @@ from threetconv.conv import Conv3T
 from threetconv.errors import InputError
 from threetconv.explain.channel import Channel
 from threetconv.explain.saliency import METHODS, grad_cam, gradient, integrated_gradients
-from threetconv.lift import lift
+from threetconv.lifting import lift
 from threetconv.networks import build_network
 
 SHAPE = (6, 12, 14)

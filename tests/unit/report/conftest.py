@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
-from threetconv.figures import save
+from threetconv.figures.theme import save
 from threetconv.report.content import build_document
 from threetconv.report.document import Document
 

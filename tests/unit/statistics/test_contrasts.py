@@ -9,8 +9,9 @@ import pytest
 from threetconv.errors import InputError
 from threetconv.files import write_parquet
 from threetconv.numerals import p_prose
-from threetconv.statistics import holm, run_tests, sentences, summarise
+from threetconv.statistics import holm, run_tests, summarise
 from threetconv.statistics.contrasts import COLUMNS
+from threetconv.statistics.sentences import sentences
 
 PLANNED = [  # section 5 of the plan
     "family", "contrast", "stratum", "parameter", "scope", "layer_index", "checkpoint", "unit",

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from threetconv.statistics import AsinhKDE, densities, histograms, joint_density, joint_histogram
+from threetconv.statistics import AsinhKDE, densities, joint_density, joint_histogram
 from threetconv.statistics.bandwidth import SMALLEST, bandwidth, improved_sheather_jones, silverman
+from threetconv.statistics.histograms import histograms
 from threetconv.statistics.joint import RadialKDE
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from threetconv.statistics import FAMILIES, layer_tests, run_tests, sentence, sentences
+from threetconv.statistics import FAMILIES, layer_tests, run_tests, sentence
+from threetconv.statistics.sentences import sentences
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from threetconv.conv import Conv3T, convolve
 from threetconv.errors import look_up
+from threetconv.geometry import check_module
 from threetconv.lift_calls import in_time
 from threetconv.lift_rules import (
     check_replaceable,
@@ -70,11 +71,12 @@ def lift(model: nn.Module, convolution: str = "3t", *, carry: str = "all") -> nn
         The video network, in the training mode of `model`. Layer names are those of `model`.
 
     Raises:
-        InputError: for an unknown `convolution` or `carry`.
+        InputError: for an unknown `convolution` or `carry`, or a `model` that is no module.
         ValueError: for a layer that cannot be lifted; the message names it, its type and the cause.
     """
     make = look_up(CONVOLUTIONS, convolution, what="convolution")
     convolutions, others = look_up(CARRY, carry, what="carry")
+    check_module(model)
     lifted = copy.deepcopy(model)
     kept = set(convolutional_linears(lifted))
     classifiers = set(convolutional_classifiers(lifted))
