@@ -238,7 +238,7 @@ def test_whether_parameters_were_switched_off(runs: int, said: str) -> None:
     assert limits.dependence(make_inputs(study), measured).endswith(said)
 
 
-def lengths(*steps: int, **setting: Any) -> str:
+def lengths(*steps: float, **setting: Any) -> str:
     runs = make_runs(["resnet18"], SETS, 1)
     runs["best_step"] = np.where(runs["dataset"] == "gestures", *steps)
     runs["n_updates"] = runs["best_step"]
@@ -252,6 +252,7 @@ def test_training_lengths() -> None:
         "gestures 300 and scenes 400. No test was made at matched updates."
     )
     assert lengths(300, 400, tests=tests).endswith("learned equally much by then.")
+    assert "gestures 2.25 and scenes 1.50." in lengths(2.25, 1.5)  # not "2 and 2"
     one_cycle = {"training": {"schedule": "one-cycle"}}
     assert "learning rates may have differed" in lengths(300, 400, tests=tests, config=one_cycle)
     bare = tests.assign(estimate=np.nan, reason="no common update")

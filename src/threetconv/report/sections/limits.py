@@ -198,7 +198,9 @@ def training_length(inputs: Inputs) -> str:
         return ""
     if per.nunique() < 2:
         return ""
-    shown = join_words([f"{escape(name)} {value:,.0f}" for name, value in per.items()])
+    shown = join_words(
+        [f"{escape(name)} {formats.significant_or_int(value)}" for name, value in per.items()]
+    )
     what = "updates to the best checkpoint" if steps == "best_step" else "updates"
     text = (
         "**Effects free of training length, at the best checkpoint.** Parameters drift with every "
