@@ -5,6 +5,7 @@ from pathlib import Path
 from threetconv.data import read_clips
 from threetconv.files import write_parquet
 from threetconv.logs import step_log
+from threetconv.schemas.clips import CLIPS
 
 with step_log(snakemake.log[0]) as log:
     params = snakemake.params
@@ -12,4 +13,4 @@ with step_log(snakemake.log[0]) as log:
     counts = table.groupby("split")["label"].agg(["size", "nunique"])
     for split, (clips, classes) in counts.iterrows():
         log.info("%s: %d clips of %d classes", split, clips, classes)
-    write_parquet(table, snakemake.output[0])
+    write_parquet(table, snakemake.output[0], CLIPS)
