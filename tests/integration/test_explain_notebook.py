@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from threetconv.files import write_parquet
 from threetconv.notebooks import run_notebook
 from threetconv.study import Run
 from threetconv.train_job import train_run
@@ -67,7 +66,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table = pd.DataFrame(lines, columns=["clip_id", "path", "label", "split", "row"])
     np.save(folder / "clips.npy", np.stack(arrays))
     (folder / "results/clips").mkdir(parents=True)
-    write_parquet(table.drop(columns="row"), folder / "results/clips/dots.parquet")
+    table.drop(columns="row").to_parquet(folder / "results/clips/dots.parquet", index=False)
     for run in RUNS:
         train_run(
             run,

@@ -21,7 +21,6 @@ import pandas as pd
 import pytest
 import yaml
 
-from threetconv.files import write_parquet
 from threetconv.plan import Run
 from threetconv.runs import parameter_table
 
@@ -213,7 +212,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Clips of noise, of a colour for each class, in one array."""
     folder, n = tmp_path_factory.mktemp("packed"), sum(SPLITS.values())
     table = clip_table([f"c{i}.avi" for i in range(n)])
-    write_parquet(table, folder / "clips.parquet")
+    table.to_parquet(folder / "clips.parquet", index=False)
     clips = np.random.default_rng(0).integers(0, 200, (n, *SHAPE, 3), dtype=np.uint8)
     for clip, label in zip(clips, table["label"], strict=True):
         clip[..., CLASSES.index(label)] += 40
@@ -234,7 +233,7 @@ def streamed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
                 pixels = rng.integers(0, 256, (40, 48, 3), dtype=np.uint8)
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
             container.mux(stream.encode())
-    write_parquet(clip_table(paths), folder / "clips.parquet")
+    clip_table(paths).to_parquet(folder / "clips.parquet", index=False)
     return {
         "table": str(folder / "clips.parquet"),
         "packed": None,

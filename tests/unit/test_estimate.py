@@ -27,7 +27,6 @@ from threetconv.estimate import (
     updates_of,
     wall_hours,
 )
-from threetconv.files import write_parquet
 from threetconv.step_records import recorded_steps
 from threetconv.step_times import Step, measure_step, network_size, precision_here
 from threetconv.steps import Steps
@@ -454,7 +453,7 @@ def test_numbers_of_clips(tmp_path):
     with pytest.raises(InputError, match="--clips s=NUMBER"):
         clip_counts(config)
     splits = pd.DataFrame({"split": ["train"] * 3 + ["val"] * 2 + ["test"]})
-    write_parquet(splits, tmp_path / "clips" / "s.parquet")
+    splits.to_parquet(tmp_path / "clips" / "s.parquet", index=False)
     assert clip_counts(config)[0] == {"s": (3, 2, 1)}
     assert clip_counts(config, ["s=7"])[0] == {"s": (7, 0, 0)}
     config["datasets"] = {"s": {"adapter": "jester", "options": {}, "root": "r"}}
@@ -474,9 +473,9 @@ def test_decoding_is_measured_when_clips_are_there(tmp_path):
         for i in range(3):
             Image.new("RGB", (40, 32)).save(path / f"{i}.jpg")
     file = tmp_path / "results" / "clips" / "real.parquet"
-    write_parquet(pd.DataFrame({"path": map(str, paths), "split": "train"}), file)
+    pd.DataFrame({"path": map(str, paths), "split": "train"}).to_parquet(file, index=False)
     assert (cli_estimate._decode_rate(file, (8, 32, 32)) or 0) > 1
-    write_parquet(pd.DataFrame({"path": ["gone"], "split": ["train"]}), file)
+    pd.DataFrame({"path": ["gone"], "split": ["train"]}).to_parquet(file, index=False)
     assert cli_estimate._decode_rate(file, (8, 32, 32)) is None
 
 
