@@ -231,7 +231,7 @@ def _joined(parts: list[ast.AST]) -> list[ast.AST]:
     for part in parts:
         last = merged[-1] if merged else None
         if isinstance(part, ast.Constant) and isinstance(last, ast.Constant):
-            merged[-1] = ast.Constant(f"{last.value}{part.value}")
+            merged[-1] = ast.Constant(str(last.value) + str(part.value))
         elif not isinstance(part, ast.Constant) or part.value:
             merged.append(part)
     return merged
