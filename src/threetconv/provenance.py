@@ -96,7 +96,9 @@ def code_digest(*modules: str) -> str:
     lines = set()
     for name, file in _reached(modules).items():
         lines.add(f"{name} {_read(file).digest}")
-        lines |= {f"{r.relative_to(_PACKAGE).as_posix()} {_bytes(r)}" for r in _resources(file)}
+        lines |= {
+            f"{r.relative_to(_PACKAGE).as_posix()} {file_sha256(r)}" for r in _resources(file)
+        }
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:16]
 
 
@@ -104,7 +106,7 @@ class _Code(NamedTuple):
     """What a module's text says."""
 
     digest: str  # of its syntax
-    imports: tuple[str, ...]  # modules of this package, as dotted names below it
+    imports: tuple[tuple[str, str], ...]  # "threetconv.data" and a name that is imported from it
     strings: frozenset[str]
 
 
@@ -117,7 +119,7 @@ def _reached(modules: tuple[str, ...]) -> dict[str, Path]:
         file = _source(name)
         if file is not None and name not in found and name not in _NO_NUMBERS:
             found[name] = file
-            waiting += _read(file).imports
+            waiting += [_module(*names) for names in _read(file).imports]
     return found
 
 
@@ -129,26 +131,38 @@ def _source(module: str) -> Path | None:
     return None
 
 
-@cache
+def _module(module: str, name: str) -> str:
+    """What ``from module import name`` names: a module, or something that stands in one.
+
+    ``from threetconv.data import table`` names `data.table` and not the face of `data`, which
+    imports every adapter.
+    """
+    inside = f"{module}.{name}".removeprefix("threetconv.")
+    return inside if name and _source(inside) else module.removeprefix("threetconv.")
+
+
 def _read(file: Path) -> _Code:
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+    return _parsed(file.read_text(encoding="utf-8"))
+
+
+@cache  # planning a study asks for some forty digests of much the same files
+def _parsed(text: str) -> _Code:
+    tree = ast.parse(text)
     words: list[str] = []
-    imports: list[str] = []
+    imports: list[tuple[str, str]] = []
     strings: set[str] = set()
     for item in _walk(tree):
         if isinstance(item, str):
             words.append(item)
         elif isinstance(item, ast.Constant):
             strings.add(str(item.value))
-        else:
-            imports += _names(item)
+        elif isinstance(item, ast.Import):
+            imports += [(alias.name, "") for alias in item.names]
+        elif item.module and not item.level:
+            imports += [(item.module, alias.name) for alias in item.names]
+    ours = tuple(names for names in imports if names[0].split(".")[0] == "threetconv")
     digest = hashlib.sha256("\n".join(words).encode("utf-8", "surrogatepass")).hexdigest()
-    return _Code(digest, tuple(imports), frozenset(strings))
-
-
-@cache
-def _bytes(file: Path) -> str:
-    return file_sha256(file)
+    return _Code(digest, ours, frozenset(strings))
 
 
 def _resources(file: Path) -> set[Path]:
@@ -235,19 +249,3 @@ def _joined(parts: list[ast.AST]) -> list[ast.AST]:
         elif not isinstance(part, ast.Constant) or part.value:
             merged.append(part)
     return merged
-
-
-def _names(node: ast.Import | ast.ImportFrom) -> list[str]:
-    """Dotted names below the package that an import names.
-
-    ``from threetconv.data import table`` names the module `data.table`, and not the face of `data`,
-    which imports every adapter.
-    """
-    if isinstance(node, ast.Import):
-        names = [alias.name for alias in node.names]
-    elif node.module and not node.level:
-        inside = [f"{node.module}.{alias.name}" for alias in node.names]
-        names = [n if _source(n.removeprefix("threetconv.")) else node.module for n in inside]
-    else:
-        return []
-    return [n.removeprefix("threetconv.") for n in names if n.startswith("threetconv.")]

@@ -387,16 +387,16 @@ def test_kills_of_snakemake(tmp_path: Path) -> None:
     killed, alone, went_on = tmp_path / "killed", tmp_path / "alone", 0
     for more in (1, 5, 10):
         before = updates(killed)
-        process = begin(killed, "--rerun-incomplete", "--", "parameters")
+        process = begin(killed, "--rerun-incomplete", "--until", "parameters")
         assert wait_until(process, lambda least=before + more: updates(killed) >= least)
         time.sleep(float(rng.uniform(0, 0.3)))
         kill(process, alone=False)
         logs = [path.read_text() for path in killed.glob("results/smoke/logs/train/*.log")]
         went_on += sum("goes on at update" in log for log in logs)
         finish(killed, begin(killed, "--unlock"))
-    finish(killed, begin(killed, "--rerun-incomplete", "--", "parameters"))
+    finish(killed, begin(killed, "--rerun-incomplete", "--until", "parameters"))
     assert went_on >= 2
-    finish(alone, begin(alone, "--", "parameters"))
+    finish(alone, begin(alone, "--until", "parameters"))
     found = contents(killed / "results/smoke")
     assert len(found) == 2 * (len(FILES) + 1)
     assert found == contents(alone / "results/smoke")

@@ -22,7 +22,9 @@ def write_page(table: pd.DataFrame, path: str | Path, *, title: str) -> None:
     path = Path(path)
     note = ""
     if len(table) > MAX_ROWS:
-        note = f"<p>The first {MAX_ROWS:,} of {len(table):,} rows; all are in {path.stem}.csv.</p>\n"
+        note = (
+            f"<p>The first {MAX_ROWS:,} of {len(table):,} rows; all are in {path.stem}.csv.</p>\n"
+        )
     library = generate_init_offline_itables_html(find_package_file("html", "dt_bundle.js"))
     body = to_html_datatable(
         table.head(MAX_ROWS),
