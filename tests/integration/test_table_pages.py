@@ -37,7 +37,7 @@ def test_a_table_is_shown_sorted_and_searched(tmp_path: Path) -> None:
         page.wait_for_selector("table.dataTable tbody tr:has-text('run-0')")
         rows = page.locator("table.dataTable tbody tr")
         assert rows.count() == 25
-        page.locator("table.dataTable thead th", has_text="loss").first.click()
+        page.click("[aria-label='loss: Activate to sort']")
         page.wait_for_function(
             "document.querySelector('.dataTable tbody td').innerText === 'run-39'"
         )
