@@ -44,6 +44,7 @@ rule all:
         f"{RESULTS}/run_config.yaml",
         TABLE_PAGES,
         MODEL_CARDS,
+        WHAT_USERS_READ,
         (
             [
                 f"{REPORTS}/explorer.html",

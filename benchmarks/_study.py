@@ -75,9 +75,9 @@ def make_study(folder: Path, *, rows: float, seeds: int, width: float = 1.0, see
             total += len(table)
             cell = f"network={network}/dataset={dataset}/init={init}"
             write_parquet(table, folder / "parameters" / cell / f"{run_id}.parquet", SCHEMA)
-    write_parquet(pd.DataFrame(runs), folder / "runs.parquet")
-    write_parquet(pd.concat(snapshots, ignore_index=True), folder / "snapshots.parquet")
-    write_parquet(pd.concat(metrics, ignore_index=True), folder / "metrics.parquet")
+    pd.DataFrame(runs).to_parquet(folder / "runs.parquet", index=False)
+    pd.concat(snapshots, ignore_index=True).to_parquet(folder / "snapshots.parquet", index=False)
+    pd.concat(metrics, ignore_index=True).to_parquet(folder / "metrics.parquet", index=False)
     return total
 
 

@@ -54,8 +54,9 @@ def run(
         )  # fmt: skip
     if out is not None:
         from threetconv.files import write_parquet  # noqa: PLC0415 (arrow)
+        from threetconv.schemas.statistics import CALIBRATION  # noqa: PLC0415
 
-        write_parquet(table, out)
+        write_parquet(table, out, CALIBRATION)
     render(table, layouts)
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "atomic",
     "read_parquet",
     "remove_leftovers",
+    "typed",
     "write_parquet",
     "write_tensors",
     "write_text",
@@ -79,12 +80,34 @@ def write_tensors(tensors: Mapping[str, Any], path: str | Path) -> None:
             temporary.write_bytes(save({k: v.contiguous() for k, v in tensors.items()}))
 
 
-def write_parquet(frame: pd.DataFrame, path: str | Path, schema: pa.Schema | None = None) -> None:
-    """Write a table as zstd Parquet, atomically, checked against `schema` when one is given."""
-    table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
-    table = table.replace_schema_metadata(None)  # no pandas version in the bytes
+def write_parquet(frame: pd.DataFrame, path: str | Path, schema: pa.Schema) -> None:
+    """Write a table as zstd Parquet, atomically, with exactly the columns and types of `schema`.
+
+    A column in which nothing is known keeps its type, and so does one of a table without rows.
+
+    Raises:
+        ValueError: for a column that is missing or too many, or a value that is not of its type.
+    """
+    try:
+        table = _as_arrow(frame, schema)
+    except (ValueError, TypeError) as error:  # ArrowInvalid is a ValueError
+        raise ValueError(f"{path}: {error}") from error
     with atomic(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
+
+
+def typed(frame: pd.DataFrame, schema: pa.Schema) -> pd.DataFrame:
+    """A table as it will be read back after `write_parquet`; errors as there."""
+    return _as_arrow(frame, schema).to_pandas()
+
+
+def _as_arrow(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
+    missing = [name for name in schema.names if name not in frame.columns]
+    extra = [str(name) for name in frame.columns if name not in schema.names]
+    if missing or extra:
+        raise ValueError(f"columns missing: {missing}, columns not in the schema: {extra}")
+    table = pa.Table.from_pandas(frame[schema.names], schema=schema, preserve_index=False)
+    return table.replace_schema_metadata(None)  # no pandas version in the bytes
 
 
 def read_parquet(path: str | Path, **options: Any) -> pd.DataFrame:

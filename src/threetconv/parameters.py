@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from threetconv import units
 from threetconv.errors import InputError, missing_file
+from threetconv.schemas.runs import PARAMETERS as SCHEMA
 
 if TYPE_CHECKING:
     from threetconv.layers import Layer
@@ -41,27 +42,6 @@ __all__ = [
 PARAMETERS = ("s", "r", "px", "py")  # the paper's names, in its order
 RAW = {"s": "scale", "r": "rotate", "px": "translate_x", "py": "translate_y"}
 VALUES = ("run_id", "tag", "reachable", *RAW.values())  # what densities and distances read
-
-SCHEMA = pa.schema(
-    [
-        ("run_id", pa.string()),
-        ("step", pa.int64()),
-        ("epoch", pa.int32()),
-        ("tag", pa.string()),
-        ("layer_index", pa.int32()),
-        ("layer", pa.string()),
-        ("kernel_t", pa.int16()),
-        ("kernel_hw", pa.int16()),
-        ("jump", pa.int32()),
-        ("channel", pa.int32()),
-        ("transition", pa.int16()),
-        ("reachable", pa.bool_()),
-        ("scale", pa.float32()),
-        ("rotate", pa.float32()),
-        ("translate_x", pa.float32()),
-        ("translate_y", pa.float32()),
-    ]
-)
 
 TABLE = "a parameter table (threetconv.parameters.SCHEMA)"
 HIVE = ds.partitioning(

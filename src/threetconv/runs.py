@@ -19,12 +19,14 @@ from threetconv.errors import InputError
 from threetconv.files import (
     read_parquet,
     remove_leftovers,
+    typed,
     write_parquet,
     write_tensors,
     write_text,
 )
 from threetconv.parameters import tabulate
 from threetconv.provenance import file_sha256, git_sha, versions
+from threetconv.schemas.runs import METRICS, RUNS, SNAPSHOTS
 
 if TYPE_CHECKING:
     from threetconv.outcomes import Result
@@ -37,12 +39,6 @@ __all__ = [
     "snapshots_table",
     "write_run",
 ]
-
-
-_NUMBERS = {
-    "lr", "sum_lr2", "n_updates", "best_step", "n_train", "epochs", "batch_size", "early_stopping",
-    "micro_batch",
-}  # fmt: skip
 
 
 def write_run(
@@ -72,12 +68,8 @@ def write_run(
         for key, value in snapshot.values.items()  # noqa: PD011 (not a DataFrame)
     }
     write_tensors(arrays, folder / "snapshots.safetensors")
-    write_parquet(
-        result.metrics.assign(run_id=record["run_id"])[
-            ["run_id", "step", "epoch", "split", "metric", "value", "n"]
-        ],
-        folder / "metrics.parquet",
-    )
+    metrics = result.metrics.assign(run_id=record["run_id"])
+    write_parquet(metrics, folder / "metrics.parquet", METRICS)
     record |= {
         "sum_lr2": result.sum_lr2,
         "n_updates": result.n_updates,
@@ -178,10 +170,9 @@ def parameter_table(folder: str | Path) -> pd.DataFrame:
 
 def runs_table(folders: Iterable[str | Path]) -> pd.DataFrame:
     """One row per run, in the order given."""
-    table = pd.DataFrame([read_run(folder)["run"] for folder in folders])
-    for name in _NUMBERS & set(table.columns):  # null where a fetched run's is not known
-        table[name] = pd.to_numeric(table[name])
-    return table
+    records = pd.DataFrame([read_run(folder)["run"] for folder in folders])
+    names = dict.fromkeys([*RUNS.names, *records.columns])  # a fetched run has other facts
+    return typed(records.reindex(columns=list(names)), RUNS)
 
 
 def snapshots_table(folders: Iterable[str | Path]) -> pd.DataFrame:
@@ -190,8 +181,7 @@ def snapshots_table(folders: Iterable[str | Path]) -> pd.DataFrame:
     for folder in folders:
         document = read_run(folder)
         rows += [{"run_id": document["run"]["run_id"], **s} for s in document["snapshots"]]
-    table = pd.DataFrame(rows, columns=["run_id", "step", "epoch", "tag", "sum_lr2"])
-    return table.assign(sum_lr2=pd.to_numeric(table["sum_lr2"]))
+    return typed(pd.DataFrame(rows, columns=SNAPSHOTS.names), SNAPSHOTS)
 
 
 def metrics_table(folders: Iterable[str | Path]) -> pd.DataFrame:

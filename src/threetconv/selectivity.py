@@ -17,28 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from threetconv.bad_clips import clips_of_run
 from threetconv.errors import InputError
 from threetconv.runs import read_run
+from threetconv.schemas.channels import PREFERENCES
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 __all__ = ["PREFERENCES", "channel_responses", "class_preferences"]
-
-PREFERENCES = pa.schema(
-    [
-        ("run_id", pa.string()),
-        ("layer_index", pa.int32()),
-        ("layer", pa.string()),
-        ("channel", pa.int32()),
-        ("label", pa.string()),
-        ("preference", pa.float32()),
-        ("n_clips", pa.int32()),
-    ]
-)
 
 
 def class_preferences(

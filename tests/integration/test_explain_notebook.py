@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from threetconv.files import write_parquet
 from threetconv.notebooks import run_notebook
 from threetconv.runs import runs_table
 from threetconv.study import Run
@@ -68,7 +67,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table = pd.DataFrame(lines, columns=["clip_id", "path", "label", "split", "row"])
     np.save(folder / "clips.npy", np.stack(arrays))
     (folder / "results/clips").mkdir(parents=True)
-    write_parquet(table.drop(columns="row"), folder / "results/clips/dots.parquet")
+    table.drop(columns="row").to_parquet(folder / "results/clips/dots.parquet", index=False)
     for run in RUNS:
         train_run(
             run,
@@ -82,7 +81,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
             folder=folder / "results/runs" / run.run_id,
         )
     table_of_runs = runs_table(folder / "results/runs" / run.run_id for run in RUNS)
-    write_parquet(table_of_runs, folder / "results/runs.parquet")
+    table_of_runs.to_parquet(folder / "results/runs.parquet", index=False)
     return folder
 
 

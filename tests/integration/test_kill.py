@@ -21,7 +21,6 @@ import pandas as pd
 import pytest
 import yaml
 
-from threetconv.files import write_parquet
 from threetconv.plan import Run
 from threetconv.runs import parameter_table
 
@@ -213,7 +212,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Clips of noise, of a colour for each class, in one array."""
     folder, n = tmp_path_factory.mktemp("packed"), sum(SPLITS.values())
     table = clip_table([f"c{i}.avi" for i in range(n)])
-    write_parquet(table, folder / "clips.parquet")
+    table.to_parquet(folder / "clips.parquet", index=False)
     clips = np.random.default_rng(0).integers(0, 200, (n, *SHAPE, 3), dtype=np.uint8)
     for clip, label in zip(clips, table["label"], strict=True):
         clip[..., CLASSES.index(label)] += 40
@@ -234,7 +233,7 @@ def streamed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
                 pixels = rng.integers(0, 256, (40, 48, 3), dtype=np.uint8)
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
             container.mux(stream.encode())
-    write_parquet(clip_table(paths), folder / "clips.parquet")
+    clip_table(paths).to_parquet(folder / "clips.parquet", index=False)
     return {
         "table": str(folder / "clips.parquet"),
         "packed": None,
@@ -388,16 +387,16 @@ def test_kills_of_snakemake(tmp_path: Path) -> None:
     killed, alone, went_on = tmp_path / "killed", tmp_path / "alone", 0
     for more in (1, 5, 10):
         before = updates(killed)
-        process = begin(killed, "--rerun-incomplete", "--", "parameters")
+        process = begin(killed, "--rerun-incomplete", "--until", "parameters")
         assert wait_until(process, lambda least=before + more: updates(killed) >= least)
         time.sleep(float(rng.uniform(0, 0.3)))
         kill(process, alone=False)
         logs = [path.read_text() for path in killed.glob("results/smoke/logs/train/*.log")]
         went_on += sum("goes on at update" in log for log in logs)
         finish(killed, begin(killed, "--unlock"))
-    finish(killed, begin(killed, "--rerun-incomplete", "--", "parameters"))
+    finish(killed, begin(killed, "--rerun-incomplete", "--until", "parameters"))
     assert went_on >= 2
-    finish(alone, begin(alone, "--", "parameters"))
+    finish(alone, begin(alone, "--until", "parameters"))
     found = contents(killed / "results/smoke")
     assert len(found) == 2 * (len(FILES) + 1)
     assert found == contents(alone / "results/smoke")

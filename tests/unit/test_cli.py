@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import threetconv
 from threetconv.cli import app, spread
-from threetconv.files import read_parquet, write_parquet
+from threetconv.files import read_parquet
 
 POWER = ["power", "--networks", "resnet18", "googlenet", "--replicates", "60"]
 
@@ -106,12 +106,12 @@ def test_power_takes_its_spread_from_results(run, tmp_path):
             "parameter": parameters * n, "log_mean_abs": np.repeat([0.0, 0.3], 4),
         }
     )  # fmt: skip
-    write_parquet(table, tmp_path / "summaries.parquet")
+    table.to_parquet(tmp_path / "summaries.parquet", index=False)
     lacking = run(*POWER, "--from-results", tmp_path)
     assert lacking.exit_code == 1
     assert "runs.parquet" in lacking.stderr
     runs = pd.DataFrame({"run_id": ids, "convolution": "3t", "control": "none"})
-    write_parquet(runs, tmp_path / "runs.parquet")
+    runs.to_parquet(tmp_path / "runs.parquet", index=False)
     result = run(*POWER, "--from-results", tmp_path)
     assert result.exit_code == 0, result.output
     assert f"{0.3 / np.sqrt(2):.3g} log units (estimated from" in flat(result.stdout)
@@ -169,10 +169,12 @@ def results(tmp_path):
         "run_id": "tiny-d-scratch-3t-r1", "network": "tiny", "dataset": "d", "init": "scratch",
         "convolution": "3t", "control": "none",
     }  # fmt: skip
-    write_parquet(pd.DataFrame([run]), tmp_path / "runs.parquet")
-    write_parquet(pd.concat(frames), folder / "tiny-d-scratch-3t-r1.parquet")
+    pd.DataFrame([run]).to_parquet(tmp_path / "runs.parquet", index=False)
+    pd.concat(frames).to_parquet(folder / "tiny-d-scratch-3t-r1.parquet", index=False)
     # of a run that the study had once, with another layout
-    write_parquet(frames[0], folder.parent / "init=pretrained/tiny-d-pretrained-3t-r1.parquet")
+    other = folder.parent / "init=pretrained"
+    other.mkdir()
+    frames[0].to_parquet(other / "tiny-d-pretrained-3t-r1.parquet", index=False)
     return tmp_path
 
 

@@ -27,7 +27,6 @@ from threetconv.estimate import (
     updates_of,
     wall_hours,
 )
-from threetconv.files import write_parquet
 from threetconv.step_records import recorded_steps
 from threetconv.step_times import Step, measure_step, network_size, precision_here
 from threetconv.steps import Steps
@@ -283,7 +282,7 @@ def test_recorded_steps_of_the_runs_that_a_study_has(tmp_path):
         record(tmp_path, name, seconds=seconds)
     present = {"run_id": "kept", "network": "resnet18", "dataset": "d", "init": "scratch"}
     runs = pd.DataFrame([present | {"convolution": "3t", "control": "none"}])
-    write_parquet(runs, tmp_path / "runs.parquet")
+    runs.to_parquet(tmp_path / "runs.parquet", index=False)
     assert recorded_steps(tmp_path)["seconds"].tolist() == [2.0]
 
 
@@ -463,7 +462,7 @@ def test_numbers_of_clips(tmp_path):
     with pytest.raises(InputError, match="--clips s=NUMBER"):
         clip_counts(config)
     splits = pd.DataFrame({"split": ["train"] * 3 + ["val"] * 2 + ["test"]})
-    write_parquet(splits, tmp_path / "clips" / "s.parquet")
+    splits.to_parquet(tmp_path / "clips" / "s.parquet", index=False)
     assert clip_counts(config)[0] == {"s": (3, 2, 1)}
     assert clip_counts(config, ["s=7"])[0] == {"s": (7, 0, 0)}
     config["datasets"] = {"s": {"adapter": "jester", "options": {}, "root": "r"}}

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from threetconv.errors import InputError
 from threetconv.fetched import fetch_run
-from threetconv.files import read_parquet, write_parquet
+from threetconv.files import read_parquet
 from threetconv.networks import build_network
 from threetconv.parameters import SCHEMA
 from threetconv.provenance import file_sha256
@@ -52,7 +52,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
             "row": range(20),
         }
     )
-    write_parquet(table, folder / "clips.parquet")
+    table.to_parquet(folder / "clips.parquet", index=False)
     return folder / "clips.parquet", folder / "clips.npy"
 
 
@@ -191,14 +191,14 @@ def test_later_stages_take_runs_without_a_noise_floor(
             }
             (folder / "run.json").write_text(json.dumps(document))
             metrics = read_parquet(folder / "metrics.parquet").assign(run_id=folder.name)
-            write_parquet(metrics, folder / "metrics.parquet")
+            metrics.to_parquet(folder / "metrics.parquet", index=False)
             table = parameter_table(folder)
             noise = np.random.default_rng(replicate).normal(0, 0.01, len(table))
             tables.append(table.assign(rotate=(table["rotate"] + noise).astype(np.float32)))
             folders.append(folder)
     runs, snapshots = runs_table(folders), snapshots_table(folders)
     for frame, name in ((runs, "runs"), (snapshots, "snapshots")):
-        write_parquet(frame, tmp_path / f"{name}.parquet")
+        frame.to_parquet(tmp_path / f"{name}.parquet", index=False)
     runs, snapshots = (read_parquet(tmp_path / f"{n}.parquet") for n in ("runs", "snapshots"))
     lines = summarise(pd.concat(tables, ignore_index=True), runs, snapshots)
     mine = lines[lines["dataset"] == "toy"]

@@ -23,6 +23,7 @@ from threetconv.files import (
     atomic,
     read_parquet,
     remove_leftovers,
+    typed,
     write_parquet,
     write_tensors,
     write_text,
@@ -95,8 +96,9 @@ def test_text_is_utf8(tmp_path: Path) -> None:
 
 def test_tables_survive_and_their_bytes_repeat(tmp_path: Path) -> None:
     frame = pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}, index=[5, 7])
+    schema = pa.schema([("a", pa.int64()), ("b", pa.string())])
     for name in ("one.parquet", "two.parquet"):
-        write_parquet(frame, tmp_path / name)
+        write_parquet(frame, tmp_path / name, schema)
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
     pd.testing.assert_frame_equal(
         read_parquet(tmp_path / "one.parquet"), frame.reset_index(drop=True)
@@ -110,16 +112,36 @@ def test_a_schema_is_held(tmp_path: Path) -> None:
     schema = pa.schema([("a", pa.int16())])
     write_parquet(pd.DataFrame({"a": [1, 2]}), tmp_path / "a.parquet", schema)
     assert pq.read_schema(tmp_path / "a.parquet").equals(schema)
-    with pytest.raises(pa.ArrowInvalid):
-        write_parquet(pd.DataFrame({"a": [1, 99999]}), tmp_path / "b.parquet", schema)
-    with pytest.raises(KeyError):
-        write_parquet(pd.DataFrame({"b": [1]}), tmp_path / "b.parquet", schema)
+    for frame, message in (
+        ({"a": [1, 99999]}, "99999"),
+        ({"a": [1.5]}, "1.5"),
+        ({"a": ["x"]}, "'x'"),
+        ({"b": [1]}, r"columns missing: \['a'\], columns not in the schema: \['b'\]"),
+        ({"a": [1], "b": [1]}, r"missing: \[\], columns not in the schema: \['b'\]"),
+    ):
+        with pytest.raises(ValueError, match=rf"b\.parquet: .*{message}"):
+            write_parquet(pd.DataFrame(frame), tmp_path / "b.parquet", schema)
     assert contents(tmp_path) == ["a.parquet"]
+
+
+def test_columns_keep_their_types_without_a_value(tmp_path: Path) -> None:
+    """A column of nothing was written without a type, and whoever read it could not compute."""
+    kinds = {"text": pa.string(), "share": pa.float64(), "count": pa.int64(), "flag": pa.bool_()}
+    schema = pa.schema(list(kinds.items()))
+    unknown = pd.DataFrame({name: [None, None] for name in kinds})
+    for frame in (unknown, unknown.head(0), pd.DataFrame(columns=list(kinds))):
+        write_parquet(frame, tmp_path / "a.parquet", schema)
+        assert pq.read_schema(tmp_path / "a.parquet").equals(schema)
+        back = read_parquet(tmp_path / "a.parquet")
+        assert len(back) == len(frame)
+        assert back["share"].dtype == np.float64
+        pd.testing.assert_frame_equal(typed(frame, schema), back)
+    assert np.log(typed(unknown, schema)["share"]).isna().all()
 
 
 def test_folders_of_hive_partitions_add_no_columns(tmp_path: Path) -> None:
     path = tmp_path / "network=resnet18" / "a.parquet"
-    write_parquet(pd.DataFrame({"a": [1]}), path)
+    write_parquet(pd.DataFrame({"a": [1]}), path, pa.schema([("a", pa.int64())]))
     assert list(read_parquet(path).columns) == ["a"]
     assert list(read_parquet(path, columns=["a"]).columns) == ["a"]
 

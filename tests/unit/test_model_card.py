@@ -15,7 +15,6 @@ import torch
 import yaml
 
 from threetconv.errors import InputError
-from threetconv.files import write_parquet
 from threetconv.geometry import temporal_state
 from threetconv.model_card import model_card
 from threetconv.networks import build_network
@@ -211,6 +210,6 @@ def test_bad_input(folder: Path, tmp_path: Path) -> None:
         model_card(other)
     columns = ["run_id", "step", "epoch", "split", "metric", "value", "n"]
     rows = pd.DataFrame([("r", 1, 1, "val", "accuracy", 0.5, 3)], columns=columns)
-    write_parquet(rows, other / "metrics.parquet")
+    rows.to_parquet(other / "metrics.parquet", index=False)
     with pytest.raises(InputError, match="epoch 3 on val"):
         model_card(other)

@@ -323,7 +323,7 @@ def test_what_densities_need_is_read_without_the_rest(tmp_path: Path) -> None:
 
 
 def test_a_file_without_the_columns_is_named(tmp_path: Path) -> None:
-    write_parquet(pd.DataFrame({"scale": [1.0]}), tmp_path / "a.parquet")
+    pd.DataFrame({"scale": [1.0]}).to_parquet(tmp_path / "a.parquet", index=False)
     with pytest.raises(InputError, match=r"a\.parquet\n.*no column rotate"):
         read_columns(tmp_path / "a.parquet", ["scale", "rotate"])
     (tmp_path / "b.parquet").write_text("nothing")

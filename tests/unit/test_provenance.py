@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
-from collections.abc import Iterator
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -14,15 +15,17 @@ import threetconv
 from threetconv import provenance
 from threetconv.provenance import code_digest, file_sha256, git_sha, versions
 
+digest = code_digest
+
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A package in which `top` imports `middle`, which imports `data.deep` inside a function."""
     root = tmp_path / "threetconv"
     (root / "data").mkdir(parents=True)
     files = {
         "top.py": "import os\nfrom threetconv.middle import f\n",
-        "middle.py": "def f():\n    from threetconv.data import deep\n    return deep\n",
+        "middle.py": "def f():\n    from threetconv.data import deep, rows\n    deep, rows\n",
         "data/__init__.py": "from threetconv.data.table import rows\n",
         "data/deep.py": "import threetconv.loop\n",
         "data/table.py": "rows = 1\n",
@@ -32,14 +35,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name, text in files.items():
         (root / name).write_text(text)
     monkeypatch.setattr(provenance, "_PACKAGE", root)
-    code_digest.cache_clear()
-    yield root
-    code_digest.cache_clear()
-
-
-def digest(*modules: str) -> str:
-    code_digest.cache_clear()
-    return code_digest(*modules)
+    provenance._all_resources.cache_clear()
+    return root
 
 
 @pytest.mark.parametrize(
@@ -51,7 +48,7 @@ def test_a_change_of_any_module_below_changes_the_digest(package: Path, changed:
     assert digest("top") == before
     file = package / changed
     text = file.read_text()
-    file.write_text(text + "# changed\n")
+    file.write_text(text + "changed = 1\n")
     assert digest("top") != before
     file.write_text(text)
     assert digest("top") == before
@@ -82,15 +79,141 @@ def test_an_unknown_module_is_refused(package: Path) -> None:
 
 
 def test_the_real_package_knows_what_training_rests_on() -> None:
-    """The modules that decide a run's numbers are reached from `train_job`."""
-    seen, waiting = set(), ["train_job"]
-    while waiting:
-        name = waiting.pop()
-        file = provenance._source(name)
-        if file is not None and name not in seen:
-            seen.add(name)
-            waiting += provenance._imports(file)
-    assert {"training", "networks", "conv", "affine", "lifting", "clips", "decode", "files"} <= seen
+    """The modules that decide a run's numbers are reached from `train_job`, others are not."""
+    seen = set(provenance._reached(("train_job",)))
+    assert {
+        "training",
+        "networks",
+        "conv",
+        "affine",
+        "lifting",
+        "clips",
+        "decode",
+        "kernels",
+    } <= seen
+    assert not {"errors", "logs", "deploy", "data", "data.ucf101", "fetched", "estimate"} & seen
+
+
+MODULE = '''"""What it is for."""
+import logging
+from typing import TYPE_CHECKING
+
+from threetconv.errors import InputError
+if TYPE_CHECKING:
+    from threetconv.other import x
+
+__all__ = ["f"]
+log = logging.getLogger(__name__)
+
+def f(a, b=1):
+    """Add."""
+    if a < 0:
+        raise InputError("a", found=f"{a:.1f}", expected="more", remedy="more")
+    log.info("adding %s", a)
+    return a + b
+'''
+SAYS_NOTHING = {
+    "a comment": ("return a + b", "return a + b  # at last"),
+    "a line": ("import logging\n", "import logging\n\n\n"),
+    "layout": ("return a + b", "return (\n        a\n        + b\n    )"),
+    "a docstring": ("Add.", "Add two numbers."),
+    "no docstring": ('    """Add."""\n', ""),
+    "the module's docstring": ("What it is for", "What it does"),
+    "a message": ('expected="more", remedy="more"', 'expected="0 or more", remedy="less"'),
+    "a line of the log": ('"adding %s", a', '"adding %.1f to %s", a, b'),
+    "a line of the log more": ("    return", '    log.warning("so far")\n    return'),
+    "an import for type checkers": ("import x", "import y"),
+    "a name in the face": ('["f"]', '["f", "log"]'),
+    "quotes": ('"a", found', "'a', found"),
+}
+SAYS_SOMETHING = {
+    "an operator": ("a + b", "a - b"),
+    "a default": ("b=1", "b=2"),
+    "its type": ("b=1", "b=True"),
+    "a condition": ("a < 0", "a <= 0"),
+    "an import": ("import logging\n", "import logging\nimport os\n"),
+    "a statement": ("    return", "    a = 2\n    return"),
+    "another error": ("raise InputError", "raise OSError"),
+    "no error": ("raise InputError", "InputError"),
+    "a name": ("def f(", "def g("),
+    "a text": ("__name__)", "'threetconv')"),
+}
+
+
+@pytest.mark.parametrize("change", SAYS_NOTHING)
+def test_what_says_nothing_to_the_machine_changes_nothing(package: Path, change: str) -> None:
+    (package / "other.py").write_text(MODULE)
+    before = digest("other")
+    assert MODULE.count(SAYS_NOTHING[change][0]) == 1
+    (package / "other.py").write_text(MODULE.replace(*SAYS_NOTHING[change]))
+    assert digest("other") == before
+
+
+@pytest.mark.parametrize("change", SAYS_SOMETHING)
+def test_what_says_something_changes_the_digest(package: Path, change: str) -> None:
+    (package / "other.py").write_text(MODULE)
+    before = digest("other")
+    assert MODULE.count(SAYS_SOMETHING[change][0]) == 1
+    (package / "other.py").write_text(MODULE.replace(*SAYS_SOMETHING[change]))
+    assert digest("other") != before
+
+
+def test_a_description_of_a_column_is_words_and_its_type_is_not(package: Path) -> None:
+    text = 'a = column("a", TEXT, "one", "m")\n'
+    found = {}
+    for new in (text, text.replace("one", "two"), text.replace("TEXT", "WHOLE")):
+        (package / "other.py").write_text(new)
+        found[new] = digest("other")
+    first, words, kind = found.values()
+    assert first == words != kind
+
+
+def test_files_that_a_module_reads_count(package: Path) -> None:
+    """By their name, whatever package they stand in, and the whole folder of templates."""
+    (package / "data/templates").mkdir()
+    for name in ("data/templates/a.js", "data/style.css", "numbers.yaml"):
+        (package / name).write_text("1")
+    (package / "data/shown.py").write_text("where = 'templates'\n")
+    (package / "other.py").write_text("file = 'style.css'\n")
+    provenance._all_resources.cache_clear()
+    before = [digest(name) for name in ("data.shown", "other", "loop")]
+    for name, changed in (("data/templates/a.js", 0), ("data/style.css", 1), ("numbers.yaml", 2)):
+        (package / name).write_text("2")
+        after = [digest(name) for name in ("data.shown", "other", "loop")]
+        assert [a != b for a, b in zip(before, after, strict=True)] == [
+            changed == 0, changed == 1, False
+        ]  # fmt: skip
+        before = after
+
+
+INSTALLED = [shutil.which(f"python3.{minor}") or "" for minor in (11, 12, 13, 14)]
+INSTALLED += map(str, Path.home().glob(".pyenv/versions/3.1[1-9]*/bin/python3.1[1-9]"))
+OTHERS = {Path(p).name: p for p in INSTALLED if p and not p.endswith(f".{sys.version_info[1]}")}
+
+
+@pytest.mark.skipif(not OTHERS, reason="no other version of Python on this machine")
+def test_every_version_of_python_gives_the_same_digest() -> None:
+    """The host that plans and the environment that trains may differ."""
+    names = ("train_job", "explain.stage", "report", "statistics", "cli", "explorer.collect")
+    program = f"from threetconv.provenance import code_digest as d; print(*map(d, {names}))"
+    here = " ".join(map(code_digest, names))
+    source = str(Path(provenance.__file__).parents[1])
+    ran = []
+    for python in OTHERS.values():
+        version = subprocess.run([python, "-c", "1"], capture_output=True, check=False)
+        if version.returncode:  # a version manager's stand-in for one that is not installed
+            continue
+        done = subprocess.run(
+            [python, "-c", program],
+            env={"PYTHONPATH": source},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.stdout.strip() == here, (python, done.stderr)
+        ran.append(python)
+    if not ran:
+        pytest.skip("no other version of Python on this machine")
 
 
 def test_file_sha256(tmp_path: Path) -> None:

@@ -79,6 +79,11 @@ def dataset_root(name):
     return DATASETS[name].get("root", f"{RESULTS}/data/{name}")
 
 
+def adapter_module(name):
+    """The module below `threetconv.data` that an adapter stands in."""
+    return name.removesuffix("-v2").replace("-", "_")
+
+
 def parameter_file(run):
     """Where a 3T run's parameter table stands (hive partitions).
 

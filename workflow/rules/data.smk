@@ -88,7 +88,10 @@ rule clip_table:
         root=lambda w: dataset_root(w.dataset),
         adapter=lambda w: DATASETS[w.dataset]["adapter"],
         options=lambda w: DATASETS[w.dataset]["options"],
-        code=code_digest("data", "contents"),
+        # the adapter's own code: a change of another one concerns nobody here
+        code=lambda w: code_digest(
+            f"data.{adapter_module(DATASETS[w.dataset]['adapter'])}", "contents"
+        ),
     script:
         "../scripts/clip_table.py"
 
@@ -113,6 +116,6 @@ rule pack_clips:
         clip=lambda w: DATASETS[w.dataset]["clip"],
         on_bad_clip=lambda w: DATASETS[w.dataset]["on_bad_clip"],
         max_bad_share=lambda w: DATASETS[w.dataset]["max_bad_share"],
-        code=code_digest("packing"),
+        code=code_digest("packing", "schemas.clips"),
     script:
         "../scripts/pack_clips.py"

@@ -53,7 +53,7 @@ rule explanations:
             for run_id in EXPLAINED
             if explained_parameters(run_id)
         },
-        code=code_digest("explain.tables"),
+        code=code_digest("explain.tables", "schemas.channels"),
     script:
         "../scripts/explanations.py"
 
@@ -89,7 +89,12 @@ rule explained_figures:
         pairs=EXPLAINED_PAIRS,
         explained=EXPLAINED,
         folder=lambda w, input: str(Path(input.images).parent),
-        code=code_digest("figures.explained", "figures.explanations", "explain.gallery"),
+        code=code_digest(
+            "figures.explained",
+            "figures.explanations",
+            "figures.gallery",
+            "explain.gallery",
+        ),
     script:
         "../scripts/explained_figures.py"
 

@@ -2,23 +2,22 @@
 
 
 rule parameters:
-    # Every layer's (s, r, tx, ty) at every snapshot: a table per run. One job for all runs, because
-    # starting Python takes longer than a run's extraction.
+    # Every layer's (s, r, tx, ty) at every snapshot. A job per run: with one for all of them, one
+    # run more would write every table anew, and explain old runs again.
     input:
-        records=[f"{RESULTS}/runs/{run.run_id}/run.json" for run in RUNS_3T],
-        snapshots=[
-            f"{RESULTS}/runs/{run.run_id}/snapshots.safetensors" for run in RUNS_3T
-        ],
+        record=f"{RESULTS}/runs/{{run_id}}/run.json",
+        snapshots=f"{RESULTS}/runs/{{run_id}}/snapshots.safetensors",
     output:
-        [parameter_file(run) for run in RUNS_3T],
+        f"{RESULTS}/{{kind}}/{{cell}}/{{run_id}}.parquet",
     log:
-        f"{RESULTS}/logs/parameters.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/parameters.tsv"
+        f"{RESULTS}/logs/{{kind}}/{{cell}}/{{run_id}}.log",
+    wildcard_constraints:
+        kind="parameters|control_parameters",
+        cell="network=[^/]+/dataset=[^/]+/init=[^/]+",
     conda:
         "../envs/analysis.yaml"
     params:
-        code=code_digest("parameters", "layers"),
+        code=code_digest("runs"),
     script:
         "../scripts/parameters.py"
 
@@ -42,7 +41,7 @@ rule runs:
     conda:
         "../envs/analysis.yaml"
     params:
-        code=code_digest("files"),
+        code=code_digest("runs"),
     script:
         "../scripts/runs.py"
 

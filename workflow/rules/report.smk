@@ -26,6 +26,21 @@ if EXPLAINED:
         "chosen_channels": EXPLAINED_TABLES["chosen"],
         "sanity": EXPLAINED_TABLES["sanity"],
     }
+# what README names beside the documents: made again whenever somebody has deleted it
+WHAT_USERS_READ = [
+    *TABLES.values(),
+    *PARAMETER_FILES,
+    *CONTROL_FILES,
+    *PREFERENCE_FILES,
+    f"{RESULTS}/snapshots.parquet",
+    f"{RESULTS}/summaries.parquet",
+    *(
+        f"{RESULTS}/tables/{name}.parquet"
+        for name in ("densities", "joint_densities", "histograms")
+    ),
+    *(EXPLAINED_TABLES.values() if EXPLAINED else []),
+    *FIGURES.values(),
+]
 UNPAGED = {
     "channels",
     "faithfulness",
@@ -69,7 +84,9 @@ rule study_report:
     params:
         tables=list(TABLES),
         figures=FIGURES,
-        code=code_digest("report.content", "report.html", "report.pdf"),
+        code=code_digest(
+            "report.content", "report.html", "report.pdf", "statistics.sentences"
+        ),
     script:
         "../scripts/study_report.py"
 
@@ -121,6 +138,7 @@ rule notebook:
     params:
         results=lambda w, output: str(Path(output.notebook).parents[1]),
         run="",
+        code=code_digest("notebooks", "parameters"),
     script:
         "../scripts/run_notebook.py"
 
@@ -150,7 +168,7 @@ if EXPLAINED:
         params:
             results=lambda w, output: str(Path(output.notebook).parents[1]),
             run=lambda w, input: str(Path(input.record).parent),
-            code=code_digest("explain.stage"),
+            code=code_digest("notebooks", "explain.stage", "figures.trajectories"),
         script:
             "../scripts/run_notebook.py"
 

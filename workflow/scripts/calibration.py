@@ -3,6 +3,7 @@
 from threetconv.files import write_parquet
 from threetconv.logs import progress_to, step_log
 from threetconv.parameters import read_parameters
+from threetconv.schemas.statistics import CALIBRATION
 from threetconv.statistics.calibration import calibrate
 from threetconv.statistics.simulate import Layout
 
@@ -20,4 +21,4 @@ if __name__ == "__main__":  # worker processes import this file again
             workers=snakemake.threads,
             progress=progress_to(log, "simulated studies"),
         )
-        write_parquet(table, snakemake.output[0])
+        write_parquet(table, snakemake.output[0], CALIBRATION)

@@ -6,6 +6,7 @@ from threetconv.contents import contents_text
 from threetconv.data import read_clips
 from threetconv.files import write_parquet, write_text
 from threetconv.logs import step_log
+from threetconv.schemas.clips import CLIPS
 
 with step_log(snakemake.log[0]) as log:
     params = snakemake.params
@@ -14,4 +15,4 @@ with step_log(snakemake.log[0]) as log:
     for split, (clips, classes) in counts.iterrows():
         log.info("%s: %d clips of %d classes", split, clips, classes)
     write_text(snakemake.output.contents, contents_text(table["path"]))
-    write_parquet(table, snakemake.output.table)
+    write_parquet(table, snakemake.output.table, CLIPS)

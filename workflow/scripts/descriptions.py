@@ -2,6 +2,7 @@
 
 from threetconv.files import read_parquet, write_parquet
 from threetconv.logs import step_log
+from threetconv.schemas.statistics import BOOTSTRAP, DISTANCES
 from threetconv.statistics import hierarchical_bootstrap, row_distances
 
 with step_log(snakemake.log[0]):
@@ -9,5 +10,6 @@ with step_log(snakemake.log[0]):
     runs = read_parquet(snakemake.input.runs)
     options = {"datasets": params.dataset_contrast, "seed": params.seed}
     bootstrap = hierarchical_bootstrap(files, runs, n_resamples=params.resamples, **options)
-    write_parquet(bootstrap, snakemake.output.bootstrap)
-    write_parquet(row_distances(files, runs, **options), snakemake.output.distances)
+    write_parquet(bootstrap, snakemake.output.bootstrap, BOOTSTRAP)
+    distances = row_distances(files, runs, **options)
+    write_parquet(distances, snakemake.output.distances, DISTANCES)

@@ -4,6 +4,7 @@ from threetconv.bad_clips import BadClips
 from threetconv.files import read_parquet, write_parquet, write_text
 from threetconv.logs import progress_to, step_log
 from threetconv.packing import pack_clips
+from threetconv.schemas.clips import PACKED
 
 if __name__ == "__main__":  # worker processes import this file again
     with step_log(snakemake.log[0]) as log:
@@ -19,5 +20,5 @@ if __name__ == "__main__":  # worker processes import this file again
             progress=progress_to(log, f"decoding {snakemake.wildcards.dataset}"),
             bad=bad,
         )
-        write_parquet(packed, snakemake.output.table)
+        write_parquet(packed, snakemake.output.table, PACKED)
         write_text(snakemake.output.left_out, bad.table().to_csv(index=False))

@@ -2,6 +2,7 @@
 
 from threetconv.files import read_parquet, write_parquet
 from threetconv.logs import step_log
+from threetconv.schemas.statistics import ACCURACY, DISPLACEMENT
 from threetconv.statistics import accuracy_table, displacement_table
 
 with step_log(snakemake.log[0]):
@@ -10,9 +11,9 @@ with step_log(snakemake.log[0]):
         read_parquet(snakemake.input.metrics), runs, snakemake.params.stands_for, controls=True
     )
     real = everything["control"] == "none"
-    write_parquet(everything[real], snakemake.output.accuracy)
-    write_parquet(everything[~real], snakemake.output.controls)
+    write_parquet(everything[real], snakemake.output.accuracy, ACCURACY)
+    write_parquet(everything[~real], snakemake.output.controls, ACCURACY)
     displacement = displacement_table(
         read_parquet(snakemake.input.summaries), runs, snakemake.params.stands_for
     )
-    write_parquet(displacement, snakemake.output.displacement)
+    write_parquet(displacement, snakemake.output.displacement, DISPLACEMENT)

@@ -5,6 +5,7 @@ import pandas as pd
 from threetconv.files import read_parquet, write_parquet
 from threetconv.logs import step_log
 from threetconv.parameters import read_parameters
+from threetconv.schemas.statistics import ALIGNMENT, PLANTED, PLANTED_LAYERS
 from threetconv.statistics import alignment_table, planted_layers, planted_table
 
 with step_log(snakemake.log[0]):
@@ -13,9 +14,10 @@ with step_log(snakemake.log[0]):
     options = {"motions": params.motions, "alpha": params.alpha, "seed": params.seed}
     # the whole network, and its first layer alone, whose input is the clip itself
     tables = [planted_table(summaries, runs, layer_index=i, **options) for i in (None, 0)]
-    write_parquet(pd.concat(tables, ignore_index=True), snakemake.output.table)
-    write_parquet(planted_layers(summaries, runs, params.motions), snakemake.output.layers)
+    write_parquet(pd.concat(tables, ignore_index=True), snakemake.output.table, PLANTED)
+    layers = planted_layers(summaries, runs, params.motions)
+    write_parquet(layers, snakemake.output.layers, PLANTED_LAYERS)
     preferences = pd.concat(map(read_parquet, snakemake.input.preferences), ignore_index=True)
     parameters = read_parameters(snakemake.input.parameters, tags=["best"])
     alignment = alignment_table(parameters, preferences, runs, **options)
-    write_parquet(alignment, snakemake.output.alignment)
+    write_parquet(alignment, snakemake.output.alignment, ALIGNMENT)

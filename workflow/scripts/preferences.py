@@ -7,7 +7,8 @@ import torch
 from threetconv.files import read_parquet, write_parquet
 from threetconv.logs import step_log
 from threetconv.runs import read_run
-from threetconv.selectivity import PREFERENCES, class_preferences
+from threetconv.schemas.channels import PREFERENCES
+from threetconv.selectivity import class_preferences
 
 with step_log(snakemake.log[0]) as log:
     torch.set_num_threads(snakemake.threads)

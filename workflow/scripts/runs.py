@@ -5,9 +5,10 @@ from pathlib import Path
 from threetconv.files import write_parquet
 from threetconv.logs import step_log
 from threetconv.runs import metrics_table, runs_table, snapshots_table
+from threetconv.schemas.runs import METRICS, RUNS, SNAPSHOTS
 
 with step_log(snakemake.log[0]):
     folders = [Path(record).parent for record in snakemake.input.records]
-    write_parquet(runs_table(folders), snakemake.output.runs)
-    write_parquet(metrics_table(folders), snakemake.output.metrics)
-    write_parquet(snapshots_table(folders), snakemake.output.snapshots)
+    write_parquet(runs_table(folders), snakemake.output.runs, RUNS)
+    write_parquet(metrics_table(folders), snakemake.output.metrics, METRICS)
+    write_parquet(snapshots_table(folders), snakemake.output.snapshots, SNAPSHOTS)

@@ -4,6 +4,7 @@ import pandas as pd
 
 from threetconv.files import read_parquet, write_parquet
 from threetconv.logs import step_log
+from threetconv.schemas.statistics import SENSITIVITY
 from threetconv.statistics import energy_tests, equivalence_tests, mixed_tests, sensitivity_tests
 
 with step_log(snakemake.log[0]) as log:
@@ -18,4 +19,4 @@ with step_log(snakemake.log[0]) as log:
         energy_tests(files, runs, seed=params.seed, max_rows=params.max_rows, **contrast, **level),
     ]
     log.info("%d lines", sum(map(len, tables)))
-    write_parquet(pd.concat(tables, ignore_index=True), snakemake.output[0])
+    write_parquet(pd.concat(tables, ignore_index=True), snakemake.output[0], SENSITIVITY)

@@ -2,6 +2,7 @@
 
 from threetconv.files import read_parquet, write_parquet
 from threetconv.logs import step_log
+from threetconv.schemas.statistics import SUMMARIES
 from threetconv.statistics.summaries import summarise_files
 
 with step_log(snakemake.log[0]) as log:
@@ -9,4 +10,4 @@ with step_log(snakemake.log[0]) as log:
     files = snakemake.input.parameters
     summaries = summarise_files(files, runs, snapshots, workers=snakemake.threads)
     log.info("%d lines of %d runs", len(summaries), len(files))
-    write_parquet(summaries, snakemake.output[0])
+    write_parquet(summaries, snakemake.output[0], SUMMARIES)

@@ -4,6 +4,7 @@ import pandas as pd
 
 from threetconv.files import read_parquet, write_parquet
 from threetconv.logs import step_log
+from threetconv.schemas.statistics import LAYER_PROFILE, TESTS
 from threetconv.statistics import FAMILIES, layer_profile, layer_tests, run_tests
 
 with step_log(snakemake.log[0]) as log:
@@ -15,5 +16,5 @@ with step_log(snakemake.log[0]) as log:
     )
     layers = layer_tests(summaries, runs, **options)
     log.info("%d tests of networks, %d of layers", len(tests), len(layers))
-    write_parquet(pd.concat([tests, layers], ignore_index=True), snakemake.output.tests)
-    write_parquet(layer_profile(summaries, runs), snakemake.output.layers)
+    write_parquet(pd.concat([tests, layers], ignore_index=True), snakemake.output.tests, TESTS)
+    write_parquet(layer_profile(summaries, runs), snakemake.output.layers, LAYER_PROFILE)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from threetconv.errors import InputError, nearest, printable
+from threetconv.schemas.clips import CLIPS
 
 __all__ = [
     "COLUMNS",
@@ -33,7 +34,7 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-COLUMNS = ("clip_id", "path", "label", "split")
+COLUMNS = tuple(CLIPS.names)
 SPLITS = ("train", "val", "test")
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".webm", ".mkv"})
 

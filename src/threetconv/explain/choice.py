@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 
 from threetconv.errors import InputError
+from threetconv.schemas.channels import CHOSEN
 
 __all__ = ["COLUMNS", "RULES", "choose"]
 
-COLUMNS = ["run_id", "layer_index", "layer", "channel", "rule", "rank"]
+COLUMNS = CHOSEN.names
 RULES = ("faithfulness", "displacement", "random")
 KEYS = ["layer_index", "layer", "channel"]
 

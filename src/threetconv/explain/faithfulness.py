@@ -23,13 +23,12 @@ from threetconv.conv import TEMPORAL_PARAMETERS, Conv3T
 from threetconv.errors import InputError, look_up
 from threetconv.explain.channel import Channel, convolution_of
 from threetconv.explain.replay import Replay, evaluating, patched
+from threetconv.schemas.channels import FAITHFULNESS
 
 __all__ = ["ABLATIONS", "COLUMNS", "deep_convolutions", "faithfulness"]
 
 ABLATIONS = {"identity": "transforms at the identity", "mean": "output at its mean"}
-COLUMNS = [
-    "run_id", "layer_index", "layer", "channel", "ablation", "label", "drop", "n_clips",
-]  # fmt: skip
+COLUMNS = FAITHFULNESS.names
 NUMBERS = 12_600_000  # in the clips of one batch: 256 clips of 16 x 32 x 32
 IDENTITY = (1.0, 0.0, 0.0, 0.0)  # of `TEMPORAL_PARAMETERS`
 

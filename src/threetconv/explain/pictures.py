@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from PIL import Image
@@ -28,27 +27,10 @@ from threetconv.explain.overlay import overlay, strip
 from threetconv.explain.saliency import METHODS
 from threetconv.explain.targets import undisturbed
 from threetconv.files import atomic
+from threetconv.schemas.channels import IMAGES
 
 __all__ = ["IMAGES", "Pictures"]
 
-IMAGES = pa.schema(
-    [
-        ("run_id", pa.string()),
-        ("layer_index", pa.int32()),
-        ("layer", pa.string()),
-        ("channel", pa.int32()),
-        ("method", pa.string()),
-        ("clip_id", pa.string()),
-        ("label", pa.string()),
-        ("frame", pa.int32()),
-        ("n_frames", pa.int32()),
-        ("file", pa.string()),
-        ("height", pa.int32()),
-        ("width", pa.int32()),
-        ("seed", pa.int64()),
-        ("note", pa.string()),
-    ]
-)
 Picture = NDArray[np.uint8]
 
 

@@ -40,13 +40,11 @@ from threetconv.errors import InputError
 from threetconv.explain.channel import Channel
 from threetconv.explain.replay import evaluating, patched
 from threetconv.explain.targets import Place
+from threetconv.schemas.channels import SANITY
 
 __all__ = ["COLUMNS", "SIMILARITIES", "THRESHOLD", "randomise", "sanity", "spearman", "ssim"]
 
-COLUMNS = [
-    "run_id", "layer_index", "layer", "channel", "method",
-    "randomised", "similarity", "value", "n", "flagged",
-]  # fmt: skip
+COLUMNS = SANITY.names
 
 THRESHOLD = 0.7
 """Similarity from which an explanation counts as unchanged. A rank correlation of 0.7 is half of

@@ -29,9 +29,10 @@ from threetconv.explain.faithfulness import deep_convolutions, faithfulness
 from threetconv.explain.pictures import Pictures
 from threetconv.explain.saliency import METHODS
 from threetconv.explain.sanity import sanity
-from threetconv.explain.trajectories import CHANNELS, channel_table
+from threetconv.explain.trajectories import channel_table
 from threetconv.files import write_parquet
 from threetconv.runs import read_run
+from threetconv.schemas.channels import CHANNELS, CHOSEN, FAITHFULNESS, IMAGES, SANITY
 from threetconv.state_files import load_model
 
 __all__ = ["Options", "explain_run", "show_clips"]
@@ -146,10 +147,10 @@ def explain_run(
         layer_index=layers,
     )
     write_parquet(channels, out / "channels.parquet", CHANNELS)
-    write_parquet(losses, out / "faithfulness.parquet")
-    write_parquet(chosen.assign(run_id=run_id), out / "chosen.parquet")
-    write_parquet(pictures.table(), out / "images.parquet")
-    write_parquet(checked, out / "sanity.parquet")
+    write_parquet(losses, out / "faithfulness.parquet", FAITHFULNESS)
+    write_parquet(chosen.assign(run_id=run_id), out / "chosen.parquet", CHOSEN)
+    write_parquet(pictures.table(), out / "images.parquet", IMAGES)
+    write_parquet(checked, out / "sanity.parquet", SANITY)
 
 
 def first_and_deepest(targets: Sequence[Channel], layers: Mapping[str, int]) -> list[Channel]:

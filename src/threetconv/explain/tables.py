@@ -10,11 +10,12 @@ import pandas as pd
 from threetconv.explain.trajectories import steps
 from threetconv.files import read_parquet
 from threetconv.runs import read_run
+from threetconv.schemas.channels import TRAJECTORIES
 
 __all__ = ["TABLES", "chosen_trajectories", "together"]
 
 TABLES = ("channels", "faithfulness", "chosen", "images", "sanity")
-COLUMNS = ["run_id", "layer", "channel", "step", "zoom", "turn_deg", "right_px", "up_px"]
+COLUMNS = TRAJECTORIES.names
 
 
 def together(folders: Sequence[str | Path]) -> dict[str, pd.DataFrame]:

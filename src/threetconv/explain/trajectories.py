@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
 from threetconv import motion, units
@@ -21,6 +20,7 @@ from threetconv.errors import InputError
 from threetconv.explain.words import beyond_noise, describe, noise_floor
 from threetconv.layers import Layer
 from threetconv.parameters import PARAMETERS, RAW, displacement
+from threetconv.schemas.channels import CHANNELS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,19 +34,6 @@ Array = NDArray[np.float64]
 _NUMBERS = (
     "zoom", "turn_deg", "right_px", "up_px", "floor_zoom", "floor_turn_deg", "floor_px",
 )  # fmt: skip
-CHANNELS = pa.schema(
-    [
-        ("run_id", pa.string()),
-        ("layer_index", pa.int32()),
-        ("layer", pa.string()),
-        ("channel", pa.int32()),
-        ("reachable", pa.bool_()),
-        ("displacement", pa.float64()),
-        *((name, pa.float64()) for name in _NUMBERS),
-        ("moves", pa.bool_()),
-        ("sentence", pa.string()),
-    ]
-)
 _SD = {"s": 1.0, "r": 1.0, "px": 0.5, "py": 0.5}  # of a displacement, per SD of the raw parameter
 
 

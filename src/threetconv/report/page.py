@@ -6,17 +6,28 @@ from pathlib import Path
 
 import pandas as pd
 from itables import to_html_datatable
+from itables.javascript import generate_init_offline_itables_html
+from itables.utils import find_package_file
 from markupsafe import escape
 
 from threetconv.files import write_text
 
 __all__ = ["write_page"]
 
+MAX_ROWS = 2_000  # about a megabyte of a wide table; the library takes another
+
 
 def write_page(table: pd.DataFrame, path: str | Path, *, title: str) -> None:
-    """Write a table as a self-contained page (itables, everything embedded)."""
+    """Write a table as a self-contained page: the library that shows it is inside."""
+    path = Path(path)
+    note = ""
+    if len(table) > MAX_ROWS:
+        note = (
+            f"<p>The first {MAX_ROWS:,} of {len(table):,} rows; all are in {path.stem}.csv.</p>\n"
+        )
+    library = generate_init_offline_itables_html(find_package_file("html", "dt_bundle.js"))
     body = to_html_datatable(
-        table,
+        table.head(MAX_ROWS),
         connected=False,
         lengthMenu=[25, 100, -1],
         allow_html=False,
@@ -29,5 +40,5 @@ def write_page(table: pd.DataFrame, path: str | Path, *, title: str) -> None:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f"<title>{escape(title)}</title>"
         f"<style>body{{font:14px system-ui,sans-serif;margin:2rem}}</style></head>\n"
-        f"<body><h1>{escape(title)}</h1>\n{body}\n</body></html>\n",
+        f"<body><h1>{escape(title)}</h1>\n{note}{library}\n{body}\n</body></html>\n",
     )

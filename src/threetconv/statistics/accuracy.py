@@ -9,15 +9,12 @@ import pandas as pd
 
 from threetconv.errors import InputError
 from threetconv.reference import paper_accuracy, paper_parameter_counts
+from threetconv.schemas.statistics import ACCURACY
 
 __all__ = ["COLUMNS", "accuracy_table"]
 
 VARIANT = ["network", "dataset", "convolution", "init", "control"]
-COLUMNS = [
-    *VARIANT, "n_runs", "accuracy_mean", "accuracy_min", "accuracy_max", "chance", "n_clips",
-    "test_mean", "test_min", "test_max", "n_test_clips", "n_parameters", "n_temporal",
-    "paper_dataset", "paper_accuracy", "paper_n_parameters",
-]  # fmt: skip
+COLUMNS = ACCURACY.names
 
 
 def accuracy_table(

@@ -21,16 +21,13 @@ import pandas as pd
 from threetconv.errors import InputError, look_up
 from threetconv.levels import passes
 from threetconv.parameters import derive
+from threetconv.schemas.statistics import ALIGNMENT
 from threetconv.statistics.adjust import benjamini_hochberg, holm
 from threetconv.statistics.permutation import DRAWS
 
 __all__ = ["AXES", "COLUMNS", "Axis", "alignment_table", "sign_flip"]
 
-COLUMNS = [
-    "network", "dataset", "motion", "init", "control", "scope", "layer_index", "layer", "axis",
-    "parameter", "n_runs", "correlation", "ci_low", "ci_high", "p_raw", "p_floor", "p_adjusted",
-    "status", "reason",
-]  # fmt: skip
+COLUMNS = ALIGNMENT.names
 MAX_ENUMERATION = 17  # runs: 2 ** 17 assignments of signs
 
 

@@ -21,14 +21,12 @@ import pandas as pd
 
 from threetconv.errors import InputError
 from threetconv.parameters import PARAMETERS, RAW, displacement
+from threetconv.schemas.statistics import BOOTSTRAP
 from threetconv.statistics.arms import TWO_ARMED, Arms, TwoArmContrast, compare, complete, read_best
 
 __all__ = ["COLUMNS", "Layer", "channel_sums", "hierarchical_bootstrap", "resample_cell"]
 
-COLUMNS = [
-    "family", "contrast", "stratum", "parameter", "checkpoint", "estimate", "ci_low", "ci_high",
-    "level", "n_resamples", "method", "status", "reason", "rng_seed",
-]  # fmt: skip
+COLUMNS = BOOTSTRAP.names
 METHOD = (
     "percentile bootstrap of runs, then of channels inside each layer; descriptive: covers less "
     "than its level with few runs (nominal 95 %: about .80/.875/.895 at 3/5/8 runs per arm in a "

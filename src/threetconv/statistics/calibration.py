@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from threetconv.errors import InputError
+from threetconv.schemas.statistics import CALIBRATION
 from threetconv.statistics.probes import BLOCKS, PROBES, Batch
 from threetconv.statistics.questions import Outcome, Question
 from threetconv.statistics.row_probes import ENERGY, HIERARCHICAL, ROW_PROBES
@@ -25,10 +26,7 @@ from threetconv.statistics.simulate import Layout, draw_study
 
 __all__ = ["COLUMNS", "calibrate", "validity", "wilson"]
 
-COLUMNS = [
-    "network", "truth", "test", "unit", "design", "runs_per_arm", "tau", "effect", "quantity",
-    "estimate", "ci_low", "ci_high", "n_replicates", "nominal", "n_untestable", "valid", "note",
-]  # fmt: skip
+COLUMNS = CALIBRATION.names
 MOST_RUNS = 5  # per arm and block
 AT_ONCE = 20  # studies in one piece of work; the result depends on it, not on the workers
 Progress = Callable[[int, int], None]

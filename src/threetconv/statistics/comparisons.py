@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from threetconv.schemas.statistics import TESTS
 from threetconv.statistics.checkpoints import Chosen, at_checkpoint
 from threetconv.statistics.families import (
     REAL,
@@ -23,12 +24,7 @@ from threetconv.statistics.permutation import DRAWS, MAX_ENUMERATION
 
 __all__ = ["COLUMNS", "Comparison", "Settings", "as_table", "comparisons"]
 
-COLUMNS = [
-    "family", "contrast", "stratum", "parameter", "scope", "layer_index", "checkpoint", "unit",
-    "n_a", "n_b", "method", "library_version", "statistic", "estimate", "ci_low", "ci_high",
-    "ci_method", "p_raw", "p_floor", "exact", "n_permutations", "p_adjusted", "adjustment",
-    "hedges_g", "cliffs_delta", "wasserstein", "status", "reason", "rng_seed",
-]  # fmt: skip
+COLUMNS = TESTS.names
 NUMBERS = (
     "statistic", "estimate", "ci_low", "ci_high", "p_raw", "p_floor", "p_adjusted", "hedges_g",
     "cliffs_delta", "wasserstein",

@@ -9,6 +9,7 @@ import pandas as pd
 
 from threetconv.parameters import PARAMETERS
 from threetconv.reference import paper_displacement
+from threetconv.schemas.statistics import DISPLACEMENT
 from threetconv.statistics.accuracy import with_paper_dataset
 from threetconv.statistics.contrasts import select_runs
 
@@ -19,10 +20,7 @@ VALUES = [
     "n_rows", "identity_share", "mean", "mean_min", "mean_max", "sd", "sd_min", "sd_max",
     "noise_floor", "floor_ratio",
 ]  # fmt: skip
-COLUMNS = [
-    "table", *CELL, "parameter", "n_runs", *VALUES, *(f"{name}_reachable" for name in VALUES),
-    "paper_dataset", "paper_mean", "paper_sd",
-]  # fmt: skip
+COLUMNS = DISPLACEMENT.names
 TABLES = {"pretrained": 2, "scratch": 4}
 
 

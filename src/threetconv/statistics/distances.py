@@ -15,16 +15,14 @@ import numpy as np
 import pandas as pd
 
 from threetconv.parameters import PARAMETERS, RAW, displacement
+from threetconv.schemas.statistics import DISTANCES
 from threetconv.statistics import effects
 from threetconv.statistics.arms import TWO_ARMED, Arms, compare, read_best
 from threetconv.statistics.energy import joint_energy
 
 __all__ = ["COLUMNS", "row_distances"]
 
-COLUMNS = [
-    "family", "contrast", "stratum", "parameter", "checkpoint", "unit", "n_a", "n_b",
-    "wasserstein", "energy", "ks", "cliffs_delta", "note",
-]  # fmt: skip
+COLUMNS = DISTANCES.names
 JOINT = "px, py"
 MAX_ROWS = 1_000_000  # of both arms together; a second per distance
 MAX_JOINT_ROWS = 2_000  # per arm; its distances take rows x rows x 8 bytes

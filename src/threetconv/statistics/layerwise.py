@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from threetconv.parameters import PARAMETERS
+from threetconv.schemas.statistics import LAYER_PROFILE
 from threetconv.statistics.adjust import benjamini_hochberg
 from threetconv.statistics.checkpoints import at_checkpoint
 from threetconv.statistics.comparisons import Comparison, Settings, as_table, comparisons
@@ -18,10 +19,7 @@ from threetconv.statistics.permutation import DRAWS, MAX_ENUMERATION
 __all__ = ["PROFILE_COLUMNS", "layer_profile", "layer_tests"]
 
 CELL = ["network", "dataset", "init", "control"]
-PROFILE_COLUMNS = [
-    *CELL, "checkpoint", "layer_index", "layer", "parameter", "n_runs", "n_rows", "mean", "ci_low",
-    "ci_high", "noise_floor", "floor_ratio", "reachable_share",
-]  # fmt: skip
+PROFILE_COLUMNS = LAYER_PROFILE.names
 
 
 def layer_tests(

@@ -17,6 +17,7 @@ import pandas as pd
 from threetconv.errors import InputError, look_up
 from threetconv.levels import passes
 from threetconv.parameters import PARAMETERS
+from threetconv.schemas.statistics import PLANTED, PLANTED_LAYERS
 from threetconv.statistics.adjust import holm
 from threetconv.statistics.alignment import alignment_table
 from threetconv.statistics.checkpoints import at_checkpoint
@@ -41,16 +42,8 @@ EXPECTED: dict[str, tuple[str, ...]] = {
 """Planted motion -> parameters that should move."""
 FLOOR, STILL = "noise floor", "no motion"
 CONTROLS = ("static", "frame-shuffled", "label-shuffled")
-COLUMNS = [
-    "network", "dataset", "motion", "init", "layer_index", "parameter", "expected", "comparison",
-    "checkpoint", "n_a", "n_b", "estimate", "ci_low", "ci_high", "ci_method", "p_raw", "p_floor",
-    "exact", "n_permutations", "p_adjusted", "status", "reason", "beyond", "beyond_controls",
-    "recovered", "rng_seed",
-]  # fmt: skip
-LAYER_COLUMNS = [
-    "network", "dataset", "motion", "init", "layer_index", "layer", "parameter", "expected",
-    "comparison", "checkpoint", "n_a", "n_b", "estimate", "ci_low", "ci_high", "beyond",
-]  # fmt: skip
+COLUMNS = PLANTED.names
+LAYER_COLUMNS = PLANTED_LAYERS.names
 CELL = ["network", "dataset", "init"]
 Arms = tuple[np.ndarray, np.ndarray]
 

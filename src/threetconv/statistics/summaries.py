@@ -15,9 +15,8 @@ import pandas as pd
 
 from threetconv.errors import InputError
 from threetconv.parameters import PARAMETERS, RAW, read_columns
+from threetconv.schemas.statistics import SUMMARIES
 from threetconv.statistics.moments import (
-    COUNTS,
-    STATISTICS,
     Layout,
     Table,
     equal_weight,
@@ -35,10 +34,7 @@ RUN = ["network", "dataset", "init", "control", "replicate"]
 SNAPSHOT = ["run_id", "step", "tag"]
 LAYER = ["layer_index", "layer"]
 KEYS = [*SNAPSHOT, *LAYER, "reachable"]
-COLUMNS = [
-    "run_id", *RUN, "step", "tag", "scope", "layer_index", "layer", "parameter", "rows", *COUNTS,
-    *STATISTICS, "noise_floor", "floor_ratio", "weighting",
-]  # fmt: skip
+COLUMNS = SUMMARIES.names
 
 Read = Callable[[str], np.ndarray]
 

@@ -18,7 +18,7 @@ from threetconv.explain.tables import chosen_trajectories, together
 from threetconv.explain.trajectories import CHANNELS
 from threetconv.explorer import explorer
 from threetconv.explorer.collect import collect
-from threetconv.files import read_parquet, write_parquet
+from threetconv.files import read_parquet
 from threetconv.provenance import file_sha256
 from threetconv.runs import parameter_table, read_run
 from threetconv.study import Run
@@ -50,7 +50,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "row": range(20),
         }
     )
-    write_parquet(table, place / "clips.parquet")
+    table.to_parquet(place / "clips.parquet", index=False)
     for convolution in ("3t", "3d"):
         run = Run(convolution, "resnet18", "toy", "scratch", convolution, "none", 1, 7)
         train_run(
@@ -65,7 +65,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
             folder=place / convolution,
         )
         if convolution == "3t":
-            write_parquet(parameter_table(place / convolution), place / "parameters.parquet")
+            parameter_table(place / convolution).to_parquet(
+                place / "parameters.parquet", index=False
+            )
         explain(place, convolution, place / "out" / convolution)
     return place
 

@@ -9,6 +9,7 @@ import pytest
 from threetconv.errors import InputError
 from threetconv.files import write_parquet
 from threetconv.numerals import p_prose
+from threetconv.schemas.statistics import TESTS
 from threetconv.statistics import holm, run_tests, summarise
 from threetconv.statistics.contrasts import COLUMNS
 from threetconv.statistics.sentences import sentences
@@ -208,7 +209,7 @@ def test_the_order_of_lines_does_not_matter_and_bytes_repeat(
     runs = study.runs.sample(frac=1, random_state=5)
     again = run_tests(shuffled, runs, seed=1)
     for name, table in (("one", tests_table), ("two", again)):
-        write_parquet(table, tmp_path / name)
+        write_parquet(table, tmp_path / name, TESTS)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 

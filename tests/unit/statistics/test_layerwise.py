@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from threetconv.files import write_parquet
+from threetconv.schemas.statistics import LAYER_PROFILE, TESTS
 from threetconv.statistics import (
     benjamini_hochberg,
     layer_profile,
@@ -168,8 +169,8 @@ def test_order_of_lines_and_seed(tables, tmp_path):
     for name, order in (("one", None), ("two", 3)):
         table = summaries if order is None else summaries.sample(frac=1, random_state=order)
         found = layer_tests(table, runs, seed=1)
-        write_parquet(found, tmp_path / name)
-        write_parquet(layer_profile(table, runs), tmp_path / f"{name}-profile")
+        write_parquet(found, tmp_path / name, TESTS)
+        write_parquet(layer_profile(table, runs), tmp_path / f"{name}-profile", LAYER_PROFILE)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     one, two = ((tmp_path / f"{n}-profile").read_bytes() for n in ("one", "two"))
     assert one == two

@@ -235,7 +235,7 @@ def test_a_file_that_is_no_parameter_table_is_named(study, tmp_path):
     (tmp_path / "a.parquet").write_text("no table")
     with pytest.raises(InputError, match=r"a\.parquet"):
         summarise_files([tmp_path / "a.parquet"], study.runs)
-    write_parquet(study.parameters[["run_id", "step", "tag"]], tmp_path / "b.parquet")
+    study.parameters[["run_id", "step", "tag"]].to_parquet(tmp_path / "b.parquet", index=False)
     with pytest.raises(InputError, match=r"b\.parquet"):
         summarise_files([tmp_path / "b.parquet"], study.runs)
 

@@ -1,0 +1,47 @@
+"""The columns of every table that the workflow writes: name, type, meaning, unit.
+
+`TABLES` has them by the table's name. A table is added beside its kin (`clips`, `runs`, `channels`,
+`statistics`) and to `TABLES`. Modules import a schema from the file that it stands in, so that a
+new column of a test does not make training run again.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from threetconv.schemas import channels, clips, runs, statistics
+
+__all__ = ["TABLES"]
+
+TABLES: dict[str, pa.Schema] = {
+    "clips": clips.CLIPS,
+    "packed": clips.PACKED,
+    "runs": runs.RUNS,
+    "metrics": runs.METRICS,
+    "snapshots": runs.SNAPSHOTS,
+    "parameters": runs.PARAMETERS,
+    "control_parameters": runs.PARAMETERS,
+    "summaries": statistics.SUMMARIES,
+    "tests": statistics.TESTS,
+    "sensitivity": statistics.SENSITIVITY,
+    "layer_profile": statistics.LAYER_PROFILE,
+    "bootstrap": statistics.BOOTSTRAP,
+    "distances": statistics.DISTANCES,
+    "calibration": statistics.CALIBRATION,
+    "planted": statistics.PLANTED,
+    "planted_layers": statistics.PLANTED_LAYERS,
+    "alignment": statistics.ALIGNMENT,
+    "preferences": channels.PREFERENCES,
+    "tables/accuracy": statistics.ACCURACY,
+    "tables/accuracy_of_controls": statistics.ACCURACY,
+    "tables/displacement": statistics.DISPLACEMENT,
+    "tables/densities": statistics.DENSITIES,
+    "tables/joint_densities": statistics.JOINT_DENSITIES,
+    "tables/histograms": statistics.HISTOGRAMS,
+    "explanations/channels": channels.CHANNELS,
+    "explanations/faithfulness": channels.FAITHFULNESS,
+    "explanations/chosen": channels.CHOSEN,
+    "explanations/images": channels.IMAGES,
+    "explanations/sanity": channels.SANITY,
+    "explanations/trajectories": channels.TRAJECTORIES,
+}

@@ -1,0 +1,56 @@
+"""What the rule files say of each rule: its script, and the code that its digest follows."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Rule(NamedTuple):
+    """A rule with a script."""
+
+    name: str
+    script: Path
+    roots: tuple[str, ...]  # modules named in its code_digest(...)
+
+
+def rules() -> dict[str, Rule]:
+    """Every rule with a script, by name. A data set's adapter stands for all: `data.folder`."""
+    found = {}
+    for file in sorted((ROOT / "workflow/rules").glob("*.smk")):
+        for text in re.split(r"(?m)^ *rule (?=\w+:)", file.read_text())[1:]:
+            script = re.search(r'"\.\./scripts/(\w+\.py)"', text)
+            if script is None:
+                continue
+            digest = re.search(r"code_digest\((.*?)\)", text, re.DOTALL)
+            words = digest[1].replace('f"data.{', '"data.folder"') if digest else ""
+            roots = re.findall(r'"([\w.]+)"', words)
+            name = text.split(":", 1)[0]
+            found[name] = Rule(name, ROOT / "workflow/scripts" / script[1], tuple(roots))
+    return found
+
+
+def modules_of(text: str) -> set[str]:
+    """Modules of the package that a program imports; faces are looked through."""
+    found = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("threetconv"):
+            for alias in node.names:
+                found.add(_home(node.module or "", alias.name).removeprefix("threetconv."))
+    return found
+
+
+def _home(module: str, name: str) -> str:
+    place = ROOT / "src" / module.replace(".", "/")
+    if (place / f"{name}.py").is_file():
+        return f"{module}.{name}"
+    face = place / "__init__.py"
+    if face.is_file():
+        for node in ast.walk(ast.parse(face.read_text())):
+            if isinstance(node, ast.ImportFrom) and name in {a.name for a in node.names}:
+                return node.module or module
+    return module
