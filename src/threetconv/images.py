@@ -202,7 +202,7 @@ class ImageReader:
             frames = self._jpeg.decode(av.Packet(data))
         except av.PatchWelcomeError:  # a kind of JPEG that FFmpeg does not know
             return None
-        except av.ArgumentError:  # too many pixels, among others
+        except av.FFmpegError:  # too many pixels, among others
             with _header(data) as image:
                 check_pixels(*image.size, self._limits.pixels)
             raise
