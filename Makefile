@@ -3,9 +3,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-# a lock of the kernel's, where there is one: it dies with its process, Snakemake's own outlives a killed one
-LOCK := $(shell command -v flock > /dev/null && echo "flock --nonblock --verbose .snakemake/make.lock")
-SNAKEMAKE := mkdir -p .snakemake && $(LOCK) $(BIN)/snakemake $(if $(LOCK),--nolock) --cores all --rerun-incomplete
+OLDEST := $(shell sed -n 's/^requires-python = ">=\(.*\)"/\1/p' pyproject.toml)
+# --nolock: the workflow itself locks the study's folder, and that lock dies with its process; Snakemake's outlives it
+SNAKEMAKE := $(BIN)/snakemake --nolock --cores all --rerun-incomplete
 STUDY ?= config.yaml
 
 .PHONY: help env report workflow-report test test-all bench check-data calibrate check format lock clean
@@ -14,7 +14,7 @@ help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
 .venv/.complete: requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else None'
+	@$$(test -x $(BIN)/python && echo $(BIN)/python || echo $(PYTHON)) -c 'import sys; sys.version_info >= tuple(map(int, "$(OLDEST)".split("."))) or sys.exit("Python $(OLDEST) or newer is needed, for what requirements.lock names; " + sys.executable + " is " + sys.version.split()[0] + ". Give another by PYTHON=... (and remove .venv, if it was made by this one)")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
@@ -25,9 +25,9 @@ env: .venv/.complete  ## make .venv from requirements.lock (plain venv and pip)
 report: .venv/.complete  ## run the study (STUDY=config.yaml) and write its HTML and PDF reports
 	$(SNAKEMAKE) --configfile $(STUDY)
 
-workflow-report: .venv/.complete  ## Snakemake's own report of the study: reports/workflow.html
-	mkdir -p reports
-	$(SNAKEMAKE) --configfile $(STUDY) --report reports/workflow.html
+workflow-report: .venv/.complete  ## Snakemake's own report of the study, workflow.html beside its report
+	reports=$$($(BIN)/python -c 'import sys; from pathlib import Path; from threetconv.cli_data import read_study; print(read_study(Path(sys.argv[1]))["output"]["reports"])' $(STUDY)) && \
+	mkdir -p "$$reports" && $(SNAKEMAKE) --configfile $(STUDY) --report "$$reports/workflow.html"
 
 test: .venv/.complete  ## the test suite, the smoke study included (10 minutes at most)
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile

@@ -1,4 +1,5 @@
 # The study, from videos to report. `snakemake --cores all` runs config.yaml, `--configfile F` another.
+import atexit
 import sys
 from pathlib import Path
 
@@ -10,7 +11,8 @@ ROOT = Path(workflow.current_basedir).resolve()
 # Scripts and rules import the package from the source tree, inside conda environments too.
 sys.path.insert(0, f"{ROOT}/src")
 
-if "study" not in config:
+# only where no configuration was given: another study is never filled up with this one's keys
+if not config and not workflow.overwrite_configfiles:
 
     configfile: f"{ROOT}/config.yaml"
 
@@ -50,6 +52,30 @@ rule all:
             if EXPLAINED
             else []
         ),
+
+
+if workflow.is_main_process:
+    atexit.register(told_in_a_dry_run, Path.cwd())
+
+
+onstart:
+    with refusals("The study was not started."):
+        # jobs of a cluster see GPUs that this machine need not have
+        here = workflow.local_exec and not workflow.touch
+        waiting = {job.rule.name for job in workflow.dag.needrun_jobs()}
+        if here and STUDY["training"]["device"] == "cuda" and waiting & ON_DEVICE:
+            own_torch = not workflow.deployment_settings.deployment_method
+            check_gpu(sys.executable if own_torch else None)
+        HELD.append(hold(STUDY["study"], STUDY["output"]))
+    if changed := changed_keys(STUDY):
+        print(
+            f"The study {STUDY['study']!r} last ran with other settings in:",
+            ", ".join(changed),
+            file=sys.stderr,
+        )
+    if stale := left_of_other_settings():
+        move_aside(RESULTS, stale)
+        print(in_words(RESULTS, stale, moved=True), file=sys.stderr)
 
 
 onsuccess:

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from threetconv.authors import load_authors_checkpoint
     from threetconv.conv import Conv3T
     from threetconv.deploy import freeze_filters
+    from threetconv.geometry import extract_parameters
     from threetconv.lift import lift
     from threetconv.networks import build_network
-    from threetconv.parameters import extract_parameters
     from threetconv.reachability import reachable
     from threetconv.state_files import load_model
+    from threetconv.study_results import open_study
 
 __version__ = "0.1.0"
 __all__ = [
@@ -33,17 +34,19 @@ __all__ = [
     "lift",
     "load_authors_checkpoint",
     "load_model",
+    "open_study",
     "reachable",
 ]
 
 _HOME = {
     "Conv3T": "threetconv.conv",
     "build_network": "threetconv.networks",
-    "extract_parameters": "threetconv.parameters",
+    "extract_parameters": "threetconv.geometry",
     "freeze_filters": "threetconv.deploy",
     "lift": "threetconv.lift",
     "load_authors_checkpoint": "threetconv.authors",
     "load_model": "threetconv.state_files",
+    "open_study": "threetconv.study_results",
     "reachable": "threetconv.reachability",
 }
 

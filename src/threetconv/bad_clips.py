@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from threetconv.errors import InputError, look_up
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CEILING", "POLICIES", "BadClips"]
+__all__ = ["CEILING", "POLICIES", "BadClips", "clips_of_run"]
 
 log = logging.getLogger(__name__)
 
@@ -104,3 +104,28 @@ class BadClips:
 
         rows = sorted(self.found.items())
         return pd.DataFrame(rows, columns=["path", "found"], dtype="str")
+
+
+def clips_of_run(table: pd.DataFrame, document: Mapping[str, Any], *, split: str) -> pd.DataFrame:
+    """The clips of a split that a run has seen: those of the table but the ones it left out.
+
+    Args:
+        table: clip table of the run's data set, whole: without a column ``row``, a clip's place in
+            it is taken to be its place in a packed array, and becomes that column.
+        document: the run's record (`threetconv.runs.read_run`).
+        split: of which split.
+
+    Raises:
+        InputError: no such clips.
+    """
+    table = table if "row" in table else table.assign(row=range(len(table)))
+    shown = table[table["split"] == split]
+    shown = shown[~shown["path"].isin(list(document.get("bad_clips", {})))]
+    if shown.empty:
+        raise InputError(
+            "clip table",
+            found=f"no clips of split {split!r} that can be read",
+            expected="clips to show to the network",
+            remedy="name a split that the table has",
+        )
+    return shown

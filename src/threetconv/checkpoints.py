@@ -11,9 +11,10 @@ import io
 import json
 import logging
 import os
+import re
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 KEPT = 2
 SHARE = 0.02  # of the time goes into writing checkpoints, at most
+DIGEST = re.compile(r"[0-9a-f]{16,}")
 State = dict[str, Any]
 
 
@@ -43,6 +45,9 @@ class Checkpoints:
             after every update.
         notes: a dictionary that is saved with every checkpoint, and filled from the one gone on
             with: what belongs to the run and is not known to its loop, such as clips left out.
+        marks: path of each clip -> its mark (`threetconv.contents`), so that a checkpoint that is
+            not gone on with can say which clips have changed. A digest of them stands in
+            `belongs_to` under "clips".
     """
 
     def __init__(
@@ -52,9 +57,11 @@ class Checkpoints:
         belongs_to: Mapping[str, Any],
         every: float = 60.0,
         notes: dict[str, str] | None = None,
+        marks: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = Path(folder)
         self._belongs_to = json.dumps(belongs_to, sort_keys=True)
+        self._marks = dict(marks or {})
         self._every = self._pause = every
         self._last = time.monotonic()
         self._notes = {} if notes is None else notes
@@ -73,7 +80,12 @@ class Checkpoints:
         remove_leftovers(self.folder)
         path = self._write(
             f"{update:09d}",
-            {"belongs_to": self._belongs_to, "notes": dict(self._notes), "state": state},
+            {
+                "belongs_to": self._belongs_to,
+                "notes": dict(self._notes),
+                "marks": list(self._marks.values()),
+                "state": state,
+            },
         )
         for old in sorted(self._files())[:-KEPT]:
             old.unlink(missing_ok=True)
@@ -94,14 +106,27 @@ class Checkpoints:
                 continue
             if found["belongs_to"] != self._belongs_to:
                 log.warning(
-                    "%s belongs to a run with other settings, data or code; training starts anew",
+                    "%s belongs to another run, so training starts anew: %s",
                     path,
+                    "; ".join(self._differences(found)),
                 )
                 return None
             self._notes.update(found["notes"])
             state: State = found["state"]
             return state
         return None
+
+    def _differences(self, found: State) -> list[str]:
+        """What a checkpoint of another run and this one differ in, in words."""
+        before, now = json.loads(found["belongs_to"]), json.loads(self._belongs_to)
+        words = list(_differences(before, now))
+        marks = found.get("marks", [])
+        if "clips" in words and "table" not in words and len(marks) == len(self._marks):
+            paths = [p for (p, m), old in zip(self._marks.items(), marks, strict=True) if m != old]
+            words[words.index("clips")] = (
+                f"the clips have changed: {len(paths):,} of {len(marks):,} differ, first {paths[0]}"
+            )
+        return words
 
     def remove(self) -> None:
         """Delete them: the run has ended, and its files are in their places."""
@@ -141,3 +166,14 @@ class Checkpoints:
             log.warning("%s is damaged (%s); the checkpoint before it is taken", path, error)
             return None
         return content
+
+
+def _differences(before: Any, now: Any, name: str = "") -> Iterator[str]:
+    """The settings that differ, each as "name before -> now", of digests the name alone."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in sorted({*before, *now}):
+            inner = f"{name}.{key}" if name else key
+            yield from _differences(before.get(key), now.get(key), inner)
+    elif before != now:
+        digest = any(isinstance(value, str) and DIGEST.fullmatch(value) for value in (before, now))
+        yield name if digest else f"{name} {before} -> {now}"

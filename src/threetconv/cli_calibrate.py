@@ -11,7 +11,7 @@ import pandas as pd
 from threetconv.catalogue import CATALOGUE
 from threetconv.errors import InputError, look_up
 from threetconv.statistics.calibration import calibrate
-from threetconv.statistics.simulate import Layout, layout
+from threetconv.statistics.simulate import Layout
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -43,6 +43,8 @@ def run(
         layouts = study_layouts(results, networks)
     else:
         clip = _clip_shape(clip_shape)
+        from threetconv.statistics.network_layout import layout  # noqa: PLC0415 (torch)
+
         layouts = [layout(name, clip, width) for name in networks or CATALOGUE]
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("simulated studies", total=replicates * len(layouts))
@@ -74,23 +76,24 @@ def study_layouts(results: Path, networks: Sequence[str] | None = None) -> list[
     """The layouts of a study's networks, from the parameter table of one run of each.
 
     Args:
-        results: folder with parameters/network=*/dataset=*/init=*/<run_id>.parquet.
+        results: results folder of a study; only runs that it has are looked at.
         networks: leave out the others.
 
     Raises:
         InputError: where there is no such file.
     """
     from threetconv.files import read_parquet  # noqa: PLC0415 (arrow)
+    from threetconv.study_results import open_study  # noqa: PLC0415
 
-    folders = sorted((results / "parameters").glob("network=*"))
-    named = {folder.name.partition("=")[2]: folder for folder in folders}
-    wanted = list(networks) if networks else list(named)
+    files: dict[str, Path] = {}
+    for file in open_study(results).files("parameters"):
+        files.setdefault(file.parts[-4].partition("=")[2], file)
+    wanted = list(networks) if networks else list(files)
     layouts = []
     for name in wanted:
-        files = sorted(named[name].rglob("*.parquet")) if name in named else []
-        if not files:
+        if name not in files:
             break
-        layouts.append(Layout.from_table(read_parquet(files[0], columns=LAYOUT_COLUMNS), name))
+        layouts.append(Layout.from_table(read_parquet(files[name], columns=LAYOUT_COLUMNS), name))
     if not layouts or len(layouts) < len(wanted):
         lacking = wanted[len(layouts)] if wanted else "any network"
         raise InputError(

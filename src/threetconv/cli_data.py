@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from threetconv.data.holdout import Groups
+    from threetconv.data.listed import Listed
 
 __all__ = ["SCHEMA", "read_study", "render", "run", "schema_file", "write_both"]
 
@@ -126,7 +127,8 @@ def check_dataset(
     """(findings about one data set of a validated study, number of clips looked at)."""
     import pandas as pd  # noqa: PLC0415 (slow)
 
-    from threetconv.data import read_clips  # noqa: PLC0415 (pandas)
+    from threetconv.bad_clips import BadClips  # noqa: PLC0415 (pandas)
+    from threetconv.data import read_clips  # noqa: PLC0415
     from threetconv.data.check import check_clips  # noqa: PLC0415
     from threetconv.data.findings import (  # noqa: PLC0415
         ORDER,
@@ -144,22 +146,28 @@ def check_dataset(
         return findings_table([Finding("note", "rendered set", "", 0, found, str(root), fix)]), 0
     adapter, options = dataset["adapter"], dataset["options"]
     first: list[Finding] = []
+    whole = True
     try:
         table = read_clips(adapter, root, **options)
     except InputError as error:
         first.append(adapter_finding(error))
-        listed, missing, unlisted = listed_clips(adapter, root, split=options.get("split", 1))
-        table = pd.concat([listed, unlisted], ignore_index=True)
-        first += _on_disk(missing, unlisted, listed)
+        there, whole = listed_clips(adapter, root, split=options.get("split", 1)), False
+        table = pd.concat([there.table, there.unlisted], ignore_index=True)
+        first += _on_disk(there)
     second = check_clips(
         table,
         frames=dataset["clip"]["frames"],
         workers=workers,
         progress=progress,
-        published=None if table["split"].eq("").all() else published_counts(dataset),
+        published=published_counts(dataset),
         groups=groups_of(adapter),
         quick=quick,
+        whole=whole,
     )
+    unreadable = second["check"] == "unreadable"
+    limit = BadClips(dataset["on_bad_clip"], total=len(table), ceiling=dataset["max_bad_share"])
+    if limit.policy == "skip" and second.loc[unreadable, "count"].sum() <= limit.allowed:
+        second.loc[unreadable, "severity"] = "warning"  # training leaves them out
     together = pd.concat([findings_table(first), second], ignore_index=True)
     together = together.sort_values(
         "severity", key=lambda values: values.map(ORDER), kind="stable", ignore_index=True
@@ -167,12 +175,16 @@ def check_dataset(
     return together, table["path"].nunique()
 
 
-def _on_disk(missing: list[str], unlisted: pd.DataFrame, listed: pd.DataFrame) -> list[Any]:
+def _on_disk(there: Listed) -> list[Any]:
     """Findings about lists and disk that disagree; what is in no list is looked at all the same."""
     from threetconv.data.findings import Finding  # noqa: PLC0415 (pandas)
     from threetconv.data.table import few  # noqa: PLC0415
 
-    findings = []
+    findings, missing, unlisted = [], there.missing, there.unlisted
+    for why in dict.fromkeys(there.faults.values()):
+        paths = [path for path, its_fault in there.faults.items() if its_fault == why]
+        fix = "mend these first: clips may lie behind them"
+        findings.append(Finding("error", "files", "", len(paths), why, few(paths), fix))
     if missing:
         found, fix = "listed clips that are not on disk", "extract or download them again"
         findings.append(
@@ -180,7 +192,11 @@ def _on_disk(missing: list[str], unlisted: pd.DataFrame, listed: pd.DataFrame) -
         )
     if len(unlisted):
         names = unlisted["clip_id"].tolist()
-        what = "clips on disk that no list names" if len(listed) else "clips on disk, lists unread"
+        what = (
+            "clips on disk that no list names"
+            if len(there.table)
+            else "clips on disk, lists unread"
+        )
         fix = "nothing, if they are the set's unlabelled test clips"
         findings.append(Finding("note", "unlisted clips", "", len(names), what, few(names), fix))
     return findings

@@ -11,7 +11,7 @@ from threetconv.cli_data import read_study, write_both
 from threetconv.errors import InputError, look_up
 from threetconv.estimate import Data, Kind, data_table, estimate, totals
 from threetconv.plan import plan_runs
-from threetconv.study_size import clip_counts, jobs_before_training, positive, table_file
+from threetconv.study_size import clip_counts, clip_tables, jobs_before_training, positive
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,8 +49,9 @@ def run(
             raise InputError(option, found=str(value), expected="1 or more", remedy="leave it out")
     config = read_study(study, schema)
     with Console(stderr=True).status("reading") as status:
-        counts, told = clip_counts(config, clips)
-        sets, words = _data(config, counts, decode_rate)
+        listing = clip_tables(config)
+        counts, told = clip_counts(config, clips, listing)
+        sets, words = _data(config, counts, listing.tables, decode_rate)
         cells = Counter((r.network, r.convolution, r.dataset) for r in plan_runs(config))
         sizes = {"-".join(cell): _batch_size(config, cell[0]) for cell in cells}
         given = _by_hand(step_times, sizes)
@@ -96,7 +97,7 @@ def run(
     on_cpu = device == "cpu" and results is None and not given
     unit = "CPU" if on_cpu or config["training"]["device"] == "cpu" else "GPU"
     said = [text for text in (sentence, other) if measured and text]
-    notes = [*said, *told, *words]
+    notes = [*said, *told, *listing.faults, *words]
     _render(table, stored, sums, study=config["study"], unit=unit, jobs=jobs, notes=notes)
 
 
@@ -192,16 +193,19 @@ def _recorded(results: Path, config: Config, cells: Sequence[Cell]) -> dict[Cell
 
 
 def _data(
-    config: Config, counts: Mapping[str, tuple[int, int, int]], rate: float | None
+    config: Config,
+    counts: Mapping[str, tuple[int, int, int]],
+    tables: Mapping[str, pd.DataFrame],
+    rate: float | None,
 ) -> tuple[dict[str, Data], list[str]]:
     """The data sets with their decoding rates, and what must be said about these."""
     sets, words = {}, []
     for name, dataset in config["datasets"].items():
         clip = dataset["clip"]
         shape = (clip["frames"], clip["height"], clip["width"])
-        known, file = rate, table_file(config, name)
-        if known is None and file.is_file():
-            known = _decode_rate(file, shape)
+        known = rate
+        if known is None and name in tables:
+            known = _decode_rate(tables[name], dataset)
             if known is not None:
                 words.append(f"{name}: one process decodes {_short(known)} clips/s, measured.")
         packed = dataset["store"] == "packed"
@@ -211,12 +215,15 @@ def _data(
     return sets, words
 
 
-def _decode_rate(file: Path, clip: tuple[int, int, int]) -> float | None:
-    from threetconv.files import read_parquet  # noqa: PLC0415 (arrow)
+def _decode_rate(table: pd.DataFrame, dataset: Mapping[str, Any]) -> float | None:
+    from threetconv.bad_clips import BadClips  # noqa: PLC0415
     from threetconv.step_times import decode_rate  # noqa: PLC0415 (numpy)
 
+    clip = dataset["clip"]
+    size = (clip["height"], clip["width"])
+    bad = BadClips(dataset["on_bad_clip"], total=len(table), ceiling=dataset["max_bad_share"])
     try:
-        return decode_rate(read_parquet(file), frames=clip[0], size=clip[1:])
+        return decode_rate(table, frames=clip["frames"], size=size, bad=bad)
     except InputError:  # the clips moved or are broken: `data check` is for that
         return None
 

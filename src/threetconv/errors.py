@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
-__all__ = ["InputError", "look_up", "nearest"]
+__all__ = ["InputError", "look_up", "nearest", "printable"]
 
 T = TypeVar("T")
 
@@ -23,9 +23,11 @@ class InputError(ValueError):
     """
 
     def __init__(self, where: str | Path, *, found: str, expected: str, remedy: str) -> None:
-        self.where, self.found, self.expected, self.remedy = str(where), found, expected, remedy
+        parts = map(printable, (str(where), found, expected, remedy))
+        self.where, self.found, self.expected, self.remedy = parts
         super().__init__(
-            f"{where}\n  found:    {found}\n  expected: {expected}\n  remedy:   {remedy}"
+            f"{self.where}\n  found:    {self.found}\n  expected: {self.expected}\n"
+            f"  remedy:   {self.remedy}"
         )
 
     def __reduce__(self) -> tuple[object, ...]:  # survives the trip out of a worker process
@@ -34,6 +36,14 @@ class InputError(ValueError):
 
 def _rebuild(where: str, found: str, expected: str, remedy: str) -> InputError:
     return InputError(where, found=found, expected=expected, remedy=remedy)
+
+
+def printable(text: str) -> str:
+    """The text with bytes that are not UTF-8, which file names may hold, as ``\\xe9``."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half a character, as JSON may spell it
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def nearest(name: str, options: list[str]) -> str:

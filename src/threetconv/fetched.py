@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from threetconv.bad_clips import BadClips
+from threetconv.contents import clip_marks, data_digest
 from threetconv.controls import change_frames
 from threetconv.data.table import class_names
 from threetconv.errors import InputError
@@ -126,6 +127,7 @@ def fetch_run(
     layers = trace(network, clip_shape)
     step = n_updates or 0
     bad = BadClips(on_bad_clip, total=len(table), ceiling=max_bad_share)
+    digest = data_digest(table, clip_marks(table, packed=packed is not None))
     with ClipDataset(
         table, packed=packed, frames=clip_shape[0], size=clip_shape[1:], classes=names, bad=bad
     ) as data:
@@ -150,6 +152,7 @@ def fetch_run(
         "n_val": len(splits["val"]),
         "n_test": len(splits["test"]),
         "n_bad_clips": len(bad.found),
+        "data_digest": digest,
         "n_parameters": sum(p.numel() for p in network.parameters()),
         "n_temporal": sum(4 * layer.channels * len(layer.reachable) for layer in layers),
     }

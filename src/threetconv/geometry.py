@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -14,8 +15,9 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from threetconv.conv import TEMPORAL_PARAMETERS, Conv3T
 from threetconv.layers import Layer, reachable_transitions
+from threetconv.parameters import tabulate
 
-__all__ = ["temporal_state", "trace"]
+__all__ = ["extract_parameters", "temporal_state", "trace"]
 
 
 def trace(network: nn.Module, clip_shape: tuple[int, int, int]) -> list[Layer]:
@@ -101,6 +103,22 @@ class _JumpTracker(TorchDispatchMode):
         for tensor in _tensors(result if isinstance(result, tuple | list) else (result,)):
             self._jumps[tensor] = jump
         return result
+
+
+def extract_parameters(
+    network: nn.Module, clip_shape: tuple[int, int, int], *, run_id: str = "network"
+) -> pd.DataFrame:
+    """The parameter table of a network in memory.
+
+    Args:
+        network: any network that holds `Conv3T` layers.
+        clip_shape: (frames, height, width) of its clips; decides which transitions are reachable.
+        run_id: a name for the rows.
+
+    Returns:
+        One row per (layer, transition, channel); see `threetconv.parameters.SCHEMA`.
+    """
+    return tabulate(temporal_state(network), trace(network, clip_shape), run_id=run_id)
 
 
 def _tensors(values: Any) -> Iterator[Tensor]:

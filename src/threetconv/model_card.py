@@ -55,9 +55,9 @@ CONTROLS = {
 }
 SELECTIONS = {
     "val": "The split `val` was held out of training; the epoch of these weights was chosen on it, "
-    "so its accuracy is slightly optimistic.",
+    "so its accuracy tends to be too high.",
     "test": "The split `val` is the data set's published test list, as in the paper, and the epoch "
-    "of these weights was chosen on it. The accuracy is optimistic: no clip was left untouched.",
+    "of these weights was chosen on it, so its accuracy tends to be too high.",
 }
 FETCHED = (
     "Measured here, on the study's own split `val`. On which clips the checkpoint was trained and "
@@ -185,14 +185,15 @@ def _what(record: Mapping[str, Any]) -> str:
         "3d": "plain 3D convolutions",
     }
     starts = {
-        "pretrained": "its 2D filters started from weights trained on still images",
+        "pretrained": "its filters started from a 2D network's weights, trained on still images",
         "scratch": "it started from random weights",
     }
     start = starts.get(str(record["init"]), str(record["init"]))
     text = (
         f"`{record['network']}` for video with {kinds[record['convolution']]}, at "
         f"{record['width_factor']:g} of the original channels; {start}. "
-        f"{record['n_parameters']:,} parameters, {record['n_temporal']:,} of them temporal."
+        f"{record['n_parameters']:,} parameters"
+        + (f", {record['n_temporal']:,} of them temporal." if record["n_temporal"] else ".")
     )
     if record["source"] == "fetched":
         text += (
@@ -252,16 +253,16 @@ def _value(value: Any) -> str:
 
 def _limits(record: Mapping[str, Any], synthetic: bool | None) -> Iterator[str]:
     yield (
-        f"It tells the {record['num_classes']} classes above apart, in clips like those it was "
-        "trained on, and nothing else. No other data were shown to it."
+        f"It gives scores for the {record['num_classes']} classes above and nothing else; on clips "
+        "unlike those of its data set it was not measured."
     )
     if synthetic:
         yield "The clips are drawn by a program: the accuracy says nothing about recorded video."
     if record["control"] != "none":
-        yield "It is a control for a comparison and of no use as a classifier."
+        yield "It was trained as a control for a comparison, and not to classify clips as they are."
     yield (
-        "One training run with one seed: other seeds give other weights and another accuracy. "
-        "What is claimed about such networks rests on all runs of a study."
+        "It is one training run: another seed would give other weights. What is claimed about such "
+        "networks should rest on several runs."
     )
     if record["source"] == "fetched" and record["sum_lr2"] is None:
         yield "Its updates and learning rates are not known, so it has no noise floor."

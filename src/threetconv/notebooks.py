@@ -23,6 +23,8 @@ def run_notebook(
 ) -> None:
     """Execute `source` in a fresh kernel, in the present folder.
 
+    The kernel imports this very package, also where it is not installed.
+
     Args:
         source: the notebook.
         executed: where it goes with its output.
@@ -45,8 +47,11 @@ def run_notebook(
         kernel_name="python3",
         resources={"metadata": {"path": os.getcwd()}},
     )
+    # sys.path does not reach a kernel, PYTHONPATH does
+    paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    own = {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
     try:
-        with _environment(environment):
+        with _environment({**environment, **own}):
             client.execute()
     except CellExecutionError as error:
         raise InputError(

@@ -17,6 +17,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from threetconv.bad_clips import BadClips
+from threetconv.contents import bytes_mark
 from threetconv.decode import decode_clip, short_clip
 from threetconv.errors import InputError
 from threetconv.files import atomic
@@ -27,6 +28,7 @@ __all__ = ["open_packed", "pack_clips"]
 log = logging.getLogger(__name__)
 
 CLIPS_PER_TASK = 16
+SPOT_CHECKS = 8
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Progress = Callable[[int, int], None]
 
@@ -68,8 +70,8 @@ def pack_clips(
     Returns:
         `table` without the skipped clips, whose entries in the array are zero (index from 0),
         with int64 columns ``row``, the clip's entry in the array, which outlives filtering;
-        ``n_frames_read``, how many frames its source has; and ``repeated_frames``, how many
-        copies of its last frame were added.
+        ``n_frames_read``, how many frames its source has; ``repeated_frames``, how many copies
+        of its last frame were added; and the string column ``digest``, of its frames as packed.
 
     Raises:
         InputError: a clip cannot be read or too many cannot, or the disk has too little space.
@@ -84,7 +86,7 @@ def pack_clips(
     shape = (len(paths), frames, *size, 3)
     out.parent.mkdir(parents=True, exist_ok=True)
     _check_space(out, shape)
-    counts: dict[int, int] = {}
+    counts: dict[int, _Packed] = {}
     done = len(paths) - len(rows)
     with atomic(out) as temporary:
         array = _create(temporary, out, shape, skip=bad.policy == "skip")
@@ -93,19 +95,24 @@ def pack_clips(
                 if isinstance(result, InputError):
                     bad.report(paths[row], result)
                     continue
-                if result < frames:
-                    log.warning(short_clip(paths[row], result, frames))
+                if result.frames < frames:
+                    log.warning(short_clip(paths[row], result.frames, frames))
                 counts[row] = result
             done += len(part)
             if progress is not None:
                 progress(done, len(paths))
         _flush(array)
-    read = np.array(list(counts.values()), dtype=np.int64)
+    read = np.array([clip.frames for clip in counts.values()], dtype=np.int64)
     kept = np.array(list(counts), dtype=np.int64)
     return (
         table.iloc[kept]
         .reset_index(drop=True)
-        .assign(row=kept, n_frames_read=read, repeated_frames=np.maximum(frames - read, 0))
+        .assign(
+            row=kept,
+            n_frames_read=read,
+            repeated_frames=np.maximum(frames - read, 0),
+            digest=pd.Series([clip.digest for clip in counts.values()], dtype="str"),
+        )
     )
 
 
@@ -128,7 +135,8 @@ def open_packed(
         uint8 (N, T, H, W, 3), read only, and int64 (len(table),).
 
     Raises:
-        InputError: no such array, or another one.
+        InputError: no such array, or another one: of another shape, or with other frames than the
+            table's column ``digest`` says, for the few clips that are looked at.
     """
     remedy = "pack the clips again with pack_clips"
     path = Path(path)
@@ -162,6 +170,17 @@ def open_packed(
             expected="the array that was packed from this table, and its column 'row'",
             remedy=remedy,
         )
+    if "digest" in table.columns and len(table):
+        some = np.unique(np.linspace(0, len(table) - 1, SPOT_CHECKS).astype(np.int64))
+        differ = [i for i in some if bytes_mark(packed[rows[i]].data) != table["digest"].iloc[i]]
+        if differ:
+            raise InputError(
+                path,
+                found=f"other frames than the table says, in {len(differ)} of {len(some)} clips "
+                f"looked at, first {table['path'].iloc[differ[0]]}",
+                expected="the array that was packed together with this table",
+                remedy=remedy,
+            )
     return packed, rows
 
 
@@ -217,8 +236,15 @@ def _unwritten(array: _Array, error: OSError) -> Exception:
     return _no_space(array.final, array.shape) if error.errno in FULL else error
 
 
-Part = list[tuple[int, int | InputError]]
-"""Entries of the array, each with how many frames its source has or why it cannot be read."""
+class _Packed(NamedTuple):
+    """How many frames the source of a packed clip has, and the digest of those that were packed."""
+
+    frames: int
+    digest: str
+
+
+Part = list[tuple[int, _Packed | InputError]]
+"""Entries of the array, each with what was packed or why it cannot be read."""
 
 
 def _pack_parts(clips: list[tuple[int, str]], array: _Array, workers: int) -> Iterator[Part]:
@@ -253,8 +279,9 @@ def _pack_part(clips: Sequence[tuple[int, str]], array: _Array) -> Part:
                 if not array.skip:
                     break
                 continue
-            _write(file.fileno(), array, row, np.ascontiguousarray(clip.frames))
-            done.append((row, clip.source_frames))
+            packed = np.ascontiguousarray(clip.frames)
+            _write(file.fileno(), array, row, packed)
+            done.append((row, _Packed(clip.source_frames, bytes_mark(packed.data))))
     return done
 
 

@@ -21,19 +21,17 @@ from threetconv import units
 from threetconv.errors import InputError
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from threetconv.layers import Layer
 
 __all__ = [
     "DERIVED_SQL",
+    "HIVE",
     "PARAMETERS",
     "RAW",
     "SCHEMA",
     "VALUES",
     "derive",
     "displacement",
-    "extract_parameters",
     "magnitude",
     "read_columns",
     "read_parameters",
@@ -65,7 +63,7 @@ SCHEMA = pa.schema(
     ]
 )
 
-_HIVE = ds.partitioning(
+HIVE = ds.partitioning(
     pa.schema([("network", pa.string()), ("dataset", pa.string()), ("init", pa.string())]),
     flavor="hive",
 )
@@ -239,24 +237,6 @@ def tabulate(
     return frame[SCHEMA.names]
 
 
-def extract_parameters(
-    network: nn.Module, clip_shape: tuple[int, int, int], *, run_id: str = "network"
-) -> pd.DataFrame:
-    """The parameter table of a network in memory.
-
-    Args:
-        network: any network that holds `Conv3T` layers.
-        clip_shape: (frames, height, width) of its clips; decides which transitions are reachable.
-        run_id: a name for the rows.
-
-    Returns:
-        One row per (layer, transition, channel); see `SCHEMA`.
-    """
-    from threetconv.geometry import temporal_state, trace  # noqa: PLC0415 (torch only when needed)
-
-    return tabulate(temporal_state(network), trace(network, clip_shape), run_id=run_id)
-
-
 def read_parameters(
     files: Sequence[str | Path],
     *,
@@ -270,8 +250,8 @@ def read_parameters(
         tags: the snapshots to read (init, snapshot, best, last); all without it.
         columns: which columns to read; all without it. The hive columns always come along.
     """
-    dataset = ds.dataset([str(file) for file in files], partitioning=_HIVE)
-    wanted = None if columns is None else [*columns, *_HIVE.schema.names]
+    dataset = ds.dataset([str(file) for file in files], partitioning=HIVE)
+    wanted = None if columns is None else [*columns, *HIVE.schema.names]
     condition = None if tags is None else ds.field("tag").isin(list(tags))
     return dataset.to_table(columns=wanted, filter=condition).to_pandas()
 

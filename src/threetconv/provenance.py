@@ -5,9 +5,12 @@ from __future__ import annotations
 import ast
 import hashlib
 import subprocess
+from contextlib import suppress
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
+
+from threetconv import __version__
 
 __all__ = ["bytes_sha256", "code_digest", "file_sha256", "git_sha", "versions"]
 
@@ -19,13 +22,11 @@ _RECORDED = (
 
 
 def versions() -> dict[str, str]:
-    """Versions of this package and of the libraries that decide its numbers."""
-    found = {}
-    for name in ("threetconv", *_RECORDED):
-        try:
+    """Versions of this package and of those libraries that decide numbers and are installed."""
+    found = {"threetconv": __version__}  # metadata know nothing of a source tree
+    for name in _RECORDED:
+        with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed"
     return found
 
 

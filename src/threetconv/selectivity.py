@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from threetconv.bad_clips import clips_of_run
 from threetconv.errors import InputError
 from threetconv.runs import read_run
 
@@ -54,7 +55,7 @@ def class_preferences(
         folder: the run's folder (run.json, best.safetensors).
         table: clip table of the run's data set, with its true labels.
         packed: its clips as one array; None decodes them.
-        split: the clips to show.
+        split: the clips to show, but those that the run left out.
         batch_size: clips at a time.
 
     Returns:
@@ -79,19 +80,11 @@ def class_preferences(
             expected="a run of a 3T network; others have no temporal parameters",
             remedy="ask for preferences of 3T runs only",
         )
-    chosen = table[table["split"] == split]
-    if chosen.empty:
-        raise InputError(
-            "clip table",
-            found=f"no clips of split {split!r}",
-            expected="clips to show to the network",
-            remedy="name a split that the table has",
-        )
+    chosen = clips_of_run(table, document, split=split)
     shape = (run["frames"], run["height"], run["width"])
     network = load_model(folder)
     data = ClipDataset(
-        # the array's entry of a row is its place in the whole table, which filtering loses
-        chosen if "row" in chosen else chosen.assign(row=np.flatnonzero(table["split"] == split)),
+        chosen,
         packed=packed,
         frames=shape[0],
         size=shape[1:],

@@ -15,7 +15,8 @@ def recorded_steps(results: str | Path) -> pd.DataFrame:
     """Seconds per update of finished runs, validation included, as they were.
 
     Args:
-        results: results folder of a study; its ``runs/*/run.json`` are read.
+        results: results folder of a study; its ``runs/*/run.json`` are read, of runs that it has
+            (of all that are there, while none has finished the study).
 
     Returns:
         network, convolution, dataset, seconds (median over the runs of a kind), runs, batch_size,
@@ -25,9 +26,14 @@ def recorded_steps(results: str | Path) -> pd.DataFrame:
         InputError: no finished run.
     """
     from threetconv.runs import read_run  # noqa: PLC0415 (arrow)
+    from threetconv.study_results import open_study  # noqa: PLC0415
 
     folder = Path(results) / "runs"
-    records = [read_run(file.parent)["run"] for file in sorted(folder.glob("*/run.json"))]
+    files = sorted(folder.glob("*/run.json"))
+    if folder.with_suffix(".parquet").is_file():
+        present = set(open_study(results).runs["run_id"])
+        files = [file for file in files if file.parent.name in present]
+    records = [read_run(file.parent)["run"] for file in files]
     timed = [r for r in records if r.get("seconds") and r.get("n_updates")]
     if not timed:
         raise InputError(

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from threetconv.bad_clips import BadClips
+from threetconv.errors import InputError
+
 if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor, nn
@@ -293,14 +296,37 @@ def _kilobytes(file: str, name: str) -> float:
 
 
 def decode_rate(
-    table: pd.DataFrame, *, frames: int, size: tuple[int, int], clips: int = 12
-) -> float:
-    """Clips per second that one process decodes, from a few clips spread over a clip table."""
+    table: pd.DataFrame,
+    *,
+    frames: int,
+    size: tuple[int, int],
+    bad: BadClips,
+    clips: int = 12,
+) -> float | None:
+    """Clips per second that one process decodes, from a few clips spread over a clip table.
+
+    Args:
+        table: clip table.
+        frames, size: what is read of each clip.
+        bad: what is done about clips that cannot be read; others are not counted.
+        clips: how many are decoded.
+
+    Returns:
+        The rate; None when no clip could be read.
+
+    Raises:
+        InputError: a clip cannot be read, or too many, as `bad` says.
+    """
     from threetconv.decode import decode_clip  # noqa: PLC0415 (PyAV)
 
-    paths = table["path"].tolist()
-    chosen = paths[:: max(1, len(paths) // clips)][:clips]
-    started = time.perf_counter()
-    for path in chosen:
-        decode_clip(path, frames=frames, size=size)
-    return len(chosen) / (time.perf_counter() - started)
+    paths, done = table["path"].tolist(), 0
+    seconds = 0.0
+    for path in paths[:: max(1, len(paths) // clips)][:clips]:
+        started = time.perf_counter()
+        try:
+            decode_clip(path, frames=frames, size=size)
+        except InputError as error:
+            bad.report(path, error)
+            continue
+        done, seconds = done + 1, seconds + time.perf_counter() - started
+    return done / seconds if done else None

@@ -4,31 +4,58 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from threetconv.bad_clips import BadClips
 from threetconv.decode import read_frames
+from threetconv.errors import InputError
 
-__all__ = ["choose_clips", "read_strips"]
+__all__ = ["draw_clips"]
 
 
-def choose_clips(table: pd.DataFrame, *, count: int, seed: int) -> pd.DataFrame:
-    """One training clip of each of at most `count` classes, both drawn by `seed`; sorted by label.
+def draw_clips(
+    table: pd.DataFrame, *, count: int, frames: int, seed: int, bad: BadClips
+) -> tuple[pd.DataFrame, list[NDArray[np.uint8]]]:
+    """One training clip of each of at most `count` classes, both drawn by `seed`, and its frames.
+
+    Another clip of the class is drawn for one that is skipped, and another class for one without a
+    clip that can be read.
 
     Args:
         table: clip table.
         count: number of clips at most.
+        frames: of each clip, evenly sampled.
         seed: decides which.
+        bad: what is done about clips that cannot be read.
+
+    Returns:
+        Rows of the table, sorted by label, and of each the frames, uint8 (T, H, W, 3) at the clip's
+        own size.
+
+    Raises:
+        InputError: a clip cannot be read, or too many, as `bad` says; or none can.
     """
     rng = np.random.default_rng(seed)
     training = table[table["split"] == "train"]
     labels = np.array(sorted(training["label"].unique()), dtype=object)
-    chosen = sorted(rng.permutation(labels)[:count])
-    rows = []
-    for label in chosen:
-        of_label = training.index[training["label"] == label]
-        rows.append(of_label[int(rng.integers(len(of_label)))])
-    return table.loc[rows]
-
-
-def read_strips(clips: pd.DataFrame, *, frames: int) -> list[np.ndarray]:
-    """Frames of each clip, evenly sampled, uint8 (T, H, W, 3) at the clip's own size."""
-    return [read_frames(path, frames=frames, size=None) for path in clips["path"]]
+    found: dict[str, tuple[int, NDArray[np.uint8]]] = {}
+    for label in rng.permutation(labels):
+        if len(found) == count:
+            break
+        for row in rng.permutation(np.flatnonzero(training["label"] == label)):
+            path = training["path"].iloc[row]
+            try:
+                found[label] = int(row), read_frames(path, frames=frames, size=None)
+            except InputError as error:
+                bad.report(path, error)
+                continue
+            break
+    if not found:
+        raise InputError(
+            "clip table",
+            found=f"none of {len(training):,} training clips can be read",
+            expected="training clips to show",
+            remedy="look at the data set with `threetconv data check`",
+        )
+    drawn = [found[label] for label in sorted(found)]
+    return training.iloc[[row for row, _ in drawn]], [clip for _, clip in drawn]

@@ -10,19 +10,18 @@ from __future__ import annotations
 import copy
 import functools
 import math
+import posixpath
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from threetconv.errors import InputError, nearest
 from threetconv.plan import Run, derive_seed, plan_runs
+from threetconv.study_messages import explained
 from threetconv.study_rules import RULES
-
-if TYPE_CHECKING:
-    import jsonschema
 
 __all__ = ["Run", "derive_seed", "plan_runs", "validate_study"]
 
 Config = dict[str, Any]
+EMBEDDED = "embedded"  # config.yaml
 
 
 def validate_study(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
@@ -37,16 +36,27 @@ def validate_study(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Conf
             type, a value out of range, or values that cannot go together.
     """
     complete: Config = copy.deepcopy(dict(config))
+    schema = _written_out(schema, schema.get("$defs", {}))
     errors = sorted(
         _validator()(schema).iter_errors(complete),
         key=lambda e: (e.validator != "additionalProperties", list(map(str, e.absolute_path))),
     )
     if errors:
-        raise _explain(errors[0])
-    _fill_defaults(complete, schema, schema)
+        raise explained(errors[0])
+    _fill_defaults(complete, schema)
+    _name_folders(complete)
     for check in RULES:
         check(complete)
     return complete
+
+
+def _name_folders(config: Config) -> None:
+    """Folders that carry the study's name; `EMBEDDED`, which came first, has the plain ones."""
+    for kind in ("results", "reports"):
+        default = kind if config["study"] == EMBEDDED else f"{kind}/{config['study']}"
+        folder = config["output"].setdefault(kind, default)
+        if folder.strip():
+            config["output"][kind] = posixpath.normpath(folder)
 
 
 def _is_integer(_checker: Any, value: Any) -> bool:
@@ -70,58 +80,29 @@ def _validator() -> Any:
     )
 
 
-def _explain(error: jsonschema.ValidationError) -> InputError:
-    """A schema error in the house's words."""
-    if error.validator == "oneOf" and error.context:
-        # of the forms allowed, the one that was meant: of the right type, wrong further inside
-        meant = max(error.context, key=lambda e: (len(e.absolute_path), e.validator != "type"))
-        if meant.absolute_path != error.absolute_path or meant.validator != "type":
-            return _explain(meant)
-    place = ".".join(map(str, error.absolute_path)) or "the study"
-    where, schema, found = f"configuration: {place}", error.schema, repr(error.instance)
-    expected = error.message
-    remedy = str(schema.get("description", "")) or "see workflow/schemas/config.schema.yaml"
-    if error.validator == "additionalProperties":
-        known = sorted(map(str, schema.get("properties", {})))
-        unknown = sorted(str(key) for key in error.instance if str(key) not in known)[0]
-        return InputError(
-            where,
-            found=f"unknown key {unknown!r}",
-            expected=f"one of {', '.join(known)}",
-            remedy=nearest(unknown, known) or "remove the key",
-        )
-    if error.validator == "enum":
-        allowed = [str(value) for value in error.validator_value]
-        expected = f"one of {', '.join(allowed)}"
-        remedy = nearest(str(error.instance), allowed) or remedy
-    elif error.validator == "type":
-        expected = f"a value of type {error.validator_value}"
-    elif error.validator == "required":
-        missing = [k for k in error.validator_value if k not in error.instance]
-        found, expected = f"no {', '.join(missing)}", f"the keys {', '.join(error.validator_value)}"
-        remedy = f"add {missing[0]}"
-    elif error.validator in ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"):
-        sign = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
-        expected = f"a value {sign[str(error.validator)]} {error.validator_value}"
-    return InputError(where, found=found, expected=expected, remedy=remedy)
+def _written_out(part: Any, shared: Mapping[str, Any]) -> Any:
+    """A schema with what it refers to in place of the references; keys beside one come first."""
+    if isinstance(part, list):
+        return [_written_out(item, shared) for item in part]
+    if not isinstance(part, Mapping):
+        return part
+    if "$ref" in part:
+        part = {**shared[part["$ref"].rsplit("/", 1)[1]], **part}
+    return {key: _written_out(item, shared) for key, item in part.items() if key != "$ref"}
 
 
-def _fill_defaults(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> None:
-    if "$ref" in schema:
-        schema = root["$defs"][schema["$ref"].rsplit("/", 1)[1]]
+def _fill_defaults(value: Any, schema: Mapping[str, Any]) -> None:
     if isinstance(value, list) and isinstance(schema.get("items"), Mapping):
         for item in value:
-            _fill_defaults(item, schema["items"], root)
+            _fill_defaults(item, schema["items"])
     if not isinstance(value, dict):
         return
     for key, part in schema.get("properties", {}).items():
-        target = root["$defs"][part["$ref"].rsplit("/", 1)[1]] if "$ref" in part else part
-        default = part.get("default", target.get("default"))
-        if key not in value and default is not None:
-            value[key] = copy.deepcopy(default)
+        if key not in value and part.get("default") is not None:
+            value[key] = copy.deepcopy(part["default"])
         if key in value:
-            _fill_defaults(value[key], part, root)
+            _fill_defaults(value[key], part)
     extra = schema.get("additionalProperties")
     if isinstance(extra, Mapping):
         for part in value.values():
-            _fill_defaults(part, extra, root)
+            _fill_defaults(part, extra)

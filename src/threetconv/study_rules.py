@@ -6,12 +6,14 @@ Each rule takes the complete configuration and raises InputError at the first th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import PurePath
 from typing import Any
 
-from threetconv.catalogue import CATALOGUE
+from threetconv.catalogue import CATALOGUE, GESTURES
 from threetconv.errors import InputError, nearest
 from threetconv.fetching import check_source
 from threetconv.plan import Run, plan_runs
+from threetconv.study_folder import FOLDERS
 
 __all__ = ["RULES"]
 
@@ -20,6 +22,32 @@ Config = dict[str, Any]
 
 def _datasets(config: Config) -> Iterator[tuple[str, Config]]:
     yield from config["datasets"].items()
+
+
+def check_output(config: Config) -> None:
+    """Folders that can be named in files' paths, and a study's name that no folder has already."""
+    if config["study"].casefold() in FOLDERS:
+        raise InputError(
+            "configuration: study",
+            found=f"{config['study']}, the name of a folder that the embedded study writes",
+            expected=f"another name than {', '.join(sorted(FOLDERS))}",
+            remedy=f"call it my_{config['study']}, for example",
+        )
+    for kind, folder in config["output"].items():
+        if PurePath(folder).name in ("", ".", ".."):
+            wrong = "no folder of its own"
+        elif folder != folder.strip() or not folder.isprintable():
+            wrong = "spaces at an end, or characters that cannot be printed"
+        elif set(folder) & set("{}"):
+            wrong = "braces, which Snakemake reads as wildcards"
+        else:
+            continue
+        raise InputError(
+            f"configuration: output.{kind}",
+            found=f"{folder!r}: {wrong}",
+            expected=f"the name of a folder for the study's {kind}, relative or absolute",
+            remedy=f"leave {kind} out (it then is {kind}/{config['study']}), or name a folder",
+        )
 
 
 def check_clips(config: Config) -> None:
@@ -72,8 +100,6 @@ def check_render(config: Config) -> None:
                 remedy="write it in the other form",
             )
         if isinstance(classes, list):
-            from threetconv.data.synthetic.motions import GESTURES  # noqa: PLC0415 (numpy)
-
             for label in classes:
                 if label not in GESTURES:
                     raise InputError(
@@ -253,6 +279,7 @@ def check_contrast(config: Config) -> None:
 
 
 RULES: tuple[Callable[[Config], None], ...] = (
+    check_output,
     check_clips,
     check_render,
     check_variants,

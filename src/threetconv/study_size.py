@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from threetconv.errors import InputError, look_up
 from threetconv.plan import plan_runs
 
-__all__ = ["clip_counts", "jobs_before_training", "positive", "published_counts", "table_file"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "Tables",
+    "clip_counts",
+    "clip_tables",
+    "jobs_before_training",
+    "positive",
+    "published_counts",
+    "table_file",
+]
 
 Config = dict[str, Any]
 Counts = tuple[int, int, int]  # train, val, test
@@ -28,12 +40,53 @@ def published_counts(dataset: Mapping[str, Any]) -> dict[str, int] | None:
     return None if counts is None else dict(counts)
 
 
-def clip_counts(config: Config, given: Sequence[str] = ()) -> tuple[dict[str, Counts], list[str]]:
+class Tables(NamedTuple):
+    """The clip tables of a study's data sets, as far as they can be had.
+
+    Attributes:
+        tables: name -> table.
+        sources: name -> where it is from, in words.
+        faults: what was wrong with folders that could not be listed, in words.
+    """
+
+    tables: dict[str, pd.DataFrame]
+    sources: dict[str, str]
+    faults: list[str]
+
+
+def clip_tables(config: Config) -> Tables:
+    """The tables that the workflow has made; of other data sets, what their folders give."""
+    from threetconv.data import read_clips  # noqa: PLC0415 (pandas)
+    from threetconv.files import read_parquet  # noqa: PLC0415 (arrow)
+
+    found = Tables({}, {}, [])
+    for name, dataset in config["datasets"].items():
+        file, root = table_file(config, name), dataset.get("root", "")
+        if file.is_file():
+            found.tables[name], found.sources[name] = read_parquet(file), f"counted in {file}"
+        elif root and os.path.lexists(root):
+            try:
+                found.tables[name] = read_clips(dataset["adapter"], root, **dataset["options"])
+                found.sources[name] = f"listed in {root}"
+            except InputError as error:
+                found.faults.append(f"{name}: {error.where} could not be listed: {error.found}.")
+    return found
+
+
+def clip_counts(
+    config: Config, given: Sequence[str] = (), listing: Tables | None = None
+) -> tuple[dict[str, Counts], list[str]]:
     """(train, val, test) clips of each data set, and where each number is from, in words.
 
     First of: given by hand ("jester=118562" or "jester=118562/14787"), the clip table in the
-    study's results folder, what is rendered, what is published.
+    study's results folder, the data set's own folder, what is rendered, what is published.
+
+    Args:
+        config: a validated study.
+        given: by hand.
+        listing: of `clip_tables`, which is called without it.
     """
+    listing = clip_tables(config) if listing is None else listing
     by_hand = {}
     for text in given:
         name, _, value = text.partition("=")
@@ -44,11 +97,13 @@ def clip_counts(config: Config, given: Sequence[str] = ()) -> tuple[dict[str, Co
         by_hand[name] = by_hand[name] if val else (by_hand[name][0], 0, 0)
     counts, words = {}, []
     for name, dataset in config["datasets"].items():
-        file, published = table_file(config, name), published_counts(dataset)
+        published = published_counts(dataset)
         if name in by_hand:
             counts[name], source = by_hand[name], "as given"
-        elif file.is_file():
-            counts[name], source = _counted(file), f"counted in {file}"
+        elif name in listing.tables:
+            splits = Counter(listing.tables[name]["split"])
+            counts[name] = splits["train"], splits["val"], splits["test"]
+            source = listing.sources[name]
         elif "render" in dataset:
             clips = dataset["render"]["clips"]
             counts[name], source = (clips["train"], clips["val"], 0), "to be rendered"
@@ -57,7 +112,8 @@ def clip_counts(config: Config, given: Sequence[str] = ()) -> tuple[dict[str, Co
         else:
             raise InputError(
                 f"data set {name!r}",
-                found="no clip table in the results folder, no published number",
+                found="no clip table in the results folder, no published number, and "
+                + ("; ".join(listing.faults) or "no folder to list"),
                 expected="the number of training clips",
                 remedy=f"add --clips {name}=NUMBER",
             )
@@ -70,13 +126,6 @@ def clip_counts(config: Config, given: Sequence[str] = ()) -> tuple[dict[str, Co
 def table_file(config: Config, name: str) -> Path:
     """Where the workflow puts the clip table of a data set."""
     return Path(config["output"]["results"], "clips", f"{name}.parquet")
-
-
-def _counted(file: Path) -> Counts:
-    from threetconv.files import read_parquet  # noqa: PLC0415 (arrow)
-
-    splits = Counter(read_parquet(file, columns=["split"])["split"])
-    return splits["train"], splits["val"], splits["test"]
 
 
 def _of_published(published: Mapping[str, int], options: Mapping[str, Any]) -> Counts:

@@ -21,6 +21,7 @@ from threetconv.augment import augmentation, refuse_flip
 from threetconv.bad_clips import BadClips
 from threetconv.checkpoints import Checkpoints
 from threetconv.clips import ClipDataset
+from threetconv.contents import clip_marks, data_digest, table_text
 from threetconv.controls import change_frames, shuffle_labels
 from threetconv.distributed import ALONE, World, join, launch
 from threetconv.files import atomic, read_parquet
@@ -62,7 +63,8 @@ def train_run(
     """Build the network of a run, train it and write its folder.
 
     A run that was stopped goes on from its newest checkpoint, with the numbers that it would have
-    had, on the CPU to the bit.
+    had, on the CPU to the bit; unless its settings, code or clips have changed since (see
+    `threetconv.contents`), in which case it says what has, and starts anew.
 
     Args:
         run: which cell, which control, which replicate, which seed.
@@ -87,6 +89,7 @@ def train_run(
     clips = table
     if run.control == "label-shuffled":
         clips = shuffle_labels(clips, seed=run.seed)
+    marks = clip_marks(table, packed=packed is not None)
     bad = BadClips(on_bad_clip, total=len(clips), ceiling=max_bad_share)
     data, whole = (
         ClipDataset(
@@ -146,7 +149,8 @@ def train_run(
             belongs_to={
                 "run": run.to_dict(),
                 "settings": vars(settings),
-                "clips": bytes_sha256(clips.to_csv(index=False).encode()),
+                "table": bytes_sha256(table_text(clips)),
+                "clips": bytes_sha256("".join(marks.values()).encode()),
                 "clip_shape": list(clip_shape),
                 "width": width,
                 "weights": file_sha256(weights) if weights is not None else None,
@@ -160,6 +164,7 @@ def train_run(
             },
             every=checkpoint_seconds,
             notes=bad.found,
+            marks=marks,
         )
     with data, whole:
         result = fit(
@@ -200,6 +205,7 @@ def train_run(
         "n_val": len(validation),
         "n_test": len(test),
         "n_bad_clips": len(found),
+        "data_digest": data_digest(table, marks),
         "n_parameters": parameters,
         "n_temporal": temporal,
     }

@@ -14,6 +14,7 @@ import pytest
 
 from threetconv.files import write_parquet
 from threetconv.notebooks import run_notebook
+from threetconv.runs import runs_table
 from threetconv.study import Run
 from threetconv.train_job import train_run
 from threetconv.training import Settings
@@ -80,6 +81,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
             carry="convolutions",
             folder=folder / "results/runs" / run.run_id,
         )
+    table_of_runs = runs_table(folder / "results/runs" / run.run_id for run in RUNS)
+    write_parquet(table_of_runs, folder / "results/runs.parquet")
     return folder
 
 

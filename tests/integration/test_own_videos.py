@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import yaml
 
+from threetconv import open_study
 from threetconv.files import read_parquet
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,32 +84,51 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_own_videos_give_a_report(study):
     done = run(study)
     assert done.returncode == 0, done.stderr[-5000:]
-    table = read_parquet(study / "results/packed/kitchen.parquet")
+    table = read_parquet(study / "results/own/packed/kitchen.parquet")
     assert sorted(table["n_frames_read"].unique()) == [5, 12, 20]
-    log = (study / "results/logs/pack_clips/kitchen.log").read_text()
+    log = (study / "results/own/logs/pack_clips/kitchen.log").read_text()
     assert "5 frames where 8 are wanted; its last frame is repeated 3 times" in log
-    packed = np.load(study / "results/packed/kitchen.npy")
+    packed = np.load(study / "results/own/packed/kitchen.npy")
     short = int(np.flatnonzero(table["n_frames_read"] == 5)[0])
     assert (packed[short, 4:] == packed[short, 4]).all()
     grey = int(np.flatnonzero(table["n_frames_read"] == 12)[0])
     assert (np.ptp(packed[grey].astype(int), axis=-1) <= 1).all()
-    page = (study / "reports/report.html").read_text()
+    page = (study / "reports/own/report.html").read_text()
     assert "kitchen" in page
     assert read_parquet(
-        study / "results/tests.parquet"
+        study / "results/own/tests.parquet"
     ).empty  # one data set, one start: no contrast
+
+
+@pytest.mark.slow
+def test_a_replicate_that_is_taken_back_is_not_counted(study):
+    """`replicates: 2`, then 1 again: the notebook counts the run that the study has."""
+    target = "results/own/notebooks/query_parameters.ipynb"
+    for replicates in (2, 1, 2):
+        done = run(study, "--config", f"replicates={replicates}", "--", target)
+        assert done.returncode == 0, done.stderr[-5000:]
+        assert len(open_study(study / "results/own").runs) == replicates
+        counted = open_study(study / "results/own").sql("SELECT DISTINCT run_id FROM parameters")
+        assert len(counted.fetchall()) == replicates
+        cell = json.loads((study / target).read_text())["cells"][3]
+        lines = "".join(cell["outputs"][0]["data"]["text/plain"]).splitlines()
+        assert lines[1].split()[4] == str(replicates), lines  # the column `runs`
+    aside = list((study / "results/own/aside").rglob("*-r2.parquet"))
+    assert len(aside) == 1
+    assert "rule train" not in done.stderr  # what was trained once is used again
+    run(study, "--", target)
 
 
 def test_an_unreadable_video_stops_with_its_name(study):
     broken = study / "mine/val/jump/broken.mp4"
     broken.write_bytes(b"this is not a video")
     try:
-        done = run(study, "--forcerun", "clip_table", "--", "results/packed/kitchen.npy")
+        done = run(study, "--forcerun", "clip_table", "--", "results/own/packed/kitchen.npy")
         assert done.returncode == 1
         assert "mine/val/jump/broken.mp4" in done.stderr
         assert "remedy:" in done.stderr
         assert "Traceback" not in done.stderr
-        leftovers = [p.name for p in (study / "results/packed").glob("*")]
+        leftovers = [p.name for p in (study / "results/own/packed").glob("*")]
         assert not [name for name in leftovers if name.startswith(".kitchen")]
     finally:
         broken.unlink()

@@ -21,7 +21,7 @@ from threetconv.training import Result, Settings, fit
 OWNER = {"seed": 1}
 
 
-def checkpoints(folder: Path, owner: dict[str, int] | None = None, **options: Any) -> Checkpoints:
+def checkpoints(folder: Path, owner: dict[str, Any] | None = None, **options: Any) -> Checkpoints:
     return Checkpoints(folder, belongs_to=owner or OWNER, every=0, **options)
 
 
@@ -77,6 +77,47 @@ def test_another_runs_checkpoint_is_not_gone_on_with(
         assert checkpoints(tmp_path, {"seed": 2}).load() is None
     assert "anew" in caplog.text
     assert checkpoints(tmp_path).load() is not None
+
+
+HERE = {
+    "settings": {"epochs": 3, "learning_rate": 0.01},
+    "code": "0123456789abcdef",
+    "table": "t" * 3,
+    "clips": "0" * 64,
+}
+MARKS = {"a.mp4": "0", "b.mp4": "1", "c.mp4": "2"}
+
+
+@pytest.mark.parametrize(
+    ("owner", "marks", "said"),
+    [
+        (HERE | {"code": "f" * 16}, MARKS, "anew: code"),
+        (
+            HERE | {"settings": {"epochs": 5, "patience": 2}, "device": "cuda"},
+            MARKS,
+            "anew: device None -> cuda; settings.epochs 3 -> 5; settings.learning_rate 0.01 -> "
+            "None; settings.patience None -> 2",
+        ),
+        (
+            HERE | {"clips": "1" * 64},
+            MARKS | {"b.mp4": "9", "c.mp4": "9"},
+            "anew: the clips have changed: 2 of 3 differ, first b.mp4",
+        ),
+        (HERE | {"clips": "1" * 64, "table": "u"}, {"d.mp4": "9"}, "anew: clips; table ttt -> u"),
+    ],
+)
+def test_what_another_run_differs_in_is_said(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    owner: dict[str, Any],
+    marks: dict[str, str],
+    said: str,
+) -> None:
+    checkpoints(tmp_path, HERE, marks=MARKS).save(1, state(1))
+    assert checkpoints(tmp_path, HERE, marks=MARKS).load() is not None
+    with caplog.at_level(logging.WARNING, logger="threetconv"):
+        assert checkpoints(tmp_path, owner, marks=marks).load() is None
+    assert caplog.messages[-1].endswith(said)
 
 
 def test_notes_travel_with_the_state(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_power_takes_its_spread_from_results(run, tmp_path):
         (["power", "--networks", "resnet18", "--tau", "1", "--from-results", "x"], "found: both"),
         (["calibrate", "--networks", "vgg"], "one of googlenet, resnet18"),
         (["calibrate", "--clip-shape", "30x150"], "frames x height x width"),
-        (["calibrate", "--from-results", "nowhere"], "no parameters of any network"),
+        (["calibrate", "--from-results", "nowhere"], "the table of a study's runs"),
     ],
 )
 def test_wrong_input_is_explained_without_a_traceback(run, arguments, message):
@@ -165,7 +165,14 @@ def results(tmp_path):
         )
         for i, (name, channels, steps) in enumerate(layers)
     ]  # fmt: skip
+    run = {
+        "run_id": "tiny-d-scratch-3t-r1", "network": "tiny", "dataset": "d", "init": "scratch",
+        "convolution": "3t", "control": "none",
+    }  # fmt: skip
+    write_parquet(pd.DataFrame([run]), tmp_path / "runs.parquet")
     write_parquet(pd.concat(frames), folder / "tiny-d-scratch-3t-r1.parquet")
+    # of a run that the study had once, with another layout
+    write_parquet(frames[0], folder.parent / "init=pretrained/tiny-d-pretrained-3t-r1.parquet")
     return tmp_path
 
 

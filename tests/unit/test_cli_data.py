@@ -258,6 +258,23 @@ def test_groups_are_those_of_the_adapter():
     assert cli_data.groups_of("jester") is None
 
 
+@pytest.mark.parametrize(
+    ("share", "severity"), [(None, "error"), (0.2, "error"), (0.25, "warning")]
+)
+def test_clips_that_training_leaves_out_are_no_error(run, tmp_path, jester, share, severity):
+    """Two of eight are broken: as many as 25 % allow."""
+    for clip in (0, 5):
+        (jester / "20bn-jester-v1" / f"{clip}" / "00003.jpg").write_bytes(b"no image")
+    skip = {} if share is None else {"on_bad_clip": "skip", "max_bad_share": share}
+    out = tmp_path / "found.csv"
+    file = study(tmp_path, hands={"adapter": "jester", "root": str(jester)} | skip)
+    result = run(file, "--workers", 1, "--csv", out)
+    found = pd.read_csv(out)
+    bad = found[found["check"] == "unreadable"]
+    assert bad["severity"].tolist() == [severity] * 2
+    assert result.exit_code == (severity == "error")
+
+
 def test_films_in_training_and_test_are_a_warning(run, tmp_path):
     """HMDB51: what the hold-out takes for one film; the published lists may share films."""
     root, lists = tmp_path / "hmdb51", tmp_path / "hmdb51" / "testTrainMulti_7030_splits"

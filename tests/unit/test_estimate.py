@@ -278,6 +278,15 @@ def test_recorded_steps(tmp_path):
         recorded_steps(tmp_path / "nowhere")
 
 
+def test_recorded_steps_of_the_runs_that_a_study_has(tmp_path):
+    for name, seconds in (("kept", 100), ("removed", 300)):
+        record(tmp_path, name, seconds=seconds)
+    present = {"run_id": "kept", "network": "resnet18", "dataset": "d", "init": "scratch"}
+    runs = pd.DataFrame([present | {"convolution": "3t", "control": "none"}])
+    write_parquet(runs, tmp_path / "runs.parquet")
+    assert recorded_steps(tmp_path)["seconds"].tolist() == [2.0]
+
+
 # ------------------------------------------------------------------------- a study
 
 
@@ -465,19 +474,63 @@ def test_numbers_of_clips(tmp_path):
     assert clip_counts(config)[0] == {"s": (9_624, 3_696, 0)}
 
 
-def test_decoding_is_measured_when_clips_are_there(tmp_path):
+def stills(folder: Path) -> str:
+    """A clip of three frames, as a folder of images."""
     from PIL import Image  # noqa: PLC0415
 
-    paths = [tmp_path / "clips_here" / str(i) for i in range(3)]
-    for path in paths:
-        path.mkdir(parents=True)
-        for i in range(3):
-            Image.new("RGB", (40, 32)).save(path / f"{i}.jpg")
-    file = tmp_path / "results" / "clips" / "real.parquet"
-    write_parquet(pd.DataFrame({"path": map(str, paths), "split": "train"}), file)
-    assert (cli_estimate._decode_rate(file, (8, 32, 32)) or 0) > 1
-    write_parquet(pd.DataFrame({"path": ["gone"], "split": ["train"]}), file)
-    assert cli_estimate._decode_rate(file, (8, 32, 32)) is None
+    folder.mkdir(parents=True)
+    for i in range(3):
+        Image.new("RGB", (40, 32)).save(folder / f"{i}.jpg")
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("broken", "policy", "measured"),
+    [(0, "fail", True), (1, "fail", False), (1, "skip", True), (2, "skip", False)],
+)
+def test_decoding_is_measured_when_clips_are_there(tmp_path, broken, policy, measured):
+    """Bad clips are left out as training would leave them out: here, one of four at most."""
+    paths = [stills(tmp_path / str(i)) for i in range(4)]
+    for path in paths[:broken]:
+        (Path(path) / "0.jpg").write_bytes(b"no image")
+    dataset = {
+        "clip": {"frames": 8, "height": 32, "width": 32},
+        "on_bad_clip": policy,
+        "max_bad_share": 0.25,
+    }
+    rate = cli_estimate._decode_rate(pd.DataFrame({"path": paths}), dataset)
+    assert (rate is not None) is measured
+    assert (rate or 2) > 1
+
+
+def own_study(folder: Path, adapter: str = "folder") -> Path:
+    clip = {"frames": 8, "height": 32, "width": 32}
+    root = {"adapter": adapter, "root": str(folder / "mine"), "clip": clip, "store": "streamed"}
+    return study(folder, datasets={"own": root})
+
+
+def test_command_lists_folders_before_the_first_run(run, tmp_path):
+    for name in ("train/a/1", "train/a/2", "train/b/1", "val/a/1", "val/b/1"):
+        stills(tmp_path / "mine" / name)
+    result = run(own_study(tmp_path), "--step-time", "resnet18-3t-own=1")
+    assert result.exit_code == 0, result.output
+    text = flat(result.stdout)
+    assert f"own: 3 training, 2 validation clips, listed in {tmp_path / 'mine'}." in text
+    assert "own: one process decodes" in text
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(("adapter", "code"), [("folder", 1), ("ucf101", 0)])
+def test_a_folder_that_cannot_be_listed_is_named(run, tmp_path, adapter, code):
+    (tmp_path / "mine").mkdir()
+    result = run(own_study(tmp_path, adapter), "--step-time", "resnet18-3t-own=1")
+    assert result.exit_code == code
+    said = flat(result.stderr if code else result.stdout)
+    assert "own: " in said
+    assert f"{tmp_path / 'mine'}" in said
+    assert "could not be listed" in said
+    if not code:
+        assert "8,583 training, 954 validation, 3,783 test clips, as published." in said
 
 
 def test_jobs_before_training(study_schema):

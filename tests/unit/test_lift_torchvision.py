@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from threetconv.conv import Conv3T
-from threetconv.geometry import trace
+from threetconv.geometry import extract_parameters, trace
 from threetconv.lift import lift
-from threetconv.parameters import extract_parameters
 from threetconv.thin import thin
 
 

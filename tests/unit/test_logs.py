@@ -99,3 +99,15 @@ def test_progress_is_told_now_and_then_and_at_the_end(
             report(done, 4)
     lines = [r.getMessage() for r in caplog.records if r.name == "threetconv.test"]
     assert lines == ["clips: 2 of 4, 6 s to go", "clips: 4 of 4, 0 s to go"]
+
+
+def test_file_names_that_are_no_text_are_logged(tmp_path: Path) -> None:
+    """As backslashes and digits; the logging module would print a traceback instead."""
+    code = (
+        "import os, sys; from threetconv.logs import step_log\n"
+        "with step_log(sys.argv[1]) as log: log.warning(os.fsdecode(b'caf\\xe9.txt'))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "a.log")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "WARNING caf\\udce9.txt" in (tmp_path / "a.log").read_text()
+    assert done.stderr == "[a] caf\\udce9.txt\n"

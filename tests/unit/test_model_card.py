@@ -121,6 +121,14 @@ def test_results_are_those_of_the_best_epoch(folder: Path) -> None:
     assert "published test list" in model_card(folder, selection="test")
 
 
+def test_a_card_claims_nothing_of_what_was_not_measured(folder: Path, tmp_path: Path) -> None:
+    card = model_card(folder)
+    assert "so its accuracy tends to be too high" in card
+    for careless in ("optimistic", "nothing else. No other data", "another accuracy"):
+        assert careless not in card
+    assert "0 of them temporal" not in model_card(write(tmp_path / "run", n_temporal=0))
+
+
 def test_settings_and_files(folder: Path) -> None:
     card, record = model_card(folder), json.loads((folder / "run.json").read_text())["run"]
     assert row(card, "learning rate") == ["0.003"]
@@ -161,7 +169,7 @@ def test_a_fetched_run_says_so(tmp_path: Path) -> None:
 def test_a_control_says_so(tmp_path: Path) -> None:
     card = model_card(write(tmp_path / "run", control="static"))
     assert "**A negative control:** clips that show one of their frames" in card
-    assert "of no use as a classifier" in card
+    assert "not to classify clips as they are" in card
 
 
 def test_its_code_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

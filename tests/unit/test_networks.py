@@ -58,7 +58,7 @@ def test_all_eight_counts_are_there() -> None:
 
 
 def test_the_registries_and_the_schema_agree(study_schema: dict[str, Any]) -> None:
-    enum = study_schema["properties"]["networks"]["items"]["enum"]
+    enum = study_schema["$defs"]["network"]["enum"]
     assert sorted(enum) == sorted(NETWORKS) == sorted(CATALOGUE)
 
 

@@ -19,6 +19,7 @@ from torch import nn
 from threetconv.conv import Conv3T
 from threetconv.errors import InputError
 from threetconv.files import read_parquet, write_parquet
+from threetconv.geometry import extract_parameters
 from threetconv.layers import Layer
 from threetconv.networks import build_network
 from threetconv.parameters import (
@@ -28,7 +29,6 @@ from threetconv.parameters import (
     VALUES,
     derive,
     displacement,
-    extract_parameters,
     magnitude,
     read_columns,
     read_parameters,

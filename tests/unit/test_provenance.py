@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import threetconv
 from threetconv import provenance
 from threetconv.provenance import code_digest, file_sha256, git_sha, versions
 
@@ -100,8 +101,17 @@ def test_file_sha256(tmp_path: Path) -> None:
 def test_versions_are_of_what_is_installed() -> None:
     found = versions()
     assert found["torch"] == metadata.version("torch")
-    assert found["threetconv"] == metadata.version("threetconv")
-    assert "not installed" not in found.values()
+    assert found["threetconv"] == threetconv.__version__ == metadata.version("threetconv")
+
+
+def test_a_source_tree_knows_its_own_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a conda environment the package is not installed, and neither is all that is recorded."""
+
+    def nothing_is_installed(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", nothing_is_installed)
+    assert versions() == {"threetconv": threetconv.__version__}
 
 
 def git(folder: Path, *arguments: str) -> str:

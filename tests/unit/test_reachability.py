@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from threetconv.conv import TEMPORAL_PARAMETERS, Conv3T
+from threetconv.geometry import extract_parameters
 from threetconv.networks import NETWORKS, build_network
-from threetconv.parameters import extract_parameters
 from threetconv.reachability import reachable
 
 

@@ -41,7 +41,31 @@ WRONG: dict[str, tuple[str, Any, str, str, str]] = {
     "unknown key in render": ("datasets.made.render.clip", 3, "made.render", "'clip'", "'clips'"),
     "unlike any known key": ("zzzzzz", 3, "the study", "zzzzzz", "remove the key"),
     "unknown network": ("networks", ["resnet19"], "networks.0", "googlenet", "'resnet18'"),
-    "no network": ("networks", [], "networks", "", ""),
+    "no network": ("networks", [], "networks", "at least 1", "resnet18"),
+    "a network of torchvision's": (
+        "networks",
+        ["resnet50"],
+        "networks.0",
+        "one of resnet18, googlenet",
+        "threetconv.lift",
+    ),
+    "few simulated studies": (
+        "statistics.calibration_replicates",
+        10,
+        "statistics.calibration_replicates",
+        "at least 20",
+        "give calibration_replicates a whole number of at least 20 (default: 400)",
+    ),
+    "nothing for a number": ("replicates", None, "replicates", "nothing", "leave the key out"),
+    "a comma for a point": ("width", "0,25", "width", "a number", "write 0.25"),
+    "no folder for reports": ("output.reports", "", "output.reports", "''", "reports/s"),
+    "blanks for a folder": ("output.reports", " ", "output.reports", "' '", "leave reports out"),
+    "this folder": ("output.results", "./", "output.results", "'.'", "results/s"),
+    "a folder above": ("output.results", "a/../..", "output.results", "'..'", "results/s"),
+    "the root": ("output.results", "/", "output.results", "'/'", "results/s"),
+    "wildcards for a folder": ("output.results", "a{b}", "output.results", "braces", "name a"),
+    "a NUL in a folder": ("output.reports", "a\0b", "output.reports", "characters", "name a"),
+    "the name of a folder": ("study", "Runs", "study", "embedded study writes", "my_Runs"),
     "unknown adapter": ("datasets.mine.adapter", "ucf", "mine.adapter", "jester", "'ucf101'"),
     "unknown init": ("variants.0.init", "random", "variants.0.init", "scratch", ""),
     "unknown schedule": (
@@ -58,7 +82,7 @@ WRONG: dict[str, tuple[str, Any, str, str, str]] = {
         "float32",
         "float32",
     ),
-    "micro-batches of one": ("training.micro_batch", 1, "training.micro_batch", ">= 2", ""),
+    "micro-batches of one": ("training.micro_batch", 1, "training.micro_batch", "at least 2", ""),
     "offsets of packed clips": (
         "datasets.mine.sampling",
         "random-offset",
@@ -117,29 +141,29 @@ WRONG: dict[str, tuple[str, Any, str, str, str]] = {
         "replicate",
     ),
     "unknown source": ("weights_2d.source", "still", "weights_2d.source", "imagenet", "'stills'"),
-    "string for a number": ("replicates", "three", "replicates", "integer", ""),
+    "string for a number": ("replicates", "three", "replicates", "whole number", ""),
     "YAML's 1e-3 is a string": (
         "training.learning_rate.3t",
         "1e-3",
         "learning_rate.3t",
         "number",
-        "",
+        "YAML reads 1e-3 as text: write 1.0e-3",
     ),
-    "fraction for a count": ("training.epochs", 2.5, "training.epochs", "integer", ""),
-    "float for a count": ("training.epochs", 2.0, "training.epochs", "integer", ""),
-    "yes for a count": ("replicates", True, "replicates", "integer", ""),
+    "fraction for a count": ("training.epochs", 2.5, "training.epochs", "whole number", ""),
+    "float for a count": ("training.epochs", 2.0, "training.epochs", "whole number", ""),
+    "yes for a count": ("replicates", True, "replicates", "whole number", ""),
     "NaN": ("width", float("nan"), "width", "number", ""),
     "infinite": ("training.learning_rate.3t", float("inf"), "learning_rate.3t", "number", ""),
-    "list for a mapping": ("training", [], "training", "object", ""),
-    "zero epochs": ("training.epochs", 0, "training.epochs", ">= 1", ""),
-    "no learning rate": ("training.learning_rate.3t", 0, "learning_rate.3t", "> 0", ""),
-    "wider than the paper": ("width", 1.5, "width", "<= 1", ""),
-    "batch of one": ("training.batch_size", 1, "training.batch_size", ">= 2", ""),
+    "list for a mapping": ("training", [], "training", "mapping", ""),
+    "zero epochs": ("training.epochs", 0, "training.epochs", "at least 1", ""),
+    "no learning rate": ("training.learning_rate.3t", 0, "learning_rate.3t", "above 0", ""),
+    "wider than the paper": ("width", 1.5, "width", "at most 1", ""),
+    "batch of one": ("training.batch_size", 1, "training.batch_size", "at least 2", ""),
     "batch of one for a network": (
         "training.batch_size",
         {"resnet18": 1},
         "batch_size.resnet18",
-        ">= 2",
+        "at least 2",
         "",
     ),
     "batch size in words": ("training.batch_size", "small", "training.batch_size", "", ""),
@@ -147,7 +171,7 @@ WRONG: dict[str, tuple[str, Any, str, str, str]] = {
         "datasets.made.render.classes",
         102,
         "render.classes",
-        "<= 101",
+        "at most 101",
         "",
     ),
     "name with a slash": ("study", "my/study", "study", "", "report"),
@@ -165,8 +189,8 @@ WRONG: dict[str, tuple[str, Any, str, str, str]] = {
         "2024",
         "",
     ),
-    "tiny frames": ("datasets.mine.clip.height", 8, "mine.clip.height", ">= 16", ""),
-    "one clip": ("datasets.made.render.clips.val", 1, "render.clips.val", ">= 2", ""),
+    "tiny frames": ("datasets.mine.clip.height", 8, "mine.clip.height", "at least 16", ""),
+    "one clip": ("datasets.made.render.clips.val", 1, "render.clips.val", "at least 2", ""),
     "kernel deeper than the clip": (
         "datasets.mine.clip.frames",
         6,
@@ -232,7 +256,7 @@ WRONG: dict[str, tuple[str, Any, str, str, str]] = {
         "no batch size for resnet18",
         "add resnet18",
     ),
-    "alpha": ("statistics.alpha", 0.7, "statistics.alpha", "< 0.5", ""),
+    "alpha": ("statistics.alpha", 0.7, "statistics.alpha", "below 0.5", ""),
     "twice the same variant": (
         "variants",
         2 * [{"init": "scratch", "convolution": "3t"}],
@@ -271,7 +295,36 @@ def test_a_missing_key_is_named(path: str, missing: str, study_schema: Config) -
     with pytest.raises(InputError) as caught:
         validate_study(drop(study(), path), study_schema)
     assert caught.value.found == f"no {missing}"
-    assert caught.value.remedy == f"add {missing}"
+    assert caught.value.remedy.startswith(f"add {missing}")
+
+
+def test_the_study_is_named_first_and_its_remedy_thinks_of_config(study_schema: Config) -> None:
+    """`snakemake --config seed=3` gives this one key, which is no study."""
+    with pytest.raises(InputError, match="no study, networks") as caught:
+        validate_study({"seed": 3}, study_schema)
+    assert "--configfile config.yaml" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("given", "results"),
+    [
+        ({}, "results/s"),
+        ({"results": "out/"}, "out"),
+        ({"results": "../out//a"}, "../out/a"),
+        ({"results": "/data/out"}, "/data/out"),
+        ({"results": "my results"}, "my results"),
+    ],
+)
+def test_folders_carry_the_name_of_the_study(
+    given: Config, results: str, study_schema: Config
+) -> None:
+    output = validate_study(study(output=given), study_schema)["output"]
+    assert output == {"results": results, "reports": "reports/s"}
+
+
+def test_the_embedded_study_has_the_plain_folders(study_schema: Config) -> None:
+    output = validate_study(study(study="embedded"), study_schema)["output"]
+    assert output == {"results": "results", "reports": "reports"}
 
 
 def test_a_data_set_needs_root_or_render(study_schema: Config) -> None:

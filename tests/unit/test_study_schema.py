@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pytest
+
+from threetconv.errors import InputError
 from threetconv.study import validate_study
 
 from .small_study import Config, put, study
@@ -15,7 +18,7 @@ def test_defaults_are_filled_in(study_schema: Config) -> None:
     assert before == study()
     assert config["replicates"] == 3
     assert config["width"] == 1.0
-    assert config["output"] == {"results": "results", "reports": "reports"}
+    assert config["output"] == {"results": "results/s", "reports": "reports/s"}
     assert config["training"]["schedule"] == "constant"
     assert config["training"]["auxiliary_weight"] == 0.3
     assert config["datasets"]["mine"]["store"] == "packed"
@@ -49,7 +52,7 @@ def test_a_complete_study_stays_as_it_is_and_shares_nothing(study_schema: Config
     assert validate_study(once, study_schema) == once
     once["output"]["results"] = "elsewhere"
     once["datasets"]["made"]["render"]["size"][0] = 1000
-    assert validate_study(study(), study_schema)["output"]["results"] == "results"
+    assert validate_study(study(), study_schema)["output"]["results"] == "results/s"
     again = validate_study(study(), study_schema)
     assert again["datasets"]["made"]["render"]["size"] == [64, 64]
 
@@ -91,3 +94,62 @@ def test_every_mapping_refuses_unknown_keys(study_schema: Config) -> None:
 def test_every_default_is_itself_valid(study_schema: Config) -> None:
     """Written out in full, the defaults pass the schema."""
     validate_study(validate_study(study(), study_schema), study_schema)
+
+
+def full() -> Config:
+    """A study in which every part of the schema is there to be made wrong."""
+    config = put(study(output={}), "datasets.made.augment", {})
+    config = put(config, "variants.0.checkpoints", [])
+    entry = {"network": "resnet18", "dataset": "mine", "source": "file:a.pt"}
+    config = put(config, "variants.0.checkpoints", [entry])
+    config = put(config, "weights_2d", {"stills": {"images": {"train": 4, "val": 2}}})
+    return config | {"explanations": {"channels": {}}, "statistics": {}}
+
+
+def wrong_values(schema: Config) -> Iterator[object]:
+    """Values of another type, beyond each limit, and of no allowed form."""
+    if "enum" in schema:
+        yield from ("no such choice", 17, None)
+    for part in schema.get("oneOf", []):
+        yield from (value for value in wrong_values(part) if isinstance(value, int | list))
+    kind = schema.get("type")
+    if kind:
+        yield from ({"string": 17}.get(kind, "1e-3"), None)
+        yield {"array": "text", "object": []}.get(kind, ["list"])
+    for name, step in {
+        "minimum": -1,
+        "maximum": 1,
+        "exclusiveMinimum": 0,
+        "exclusiveMaximum": 0,
+    }.items():
+        if name in schema:
+            yield schema[name] + step
+    if schema.get("minItems"):
+        yield []
+    if schema.get("pattern"):
+        yield "no/such {form}"
+
+
+def test_every_wrong_value_of_every_key_is_explained(study_schema: Config) -> None:
+    """Where it is, what was found, what is allowed, and what to do: more than a description."""
+    tried = set()
+    for path, part, target in parts(study_schema, study_schema):
+        place = path.replace("datasets.*", "datasets.made").replace("*", "0")
+        if place.startswith("datasets.made.root"):
+            place = place.replace("made", "mine")
+        for value in wrong_values(target):
+            with pytest.raises(InputError) as caught:
+                validate_study(put(full(), place, value), study_schema)
+            error, key = caught.value, place.rsplit(".", 1)[1] if "." in place else place
+            assert place in error.where, (place, value)
+            shown = "nothing" if value is None else repr(value)
+            assert shown in error.found, (place, value, error)
+            assert len(error.expected) > 3, (place, value)
+            told, _, described = error.remedy.partition(f" ({key}: ")
+            assert described or not part.get("description"), (place, value, error)
+            assert told.startswith(("give", "did you mean", "YAML", "rename")), (place, error)
+            for name in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"):
+                if name in target:
+                    assert f"{target[name]}" in error.expected, (place, value, error)
+            tried.add(place)
+    assert len(tried) > 70

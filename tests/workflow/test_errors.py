@@ -31,7 +31,7 @@ def own_dataset(root: Path, adapter: str = "folder") -> dict:
     [
         ({"netwroks": ["resnet18"]}, ["unknown key 'netwroks'", "did you mean 'networks'?"]),
         ({"networks": ["resnet81"]}, ["resnet81", "one of resnet18, googlenet"]),
-        ({"replicates": "three"}, ["replicates", "'three'", "integer"]),
+        ({"replicates": "three"}, ["replicates", "'three'", "a whole number"]),
     ],
 )
 def test_a_bad_configuration_starts_no_job(tmp_path, snakemake, changes, words):

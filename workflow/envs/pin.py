@@ -15,21 +15,24 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 LOCK = HERE.parents[1] / "requirements.lock"
 PLATFORM_ONLY = re.compile(r"^(nvidia-|cuda-|triton)")
-# What the jobs of a stage import, each with everything that it needs in turn.
+CPU_WHEELS = "--extra-index-url https://download.pytorch.org/whl/cpu"
+# What scripts and notebooks of the workflow import, each with everything that it needs in turn.
+ANALYSIS = [
+    *("pandas", "pyarrow", "scipy", "statsmodels", "KDEpy", "matplotlib", "safetensors"),
+    *("PyYAML", "av", "pillow", "Jinja2", "itables", "latex2mathml", "typst"),
+    *("duckdb", "seaborn", "nbclient", "nbconvert", "ipykernel"),
+]
+TRAINING = [
+    *("torch", "torchvision", "numba", "captum", "av", "pillow", "safetensors"),
+    *("pandas", "pyarrow", "scipy", "matplotlib", "pooch", "Jinja2"),
+    *("nbclient", "nbconvert", "ipykernel"),
+]
+# Files, what they hold, and options for pip: there, torch without CUDA comes before PyPI's build.
 ENVIRONMENTS = {
-    "training": [
-        *("torch", "torchvision", "numba", "av", "pillow"),
-        *("safetensors", "pandas", "pyarrow", "jsonschema", "pooch"),
-        *("captum", "scipy", "matplotlib", "seaborn", "Jinja2", "nbclient", "nbconvert"),
-        "ipykernel",
-    ],
-    "analysis": [
-        *("pandas", "pyarrow", "scipy", "statsmodels", "KDEpy", "seaborn", "matplotlib"),
-        *("av", "rich", "typer"),
-        *("pillow", "Jinja2", "itables", "latex2mathml", "typst", "safetensors", "jsonschema"),
-        *("PyYAML", "duckdb", "nbclient", "nbconvert", "ipykernel"),
-    ],
-}  # fmt: skip
+    "analysis": (ANALYSIS, []),
+    "training": (TRAINING, [CPU_WHEELS]),
+    "training-gpu": (TRAINING, []),
+}
 
 
 def normal(name: str) -> str:
@@ -77,14 +80,18 @@ def closure(roots: list[str]) -> list[str]:
     return sorted(seen)
 
 
-def conda_file(roots: list[str]) -> str:
-    """A conda environment: python, pip and the roots with all they need, pinned by the lock."""
+def conda_file(roots: list[str], options: list[str]) -> str:
+    """A conda environment: python, pip and the roots with all they need, pinned by the lock.
+
+    `options` are lines for pip's requirements file.
+    """
     locked = pins()
     for name in roots:
         if normal(name) not in locked:
             raise SystemExit(f"{name} is not in {LOCK.name}: install it and run `make lock`")
     lines = ["# Written by `make lock` from requirements.lock.", "channels:", "  - conda-forge"]
     lines += ["dependencies:", "  - python=3.11", "  - pip", "  - pip:"]
+    lines += [f"      - {option}" for option in options]
     lines += [f"      - {locked[name]}" for name in closure(roots) if name in locked]
     return "\n".join(lines) + "\n"
 
@@ -93,8 +100,8 @@ def main() -> None:
     check = "--check" in sys.argv[1:]
     if not check:
         write_lock()
-    for name, roots in ENVIRONMENTS.items():
-        file, wanted = HERE / f"{name}.yaml", conda_file(roots)
+    for name, (roots, options) in ENVIRONMENTS.items():
+        file, wanted = HERE / f"{name}.yaml", conda_file(roots, options)
         if not check:
             file.write_text(wanted)
         elif file.read_text() != wanted:

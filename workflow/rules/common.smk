@@ -1,24 +1,54 @@
 # The configuration, checked before any job starts, and the names that all rules share.
+from contextlib import chdir, contextmanager
+
 import yaml
 from snakemake.exceptions import WorkflowError
 
 from threetconv.errors import InputError
+from threetconv.gpu import check_gpu
 from threetconv.provenance import code_digest
 from threetconv.study import derive_seed, plan_runs, validate_study
+from threetconv.study_folder import (
+    changed_keys,
+    check_owner,
+    hold,
+    in_words,
+    move_aside,
+    stale_files,
+)
 
 
-def read_study():
-    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+@contextmanager
+def refusals(what):
+    """The package's own errors as Snakemake's: one message, no traceback."""
     try:
-        return validate_study(config, schema)
+        yield
     except InputError as error:
-        raise WorkflowError(f"The study's configuration cannot be used.\n\n{error}\n")
+        raise WorkflowError(f"{what}\n\n{error}\n")
 
 
-STUDY = read_study()
+if set("{}") & set(str(ROOT)):
+    raise WorkflowError(
+        f"{ROOT}: Snakemake reads braces in the names of inputs as wildcards. Move this checkout "
+        "to a folder without braces."
+    )
+with refusals("The study's configuration cannot be used."):
+    STUDY = validate_study(
+        config,
+        yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text()),
+    )
+    check_owner(STUDY["study"], STUDY["output"])
+ON_DEVICE = {"train", "fetch_run", "explain"}  # rules that obey training.device
+HELD = []  # the lock on the study's folders, as long as this process runs
 RESULTS = STUDY["output"]["results"]
 REPORTS = STUDY["output"]["reports"]
 DATASETS = STUDY["datasets"]
+# what a rule that needs torch runs in: torch for CPUs, unless the study asks for a GPU
+TRAINING_ENV = (
+    "../envs/training-gpu.yaml"
+    if STUDY["training"]["device"] == "cuda"
+    else "../envs/training.yaml"
+)
 RUNS = {run.run_id: run for run in plan_runs(STUDY)}
 RENDERED = [name for name, dataset in DATASETS.items() if "render" in dataset]
 PLANTED = {
@@ -108,14 +138,22 @@ EXPLANATIONS = [
 MODEL_CARDS = [f"{RESULTS}/runs/{run_id}/README.md" for run_id in RUNS]
 
 
+def clip_inputs(name):
+    """The clips of a data set, as what is shown to a network is read from."""
+    if DATASETS[name]["store"] == "packed":
+        return {
+            "table": f"{RESULTS}/packed/{name}.parquet",
+            "packed": f"{RESULTS}/packed/{name}.npy",
+        }
+    return {
+        "table": f"{RESULTS}/clips/{name}.parquet",
+        "contents": f"{RESULTS}/clips/{name}.contents.json",
+    }
+
+
 def run_inputs(wildcards):
     run = RUNS[wildcards.run_id]
-    files = {"table": f"{RESULTS}/clips/{run.dataset}.parquet"}
-    if DATASETS[run.dataset]["store"] == "packed":
-        files |= {
-            "table": f"{RESULTS}/packed/{run.dataset}.parquet",
-            "packed": f"{RESULTS}/packed/{run.dataset}.npy",
-        }
+    files = clip_inputs(run.dataset)
     if run.init == "pretrained" and run.run_id not in FETCHED:
         files["weights"] = f"{RESULTS}/weights_2d/{run.network}.safetensors"
     return files
@@ -139,13 +177,8 @@ def explained_inputs(wildcards):
     files = {
         "record": f"{folder}/run.json",
         "weights": f"{folder}/best.safetensors",
-        "table": f"{RESULTS}/clips/{run.dataset}.parquet",
+        **clip_inputs(run.dataset),
     }
-    if DATASETS[run.dataset]["store"] == "packed":
-        files |= {
-            "table": f"{RESULTS}/packed/{run.dataset}.parquet",
-            "packed": f"{RESULTS}/packed/{run.dataset}.npy",
-        }
     if run.convolution == "3t":
         files["parameters"] = parameter_file(run)
     cell = (run.network, run.dataset, run.convolution)
@@ -201,3 +234,19 @@ def run_settings(wildcards):
         "micro_batch": training.get("micro_batch"),
         "precision": training["precision"],
     }
+
+
+def left_of_other_settings():
+    """Files of runs and cells that no rule of this study makes; none where results lie in a store."""
+    if workflow.storage_settings.default_storage_provider:
+        return []
+    made = [file.regex() for rule in workflow.rules for file in rule.output]
+    return stale_files(RESULTS, made)
+
+
+def told_in_a_dry_run(working_directory):
+    """Dry runs have no hook, and whether this is one is known only after this file was read."""
+    with chdir(working_directory):
+        stale = left_of_other_settings() if workflow.dryrun else []
+    if stale:
+        print(f"\n{in_words(RESULTS, stale, moved=False)}", file=sys.stderr)

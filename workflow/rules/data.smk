@@ -1,4 +1,28 @@
 # Videos -> clip tables -> packed clips.
+from threetconv.contents import note_changes
+
+
+def changed_note(name):
+    """The note that clips of a data set have changed since their table was made; [] without one."""
+    note = Path(RESULTS, "clips", f"{name}.changed.txt")
+    return str(note) if note.exists() else []
+
+
+def look_for_changes():
+    """Say of which of the user's data sets clips were replaced, and note it for Snakemake."""
+    for name in (n for n in DATASETS if n not in RENDERED):
+        contents = Path(RESULTS, "clips", f"{name}.contents.json")
+        found = note_changes(contents, contents.with_name(f"{name}.changed.txt"))
+        if found:
+            print(
+                f"Data set {name!r}: {found}. Its clip table and all that follows from it "
+                "will be made anew.",
+                file=sys.stderr,
+            )
+
+
+if workflow.is_main_process:
+    look_for_changes()
 
 
 rule render:
@@ -12,7 +36,7 @@ rule render:
     wildcard_constraints:
         dataset=any_of(RENDERED),
     conda:
-        "../envs/training.yaml"
+        "../envs/analysis.yaml"
     threads: 8
     params:
         render=lambda w: DATASETS[w.dataset]["render"],
@@ -35,7 +59,7 @@ rule render_stills:
     benchmark:
         f"{RESULTS}/benchmarks/render_stills.tsv"
     conda:
-        "../envs/training.yaml"
+        "../envs/analysis.yaml"
     threads: 8
     params:
         stills=STUDY["weights_2d"]["stills"],
@@ -46,20 +70,25 @@ rule render_stills:
 
 
 rule clip_table:
-    # The table of clips: path, label, split. Nothing is copied.
+    # The table of clips: path, label, split; and what the clips are on disk. Nothing is copied.
     input:
-        lambda w: dataset_root(w.dataset) if w.dataset in RENDERED else [],
+        lambda w: (
+            dataset_root(w.dataset)
+            if w.dataset in RENDERED
+            else changed_note(w.dataset)
+        ),
     output:
-        f"{RESULTS}/clips/{{dataset}}.parquet",
+        table=f"{RESULTS}/clips/{{dataset}}.parquet",
+        contents=f"{RESULTS}/clips/{{dataset}}.contents.json",
     log:
         f"{RESULTS}/logs/clip_table/{{dataset}}.log",
     conda:
-        "../envs/training.yaml"
+        "../envs/analysis.yaml"
     params:
         root=lambda w: dataset_root(w.dataset),
         adapter=lambda w: DATASETS[w.dataset]["adapter"],
         options=lambda w: DATASETS[w.dataset]["options"],
-        code=code_digest("data"),
+        code=code_digest("data", "contents"),
     script:
         "../scripts/clip_table.py"
 
@@ -67,7 +96,8 @@ rule clip_table:
 rule pack_clips:
     # Every clip decoded once: one array of uint8 frames, and what was read of each file.
     input:
-        f"{RESULTS}/clips/{{dataset}}.parquet",
+        table=f"{RESULTS}/clips/{{dataset}}.parquet",
+        contents=f"{RESULTS}/clips/{{dataset}}.contents.json",
     output:
         array=f"{RESULTS}/packed/{{dataset}}.npy",
         table=f"{RESULTS}/packed/{{dataset}}.parquet",
@@ -77,7 +107,7 @@ rule pack_clips:
     benchmark:
         f"{RESULTS}/benchmarks/pack_clips/{{dataset}}.tsv"
     conda:
-        "../envs/training.yaml"
+        "../envs/analysis.yaml"
     threads: 8
     params:
         clip=lambda w: DATASETS[w.dataset]["clip"],

@@ -19,7 +19,7 @@ rule explain:
     wildcard_constraints:
         run_id=any_of(EXPLAINED),
     conda:
-        "../envs/training.yaml"
+        TRAINING_ENV
     threads: 1
     resources:
         mem_mb=4000,
@@ -44,7 +44,7 @@ rule explanations:
     log:
         f"{RESULTS}/logs/explanations.log",
     conda:
-        "../envs/training.yaml"
+        TRAINING_ENV
     params:
         folders=[f"{RESULTS}/explanations/{run_id}" for run_id in EXPLAINED],
         runs={run_id: f"{RESULTS}/runs/{run_id}" for run_id in EXPLAINED},
@@ -84,7 +84,7 @@ rule explained_figures:
     log:
         f"{RESULTS}/logs/explained_figures.log",
     conda:
-        "../envs/training.yaml"
+        TRAINING_ENV
     params:
         pairs=EXPLAINED_PAIRS,
         explained=EXPLAINED,
@@ -114,9 +114,9 @@ rule explorer:
     benchmark:
         f"{RESULTS}/benchmarks/explorer.tsv"
     conda:
-        "../envs/training.yaml"
+        TRAINING_ENV
     params:
-        title=STUDY["title"],
+        title=lambda w: STUDY["title"],  # a plain string's braces would be read as wildcards
         folders=[f"{RESULTS}/explanations/{run_id}" for run_id in EXPLAINED],
         parameters=[explained_parameters(run_id) for run_id in EXPLAINED],
         code=code_digest("explorer", "explorer.collect"),

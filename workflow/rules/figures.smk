@@ -4,7 +4,8 @@
 rule clip_strips:
     # What the clips of a data set look like: one clip of some classes, frames running right.
     input:
-        f"{RESULTS}/clips/{{dataset}}.parquet",
+        table=f"{RESULTS}/clips/{{dataset}}.parquet",
+        contents=f"{RESULTS}/clips/{{dataset}}.contents.json",
     output:
         strip=report(
             f"{RESULTS}/figures/clips_{{dataset}}.svg",
@@ -18,6 +19,8 @@ rule clip_strips:
         "../envs/analysis.yaml"
     params:
         clip=lambda w: DATASETS[w.dataset]["clip"],
+        on_bad_clip=lambda w: DATASETS[w.dataset]["on_bad_clip"],
+        max_bad_share=lambda w: DATASETS[w.dataset]["max_bad_share"],
         seed=lambda w: derive_seed(STUDY["seed"], f"strips/{w.dataset}"),
         code=code_digest("figures.clips", "strips"),
     script:

@@ -14,7 +14,7 @@ if STUDY["weights_2d"]["source"] == "stills":
         benchmark:
             f"{RESULTS}/benchmarks/train_on_stills/{{network}}.tsv"
         conda:
-            "../envs/training.yaml"
+            TRAINING_ENV
         threads: 1
         resources:
             mem_mb=2000,
@@ -35,7 +35,7 @@ else:
         log:
             f"{RESULTS}/logs/fetch_imagenet/{{network}}.log",
         conda:
-            "../envs/training.yaml"
+            TRAINING_ENV
         params:
             cache=f"{RESULTS}/downloads",
             code=code_digest("pretraining"),
@@ -60,7 +60,7 @@ rule train:
     wildcard_constraints:
         run_id=any_of([run_id for run_id in RUNS if run_id not in FETCHED]),
     conda:
-        "../envs/training.yaml"
+        TRAINING_ENV
     # Two single-threaded runs beside each other beat one on two cores, and the number of threads
     # is part of what makes float32 sums repeat exactly. Raise it with --set-threads.
     threads: 1
@@ -98,7 +98,7 @@ rule fetch_run:
     wildcard_constraints:
         run_id=any_of(FETCHED),
     conda:
-        "../envs/training.yaml"
+        TRAINING_ENV
     threads: 1
     resources:
         mem_mb=4000,

@@ -63,7 +63,7 @@ if PLANTED:
         benchmark:
             f"{RESULTS}/benchmarks/preferences.tsv"
         conda:
-            "../envs/training.yaml"
+            TRAINING_ENV
         threads: 8
         params:
             datasets=list(PLANTED),

@@ -69,7 +69,7 @@ rule study_report:
     params:
         tables=list(TABLES),
         figures=FIGURES,
-        code=code_digest("report"),
+        code=code_digest("report.content", "report.html", "report.pdf"),
     script:
         "../scripts/study_report.py"
 
@@ -122,7 +122,7 @@ rule notebook:
         results=lambda w, output: str(Path(output.notebook).parents[1]),
         run="",
     script:
-        "../scripts/notebook.py"
+        "../scripts/run_notebook.py"
 
 
 if EXPLAINED:
@@ -146,13 +146,13 @@ if EXPLAINED:
         log:
             f"{RESULTS}/logs/explain_notebook.log",
         conda:
-            "../envs/training.yaml"
+            TRAINING_ENV
         params:
             results=lambda w, output: str(Path(output.notebook).parents[1]),
             run=lambda w, input: str(Path(input.record).parent),
             code=code_digest("explain.stage"),
         script:
-            "../scripts/notebook.py"
+            "../scripts/run_notebook.py"
 
 
 rule run_config:

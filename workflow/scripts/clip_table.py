@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from threetconv.contents import contents_text
 from threetconv.data import read_clips
-from threetconv.files import write_parquet
+from threetconv.files import write_parquet, write_text
 from threetconv.logs import step_log
 
 with step_log(snakemake.log[0]) as log:
@@ -12,4 +13,5 @@ with step_log(snakemake.log[0]) as log:
     counts = table.groupby("split")["label"].agg(["size", "nunique"])
     for split, (clips, classes) in counts.iterrows():
         log.info("%s: %d clips of %d classes", split, clips, classes)
-    write_parquet(table, snakemake.output[0])
+    write_text(snakemake.output.contents, contents_text(table["path"]))
+    write_parquet(table, snakemake.output.table)

@@ -8,7 +8,7 @@ from threetconv.packing import pack_clips
 if __name__ == "__main__":  # worker processes import this file again
     with step_log(snakemake.log[0]) as log:
         params, clip = snakemake.params, snakemake.params.clip
-        table = read_parquet(snakemake.input[0])
+        table = read_parquet(snakemake.input.table)
         bad = BadClips(params.on_bad_clip, total=len(table), ceiling=params.max_bad_share)
         packed = pack_clips(
             table,

@@ -5,16 +5,18 @@ import yaml
 from threetconv.files import read_parquet
 from threetconv.logs import step_log
 from threetconv.provenance import git_sha, versions
-from threetconv.report import build_document, render_html, render_pdf
+from threetconv.report.content import build_document
+from threetconv.report.html import render_html
+from threetconv.report.pdf import render_pdf
 from threetconv.statistics import sentences
 
 with step_log(snakemake.log[0]) as log:
     with open(snakemake.input.config, encoding="utf-8") as file:
         config = yaml.safe_load(file)
     tables = {name: read_parquet(snakemake.input[name]) for name in snakemake.params.tables}
-    tests = tables["tests_table"]
+    tests, level = tables["tests_table"], config["statistics"]["alpha"]
     tables["tests_table"] = tests.assign(
-        sentence=sentences(tests, alpha=config["statistics"]["alpha"])
+        sentence=sentences(tests, alpha=level, equivalence=tables.get("sensitivity"))
     )
     document = build_document(
         **tables,

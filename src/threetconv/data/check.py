@@ -36,6 +36,7 @@ def check_clips(
     published: Mapping[str, int] | None = None,
     groups: Groups | None = None,
     quick: bool = False,
+    whole: bool = True,
 ) -> pd.DataFrame:
     """Findings about a clip table and the files it names.
 
@@ -48,6 +49,8 @@ def check_clips(
         published: clips by split ("train", "val", "test") and "classes" of the published set.
         groups: which clips belong together (cut from one recording or film); None: nobody knows.
         quick: open the clips only, see `threetconv.data.inspection.inspect_clip`.
+        whole: whether the table is all of the data set. Of a part, nothing is said about what it
+            lacks: numbers of clips and of classes.
 
     Returns:
         Columns of `Finding`, errors first; no rows when there is nothing to say.
@@ -61,7 +64,7 @@ def check_clips(
             for name in ("problem", "remedy", "frames", "height", "width", "digest")
         }
     )
-    found = [*_table(table, published, groups), *_files(merged, frames, quick)]
+    found = [*_table(table, published, groups, whole), *_files(merged, frames, quick)]
     return findings_table(found)
 
 
@@ -76,12 +79,17 @@ def check_table(
 
 
 def _table(
-    table: pd.DataFrame, published: Mapping[str, int] | None, groups: Groups | None
+    table: pd.DataFrame,
+    published: Mapping[str, int] | None,
+    groups: Groups | None,
+    whole: bool = True,
 ) -> Found:
+    table = table[table["split"] != ""]  # of others no list says anything
     yield from _ids(table)
-    table = table[table["split"] != ""]
     if groups is not None:
         yield from _groups(table, groups)
+    if not whole:
+        return
     yield from _classes(table)
     if published is not None:
         yield from _published(table.drop_duplicates(["clip_id", "split"]), published)

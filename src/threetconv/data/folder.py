@@ -14,17 +14,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from threetconv.contents import IMAGE_SUFFIXES
+from threetconv.data.disk import check_frame_folders, need_folder, visible
 from threetconv.data.registry import register
 from threetconv.data.table import (
-    IMAGE_SUFFIXES,
     VIDEO_SUFFIXES,
-    check_frame_folders,
     choose_classes,
     clip_table,
     few,
-    need_folder,
     nfc,
-    visible,
 )
 from threetconv.errors import InputError
 
@@ -47,8 +45,8 @@ def read_folder(root: str | Path, *, classes: Sequence[str] | None = None) -> pd
         Clip table; ``clip_id`` is the path below `root` ("train/waving/a.mp4").
 
     Raises:
-        InputError: a folder is missing or empty, a class folder holds no clip, a clip's folder
-            holds no image, or a class is in ``val`` only.
+        InputError: a folder is missing, empty or closed, a class folder holds no clip or something
+            that cannot be looked at, a clip's folder holds no image, or a class is in ``val`` only.
     """
     root = need_folder(
         Path(root),

@@ -18,10 +18,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from threetconv.data.disk import is_there, need_folder, scan
 from threetconv.data.holdout import Groups, check_selection, split_clips
-from threetconv.data.lookup import class_folders, locate, tell
+from threetconv.data.lookup import class_folders, find_folder, locate, tell
 from threetconv.data.registry import register
-from threetconv.data.table import choose_classes, clip_table, few, need_folder, nfc, read_text
+from threetconv.data.table import choose_classes, clip_table, few, nfc, read_text
 from threetconv.errors import InputError
 
 __all__ = ["GROUPS", "film_of", "read_hmdb51"]
@@ -83,7 +84,7 @@ def read_hmdb51(
         )
     lists = _lists(root, split)
     keep = choose_classes(lists, classes, root)
-    videos = next((p for p in (root / "hmdb51_org", root / "videos") if p.is_dir()), root)
+    videos = find_folder([root / "hmdb51_org", root / "videos"]) or root
     folders = class_folders(videos, keep, files="<film>_<class>_..._<number>.avi")
     clips: dict[str, list[tuple[str, str, str]]] = {"train": [], "test": []}
     for label in keep:
@@ -147,8 +148,8 @@ def _lists(root: Path, split: int) -> dict[str, Path]:
     ending = f"_test_split{split}.txt"
     places = (root / LISTS, root, root.parent / LISTS)
     for place in places:
-        if place.is_dir():
-            found = sorted(p for p in place.glob(f"*{ending}") if not p.name.startswith("."))
+        if is_there(place):
+            found = [place / e.name for e in scan(place) if e.name.endswith(ending)]
             if found:
                 return {nfc(path.name.removesuffix(ending)): path for path in found}
     raise InputError(

@@ -7,7 +7,6 @@ data set whose lists cannot be read.
 from __future__ import annotations
 
 import hashlib
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +17,9 @@ from pathlib import Path
 import pandas as pd
 
 from threetconv.clip_files import told_as
-from threetconv.data.table import COLUMNS, IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from threetconv.contents import IMAGE_SUFFIXES
+from threetconv.data.disk import is_there, walk
+from threetconv.data.table import COLUMNS, VIDEO_SUFFIXES, is_text
 from threetconv.errors import InputError
 from threetconv.workers import pool
 
@@ -156,21 +157,26 @@ def _inspect_part(paths: Sequence[str], quick: bool) -> list[Inspected]:
     return [inspect_clip(path, quick=quick) for path in paths]
 
 
-def clips_on_disk(root: str | Path) -> pd.DataFrame:
+def clips_on_disk(root: str | Path) -> tuple[pd.DataFrame, dict[str, str]]:
     """Whatever looks like a clip below a folder: video files, and folders that hold images.
 
     For data sets whose lists cannot be read. The columns are a clip table's; ``split`` is empty,
     because only the lists know it, and ``label`` is the name of the folder around the clip (empty
     for folders of images, whose classes stand in lists).
+
+    Returns:
+        (the clips, path -> why of whatever cannot be looked at or put into a table).
     """
-    root = Path(root)
     rows = []
-    for place, _, files in sorted(os.walk(root)):
-        folder = Path(place)
-        names = [name for name in sorted(files) if not name.startswith(".")]
+    faults: dict[str, str] = {}
+    for folder, names in walk(Path(root), faults) if is_there(Path(root)) else ():
         for name in names:
             if Path(name).suffix.lower() in VIDEO_SUFFIXES:
                 rows.append((Path(name).stem, str(folder / name), folder.name, ""))
         if any(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in names):
             rows.append((folder.name, str(folder), "", ""))
-    return pd.DataFrame(rows, columns=list(COLUMNS), dtype="str")
+    faults |= {
+        path: "clips whose name is not UTF-8 text" for _, path, *_ in rows if not is_text(path)
+    }
+    rows = [row for row in rows if row[1] not in faults]
+    return pd.DataFrame(rows, columns=list(COLUMNS), dtype="str"), faults

@@ -25,15 +25,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from threetconv.data.disk import check_frame_folders, need_file, need_folder, refuse
 from threetconv.data.lookup import Listing, find_folder, same_name
 from threetconv.data.registry import register
 from threetconv.data.table import (
-    check_frame_folders,
     choose_classes,
     clip_table,
     few,
-    need_file,
-    need_folder,
     read_pairs,
     read_text,
 )
@@ -207,8 +205,8 @@ def _check_labels(path: Path, entries: list[Entry], known: set[str]) -> None:
 
 
 def _check_on_disk(folder: Path, clips: list[str]) -> None:
-    present = Listing(folder, folders=True).names
-    missing = [clip for clip in clips if clip not in present]
+    present = Listing(folder, folders=True)
+    missing = [clip for clip in clips if clip not in present.names]
     if missing:
         raise InputError(
             folder,
@@ -216,4 +214,6 @@ def _check_on_disk(folder: Path, clips: list[str]) -> None:
             expected="the frames of every listed clip, as <clip>/00001.jpg ...",
             remedy="extract all parts of the archive, or take these clips out of the list",
         )
+    if not present.faults.keys().isdisjoint(clips):
+        refuse(folder, present.faults)
     check_frame_folders([folder / clip for clip in clips], folder)

@@ -26,6 +26,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from threetconv.data.disk import is_there, need_folder, refuse, scan, walk
 from threetconv.data.lookup import same_name
 from threetconv.data.registry import register
 from threetconv.data.table import (
@@ -34,7 +35,6 @@ from threetconv.data.table import (
     choose_classes,
     clip_table,
     few,
-    need_folder,
     read_text,
 )
 from threetconv.errors import InputError, nearest
@@ -131,13 +131,9 @@ def read_kinetics(
 def _lists(root: Path) -> list[tuple[Path, str | None]]:
     """The lists and their splits, None for one whose rows say it."""
     for folder in (root, root / "annotations"):
-        if not folder.is_dir():
+        if not is_there(folder):
             continue
-        lists = sorted(
-            path
-            for path in folder.iterdir()
-            if path.suffix.lower() == ".csv" and not path.name.startswith(".")
-        )
+        lists = [p for p in (folder / e.name for e in scan(folder)) if p.suffix.lower() == ".csv"]
         named: dict[str, Path] = {}
         for path in lists:
             ending = ENDING.search(path.stem.lower())
@@ -212,14 +208,13 @@ def _seconds(text: str) -> str:
 def _videos(root: Path) -> dict[str, list[Path]]:
     """Name without suffix -> the videos of that name below `root`."""
     found: dict[str, list[Path]] = {}
-    for folder, inner, names in os.walk(root, followlinks=True):
-        place = Path(folder)
-        deep = len(place.relative_to(root).parts) >= DEPTH
-        inner[:] = [] if deep else sorted(name for name in inner if not name.startswith("."))
-        for name in sorted(names):
+    faults: dict[str, str] = {}
+    for place, names in walk(root, faults, depth=DEPTH):
+        for name in names:
             stem, suffix = os.path.splitext(name)
-            if suffix.lower() in VIDEO_SUFFIXES and not name.startswith("."):
+            if suffix.lower() in VIDEO_SUFFIXES:
                 found.setdefault(stem, []).append(place / name)
+    refuse(root, faults)
     return found
 
 

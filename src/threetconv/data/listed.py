@@ -2,6 +2,7 @@
 
 An adapter stops at the first thing wrong; a check of the data wants to name everything. Here
 nothing is refused, and lines that are no entries are passed over: the adapter's message names them.
+So what is found here need not be all of the data set.
 """
 
 from __future__ import annotations
@@ -9,15 +10,17 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
 from threetconv.data.inspection import clips_on_disk
 from threetconv.data.jester import KEYS, find_lists, has_header
+from threetconv.data.lookup import same_name
 from threetconv.data.table import COLUMNS
 from threetconv.errors import InputError
 
-__all__ = ["LISTS", "listed_clips"]
+__all__ = ["LISTS", "Listed", "listed_clips"]
 
 Row = tuple[str, str, str]  # clip id, label, split
 
@@ -48,6 +51,8 @@ def _jester_lists(root: Path) -> dict[str, Path]:
 
 
 def _ucf101(root: Path, number: int) -> Iterator[Row]:
+    if number not in (1, 2, 3):
+        return
     places = (root, root / "ucfTrainTestlist", root.parent / "ucfTrainTestlist")
     for split in ("train", "test"):
         name = f"{split}list{number:02d}.txt"
@@ -63,31 +68,49 @@ LISTS: dict[str, Callable[[Path, int], Iterator[Row]]] = {"jester": _jester, "uc
 
 
 def _lines(path: Path) -> list[str]:
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    try:
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError:
+        return []
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def listed_clips(
-    adapter: str, root: str | Path, *, split: int = 1
-) -> tuple[pd.DataFrame, list[str], pd.DataFrame]:
+class Listed(NamedTuple):
+    """What lists and disk say.
+
+    Attributes:
+        table: clips in lists and on disk, in the columns of a clip table, repetitions included.
+        missing: ids in lists that are not on disk; empty where there are `faults`, behind which
+            they may be.
+        unlisted: clips on disk that no list names, with an empty split; without lists, all.
+        faults: path -> why, of what on disk cannot be looked at.
+    """
+
+    table: pd.DataFrame
+    missing: list[str]
+    unlisted: pd.DataFrame
+    faults: dict[str, str]
+
+
+def listed_clips(adapter: str, root: str | Path, *, split: int = 1) -> Listed:
     """What the lists and the disk say when the adapter refuses them.
 
     Args:
         adapter: name of the layout; only those in `LISTS` have lists that are read here.
         root: the data set's folder.
         split: number of UCF101's published split.
-
-    Returns:
-        (clips in lists and on disk, in the columns of a clip table, repetitions included; ids in
-        lists that are not on disk; clips on disk that no list names, with an empty split).
-        Without lists everything is in the third.
     """
     root = Path(root)
-    disk = clips_on_disk(root)
+    disk, faults = clips_on_disk(root)
     rows = list(LISTS[adapter](root, split)) if adapter in LISTS else []
-    places = dict(zip(disk["clip_id"], disk["path"], strict=True))
-    full = [(clip, places[clip], label, part) for clip, label, part in rows if clip in places]
-    missing = sorted({clip for clip, _, _ in rows} - set(places))
-    unlisted = disk[~disk["clip_id"].isin({clip for clip, _, _ in rows})]
+    keys = disk["clip_id"].map(same_name)  # as the adapters find them
+    places = dict(zip(keys, disk["path"], strict=True))
+    full = [
+        (clip, places[same_name(clip)], label, part)
+        for clip, label, part in rows
+        if same_name(clip) in places
+    ]
+    missing = sorted({clip for clip, _, _ in rows if same_name(clip) not in places})
+    unlisted = disk[~keys.isin({same_name(clip) for clip, _, _ in rows})]
     table = pd.DataFrame(full, columns=list(COLUMNS), dtype="str")
-    return table, missing, unlisted.reset_index(drop=True)
+    return Listed(table, [] if faults else missing, unlisted.reset_index(drop=True), faults)

@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from threetconv.data.disk import fault, refuse, scan
 from threetconv.data.table import VIDEO_SUFFIXES, few, nfc
 from threetconv.errors import InputError
 
@@ -29,21 +30,25 @@ def same_name(name: str) -> str:
 class Listing:
     """The files, or the folders, directly in a folder; hidden ones are left out.
 
+    A link that leads nowhere, or in a circle, may be either; asking for it by its name is an error.
+
     Attributes:
         folder: the folder.
         names: names on disk.
+        faults: those of them that cannot be looked at -> why.
         respelled: listed name -> name on disk, where case or Unicode form differed.
         transcoded: listed name -> name on disk, where the video suffix differed.
     """
 
     def __init__(self, folder: Path, *, folders: bool = False) -> None:
-        self.folder = folder
-        with os.scandir(folder) as entries:
-            self.names = {
-                entry.name
-                for entry in entries
-                if not entry.name.startswith(".") and entry.is_dir() == folders
-            }
+        self.folder, self.faults = folder, dict[str, str]()
+        self.names: set[str] = set()
+        for entry in scan(folder):
+            why = fault(entry.path) if entry.is_symlink() else ""
+            if why:
+                self.faults[entry.name] = why
+            if why or entry.is_dir() == folders:
+                self.names.add(entry.name)
         self.respelled: dict[str, str] = {}
         self.transcoded: dict[str, str] = {}
         self._same: dict[str, list[str]] = {}
@@ -58,15 +63,15 @@ class Listing:
         """Where `name` is: as spelled, else the one entry that differs in case or Unicode form.
 
         Raises:
-            InputError: several entries do.
+            InputError: several entries do, or it cannot be looked at.
         """
         if name in self.names:
-            return self.folder / name
+            return self._place(name)
         found = self._only(name, self._same.get(same_name(name), []))
         if found is None:
             return None
         self.respelled[name] = found
-        return self.folder / found
+        return self._place(found)
 
     def find_video(self, name: str) -> Path | None:
         """As `find`, else the one video of the same stem with another video suffix."""
@@ -77,11 +82,16 @@ class Listing:
         if found is None:
             return None
         self.transcoded[name] = found
-        return self.folder / found
+        return self._place(found)
 
     def has_video(self) -> bool:
         """Whether a video is in the folder."""
         return bool(self._stems)
+
+    def _place(self, name: str) -> Path:
+        if name in self.faults:
+            refuse(self.folder, self.faults)
+        return self.folder / name
 
     def _only(self, name: str, found: list[str]) -> str | None:
         if len(found) > 1:
@@ -97,7 +107,7 @@ class Listing:
 def find_folder(places: Iterable[Path]) -> Path | None:
     """The first of the places that is a folder, whatever the case of its last part."""
     for place in places:
-        if place.is_dir():
+        if not fault(place) and place.is_dir():
             return place
         if place.parent.is_dir():
             found = Listing(place.parent, folders=True).find(place.name)

@@ -22,14 +22,13 @@ from typing import Any
 
 import pandas as pd
 
+from threetconv.data.disk import is_there, need_file, need_folder
 from threetconv.data.lookup import Listing, find_folder, tell
 from threetconv.data.registry import register
 from threetconv.data.table import (
     choose_classes,
     clip_table,
     few,
-    need_file,
-    need_folder,
     read_pairs,
     read_text,
 )
@@ -105,13 +104,13 @@ def read_something_something(
 
 def _lists(root: Path) -> tuple[dict[str, list[Entry]], set[str]]:
     """The entries of each split, and the labels of labels.json."""
-    places = [place for place in (root, root / "labels") if place.is_dir()]
+    places = [place for place in (root, root / "labels") if is_there(place)]
     place, prefix = next(
         (
             (place, prefix)
             for place in places
             for prefix in (OLD, "")
-            if any((place / f"{prefix}{name}").is_file() for name in LISTS.values())
+            if any(is_there(place / f"{prefix}{name}") for name in LISTS.values())
         ),
         (root, ""),
     )
@@ -126,7 +125,7 @@ def _lists(root: Path) -> tuple[dict[str, list[Entry]], set[str]]:
     paths = {split: need(name) for split, name in LISTS.items()}
     known = _labels(need(LABELS))
     entries = {split: _read_list(path) for split, path in paths.items()}
-    if (place / ANSWERS).is_file():
+    if is_there(place / ANSWERS):
         paths["test"] = place / ANSWERS
         entries["test"] = read_pairs(paths["test"], example="1420;Holding something", how=HOW)
     for split, listed in entries.items():

@@ -14,25 +14,21 @@ from pathlib import Path
 
 import pandas as pd
 
-from threetconv.errors import InputError, nearest
+from threetconv.errors import InputError, nearest, printable
 
 __all__ = [
     "COLUMNS",
-    "IMAGE_SUFFIXES",
     "SPLITS",
     "VIDEO_SUFFIXES",
     "check_clip_table",
-    "check_frame_folders",
     "choose_classes",
     "class_names",
     "clip_table",
     "few",
-    "need_file",
-    "need_folder",
+    "is_text",
     "nfc",
     "read_pairs",
     "read_text",
-    "visible",
 ]
 
 log = logging.getLogger(__name__)
@@ -40,7 +36,6 @@ log = logging.getLogger(__name__)
 COLUMNS = ("clip_id", "path", "label", "split")
 SPLITS = ("train", "val", "test")
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".webm", ".mkv"})
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 
 
 def clip_table(rows: Iterable[tuple[str, str, str, str]], root: str | Path) -> pd.DataFrame:
@@ -51,9 +46,18 @@ def clip_table(rows: Iterable[tuple[str, str, str, str]], root: str | Path) -> p
         root: the dataset's folder, for error messages.
 
     Raises:
-        InputError: see `check_clip_table`.
+        InputError: a name that is not UTF-8 text; else see `check_clip_table`.
     """
-    table = pd.DataFrame(list(rows), columns=list(COLUMNS), dtype="str")
+    rows = list(rows)
+    odd = [row[1] for row in rows if not is_text("".join(row))]
+    if odd:
+        raise InputError(
+            root,
+            found=f"{len(odd)} clips whose name is not UTF-8 text: {few(odd)}",
+            expected="names of files and folders in UTF-8",
+            remedy="rename them (convmv -f latin1 -t utf8 -r --notest FOLDER)",
+        )
+    table = pd.DataFrame(rows, columns=list(COLUMNS), dtype="str")
     check_clip_table(table, root)
     return table.sort_values(["split", "label", "clip_id"], ignore_index=True)
 
@@ -146,6 +150,11 @@ def class_names(table: pd.DataFrame) -> list[str]:
     return sorted(set(table["label"]))
 
 
+def is_text(name: str) -> bool:
+    """Whether a name from the disk is UTF-8 text; a table holds no other."""
+    return name == printable(name)
+
+
 def nfc(text: str) -> str:
     """The text in Unicode's composed form, so that equal names compare equal."""
     return unicodedata.normalize("NFC", text)
@@ -153,36 +162,33 @@ def nfc(text: str) -> str:
 
 def few(names: Collection[str], show: int = 3) -> str:
     """The first names of a long list, for a message: ``'a', 'b', 'c' and 4 more``."""
-    shown = ", ".join(repr(name) for name in list(names)[:show])
+    some = [repr(name) if is_text(name) else f"'{printable(name)}'" for name in list(names)[:show]]
+    shown = ", ".join(some)
     return shown if len(names) <= show else f"{shown} and {len(names) - show} more"
 
 
-def need_folder(path: Path, *, expected: str, remedy: str) -> Path:
-    """`path`, or an `InputError` when it is not a folder."""
-    if not path.is_dir():
-        found = "a file" if path.exists() else "nothing at this path"
-        raise InputError(path, found=found, expected=expected, remedy=remedy)
-    return path
-
-
-def need_file(path: Path, *, expected: str, remedy: str) -> Path:
-    """`path`, or an `InputError` when it is not a file."""
-    if not path.is_file():
-        found = "a folder" if path.exists() else "no such file"
-        raise InputError(path, found=found, expected=expected, remedy=remedy)
-    return path
-
-
 def read_text(path: Path) -> str:
-    """The text of a list file in composed form, UTF-8 with or without a byte order mark."""
+    """The text of a list file in composed form, UTF-8 with or without a byte order mark.
+
+    Raises:
+        InputError: the file cannot be read, or is in another encoding.
+    """
     try:
         return nfc(path.read_text(encoding="utf-8-sig"))
-    except UnicodeDecodeError as error:
+    except OSError as error:
         raise InputError(
             path,
-            found=f"not UTF-8 text (byte {error.start})",
+            found=f"a file that cannot be read ({error.strerror})",
             expected="a text file in UTF-8",
-            remedy="download the file again, or save it as UTF-8",
+            remedy="check the link, the disk and the permissions",
+        ) from error
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise InputError(
+            path,
+            found=f"not UTF-8 text (line {line}, byte {error.start})",
+            expected="a text file in UTF-8",
+            remedy="save it as UTF-8 (iconv -f latin1 -t utf-8 LIST > NEW), or download it again",
         ) from error
 
 
@@ -219,11 +225,6 @@ def read_pairs(path: Path, *, example: str, how: str) -> list[tuple[str, str]]:
     return pairs
 
 
-def visible(folder: Path) -> list[Path]:
-    """What is in a folder, sorted by name, without hidden files (.DS_Store and the like)."""
-    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-
-
 def choose_classes(
     known: Collection[str], classes: Sequence[str] | None, where: str | Path
 ) -> list[str]:
@@ -252,26 +253,3 @@ def choose_classes(
                 remedy=nearest(name, sorted(known)) or "use one of the names above",
             )
     return sorted(classes)
-
-
-def check_frame_folders(paths: Sequence[Path], where: Path) -> None:
-    """Refuse clips whose folder holds no image. `paths` are existing folders.
-
-    Raises:
-        InputError: naming `where` and the first few empty folders.
-    """
-    empty = [path.name for path in paths if not _has_image(path)]
-    if empty:
-        raise InputError(
-            where,
-            found=f"{len(empty)} of {len(paths)} clip folders hold no image: {few(empty)}",
-            expected=f"frames as {', '.join(sorted(IMAGE_SUFFIXES))} files in each clip's folder",
-            remedy="extract the dataset again, or take these clips out",
-        )
-
-
-def _has_image(folder: Path) -> bool:
-    return any(
-        entry.suffix.lower() in IMAGE_SUFFIXES and not entry.name.startswith(".")
-        for entry in folder.iterdir()
-    )

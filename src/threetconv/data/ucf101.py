@@ -22,15 +22,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from threetconv.data.disk import is_there, need_file, need_folder
 from threetconv.data.holdout import Groups, check_selection, split_clips
-from threetconv.data.lookup import class_folders, locate, same_name, tell
+from threetconv.data.lookup import class_folders, find_folder, locate, same_name, tell
 from threetconv.data.registry import register
 from threetconv.data.table import (
     choose_classes,
     clip_table,
     few,
-    need_file,
-    need_folder,
     read_text,
 )
 from threetconv.errors import InputError, nearest
@@ -99,7 +98,7 @@ def read_ucf101(
             expected=f"training clips for every class of {INDEX}",
             remedy="complete the list, or name the classes to use with classes=",
         )
-    videos = root / "UCF-101" if (root / "UCF-101").is_dir() else root
+    videos = find_folder([root / "UCF-101"]) or root
     folders = class_folders(videos, keep, files="v_<Class>_gNN_cNN.avi")
     clips = {
         name: locate(listed, folders, where=videos, source=lists[name].name)
@@ -152,7 +151,7 @@ def _lists(root: Path, split: int) -> tuple[dict[str, int], dict[str, Path]]:
     names = {"train": f"trainlist{split:02d}.txt", "test": f"testlist{split:02d}.txt"}
     wanted = (INDEX, *names.values())
     places = (root, root / LISTS, root.parent / LISTS)
-    place = next((p for p in places if any((p / name).is_file() for name in wanted)), None)
+    place = next((p for p in places if any(is_there(p / name) for name in wanted)), None)
     if place is None:
         raise InputError(
             root,

@@ -20,9 +20,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from threetconv.bad_clips import clips_of_run
 from threetconv.clips import ClipDataset, normalise
 from threetconv.conv import Conv3T
-from threetconv.errors import InputError
 from threetconv.explain.channel import Channel
 from threetconv.explain.choice import choose
 from threetconv.explain.faithfulness import deep_convolutions, faithfulness
@@ -212,7 +212,7 @@ def show_clips(
     seed: int,
     split: str = "val",
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], list[str]]:
-    """Clips of a run's data set to show to its network: classes in turn, drawn by seed.
+    """Clips that a run has seen, to show to its network: classes in turn, drawn by seed.
 
     Args:
         document: the run's record (`threetconv.runs.read_run`).
@@ -226,18 +226,10 @@ def show_clips(
         Frames uint8 (N, T, H, W, 3), class indices (N,), clip ids.
 
     Raises:
-        InputError: a split without clips.
+        InputError: a split without clips; a clip that cannot be read and that the run did read.
     """
     run, classes = document["run"], list(document["classes"])
-    table = table if "row" in table else table.assign(row=np.arange(len(table)))
-    shown = table[table["split"] == split].sort_values("clip_id")
-    if shown.empty:
-        raise InputError(
-            "clip table",
-            found=f"no clips of split {split!r}",
-            expected="clips to show to the network",
-            remedy="name a split that the table has",
-        )
+    shown = clips_of_run(table, document, split=split).sort_values("clip_id")
     order = np.random.default_rng([seed, 1]).permutation(len(shown))
     drawn = shown.iloc[order]
     turn = drawn.groupby("label").cumcount().to_numpy()

@@ -17,7 +17,7 @@ from threetconv.figures.theme import INITS, INK, MUTED, PAPER, SYMBOLS, plain
 __all__ = ["controls"]
 
 LOOKS: dict[str, tuple[str, str, str]] = {
-    "none": ("o", INK, "real clips"),
+    "none": ("o", INK, "real runs"),
     "static": ("s", INITS[2], "static: one frame repeated"),
     "frame-shuffled": ("^", INITS[3], "frames shuffled"),
     "label-shuffled": ("D", MUTED, "labels shuffled"),

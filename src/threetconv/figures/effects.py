@@ -26,7 +26,7 @@ FAMILIES = {
     "F1": "F1: dataset",
     "F2": "F2: start",
     "F3": "F3: dataset \N{MULTIPLICATION SIGN} start (a ratio of ratios)",
-    "controls": "real clips / negative controls",
+    "controls": "real runs / negative controls",
 }
 LOOKS: dict[str, tuple[str, str]] = {"matched": ("o", INITS[0]), "best": ("s", INITS[3])}
 """Checkpoint -> marker and colour; others take the last look."""
@@ -220,7 +220,7 @@ def draw_row(axes: Axes, height: float, row: pd.Series) -> None:
 
 
 def legend(checkpoints: list[str]) -> list[Line2D]:
-    """Checkpoints; filled: tested; hollow: no p can be small enough with these runs."""
+    """Checkpoints; filled: tested; hollow: untestable."""
     handles = []
     for checkpoint in checkpoints:
         marker, colour = look(checkpoint)
@@ -231,5 +231,5 @@ def legend(checkpoints: list[str]) -> list[Line2D]:
     return [
         *handles,
         Line2D([], [], lw=0, label="tested", **common),
-        Line2D([], [], lw=0, mfc=PAPER, mew=0.9, label="untestable with these runs", **common),
+        Line2D([], [], lw=0, mfc=PAPER, mew=0.9, label="untestable", **common),
     ]

@@ -20,7 +20,7 @@ __all__ = ["alignment", "planted"]
 FLOOR, STILL = "noise floor", "no motion"
 MOTIONS = ("translation", "rotation", "zoom", "none")
 CONTROLS: dict[str, tuple[str, str, str]] = {
-    "none": ("o", INK, "real clips"),
+    "none": ("o", INK, "real runs"),
     "static": ("s", INITS[2], "static: one frame repeated"),
     "frame-shuffled": ("^", INITS[3], "frames shuffled"),
     "label-shuffled": ("D", MUTED, "labels shuffled"),

@@ -15,6 +15,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from threetconv.figures import theme
 from threetconv.figures.scales import ratio_axis
 from threetconv.figures.theme import INK, MUTED, SYMBOLS, plain
+from threetconv.levels import passes
 
 __all__ = ["profile"]
 
@@ -134,7 +135,7 @@ def marks(
         & (tests["stratum"].astype(str) == network)
         & (tests["checkpoint"].astype(str) == checkpoint)
         & (tests["status"].astype(str) == "ok")
-        & (tests["p_adjusted"] <= alpha)
+        & passes(tests["p_adjusted"], alpha)
     ]
     found: dict[str, list[tuple[str, int]]] = {}
     for family in MARKS:

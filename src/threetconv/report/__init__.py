@@ -1,14 +1,6 @@
 """One document, two renderings: a self-contained HTML page and a typeset PDF.
 
-`build_document` turns finished tables and figures into a `Document`; `render_html` and
-`render_pdf` write it. Nothing is computed here beyond formatting.
+`content.build_document` turns finished tables and figures into a `document.Document`;
+`html.render_html` and `pdf.render_pdf` write it. Nothing is computed here beyond formatting.
+This file imports nothing: the explorer reads the style below `templates`, and needs no typesetter.
 """
-
-from __future__ import annotations
-
-from threetconv.report.content import build_document
-from threetconv.report.document import Document
-from threetconv.report.html import render_html
-from threetconv.report.pdf import render_pdf
-
-__all__ = ["Document", "build_document", "render_html", "render_pdf"]

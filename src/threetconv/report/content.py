@@ -129,7 +129,7 @@ def build_document(
             sanity=sanity,
         ),
         *simulated.section(inputs),
-        limits.section(inputs),
+        limits.section(inputs, faithfulness=filled(faithfulness)),
         querying.section(inputs),
         *further_figures(inputs),
         provenance.section(inputs),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from threetconv import numerals
 from threetconv.report.document import Cell
 
 __all__ = [
@@ -55,8 +56,8 @@ def significant(raw: Any, digits: int = 3) -> Cell:
     x = value(raw)
     if not math.isfinite(x) or x == 0:
         return number(x, ".0f")
-    decimals = max(0, digits - 1 - math.floor(math.log10(abs(x))))
-    return number(x, f",.{decimals}f")
+    text = numerals.significant(x, digits)
+    return Cell(text.replace("-", MINUS, 1), x)
 
 
 def count(raw: Any) -> Cell:
@@ -98,19 +99,13 @@ def p_value(raw: Any) -> Cell:
     x = value(raw)
     if math.isnan(x):
         return Cell(DASH)
-    if x == 0 or x >= 1:
-        return Cell(f"{x:.0f}", x)
-    if x >= 1e-3:
-        return significant(x, 2)
-    mantissa, exponent = f"{x:.1e}".split("e")
-    return Cell(f"{mantissa}e{int(exponent)}", x)
+    return Cell(numerals.p_value(x), x)
 
 
 def p_prose(raw: Any) -> str:
     """A p-value for running text: 0.0039, or 1.2 × 10 with a raised exponent."""
-    mantissa, mark, exponent = p_value(raw).text.partition("e")
-    raised = exponent.translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"{mantissa} × 10{raised}" if mark else mantissa
+    x = value(raw)
+    return DASH if math.isnan(x) else numerals.p_prose(x)
 
 
 def interval(low: Any, high: Any) -> Cell:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from threetconv.levels import passes
 from threetconv.report.document import Block, Figure, Paragraph, escape
 
 __all__ = [
@@ -18,9 +19,9 @@ __all__ = [
     "Inputs",
     "checkpoint_name",
     "contrast_note",
+    "differs",
     "in_order",
-    "join_words",
-    "plural",
+    "verdict",
 ]
 
 FIGURES = (
@@ -92,6 +93,23 @@ class Inputs:
         return pd.Series("none", index=self.runs.index)
 
     @property
+    def fetched(self) -> pd.Series:
+        """Whether each run was fetched and not trained here."""
+        if "source" in self.runs:
+            return self.runs["source"].astype(str) == "fetched"
+        return pd.Series(data=False, index=self.runs.index)
+
+    @property
+    def measured(self) -> pd.DataFrame:
+        """Runs that have temporal parameters and are no negative controls."""
+        return self.real_runs[self.real_runs["convolution"].astype(str) == "3t"]
+
+    @property
+    def papers(self) -> list[str]:
+        """Datasets beside which the paper's numbers may be printed."""
+        return [n for n in self.datasets if self.setting(f"datasets.{n}.stands_for")]
+
+    @property
     def controls(self) -> list[str]:
         """Negative controls that were trained."""
         known = ["static", "frame-shuffled", "label-shuffled"]
@@ -147,6 +165,18 @@ def in_order(table: pd.DataFrame) -> pd.DataFrame:
     return table.iloc[sorted(range(len(table)), key=lambda i: (group[i], rank[i]))]
 
 
+def differs(table: pd.DataFrame, alpha: float) -> pd.Series:
+    """Which lines of a table of tests show a difference."""
+    return (table["status"] == "ok") & passes(table["p_adjusted"], alpha)
+
+
+def verdict(line: pd.Series, alpha: float) -> str:
+    """The status, and where a test was made which way it went."""
+    if line["status"] != "ok":
+        return str(line["status"])
+    return "differs" if passes(float(line["p_adjusted"]), alpha) else "not shown"
+
+
 def contrast_note(table: pd.DataFrame) -> str:
     """What each family compares, where that can be said once; "" if one has several contrasts."""
     pairs = table[["family", "contrast"]].astype(str).drop_duplicates()
@@ -158,15 +188,3 @@ def contrast_note(table: pd.DataFrame) -> str:
 def checkpoint_name(raw: object) -> str:
     """A checkpoint in words."""
     return CHECKPOINTS.get(str(raw), str(raw))
-
-
-def join_words(words: list[str], *, last: str = "and") -> str:
-    """a, b and c."""
-    if len(words) < 2:
-        return "".join(words)
-    return f"{', '.join(words[:-1])} {last} {words[-1]}"
-
-
-def plural(count: int, singular: str, many: str | None = None) -> str:
-    """1 run, 3 runs."""
-    return f"{count:,} {singular if count == 1 else many or singular + 's'}"

@@ -31,7 +31,7 @@ from threetconv.statistics.permutation import attainable_floor, permute_many, pe
 from threetconv.statistics.planted import planted_layers, planted_table
 from threetconv.statistics.power import power_table
 from threetconv.statistics.sentences import sentence, sentences
-from threetconv.statistics.simulate import Layout, layout, simulate_study
+from threetconv.statistics.simulate import Layout, simulate_study
 from threetconv.statistics.summaries import summarise, summarise_files
 
 __all__ = [
@@ -59,7 +59,6 @@ __all__ = [
     "joint_histogram",
     "layer_profile",
     "layer_tests",
-    "layout",
     "mixed_tests",
     "paired_interval",
     "permute_interaction",

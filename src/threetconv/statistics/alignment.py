@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from threetconv.errors import InputError, look_up
+from threetconv.levels import passes
 from threetconv.parameters import derive
 from threetconv.statistics.adjust import benjamini_hochberg, holm
 from threetconv.statistics.permutation import DRAWS
@@ -260,7 +261,7 @@ def _adjusted(lines: pd.DataFrame, method: str, alpha: float) -> pd.DataFrame:
     for row, low, p in zip(rows, least, adjusted, strict=True):
         if row["status"] != "ok":
             continue
-        if low > alpha:
+        if not passes(low, alpha):
             after = f" ({low:.3g} after {method})" if low > row["p_floor"] else ""
             why = (
                 f"the smallest attainable p is {row['p_floor']:.3g}{after}, above "

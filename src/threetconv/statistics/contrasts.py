@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from threetconv.levels import passes
 from threetconv.parameters import PARAMETERS
 from threetconv.statistics import effects
 from threetconv.statistics.adjust import holm
@@ -277,7 +278,7 @@ def adjust(
         line["adjustment"] = f"{name} over {len(lines)} {over}"
         if line["status"] != "ok":
             continue
-        if least > alpha:
+        if not passes(least, alpha):
             line["status"] = "untestable"
             why = (
                 f"the smallest attainable p is {raw:.3g}"

@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 
 from threetconv.errors import InputError
+from threetconv.levels import passes
 from threetconv.statistics.arms import (
     TWO_ARMED,
     Arms,
@@ -142,7 +143,7 @@ def _outcome(
     if not moved:
         why = "no run left the identity"
         return line | {"status": "degenerate", "reason": "; ".join([why, *notes])}
-    if result.floor > alpha:
+    if not passes(result.floor, alpha):
         why = (
             f"the smallest attainable p is {result.floor:.3g}, above alpha = {alpha:g}: "
             "more runs per arm are needed"

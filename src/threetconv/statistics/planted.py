@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from threetconv.errors import InputError, look_up
+from threetconv.levels import passes
 from threetconv.parameters import PARAMETERS
 from threetconv.statistics.adjust import holm
 from threetconv.statistics.alignment import alignment_table
@@ -272,7 +273,7 @@ def _adjust(lines: list[dict[str, Any]], alpha: float) -> None:
             continue
         if line["comparison"] == FLOOR:
             line["beyond"] = "yes" if line["ci_low"] > 1 else "no"
-        elif least > alpha:
+        elif not passes(least, alpha):
             line["status"] = "untestable"
             line["reason"] = (
                 f"the smallest attainable p is {line['p_floor']:.3g} ({least:.3g} after Holm), "
@@ -280,7 +281,7 @@ def _adjust(lines: list[dict[str, Any]], alpha: float) -> None:
             )
         else:
             line["p_adjusted"] = p
-            line["beyond"] = "yes" if p <= alpha and line["estimate"] > 1 else "no"
+            line["beyond"] = "yes" if passes(p, alpha) and line["estimate"] > 1 else "no"
 
 
 def _verdict(beyond: pd.Series) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from threetconv.errors import InputError
+from threetconv.levels import passes
 from threetconv.parameters import PARAMETERS
 from threetconv.statistics import batches, permutation
 from threetconv.statistics.calibration import wilson
@@ -97,7 +98,7 @@ def power_table(
             floor = _floor(design.blocks, k)
             # with one seed there is no spread within cells, which F3's test permutes
             possible = not (design.interaction and k == 1)
-            testable = possible and len(PARAMETERS) * floor <= alpha * (1 + 1e-9)
+            testable = possible and passes(len(PARAMETERS) * floor, alpha)
             key = (design.blocks, k, design.interaction)
             if testable and key not in known:
                 rng = np.random.default_rng([seed, *map(int, key)])

@@ -7,6 +7,9 @@ import re
 
 import pandas as pd
 
+from threetconv.levels import passes
+from threetconv.numerals import p_prose, significant
+
 __all__ = ["sentence", "sentences"]
 
 NAMES = {
@@ -24,23 +27,57 @@ CONTROLS = {
 }
 
 
-def sentences(tests: pd.DataFrame, *, alpha: float = 0.05) -> pd.Series:
+KEY = ["family", "contrast", "stratum", "parameter", "layer_index"]
+
+
+def sentences(
+    tests: pd.DataFrame, *, alpha: float = 0.05, equivalence: pd.DataFrame | None = None
+) -> pd.Series:
     """One sentence per line of the tests table (same index).
+
+    A difference is called real where it is shown at matched updates: at the best checkpoint runs
+    may differ because they were trained for different lengths.
 
     Args:
         tests: from `threetconv.statistics.run_tests` or `layer_tests`.
         alpha: the level that the adjusted p-values are held against.
+        equivalence: has the lines of `threetconv.statistics.equivalence_tests`, where they were
+            made; other lines (the study's table of sensitivity has some) are passed over.
     """
-    texts = [sentence(line, alpha=alpha) for _, line in tests.iterrows()]
+    other = [*KEY, "checkpoint"]
+    matched = _by_key(tests[tests["checkpoint"] == "matched"], KEY)
+    equal: dict[tuple[object, ...], pd.Series] = {}
+    if equivalence is not None and len(equivalence):
+        equal = _by_key(equivalence[equivalence["method"].str.startswith("TOST")], other)
+    texts = [
+        sentence(line, alpha=alpha, matched=matched.get(key[:-1]), equivalence=equal.get(key))
+        for key, (_, line) in zip(_keys(tests, other), tests.iterrows(), strict=True)
+    ]
     return pd.Series(texts, index=tests.index, name="sentence", dtype="str")
 
 
-def sentence(line: pd.Series, *, alpha: float = 0.05) -> str:
+def _by_key(table: pd.DataFrame, keys: list[str]) -> dict[tuple[object, ...], pd.Series]:
+    return dict(zip(_keys(table, keys), (line for _, line in table.iterrows()), strict=True))
+
+
+def _keys(table: pd.DataFrame, keys: list[str]) -> list[tuple[object, ...]]:
+    return list(zip(*(table[name] for name in keys), strict=True))
+
+
+def sentence(
+    line: pd.Series,
+    *,
+    alpha: float = 0.05,
+    matched: pd.Series | None = None,
+    equivalence: pd.Series | None = None,
+) -> str:
     """Direction, ratio, interval, p and floor; or why nothing can be tested.
 
     Args:
         line: one line of the tests table.
         alpha: the level that the adjusted p-value is held against.
+        matched: of a line at the best checkpoint, the same test at matched updates, if any.
+        equivalence: the equivalence test of the same runs, if any.
     """
     (a, b), *at = _arms(line)
     what = f"{_where(line)}, {NAMES.get(line['parameter'], line['parameter'])}"
@@ -61,15 +98,43 @@ def sentence(line: pd.Series, *, alpha: float = 0.05) -> str:
         return f"{moved}; this is an estimate only and untestable, because {line['reason']}."
     p = float(line["p_adjusted"])
     numbers = (
-        f"adjusted p = {_p(p)}; raw p = {_p(float(line['p_raw']))}"
-        f"{' (approximate)' if at else ''}, smallest attainable {_p(float(line['p_floor']))}"
+        f"adjusted p = {p_prose(p)}; raw p = {p_prose(float(line['p_raw']))}"
+        f"{' (approximate)' if at else ''}, smallest attainable "
+        f"{p_prose(float(line['p_floor']))}"
     )
-    if p <= alpha:
-        verdict = "relabelled runs seldom differ as much, so the difference is taken as real"
+    alike = _equivalent(equivalence, alpha)
+    if passes(p, alpha):
+        verdict = f"relabelled runs seldom differ as much, {_shown(line, matched, alpha)}"
+        verdict += f"; it is small all the same: {alike}" if alike else ""
+    elif alike:
+        verdict = f"no difference is shown, and equivalence is: {alike}"
     else:
-        verdict = "relabelled runs often differ as much, so none is shown (nor is it ruled out)"
+        open_ = equivalence is not None and equivalence["status"] == "ok"
+        verdict = "no difference is shown" + ", nor is it ruled out" * open_
     note = f"; {line['reason']}" if line["reason"] else ""
     return f"{moved}: {verdict} [{numbers}{note}]."
+
+
+def _shown(line: pd.Series, matched: pd.Series | None, alpha: float) -> str:
+    """What a difference that is shown may be put down to."""
+    if line["checkpoint"] == "matched":
+        return "so the difference is taken as real"
+    if matched is None or matched["status"] != "ok":
+        doubt = "but this could not be tested at matched updates"
+    elif not passes(float(matched["p_adjusted"]), alpha):
+        doubt = "but at matched updates no difference is shown"
+    elif (float(matched["estimate"]) > 1) != (float(line["estimate"]) > 1):
+        doubt = "but at matched updates the difference is the other way round"
+    else:
+        return "at matched updates too, so the difference is taken as real"
+    return f"{doubt}: the length of training may make it"
+
+
+def _equivalent(line: pd.Series | None, alpha: float) -> str:
+    """What counts as equal, where equivalence is shown; else nothing."""
+    if line is None or line["status"] != "ok" or not passes(float(line["p_adjusted"]), alpha):
+        return ""
+    return str(line["method"]).rpartition("equal means ")[2]
 
 
 def _arms(line: pd.Series) -> list[tuple[str, str]]:
@@ -91,25 +156,12 @@ def _where(line: pd.Series) -> str:
 
 
 def _ratio(estimate: float, much: str) -> str:
-    if _three(estimate) == "1.00":
-        return f"as {much}"
-    return f"{_three(estimate)} times as {much}"
+    said = significant(estimate)
+    return f"as {much}" if said == "1.00" else f"{said} times as {much}"
 
 
 def _interval(line: pd.Series) -> str:
     low, high = float(line["ci_low"]), float(line["ci_high"])
     if not (math.isfinite(low) and math.isfinite(high)):
         return f" (no interval: {str(line['ci_method']).removeprefix('none (').rstrip(')')})"
-    return f" (95 % interval {_three(low)} to {_three(high)})"
-
-
-def _three(value: float) -> str:
-    """Three significant digits, closing zeros kept."""
-    return f"{value:#.3g}".removesuffix(".")
-
-
-def _p(value: float) -> str:
-    if value >= 1e-3:
-        return f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
-    mantissa, exponent = f"{value:.1e}".split("e")
-    return f"{mantissa}e{int(exponent)}"
+    return f" (95 % interval {significant(low)} to {significant(high)})"

@@ -22,10 +22,9 @@ import pandas as pd
 
 from threetconv.errors import InputError
 
-__all__ = ["Draw", "LayerLayout", "Layout", "Study", "draw_study", "layout", "simulate_study"]
+__all__ = ["Draw", "LayerLayout", "Layout", "Study", "draw_study", "simulate_study"]
 
 TAU_LAYER, TAU_CHANNEL, DF = 0.1, 0.4, 4.0
-PAPER_CLIP = (30, 150, 224)  # frames, height, width
 
 
 @dataclass(frozen=True)
@@ -126,31 +125,6 @@ class Layout:
                 )
             layers.append(LayerLayout(str(name), int(channels), reachable))
         return cls(network, tuple(layers))
-
-
-def layout(
-    network: str, clip_shape: tuple[int, int, int] = PAPER_CLIP, width: float = 1.0
-) -> Layout:
-    """The layout of a registered network, built on torch's meta device and traced.
-
-    Args:
-        network: "resnet18" or "googlenet", or another registered name.
-        clip_shape: (frames, height, width) of its clips; decides which rows can learn.
-        width: factor on every channel count.
-
-    Raises:
-        InputError: for an unknown network or a clip that is too short.
-    """
-    import torch  # noqa: PLC0415 (seconds to import, and the statistics need none)
-
-    from threetconv.geometry import trace  # noqa: PLC0415 (torch)
-    from threetconv.networks import build_network  # noqa: PLC0415 (torch)
-
-    with torch.device("meta"):
-        built = build_network(network, num_classes=10, clip_shape=clip_shape, width=width)
-    traced = trace(built, clip_shape)
-    layers = tuple(LayerLayout(layer.name, layer.channels, layer.reachable) for layer in traced)
-    return Layout(network, layers)
 
 
 class Study(NamedTuple):

@@ -239,7 +239,7 @@ def test_jester_whose_lists_the_adapter_refuses(tmp_path):
         images(tmp_path / "20bn-jester-v1" / f"{i}", 2, seed=i)
     (tmp_path / "jester-v1-train.csv").write_text("0;Swipe\n1;Swipe\n1;Swipe\nx\n7;Swipe\n")
     (tmp_path / "jester-v1-validation.csv").write_text("0;Swipe\n2;Stop; Sign\n3;Stop Sign\n")
-    listed, missing, unlisted = listed_clips("jester", tmp_path)
+    listed, missing, unlisted, _ = listed_clips("jester", tmp_path)
     assert listed["clip_id"].tolist() == ["0", "1", "1", "0", "3"]
     assert listed["split"].tolist() == ["train"] * 3 + ["val"] * 2
     assert missing == ["7"]
@@ -250,7 +250,7 @@ def test_newer_jester_lists(tmp_path):
     images(tmp_path / "Train" / "07", 2, seed=1)
     (tmp_path / "Train.csv").write_text('\ufeffvideo_id,label\r\n07,"a, b"\r\n\r\n', newline="")
     (tmp_path / "Validation.csv").write_text("id,label\n8,b\n")
-    listed, missing, _ = listed_clips("jester", tmp_path)
+    listed, missing, *_ = listed_clips("jester", tmp_path)
     assert listed[["clip_id", "label", "split"]].to_numpy().tolist() == [["07", "a, b", "train"]]
     assert missing == ["8"]
 
@@ -263,7 +263,7 @@ def test_jester_lists_where_and_as_the_adapter_finds_them(tmp_path):
     labels.mkdir()
     (labels / "train.csv").write_text("ID,Label\n07,a\n9,a\n")
     (labels / "validation.csv").write_text("video_id,label\n8,b\n")
-    listed, missing, unlisted = listed_clips("jester", tmp_path)
+    listed, missing, unlisted, _ = listed_clips("jester", tmp_path)
     rows = listed[["clip_id", "label", "split"]].to_numpy().tolist()
     assert rows == [["07", "a", "train"], ["8", "b", "val"]]
     assert (missing, len(unlisted)) == (["9"], 0)
@@ -292,7 +292,7 @@ def test_ucf101_lists(tmp_path):
     lists.mkdir()
     (lists / "trainlist02.txt").write_text("YoYo/v_YoYo_g01_c01.avi 1\nYoYo/v_YoYo_g09_c01.avi 1\n")
     (lists / "testlist02.txt").write_text("YoYo/v_YoYo_g01_c01.avi\n")
-    listed, missing, unlisted = listed_clips("ucf101", tmp_path, split=2)
+    listed, missing, unlisted, _ = listed_clips("ucf101", tmp_path, split=2)
     assert listed["split"].tolist() == ["train", "test"]
     assert missing == ["v_YoYo_g09_c01"]
     assert unlisted["label"].tolist() == ["YoYo"]
@@ -302,10 +302,11 @@ def test_ucf101_lists(tmp_path):
 def test_what_is_on_disk(good, tmp_path):
     (tmp_path / "train" / "A" / ".hidden.avi").touch()
     (tmp_path / "train" / "A" / "notes.txt").touch()
-    disk = clips_on_disk(tmp_path)
+    disk, faults = clips_on_disk(tmp_path)
+    assert not faults
     assert sorted(disk["path"]) == sorted(good["path"])
     assert set(disk["split"]) == {""}
-    assert len(clips_on_disk(tmp_path / "nowhere")) == 0
+    assert clips_on_disk(tmp_path / "nowhere")[1] == {}
 
 
 def test_nothing_to_look_at():

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.stats import ks_2samp
 
+from threetconv.data.synthetic import motions
 from threetconv.data.synthetic.canvas import Cones, draw_cones
 from threetconv.data.synthetic.gestures import GESTURES, render_gesture_clip, render_gestures
 from threetconv.data.synthetic.hand import draw_hand, draw_look
@@ -209,6 +210,7 @@ def test_unknown_label_and_too_short_a_clip():
 
 def test_the_27_classes():
     assert len(GESTURES) == len(set(GESTURES)) == 27
+    assert tuple(motions._BOOK) == GESTURES  # every name has its motion
     assert {len(n) for n in map(str.split, GESTURES)} <= {2, 3, 4, 5}
     assert len(OPPOSITE) == 22
     assert set(GESTURES) - set(OPPOSITE) == {

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from threetconv.figures import save
-from threetconv.report import build_document
+from threetconv.report.content import build_document
 from threetconv.report.document import Document
 
 from .study_tables import (

@@ -51,6 +51,16 @@ def make_runs(networks: list[str], datasets: list[str], replicates: int) -> pd.D
     return pd.DataFrame(rows)
 
 
+def with_controls(runs: pd.DataFrame, network: str = "resnet18") -> pd.DataFrame:
+    """The runs table with static and label-shuffled runs of one network, from scratch."""
+    chosen = (runs["network"] == network) & (runs["init"] == "scratch")
+    frames = [runs]
+    for name in ("static", "label-shuffled"):
+        more = runs[chosen].assign(control=name)
+        frames.append(more.assign(run_id=more["run_id"].str.replace("-3t-", f"-3t-{name}-")))
+    return pd.concat(frames, ignore_index=True)
+
+
 def make_metrics(runs: pd.DataFrame) -> pd.DataFrame:
     rows = [
         (run_id, 100 * epoch, epoch, split, "accuracy", 0.2 * epoch, n)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from threetconv.report import build_document
+from threetconv.report.content import build_document
 from threetconv.report.document import (
     Callout,
     Details,
@@ -22,6 +22,9 @@ from threetconv.report.document import (
     Table,
     parse_inline,
 )
+from threetconv.report.wording import of_all, verb
+
+from .study_tables import with_controls
 
 Study = dict[str, Any]
 
@@ -71,7 +74,7 @@ def test_summary_states_runs_accuracy_chance_and_tests(document: Document) -> No
     assert "36 video networks (googlenet and resnet18; 3 per variant)" in summary.text
     assert "chance 12.5 %" in summary.text
     # of the four parameters of each family two have an adjusted p below 0.05 in the made-up table
-    assert summary.text.count("2 of 4 parameters differ") == 3
+    assert summary.text.count("2 of 4 parameters are shown to differ") == 3
     assert "(matched updates)" in summary.text
     assert "is 0.937 to 1.54" in summary.text
 
@@ -123,16 +126,6 @@ def test_every_sentence_of_the_planned_tests_is_printed_once(study: Study) -> No
         assert text.count(sentence) == 1
 
 
-def with_controls(runs: pd.DataFrame, network: str = "resnet18") -> pd.DataFrame:
-    """The runs table with static and label-shuffled runs of one network, from scratch."""
-    chosen = (runs["network"] == network) & (runs["init"] == "scratch")
-    frames = [runs]
-    for name in ("static", "label-shuffled"):
-        more = runs[chosen].assign(control=name)
-        frames.append(more.assign(run_id=more["run_id"].str.replace("-3t-", f"-3t-{name}-")))
-    return pd.concat(frames, ignore_index=True)
-
-
 def test_synthetic_data_are_called_so_and_recorded_data_are_not(
     make_study: Callable[..., Study],
 ) -> None:
@@ -151,12 +144,14 @@ def test_limits_follow_from_the_facts(study: Study) -> None:
         "over all blocks can give is 1.3 \u00d7 10\u207b\u2075; inside one block it is 0.10."
         in text
     )
-    assert "80 of 104 planned tests could not be made" in text
-    assert "35 % in resnet18 of all rows can never move" in text
+    assert "80 of 104 planned tests could not be made, all for want of runs;" in text
+    assert "Of their rows 35 % in resnet18 can never move" in text
     assert "start from the same 2D weights" in text
     table = study["displacement_table"]
     below = int((table["floor_ratio_reachable"] <= 1).sum())
-    assert f"{below} of {len(table)} means lie at or below it" in text
+    assert (
+        f"{of_all(below, len(table), 'mean')} {verb(below, 'lies', 'lie')} at or below it" in text
+    )
 
 
 def test_limits_that_do_not_apply_are_left_out(study: Study) -> None:
@@ -166,8 +161,8 @@ def test_limits_that_do_not_apply_are_left_out(study: Study) -> None:
     text = words(build_document(**study))
     assert "can never move" not in text
     assert "start from the same 2D weights" not in text
-    assert "Table 1 needs pretrained networks, and this study has none." in text
-    assert "Table 2 is of pretrained networks, and this study has none." in text
+    assert "Table 1 needs pretrained networks, and there are none here." in text
+    assert "Table 2 is of pretrained networks, and there are none here." in text
 
 
 def test_unequal_training_lengths_are_quoted(study: Study) -> None:
@@ -177,7 +172,7 @@ def test_unequal_training_lengths_are_quoted(study: Study) -> None:
     assert "The tests at matched updates are free of that" in text
     study["tests_table"].loc[study["tests_table"]["checkpoint"] == "matched", "estimate"] = np.nan
     text = words(build_document(**study))
-    assert "There is no number of updates at which all runs were recorded." in text
+    assert "No test at matched updates could be made: the smallest attainable p" in text
 
 
 def test_a_study_of_one_own_dataset_has_no_dataset_contrast(
@@ -198,7 +193,7 @@ def test_a_study_of_one_own_dataset_has_no_dataset_contrast(
     [
         ("tests_table", "No contrast could be formed"),
         ("accuracy_table", "No validation accuracy was recorded"),
-        ("displacement_table", "No 3T network was trained"),
+        ("displacement_table", "No displacement of a 3T network was recorded"),
     ],
 )
 @pytest.mark.parametrize("how", ["absent", "empty"])
@@ -281,9 +276,12 @@ def test_controls_are_counted_apart_from_real_runs(study: Study) -> None:
     assert "12 negative controls (static and label-shuffled)" in text
     assert "There are 12 control runs in 2 combinations" in text
     assert "There are 3 runs per cell." in text
-    assert "6 of 8 combinations of network, dataset and start have no negative controls." in text
     assert (
-        "Against static, matched updates: s and r moved further with real clips; no difference "
+        "No negative controls were run for 6 of 8 combinations of network, dataset and start."
+        in text
+    )
+    assert (
+        "Against static, matched updates: s and r moved further in real runs; no difference "
         "was shown for 2 parameters." in text
     )
     table = tables(document)["Table O"]
@@ -293,8 +291,11 @@ def test_controls_are_counted_apart_from_real_runs(study: Study) -> None:
 
 def test_layers_that_differ_are_counted_and_listed_by_name(full: Document) -> None:
     text = words(full)
-    expected = "F1 (dataset, gestures / scenes) in googlenet, matched updates: 4 of 16 tests of a "
-    assert f"{expected}layer and parameter differ (s 1, r 1, px 1, py 1)." in text
+    expected = "F1 (dataset, gestures / scenes) in googlenet, matched updates: 4 of 16 layers "
+    assert (
+        f"{expected}and parameters that could be tested are shown to differ (s 1, r 1, px 1, py 1)."
+        in text
+    )
     table = tables(full)["Table J"]
     assert {row[4].text for row in table.rows} == {"layer1.0.conv1"}
     assert len(table.rows) == 2 * 2 * 2 * 4  # families, checkpoints, networks, parameters
@@ -308,7 +309,7 @@ def test_untestable_layers_give_their_reason(study: Study, extra: Study) -> None
     study["tests_table"].loc[layers, "reason"] = "the smallest attainable p is 0.1"
     text = words(build_document(**study, layer_profile=extra["layer_profile"]))
     assert (
-        "F2 (start, scratch / pretrained) in resnet18, best checkpoint: none of 16 layers and "
+        "F2 (start, scratch / pretrained) in resnet18, best checkpoint: none of the 16 layers and "
         "parameters could be tested: the smallest attainable p is 0.1." in text
     )
 
@@ -363,7 +364,7 @@ def test_descriptions_carry_no_p(full: Document) -> None:
 def test_calibration_says_what_naive_tests_do(full: Document) -> None:
     text = words(full)
     assert "find a difference that is not there in 66 % of the studies, where 5 %" in text
-    assert "Tests that take runs as the unit do so in 5 %." in text
+    assert "unit find a difference that is not there in 5 % of the studies." in text
     assert "With 1 run per arm some designs" in text
     table = tables(full)["Table K"]
     assert table.rows[0][0].text == "Kolmogorov-Smirnov"
@@ -377,12 +378,12 @@ def test_planted_truth_is_told_in_words(full: Document) -> None:
     text = words(full)
     assert "translation (moving, resnet18, scratch): recovered: px; not recovered: py." in text
     assert (
-        "rotation (turning, resnet18, scratch): untestable: r; r moved beyond every control, "
-        "though not beyond the floor; px and py, not planted, moved beyond every control as well; "
+        "rotation (turning, resnet18, scratch): untestable: r; r moved beyond the controls, "
+        "though not beyond the floor; px and py, not planted, moved beyond the controls as well; "
         "s moved although that was not planted" in text
     )
-    assert "Leaving the floor aside, 2 planted and 3 other combinations moved beyond" in text
-    assert "Of 3 planted combinations of motion and parameter, 1 were recovered, 1 were not" in text
+    assert "2 of the planted and 3 of the other combinations moved beyond the controls" in text
+    assert "Of 3 planted combinations of motion and parameter, 1 was recovered, 1 was not" in text
     assert (
         "right \u2212 left with px in moving, all layers: 0.31 [0.21, 0.41], channels point" in text
     )
@@ -431,8 +432,8 @@ def test_many_contrasts_are_summed_up_and_their_sentences_folded(study: Study) -
     summary = document.summary[0]
     assert isinstance(summary, Paragraph)
     assert (
-        "10 of 20 comparisons of family F1 (5 contrasts) show a difference after Holm's adjustment "
-        "(matched updates)." in summary.text
+        "Of family F1 (5 contrasts) 10 of 20 comparisons are shown to differ after Holm's "
+        "adjustment (matched updates)." in summary.text
     )
     folds = [b.summary for b in document.blocks() if isinstance(b, Details)]
     assert "In words, at matched updates" in folds

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from threetconv.report import build_document, render_html
+from threetconv.report.content import build_document
 from threetconv.report.document import Cell, Column, Document, Figure, Paragraph, Section, Table
-from threetconv.report.html import to_html
+from threetconv.report.html import render_html, to_html
 
 Study = dict[str, Any]
 HOSTILE = '<script>alert("x")</script> & $x$ #set *b* _i_ @ref `code` [l](u) \\'

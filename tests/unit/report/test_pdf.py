@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from threetconv.report import build_document, render_pdf
+from threetconv.report.content import build_document
 from threetconv.report.document import (
     Callout,
     Cell,
@@ -24,7 +24,7 @@ from threetconv.report.document import (
     Table,
     escape,
 )
-from threetconv.report.pdf import encode
+from threetconv.report.pdf import encode, render_pdf
 
 Study = dict[str, Any]
 ON_SCREEN = {"Table D", "Table J", "Table O, continued"}  # too long to be printed

@@ -15,9 +15,10 @@ from statsmodels.stats.proportion import proportion_confint
 
 from threetconv.errors import InputError
 from threetconv.statistics.calibration import COLUMNS, calibrate, validity, wilson
+from threetconv.statistics.network_layout import layout
 from threetconv.statistics.permutation import permute_runs
 from threetconv.statistics.row_probes import ks_distance, ks_limit
-from threetconv.statistics.simulate import LayerLayout, Layout, layout
+from threetconv.statistics.simulate import LayerLayout, Layout
 
 SMALL = Layout(
     "small",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from threetconv.statistics import FAMILIES, layer_tests, run_tests, sentences
+from threetconv.statistics import FAMILIES, layer_tests, run_tests, sentence, sentences
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +93,72 @@ def test_without_a_common_step(tables):
         "Over all blocks, at matched updates, scale: untestable, because the compared runs have "
         "no snapshot at a common number of updates."
     )
+
+
+def line(p, *, checkpoint="matched", estimate=1.5, **more):
+    """One tested line."""
+    return pd.Series(
+        {
+            "family": "F1", "contrast": "a / b", "stratum": "all", "parameter": "s",
+            "layer_index": -1, "checkpoint": checkpoint, "method": "", "estimate": estimate,
+            "ci_low": 1.2, "ci_high": 1.8, "ci_method": "", "p_raw": p, "p_floor": 0.001,
+            "p_adjusted": p, "status": "ok", "reason": "",
+        }
+        | more
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("best", "matched", "said"),
+    [
+        (0.01, line(0.05), "at matched updates too, so the difference is taken as real ["),
+        (0.01, line(0.051), "but at matched updates no difference is shown: the length of"),
+        (0.01, line(0.01, estimate=0.8), "the difference is the other way round: the length"),
+        (0.01, line(0.01, status="untestable"), "could not be tested at matched updates: the"),
+        (0.01, None, "could not be tested at matched updates: the length of training may make it"),
+        (0.051, line(0.01), ": no difference is shown ["),
+    ],
+)
+def test_a_difference_is_real_where_it_is_shown_at_matched_updates(best, matched, said):
+    """Controls that merely stopped earlier differ at their best checkpoints alone."""
+    text = sentence(line(best, checkpoint="best"), matched=matched)
+    assert said in text
+    assert ("taken as real" in text) == ("too" in said)
+
+
+def test_matched_updates_speak_for_themselves():
+    assert "differ as much, so the difference is taken as real [" in sentence(line(0.01))
+
+
+@pytest.mark.parametrize("p", [0.05, 0.05 * (1 + 1e-15), 3 * (0.05 / 3)])
+def test_p_at_alpha_passes(p):
+    assert "taken as real" in sentence(line(p))
+    assert "adjusted p = 0.050;" in sentence(line(p))
+
+
+@pytest.mark.parametrize(
+    ("p", "equal", "said"),
+    [
+        (0.4, None, ": no difference is shown ["),
+        (0.4, 0.4, ": no difference is shown, nor is it ruled out ["),
+        (0.4, 0.05, ": no difference is shown, and equivalence is: a ratio between 1/1.25 and"),
+        (0.01, 0.4, "so the difference is taken as real ["),
+        (0.01, 0.01, "taken as real; it is small all the same: a ratio between 1/1.25 and 1.25 ["),
+        (0.02, "untestable", "so the difference is taken as real ["),
+        (0.4, "untestable", ": no difference is shown ["),
+    ],
+)
+def test_equivalence_is_told(p, equal, said):
+    method = "TOST on D = ln mean |z|; equal means a ratio between 1/1.25 and 1.25"
+    status = equal if isinstance(equal, str) else "ok"
+    tost = line(0.4 if isinstance(equal, str) else equal, method=method, status=status)
+    other = line(0.001, method="permutation")  # another question about the same runs
+    tests = pd.DataFrame([line(p)])
+    found = sentences(tests, equivalence=pd.DataFrame([other, tost] if equal else [other]))
+    assert said in found.iloc[0]
+
+
+def test_large_ratios_are_in_plain_notation():
+    assert "moved 1,234 times as far" in sentence(line(0.01, estimate=1234.5))
+    assert "10.0 times" in sentence(line(0.01, estimate=9.999))
+    assert "moved as far with" in sentence(line(0.01, estimate=1.004))

@@ -10,11 +10,11 @@ import pytest
 from scipy import stats
 
 from threetconv.errors import InputError
+from threetconv.statistics.network_layout import layout
 from threetconv.statistics.simulate import (
     LayerLayout,
     Layout,
     draw_study,
-    layout,
     simulate_study,
 )
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from threetconv.catalogue import GESTURES
 from threetconv.errors import look_up
 
 __all__ = ["GESTURES", "OPPOSITE", "Poses", "poses"]
@@ -212,7 +213,6 @@ _BOOK: dict[str, tuple[tuple[str, ...], Motion | str]] = {
     "Doing other things": (_ANY, _wander),
 }
 
-GESTURES: tuple[str, ...] = tuple(_BOOK)
 OPPOSITE: dict[str, str] = {
     **{name: other for name, (_, other) in _BOOK.items() if isinstance(other, str)},
     **{other: name for name, (_, other) in _BOOK.items() if isinstance(other, str)},

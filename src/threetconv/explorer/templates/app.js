@@ -75,7 +75,7 @@ function fillVariants() {
 
 function fillLayers() {
   const { run } = state;
-  layers.replaceChildren(h("option", { value: "all" }, `All ${run.layers.length} layers`),
+  layers.replaceChildren(h("option", { value: "all" }, `All layers (${run.layers.length})`),
     ...run.layers.map((layer, i) => h("option", { value: i }, `${layer.name} (${layer.channels})`)));
 }
 

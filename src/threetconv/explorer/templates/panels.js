@@ -138,7 +138,7 @@ export function picturePanel(run, id, name) {
   if (!rows.length) {
     const any = run.pictures.size;
     return { node: section("Pictures", soft(any
-      ? `Pictures were made for ${any} chosen channels of this run (tick “with pictures only” in the list).`
+      ? `Pictures were made of chosen channels of this run only, ${any} in number (tick “with pictures only” in the list).`
       : "No pictures were made of this run.")) };
   }
   const items = [], groups = new Map();

@@ -7,10 +7,12 @@ import pandas as pd
 from threetconv.report import formats
 from threetconv.report.document import Block, Cell, Column, Paragraph, Section, Table
 from threetconv.report.inputs import Inputs
+from threetconv.report.wording import join_words
 
 __all__ = ["section"]
 
 CONVOLUTIONS = {"3t": "3T", "3d": "3D"}
+STARTS = {"pretrained": "from 2D weights", "scratch": "from scratch"}
 
 
 def section(inputs: Inputs) -> Section:
@@ -23,9 +25,8 @@ def section(inputs: Inputs) -> Section:
     blocks: list[Block] = [
         Paragraph(
             "Share of validation clips classified correctly, in per cent, by the checkpoint of "
-            "each run's best "
-            "validation epoch: mean over runs, and in brackets the range. Chance is 100 / classes."
-            + tested(table)
+            f"each run's best validation epoch{fetched(inputs)}: mean over runs, and in brackets "
+            "the range. Chance is 100 / classes." + tested(inputs)
         )
     ]
     convolutions = table[table["init"] == "pretrained"]
@@ -34,21 +35,22 @@ def section(inputs: Inputs) -> Section:
         accuracy(
             convolutions,
             "Table 1",
-            "Pretrained 3T and 3D networks: accuracy and number of parameters.",
+            f"Pretrained {kinds(convolutions['convolution'], CONVOLUTIONS)} networks: accuracy and "
+            "number of parameters.",
             variant="convolution",
         )
         if len(convolutions)
-        else Paragraph("*Table 1 needs pretrained networks, and this study has none.*")
+        else Paragraph("*Table 1 needs pretrained networks, and there are none here.*")
     )
     blocks.append(
         accuracy(
             starts,
             "Table 3",
-            "3T networks that started from 2D weights and from scratch: accuracy.",
+            f"3T networks that started {kinds(starts['init'], STARTS)}: accuracy.",
             variant="init",
         )
         if len(starts)
-        else Paragraph("*Table 3 needs 3T networks, and this study has none.*")
+        else Paragraph("*Table 3 needs 3T networks, and there are none here.*")
     )
     blocks += inputs.figure(
         "accuracy",
@@ -68,14 +70,34 @@ def has_test(table: pd.DataFrame) -> bool:
     return "test_mean" in table and bool(table["test_mean"].notna().any())
 
 
-def tested(table: pd.DataFrame) -> str:
+def kinds(column: pd.Series, names: dict[str, str]) -> str:
+    """The values of a column in words: 3T and 3D."""
+    present = sorted(set(column.astype(str)), key=lambda v: [*names, v].index(v))
+    return join_words([names.get(name, name) for name in present])
+
+
+def fetched(inputs: Inputs) -> str:
+    """How fetched weights are meant, where there are any."""
+    return " (of fetched runs: as they were fetched)" if inputs.fetched.any() else ""
+
+
+def tested(inputs: Inputs) -> str:
     """A sentence about the test split, where there is one."""
-    if not has_test(table):
+    if not has_test(inputs.accuracy):
         return ""
-    return (
-        " Where a data set has a test split, its clips chose nothing: they were looked at once, by "
-        "the network of the best validation epoch."
+    text = " Where a data set has a test split, its clips were looked at once, by these networks"
+    return text + (
+        "; on what fetched weights were chosen is not known."
+        if inputs.fetched.any()
+        else ", and chose nothing."
     )
+
+
+def without_paper(table: pd.DataFrame) -> str:
+    """Why no figure of the paper is printed."""
+    if (table["paper_dataset"].astype(str) != "").any():
+        return "The paper has no figures for these networks."
+    return "No dataset here stands for one of the paper's, so none of its figures is printed."
 
 
 def accuracy(table: pd.DataFrame, label: str, caption: str, *, variant: str) -> Table:
@@ -129,8 +151,7 @@ def accuracy(table: pd.DataFrame, label: str, caption: str, *, variant: str) -> 
     note = (
         "The paper's figures are one run each, on Jester or UCF101, with networks of full width."
         if paper
-        else "None of these datasets stands for one of the paper's, so there is no figure beside "
-        "them."
+        else without_paper(table)
     )
     return Table(heads, rows, caption, label=label, group_by=2, note=note)
 

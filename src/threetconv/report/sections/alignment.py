@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from threetconv.levels import passes
 from threetconv.report import formats
 from threetconv.report.document import (
     Block,
@@ -44,7 +45,7 @@ def sections(inputs: Inputs) -> list[Section]:
             "alignment",
             label="Figure H",
             caption="Correlation over channels between the preferred direction and the signed "
-            "parameter: mean over runs with 95 % interval, real clips and negative controls.",
+            "parameter: mean over runs with 95 % interval, by kind of clips.",
             alt="Dot plot of correlations with intervals for each direction, real runs and "
             "controls. The values are in the table below.",
         ),
@@ -62,7 +63,7 @@ def aligned(table: pd.DataFrame, alpha: float) -> list[str]:
         p = line["p_adjusted"] if pd.notna(line["p_adjusted"]) else line["p_raw"]
         if line["status"] != "ok":
             verdict = f"{line['status']}: {escape(line['reason'])}"
-        elif float(p) <= alpha and float(line["correlation"]) > 0:
+        elif passes(float(p), alpha) and float(line["correlation"]) > 0:
             verdict = f"channels point the way they prefer (p = {formats.p_prose(p)})"
         else:
             verdict = f"no alignment was shown (p = {formats.p_prose(p)})"

@@ -15,7 +15,8 @@ from threetconv.report.document import (
     Table,
     escape,
 )
-from threetconv.report.inputs import Inputs, join_words
+from threetconv.report.inputs import Inputs
+from threetconv.report.wording import join_words
 
 __all__ = ["section"]
 
@@ -47,7 +48,7 @@ def section(inputs: Inputs) -> list[Section]:
             "calibration",
             label="Figure F",
             caption="Type I error, coverage and power of every test, with Wilson's 95 % "
-            "intervals. Naive tests, which take rows as the unit, come first.",
+            "intervals. Naive tests take rows as the unit.",
             alt="Dot plots of type I error, coverage and power for every test and number of runs "
             "per arm, a column for each network. The values are in the tables below.",
         ),
@@ -71,13 +72,16 @@ def reading(table: pd.DataFrame) -> str:
         nominal = formats.share(noisy["nominal"].iloc[0]).text
         parts.append(
             "Where runs differ as a whole, tests that take rows as the unit find a difference "
-            f"that is not there in {span(noisy)} of the studies, where {nominal} would be right, "
-            "and more runs do not mend that."
+            f"that is not there in {span(noisy)} of the studies, where {nominal} would be right"
+            f"{', and more runs do not mend that' * persists(noisy)}."
         )
     runs = errors[~naive & testable]
     if len(runs):
         worst = runs[runs["valid"].astype(str) == "liberal"]
-        text = f"Tests that take runs as the unit do so in {span(runs)}"
+        text = (
+            "Tests that take runs as the unit find a difference that is not there in "
+            f"{span(runs)} of the studies"
+        )
         if len(worst):
             listed = join_words(list(dict.fromkeys(escape(t) for t in worst["test"].astype(str))))
             text += f"; of them too often: {listed}"
@@ -96,14 +100,21 @@ def reading(table: pd.DataFrame) -> str:
         parts.append(
             f"With {join_words([str(k) for k in ks], last='or')} "
             f"{'run' if ks == [1] else 'runs'} per arm some designs cannot "
-            "reach a small p at all: they are called untestable and never reject."
+            "reach a small p at all: they are called untestable and do not reject."
         )
     parts.append(
-        "This is why the run is the unit of every test in this report. Each verdict rests on a "
-        "95 % interval, so about one in twenty is wrong by chance, most easily where few studies "
-        "were simulated; `make calibrate` takes 1,000 for each network at full size."
+        "A verdict on a test rests on a 95 % interval, so about one in twenty is wrong by chance; "
+        "`make calibrate` simulates 1,000 studies for each network at full size."
     )
     return " ".join(parts)
+
+
+def persists(naive: pd.DataFrame) -> bool:
+    """Whether naive tests find too much with the most runs as well, and no less than with few."""
+    by_runs = naive.groupby("runs_per_arm")["estimate"].mean()
+    most = naive[naive["runs_per_arm"] == naive["runs_per_arm"].max()]
+    liberal = bool((most["valid"].astype(str) == "liberal").all())
+    return len(by_runs) > 1 and liberal and bool(by_runs.iloc[-1] >= by_runs.iloc[0])
 
 
 def span(lines: pd.DataFrame) -> str:

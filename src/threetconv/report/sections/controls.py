@@ -16,8 +16,9 @@ from threetconv.report.document import (
     Table,
     escape,
 )
-from threetconv.report.inputs import Inputs, checkpoint_name, join_words, plural
+from threetconv.report.inputs import Inputs, checkpoint_name, differs
 from threetconv.report.sections.tests import results, spoken
+from threetconv.report.wording import join_words, plural, verb
 
 __all__ = ["section"]
 
@@ -34,20 +35,16 @@ def section(inputs: Inputs) -> Section:
     """What a control is, the figure, the tests of real runs against controls."""
     blocks: list[Block] = [
         Paragraph(
-            "Two yardsticks say how far parameters move for nothing. The **noise floor** is "
-            "computed from the learning rates (see above): it is the mean displacement that Adam "
-            "leaves after as many updates if gradients are pure noise. Gradients are not that, "
-            "so **negative controls** are trained: the same network and settings on clips "
-            "without the motion, or without a lesson."
+            "Two yardsticks can say how far parameters move for nothing. The **noise floor** is "
+            "computed from the learning rates: the mean displacement that Adam leaves after as "
+            "many updates if gradients are pure noise. Gradients are not that; **negative "
+            "controls** are runs of the same network and settings on clips without the motion, or "
+            "without a lesson."
         )
     ]
     if not inputs.controls:
         blocks.append(
-            Paragraph(
-                "**This study has no negative controls.** The noise floor is the only yardstick "
-                "here; a displacement above it shows that gradients agreed over many updates, but "
-                "it does not show that they came from motion."
-            )
+            Paragraph(f"**This study has no negative controls.** {alone(inputs.displacement)}")
         )
         return Section("Noise floor and controls", blocks)
     blocks += [
@@ -69,13 +66,24 @@ def section(inputs: Inputs) -> Section:
     return Section("Noise floor and controls", blocks)
 
 
+def alone(table: pd.DataFrame) -> str:
+    """What can be said without controls."""
+    if table.empty or table["noise_floor"].isna().all():
+        return "Neither is there a noise floor: the learning rates are not known."
+    return (
+        "The noise floor is the only yardstick here; a displacement above it shows that gradients "
+        "agreed over many updates, but it does not show that they came from motion."
+    )
+
+
 def coverage(inputs: Inputs) -> str:
     """Which cells have controls."""
     runs = inputs.runs[inputs.control != "none"]
     cells = runs.groupby(["network", "dataset", "init"], observed=True).size()
     networks = join_words(sorted({str(n) for n in runs["network"]}))
     return (
-        f"There are {plural(len(runs), 'control run')} in {plural(len(cells), 'combination')} of "
+        f"There {verb(len(runs), 'is', 'are')} {plural(len(runs), 'control run')} in "
+        f"{plural(len(cells), 'combination')} of "
         f"network, dataset and start ({networks})."
     )
 
@@ -128,7 +136,7 @@ def tested(inputs: Inputs) -> list[Block]:
     if len(blocked):
         caption = (
             "Real runs against negative controls, over all blocks of network, dataset and start: "
-            "a ratio above 1 says that real clips moved the parameters further."
+            "a ratio above 1 says that real runs moved the parameters further."
         )
         blocks.append(results(blocked, "Table O", caption, inputs.alpha))
         sentences = spoken(blocked)
@@ -144,26 +152,38 @@ def tested(inputs: Inputs) -> list[Block]:
 
 
 def counts(table: pd.DataFrame, alpha: float) -> list[str]:
-    """For each control and checkpoint: parameters that moved further with real clips, or less."""
+    """For each control and checkpoint: parameters that moved further in real runs, or less."""
+    keys = ["contrast", "parameter"]
+    shown = table[differs(table, alpha)]
+    known = {
+        tuple(line[keys]): bool(line["estimate"] > 1)
+        for _, line in shown[shown["checkpoint"] == "matched"].iterrows()
+    }
     points = []
     for (contrast, checkpoint), lines in table.groupby(
         ["contrast", "checkpoint"], sort=False, observed=True
     ):
-        control = str(contrast).split(" / ")[-1]
-        shown = lines[(lines["status"] == "ok") & (lines["p_adjusted"] <= alpha)]
-        further = [str(p) for p in shown.loc[shown["estimate"] > 1, "parameter"]]
-        less = [str(p) for p in shown.loc[shown["estimate"] < 1, "parameter"]]
+        control = escape(str(contrast).split(" / ")[-1])
+        mine = lines[differs(lines, alpha)]
+        further = [str(p) for p in mine.loc[mine["estimate"] > 1, "parameter"]]
+        less = [str(p) for p in mine.loc[mine["estimate"] < 1, "parameter"]]
         untested = [str(p) for p in lines.loc[lines["status"] != "ok", "parameter"]]
         said = []
         if further:
-            said.append(f"{join_words(further)} moved further with real clips")
+            said.append(f"{join_words(further)} moved further in real runs")
         if less:
-            said.append(f"{join_words(less)} moved less with real clips")
+            said.append(f"{join_words(less)} moved less in real runs")
+        open_ = [p for p in further if known.get((contrast, p)) is not True]
+        open_ += [p for p in less if known.get((contrast, p)) is not False]
+        if open_ and checkpoint != "matched":
+            said.append(
+                f"this is not shown at matched updates for {join_words(open_)}, so the length of "
+                "training may be the reason"
+            )
         if untested:
             said.append(f"{join_words(untested)} could not be tested")
         rest = len(lines) - len(further) - len(less) - len(untested)
         if rest:
             said.append(f"no difference was shown for {plural(rest, 'parameter')}")
-        name = escape(control)
-        points.append(f"Against **{name}**, {checkpoint_name(checkpoint)}: {'; '.join(said)}.")
+        points.append(f"Against **{control}**, {checkpoint_name(checkpoint)}: {'; '.join(said)}.")
     return points

@@ -15,7 +15,8 @@ from threetconv.report.document import (
     Table,
     escape,
 )
-from threetconv.report.inputs import Inputs, join_words
+from threetconv.report.inputs import Inputs
+from threetconv.report.wording import join_words
 
 __all__ = ["section"]
 
@@ -58,15 +59,16 @@ def stand_ins(inputs: Inputs) -> Callout:
     for name in inputs.synthetic:
         paper = PAPER.get(str(inputs.setting(f"datasets.{name}.stands_for", "")))
         pieces.append(f"**{escape(name)}**" + (f" (in the place of {paper})" if paper else ""))
-    many = len(pieces) > 1
-    return Callout(
-        "Rendered, not recorded",
-        f"{join_words(pieces)} {'are synthetic sets' if many else 'is a synthetic set'} drawn by "
-        "this "
-        "project, far smaller and simpler than real video. Anything printed beside the paper's "
-        "numbers is for orientation; it is not a replication.",
-        "warning",
+    text = (
+        f"{join_words(pieces)} {'are synthetic sets' if len(pieces) > 1 else 'is a synthetic set'} "
+        "drawn by this project, simpler than real video."
     )
+    if set(inputs.synthetic) & set(inputs.papers):
+        text += (
+            " What is printed beside the paper's numbers is for orientation; it is not a "
+            "replication."
+        )
+    return Callout("Rendered, not recorded", text, "warning")
 
 
 def table(inputs: Inputs) -> Table:

@@ -16,7 +16,8 @@ from threetconv.report.document import (
     Table,
     escape,
 )
-from threetconv.report.inputs import Inputs, plural
+from threetconv.report.inputs import Inputs
+from threetconv.report.wording import plural
 
 __all__ = ["section"]
 
@@ -35,8 +36,7 @@ def section(inputs: Inputs) -> Section:
             "affine transformation from each of its slices to the next; **3D**: the regular "
             "convolution) and a start (**pretrained**: from the weights of a 2D network; "
             "**scratch**: from random "
-            "weights). Replicates differ in their seed only. The training run is the unit of all "
-            "statistics below."
+            f"weights). {replication(inputs)}The training run is the unit of the planned tests."
         ),
         Facts(facts(inputs)),
         variants(inputs.runs),
@@ -48,6 +48,15 @@ def section(inputs: Inputs) -> Section:
         Details(f"Every run ({len(inputs.runs)})", [every_run(inputs.runs)], printed=False),
     ]
     return Section("What was run", blocks)
+
+
+def replication(inputs: Inputs) -> str:
+    """What tells the runs of a variant apart, where one has several."""
+    trained = with_control(inputs.runs[~inputs.fetched])
+    if not trained.duplicated(VARIANT).any():
+        return ""
+    here = " that were trained here" if inputs.fetched.any() else ""
+    return f"Replicates{here} differ in their seed only. "
 
 
 def facts(inputs: Inputs) -> list[tuple[str, str]]:
@@ -90,7 +99,7 @@ def two_d(inputs: Inputs) -> str:
     """Where pretrained variants start."""
     source = str(inputs.setting("weights_2d.source", formats.DASH))
     return {
-        "stills": "the same 2D network trained on rendered still images",
+        "stills": "the network's 2D counterpart, trained on rendered still images",
         "imagenet": "torchvision's ImageNet weights",
     }.get(source, source)
 

@@ -16,7 +16,7 @@ from threetconv.report.document import (
     Table,
     escape,
 )
-from threetconv.report.inputs import Inputs, join_words, plural
+from threetconv.report.inputs import Inputs
 from threetconv.report.sections.faithfulness import (
     CELL,
     CHANNEL,
@@ -27,6 +27,7 @@ from threetconv.report.sections.faithfulness import (
     matters,
     overall,
 )
+from threetconv.report.wording import join_words, of_all, verb
 
 __all__ = ["FIGURES", "section"]
 
@@ -34,6 +35,11 @@ TITLE = "What channels learned"
 FIGURES = ("explained_gallery", "explained_<network>_<dataset>", "class_drops_<network>_<dataset>")
 """Names of the figures of this section."""
 RULES = ("faithfulness", "displacement", "random")
+NAMES = {
+    "faithfulness": "largest fall",
+    "displacement": "largest displacement",
+    "random": "drawn at random",
+}
 
 
 def section(
@@ -63,8 +69,7 @@ def section(
             "turned and shifted. So the motion of every channel can be read off its parameters and "
             "put into words. Whether that motion matters is another question: the transforms of "
             "one channel are set to the identity, and the fall of the log-probability of the true "
-            "class, in nats, is measured on validation clips. Channels are shown by rule (largest "
-            "fall, largest displacement, drawn at random), never picked by eye."
+            f"class, in nats, is measured on validation clips.{rules(picked)}"
         )
     ]
     if "explained_gallery" in inputs.figures:
@@ -84,6 +89,14 @@ def section(
         *sane(checks),
     ]
     return Section(TITLE, blocks, parts)
+
+
+def rules(picked: pd.DataFrame) -> str:
+    """By which rules channels were chosen, where any were."""
+    if picked.empty:
+        return ""
+    present = [NAMES[rule] for rule in RULES if (picked["rule"] == rule).any()]
+    return f" Which channels are shown is decided by rule ({join_words(present, last='or')})."
 
 
 def with_runs(inputs: Inputs, table: pd.DataFrame | None) -> pd.DataFrame:
@@ -137,17 +150,25 @@ def pictures(
             f"explained_{network}_{dataset}",
             label=label,
             caption=f"Channels of {escape(network)} on {escape(dataset)}, a block for each: a "
-            "frame, where in it the channel's strongest unit looks (two methods), the input that "
+            "frame, where in it the channel's strongest unit looks, the input that "
             "excites the channel most; for 3T channels the exact course of zoom, turn (clockwise) "
             "and path (circle: start, square: end), the film that its own transforms make of one "
-            "optimised image, and the filter or a letter moved by the transforms. 3D channels have "
-            "no transforms; their whole optimised video stands there instead.",
+            "optimised image, and the filter or a letter moved by the transforms"
+            f"{plain(picked, network, dataset)}.",
             alt=f"Blocks of pictures and curves for channels of {network} on {dataset}. The same "
             "channels in words are in Table S.",
         )
     summary = f"Explained channels in words ({len(picked)})"
     blocks.append(Details(summary, [in_words(picked, moved, drops)]))
     return [Section("Channels in pictures", blocks)]
+
+
+def plain(picked: pd.DataFrame, network: object, dataset: object) -> str:
+    """What stands in the place of transforms, where 3D channels are shown."""
+    shown = picked[(picked["network"] == network) & (picked["dataset"] == dataset)]
+    if not (shown["convolution"].astype(str) == "3d").any():
+        return ""
+    return "; 3D channels have no transforms, and their whole optimised video stands there instead"
 
 
 def in_words(picked: pd.DataFrame, moved: pd.DataFrame, drops: pd.DataFrame) -> Table:
@@ -223,12 +244,7 @@ def sane(checks: pd.DataFrame) -> list[Section]:
                 Cell(verdict(float(flagged.mean()))),
             )
         )
-    said = f"Of {plural(len(rows), 'combination')} of method, depth and randomisation " + (
-        f"{len(flagged_methods)} did not change in most cases: {join_words(flagged_methods)}. "
-        "What such a method shows does not depend on the weights that were drawn anew."
-        if flagged_methods
-        else "none kept its pictures in most cases."
-    )
+    said = unchanged(flagged_methods, len(rows))
     caption = (
         "Similarity of explanations before and after randomisation, mean over channels and runs: "
         "1 is the same picture."
@@ -237,9 +253,8 @@ def sane(checks: pd.DataFrame) -> list[Section]:
         "Flagged: the share of comparisons in which the explanation did not change. Both maps are "
         "of the same unit, the channel's strongest in the network as it is, and compared where at "
         "least one of them is not 0; two that hardly overlap there are near \N{MINUS SIGN}1. "
-        "Randomised: the weights of the channel's own layer (last layer), also those of all layers "
-        "below it, or the labels. In the first layer the two are one, and guided backpropagation "
-        "has nothing to guide."
+        "Last layer: the weights of the channel's own layer are drawn anew; all layers: those of "
+        "the layers below it too; labels: the network was trained on permuted ones."
     )
     return [
         Section(
@@ -247,13 +262,37 @@ def sane(checks: pd.DataFrame) -> list[Section]:
             [
                 Paragraph(
                     "An explanation of a network must change when the network forgets (Adebayo et "
-                    "al. 2018): its weights are drawn anew, or it was trained on permuted labels."
+                    f"al. 2018). Here it is compared with that of {forgetful(checks)}."
                 ),
                 Paragraph(escape(said)),
                 Table(heads, rows, caption, label="Table R", group_by=2, note=note),
             ],
         )
     ]
+
+
+def unchanged(methods: list[str], total: int) -> str:
+    """Which combinations kept their pictures in at least half of the comparisons."""
+    text = (
+        f"{of_all(len(methods), total, 'combination')} of method, depth and randomisation "
+        f"{verb(len(methods), 'keeps its', 'keep their')} pictures in at least half of the "
+        "comparisons"
+    )
+    text = text[0].upper() + text[1:]
+    if not methods:
+        return f"{text}."
+    return (
+        f"{text}: {join_words(methods)}. What is shown there does not depend on what was "
+        "randomised."
+    )
+
+
+def forgetful(checks: pd.DataFrame) -> str:
+    """The networks that have forgotten something: what the column `randomised` holds, in words."""
+    found = checks["randomised"].astype(str)
+    words = ["the network with weights drawn anew"] * bool((found != "labels").any())
+    words += ["one trained on permuted labels"] * bool((found == "labels").any())
+    return join_words(words)
 
 
 def verdict(share: float) -> str:

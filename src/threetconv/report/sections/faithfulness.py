@@ -17,7 +17,8 @@ from threetconv.report.document import (
     Table,
     escape,
 )
-from threetconv.report.inputs import Inputs, join_words
+from threetconv.report.inputs import Inputs
+from threetconv.report.wording import join_words
 
 __all__ = ["CELL", "CHANNEL", "HEADS", "classes", "in_order", "lookup", "matters", "overall"]
 
@@ -62,8 +63,8 @@ def matters(drops: pd.DataFrame) -> list[Section]:
         )
     clips = formats.count_range(single["n_clips"])
     caption = (
-        f"Channels that matter: the {MOST} of each run without whose motion (3T) or whose output "
-        "(3D) the log-probability of the true class falls most."
+        f"Channels that matter: of each run up to {MOST} without whose motion (3T) or whose output "
+        "(3D) the log-probability of the true class falls most. A fall below 0 is a rise."
     )
     note = (
         f"Mean over validation clips ({clips} of them); one run each. A fall is what this network "
@@ -99,8 +100,8 @@ def classes(inputs: Inputs, drops: pd.DataFrame) -> list[Section]:
             "largest falls are in the list above.",
         )
     text = (
-        "The transforms of a whole layer are taken away at once. A class that lies in motion "
-        "should lose more than one that a single frame gives away."
+        "The transforms of a whole layer are taken away at once. One would expect a class that "
+        "lies in motion to lose more than one that a single frame gives away."
     )
     return [Section("Classes and transforms", [Paragraph(text), ListBlock(points), *blocks])]
 
@@ -110,7 +111,7 @@ def leaning(lines: pd.DataFrame, name: str) -> str:
     means = lines.groupby(["layer_index", "layer", "label"], observed=True)["drop"].mean()
     largest = means[means > 0].nlargest(3)
     if largest.empty:
-        return f"**{escape(name)}**: no class loses anything by it."
+        return f"**{escape(name)}**: no class loses anything by it, on average over runs."
     said = [
         f"{escape(label)} loses {formats.significant(value, 2).text} without {escape(layer)}"
         for (_, layer, label), value in zip(largest.index.to_list(), largest, strict=True)

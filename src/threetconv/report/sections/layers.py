@@ -16,10 +16,12 @@ from threetconv.report.document import (
     Table,
     escape,
 )
-from threetconv.report.inputs import MAIN, Inputs, checkpoint_name, join_words, plural
+from threetconv.report.inputs import MAIN, Inputs, checkpoint_name, differs
+from threetconv.report.wording import join_words, of_all, verb
 
 __all__ = ["section"]
 
+PLACE = ("layer and parameter", "layers and parameters")
 FACTORS = {"F1": "dataset", "F2": "start", "F3": "dataset and start together"}
 
 
@@ -30,10 +32,8 @@ def section(inputs: Inputs) -> list[Section]:
         return []
     blocks: list[Block] = [
         Paragraph(
-            "How far the parameters of every layer moved, from the first layer to the last, after "
-            "matched updates (at the best checkpoint where runs were fetched). Layers none of "
-            "whose rows can be reached are left out. Bands are 95 % intervals over runs; dashed "
-            "lines are noise floors."
+            f"How far the parameters of the layers moved, from the first to the last{at(inputs)}. "
+            f"Layers none of whose rows can be reached are left out.{lines(inputs)}"
         )
     ]
     networks = inputs.distinct("network")
@@ -42,24 +42,49 @@ def section(inputs: Inputs) -> list[Section]:
             f"profile_{network}",
             label=f"Figure D{i + 1 if len(networks) > 1 else ''}",
             caption=f"Mean displacement by layer of {escape(network)}, a panel for each parameter "
-            "and start (log axis). Marks at the top: layers that differ after "
-            "Benjamini and Hochberg's adjustment over the layers.",
+            "and start (log axis). Marks at the top, where there are any: layers that differ "
+            "after Benjamini and Hochberg's adjustment over the layers.",
             alt=f"Line charts for {network}: mean displacement of every layer for each dataset, "
-            "with intervals over runs and the noise floor, one panel for each parameter and "
-            "start. Layers that differ are listed in the table below.",
+            "one panel for each parameter and start. Layers that differ are listed in the "
+            "table below, where there are any.",
         )
     blocks += tested(tests, inputs)
     return [Section("Displacement by depth", blocks)]
+
+
+def at(inputs: Inputs) -> str:
+    """At which checkpoint the figures are drawn: matched updates for networks that have such."""
+    table = inputs.layer_profile
+    if table.empty:
+        return ""
+    matched = set(table.loc[table["checkpoint"] == "matched", "network"].astype(str))
+    rest = sorted(set(table["network"].astype(str)) - matched)
+    if not rest:
+        return ", after matched updates"
+    if not matched:
+        return ", at the best checkpoint"
+    return f", after matched updates (of {join_words(rest)} at the best checkpoint)"
+
+
+def lines(inputs: Inputs) -> str:
+    """What bands and dashed lines are, where there are any."""
+    table = inputs.layer_profile
+    said = ""
+    if len(table) and table["ci_low"].notna().any():
+        said += " Bands are 95 % intervals over runs."
+    if len(table) and table["noise_floor"].notna().any():
+        said += " Dashed lines are noise floors."
+    return said
 
 
 def tested(tests: pd.DataFrame, inputs: Inputs) -> list[Block]:
     """How many layer-wise tests differ, and which."""
     if tests.empty:
         return [Paragraph("*No test of single layers was made.*")]
-    shown = tests[(tests["status"] == "ok") & (tests["p_adjusted"] <= inputs.alpha)]
+    shown = tests[differs(tests, inputs.alpha)]
     blocks: list[Block] = [
         Paragraph(
-            "Every layer was tested by itself inside each network, with p adjusted over its "
+            "Layers were tested one by one inside each network, with p adjusted over its "
             "layers so that among those called different about "
             f"{formats.share(inputs.alpha).text} at most are expected to be false. A layer is "
             "untestable where even all layers at their smallest p would not pass."
@@ -79,20 +104,20 @@ def counts(tests: pd.DataFrame, alpha: float) -> list[str]:
     for key, lines in tests.groupby(keys, sort=False, observed=True):
         family, contrast, checkpoint, network = (str(part) for part in key)
         ok = lines["status"] == "ok"
-        differ = lines[ok & (lines["p_adjusted"] <= alpha)]
+        differ = lines[differs(lines, alpha)]
         untested = int((~ok).sum())
         text = (
             f"{family} ({FACTORS.get(family, 'factor')}, *{escape(contrast)}*) in "
             f"{escape(network)}, {checkpoint_name(checkpoint)}: "
         )
         if ok.any():
-            text += f"{len(differ)} of {plural(int(ok.sum()), 'test')} of a layer and parameter "
-            text += "differ" if len(differ) != 1 else "differs"
+            text += of_all(len(differ), int(ok.sum()), *PLACE)
+            text += f" that could be tested {verb(len(differ), 'is', 'are')} shown to differ"
             text += f" ({by_parameter(differ)})" if len(differ) else ""
             text += f"; {untested} more could not be tested" if untested else ""
         else:
-            text += f"none of {plural(untested, 'layer and parameter', 'layers and parameters')}"
-            text += " could be tested: " + escape(most_common(lines["reason"]))
+            text += f"{of_all(0, untested, *PLACE)} could be tested: "
+            text += escape(most_common(lines["reason"]))
         points.append(text + ".")
     return points
 

@@ -6,13 +6,19 @@ import pandas as pd
 
 from threetconv.report import formats
 from threetconv.report.document import Callout, ListBlock, Paragraph, Section, escape
-from threetconv.report.inputs import MAIN, Inputs, join_words, plural
+from threetconv.report.inputs import MAIN, Inputs
+from threetconv.report.wording import join_words, of_all, plural, verb
 
 __all__ = ["section"]
 
 
-def section(inputs: Inputs) -> Section:
-    """One point for every limit that applies here."""
+def section(inputs: Inputs, *, faithfulness: pd.DataFrame) -> Section:
+    """One point for every limit that applies here.
+
+    Args:
+        inputs: the study.
+        faithfulness: what is lost without the transforms of channels and layers, of explained runs.
+    """
     if inputs.runs.empty:
         return Section("What cannot be concluded", [Paragraph("Anything: no run was finished.")])
     points = [
@@ -25,14 +31,9 @@ def section(inputs: Inputs) -> Section:
         controls(inputs),
         unreachable(inputs.displacement),
         shared_weights(inputs),
-        "**The validation split is used twice.** It chooses the best checkpoint of each run and "
-        "then reports its "
-        "accuracy, as in the paper. Validation accuracies are therefore somewhat too high; "
-        "differences between variants suffer less, and accuracies on a test split not at all.",
-        "**Displacement is not dependence.** Parameters that moved further do not show that a "
-        "network "
-        "relies on them: no parameter was switched off to see what is lost.",
-        interaction(inputs.tested("F3")),
+        selection(inputs),
+        dependence(inputs, faithfulness),
+        interaction(inputs.tested("F3"), inputs.calibration),
         simulated(inputs.calibration),
         blockwise(inputs.tested(*MAIN)),
     ]
@@ -51,16 +52,13 @@ def section(inputs: Inputs) -> Section:
 def advice(inputs: Inputs) -> str:
     """What would help most, of what this study does not have yet."""
     points = []
-    cells = cell_sizes(inputs)
-    if cells.min() < 5:
+    if (cell_sizes(inputs) < 5).any():
         points.append("more seeds give more power and lower floors (five per cell are recommended)")
     if not inputs.controls:
         points.append("negative controls show how far parameters move without motion or lesson")
     if inputs.synthetic:
-        points.append("recorded data make the comparison with the paper meaningful")
-    points.append(
-        "further datasets of each kind would tell the kind apart from the particular dataset"
-    )
+        points.append("recorded data make a comparison with the paper meaningful")
+    points.append("further datasets tell a kind of data apart from the particular dataset")
     text = "; ".join(points)
     return f"{text[0].upper()}{text[1:]}."
 
@@ -76,12 +74,46 @@ def synthetic(inputs: Inputs) -> str:
     if not inputs.synthetic:
         return ""
     names = join_words([escape(n) for n in inputs.synthetic])
+    narrower = float(inputs.setting("width", 1)) < 1
+    text = (
+        f"**Nothing about Jester, UCF101 or real video from {names}.** These clips are rendered "
+        "and simple"
+    )
+    return f"{text}, and the networks are narrower than the paper's." if narrower else f"{text}."
+
+
+def selection(inputs: Inputs) -> str:
+    """That validation accuracies are those of chosen epochs; nothing where no epoch was chosen."""
+    if inputs.fetched.all():
+        return ""
+    tested = "test_mean" in inputs.accuracy and inputs.accuracy["test_mean"].notna().any()
     return (
-        f"**Nothing about Jester, UCF101 or real video from {names}.** These clips are rendered, "
-        "small and "
-        "simple, and the networks are "
-        + ("narrower" if float(inputs.setting("width", 1)) < 1 else "trained on far fewer clips")
-        + " than the paper's."
+        "**The validation split is used twice.** It chooses the best checkpoint of each run that "
+        "was trained here and then reports its accuracy. Validation accuracies therefore tend to "
+        "be too high; differences between variants suffer less"
+        + (", and accuracies on a test split not at all." if tested else ".")
+    )
+
+
+def dependence(inputs: Inputs, faithfulness: pd.DataFrame) -> str:
+    """Displacement does not show that a network relies on it; where that was measured."""
+    runs = set(inputs.measured["run_id"].astype(str))
+    having = runs & set(faithfulness["run_id"].astype(str)) if len(faithfulness) else set()
+    text = (
+        "**Displacement is not dependence.** Parameters that moved further do not show that a "
+        "network relies on them."
+    )
+    if not having:
+        return f"{text} What is lost without them was not measured here."
+    rest = len(runs) - len(having)
+    text += (
+        " What is lost without the transforms of a channel or layer was measured on "
+        f"{of_all(len(having), len(runs), '3T run')} (see What channels learned)"
+    )
+    return (
+        f"{text}; of the {'other' if rest == 1 else 'others'} it is not known."
+        if rest
+        else f"{text}."
     )
 
 
@@ -95,35 +127,49 @@ def fetched(inputs: Inputs) -> str:
     return (
         f"**Fetched weights.** {plural(n, 'run')} of {len(inputs.runs)} "
         f"{'was' if n == 1 else 'were'} fetched and not trained here: on which clips, for how long "
-        "and how the epoch was chosen is known only as far as the study says. They take no part "
-        "in tests at matched updates, and best epochs of 0 stand for unknown ones."
+        "and how the epoch was chosen is known only as far as the study says. A contrast with "
+        "fetched runs has no test at matched updates, and best epochs of 0 stand for unknown ones."
     )
 
 
 def replicates(inputs: Inputs) -> str:
-    """Runs per cell, and the floor that follows."""
+    """Runs per cell, the floors that follow, and the tests that could not be made."""
     cells = cell_sizes(inputs)
+    if cells.empty:
+        return "**Anything about real clips.** Only negative controls were run."
     least, most = int(cells.min()), int(cells.max())
     each = plural(least, "run") if least == most else f"{least} to {most} runs"
     text = f"**Small differences.** There {'is' if most == 1 else 'are'} {each} per cell."
     tests = inputs.tested(*MAIN)
     if tests.empty:
         return text
-    floors = tests.loc[tests["stratum"] == "all", "p_floor"].dropna()
-    inside = tests.loc[tests["stratum"] != "all", "p_floor"].dropna()
-    if len(floors):
-        text += (
-            f" The smallest p a test over all blocks can give is {formats.p_prose(floors.max())}"
-        )
-        text += f"; inside one block it is {formats.p_prose(inside.max())}." if len(inside) else "."
-    cannot = int((tests["status"] != "ok").sum())
-    if cannot:
-        text += (
-            f" {cannot} of {plural(len(tests), 'planned test')} could not be made, for that or "
-            "another "
-            "reason; this is not the same as finding no difference."
-        )
-    return text
+    floors = floor_range(tests[tests["stratum"] == "all"])
+    inside = floor_range(tests[tests["stratum"] != "all"])
+    if floors:
+        text += f" The smallest p a test over all blocks can give is {floors}"
+        text += f"; inside one block it is {inside}." if inside else "."
+    return text + untested(tests)
+
+
+def floor_range(tests: pd.DataFrame) -> str:
+    """The smallest attainable p of these tests, or their range."""
+    floors = tests["p_floor"].dropna()
+    if floors.empty:
+        return ""
+    low, high = formats.p_prose(floors.min()), formats.p_prose(floors.max())
+    return low if low == high else f"{low} to {high}"
+
+
+def untested(tests: pd.DataFrame) -> str:
+    """How many planned tests could not be made, and how many of these for their floor."""
+    cannot = tests[tests["status"] != "ok"]
+    if cannot.empty:
+        return ""
+    few = int(cannot["reason"].astype(str).str.startswith("the smallest attainable p").sum())
+    text = f" {of_all(len(cannot), len(tests), 'planned test')} could not be made"
+    text = f" {text[1].upper()}{text[2:]}"
+    why = f", {'all' if few == len(cannot) else few} for want of runs" if few else ""
+    return f"{text}{why}; this is not the same as finding no difference."
 
 
 def kinds(inputs: Inputs) -> str:
@@ -131,26 +177,26 @@ def kinds(inputs: Inputs) -> str:
     names = [escape(name) for name in inputs.datasets]
     if len(names) == 1:
         return (
-            f"**Anything about the dataset.** All runs saw {names[0]}; without a second dataset no "
-            "difference can be put down to it."
+            f"**Anything about the dataset.** The runs saw {names[0]} only; without a second "
+            "dataset no difference can be put down to it."
         )
     return (
-        f"**Motion data against appearance data in general.** {join_words(names)} are "
-        f"{len(names)} particular "
-        "datasets. They differ in much more than how far motion tells the class, and one of a "
-        "kind cannot "
-        "speak for its kind."
+        f"**Kinds of data in general.** {join_words(names)} are {len(names)} particular datasets. "
+        "They may differ in more than what a kind is named for, and one dataset cannot speak for "
+        "its kind."
     )
 
 
 def training_length(inputs: Inputs) -> str:
     """Whether datasets were trained for the same number of updates, and what mends it."""
-    runs = inputs.real_runs
+    runs = inputs.measured
     steps = "best_step" if "best_step" in runs else "n_updates"
     if steps not in runs or runs["dataset"].nunique() < 2:
         return ""
-    per = runs[runs["convolution"] == "3t"].groupby("dataset", observed=True)[steps].mean()
+    per = runs.groupby("dataset", observed=True)[steps].mean()
     if len(per) < 2 or per.isna().any():
+        return ""
+    if per.nunique() < 2:
         return ""
     shown = join_words([f"{escape(name)} {value:,.0f}" for name, value in per.items()])
     what = "updates to the best checkpoint" if steps == "best_step" else "updates"
@@ -158,14 +204,30 @@ def training_length(inputs: Inputs) -> str:
         "**Effects free of training length, at the best checkpoint.** Parameters drift with every "
         f"update, and best checkpoints come at different times: mean {what} of 3T runs: {shown}. "
     )
+    return text + matched(inputs)
+
+
+def matched(inputs: Inputs) -> str:
+    """What tests at matched updates are free of, and what not; or why there are none."""
     tests = inputs.tested(*MAIN)
-    matched = tests[tests["checkpoint"] == "matched"] if "checkpoint" in tests else tests.head(0)
-    if matched["estimate"].notna().any() if len(matched) else False:
-        return (
-            f"{text}The tests at matched updates are free of that, but they compare networks that "
-            "need not have learned equally much by then."
-        )
-    return f"{text}There is no number of updates at which all runs were recorded."
+    lines = tests[tests["checkpoint"] == "matched"] if "checkpoint" in tests else tests.head(0)
+    if lines.empty:
+        return "No test was made at matched updates."
+    if lines["estimate"].isna().all():
+        why = lines["reason"].astype(str).value_counts().index[0]
+        return f"No test at matched updates could be made: {escape(why)}."
+    text = (
+        "The tests at matched updates are free of that, but they compare networks that need not "
+        "have learned equally much by then"
+    )
+    schedule = str(inputs.setting("training.schedule", "constant"))
+    planned = inputs.measured.groupby("dataset", observed=True)["n_updates"].max()
+    if schedule == "constant" or planned.nunique() < 2:
+        return f"{text}."
+    return (
+        f"{text}, and whose learning rates may have differed: the schedule ({escape(schedule)}) "
+        "ran over other numbers of updates."
+    )
 
 
 def noise(table: pd.DataFrame) -> str:
@@ -174,14 +236,13 @@ def noise(table: pd.DataFrame) -> str:
         return ""
     ratios = table["floor_ratio_reachable"].dropna()
     below = int((ratios <= 1).sum())
-    return (
+    low, high = (formats.significant(v, 2).text for v in (ratios.min(), ratios.max()))
+    text = (
         "**Meaning in displacements near the noise floor.** Over reachable rows the ratio to the "
-        "floor runs from "
-        f"{formats.significant(ratios.min(), 2).text} to "
-        f"{formats.significant(ratios.max(), 2).text}, and "
-        f"{below} of {len(ratios)} means lie at or below it: pure noise would have moved the "
-        "parameters as far."
+        f"floor {'is ' + low if low == high else f'runs from {low} to {high}'}, and "
+        f"{of_all(below, len(ratios), 'mean')} {verb(below, 'lies', 'lie')} at or below it"
     )
+    return f"{text}: pure noise would have moved these parameters as far." if below else f"{text}."
 
 
 def controls(inputs: Inputs) -> str:
@@ -189,8 +250,8 @@ def controls(inputs: Inputs) -> str:
     if not inputs.controls:
         return (
             "**That motion moved the parameters.** The study has no negative controls (static "
-            "clips, shuffled frames, shuffled labels), so what is above the noise floor may come "
-            "from anything that clips contain."
+            "clips, shuffled frames, shuffled labels), so what moved them may be anything that "
+            "clips contain."
         )
     keys = ["network", "dataset", "init"]
     real = inputs.real_runs
@@ -202,19 +263,20 @@ def controls(inputs: Inputs) -> str:
     if not without:
         return ""
     return (
-        f"**That motion moved the parameters everywhere.** {without} of "
-        f"{plural(len(cells), 'combination')} of network, dataset and start "
-        f"{'has' if without == 1 else 'have'} no negative controls."
+        "**That motion moved the parameters everywhere.** No negative controls were run for "
+        f"{of_all(without, len(cells), 'combination')} of network, dataset and start."
     )
 
 
-def interaction(table: pd.DataFrame) -> str:
-    """F3 is approximate."""
-    if table.empty:
+def interaction(table: pd.DataFrame, calibration: pd.DataFrame) -> str:
+    """F3 is approximate, where it was tested."""
+    if table.empty or not (table["status"] == "ok").any():
         return ""
+    known = len(calibration) and calibration["test"].astype(str).str.contains("F3").any()
     return (
         "**An exact p for F3.** Its permutation takes away an estimated main effect first, so its "
-        "p is approximate; the calibration says how well it keeps its level."
+        "p is approximate"
+        + ("; the calibration says how well it keeps its level." if known else ".")
     )
 
 
@@ -241,25 +303,25 @@ def unreachable(table: pd.DataFrame) -> str:
     dead = [f"{formats.share(v).text} in {escape(name)}" for name, v in by_network.items() if v > 0]
     if not dead:
         return ""
+    uneven = ", and by different shares in different networks" if len(set(by_network)) > 1 else ""
     return (
-        f"**The paper's pooled means as they stand.** {join_words(dead)} of all rows can never "
-        "move with clips "
-        "of this length. They pull the means over all rows towards zero and differ between "
-        "networks; "
-        "compare networks on reachable rows."
+        f"**The paper's pooled means as they stand.** Of their rows {join_words(dead)} can never "
+        "move with clips of this length. They pull the means over all rows towards zero"
+        f"{uneven}; compare networks on reachable rows."
     )
 
 
 def shared_weights(inputs: Inputs) -> str:
     """Pretrained runs start from one set of 2D weights."""
-    if "pretrained" not in inputs.distinct("init"):
+    here = inputs.measured[~inputs.fetched[inputs.measured.index]]
+    pretrained = here[here["init"].astype(str) == "pretrained"]
+    if not pretrained.duplicated("network").any():
         return ""
+    contrast = (here["init"].astype(str) != "pretrained").any()
     return (
-        "**Pretraining in general.** All pretrained runs of a network start from the same 2D "
-        "weights, so "
-        "their spread does not contain that of pretraining itself; the contrast of starts is "
-        "with this one "
-        "set of weights."
+        "**Pretraining in general.** Pretrained runs of a network start from the same 2D weights, "
+        "so their spread does not contain that of pretraining itself"
+        + ("; the contrast of starts is with this one set of weights." if contrast else ".")
     )
 
 
@@ -269,8 +331,6 @@ def blockwise(tests: pd.DataFrame) -> str:
         return ""
     return (
         "**A claim picked from one block.** Holm's adjustment covers the four parameters of one "
-        "contrast in "
-        "one stratum. Whoever looks through all blocks and picks the smallest p is not "
-        "protected; the "
-        "test over all blocks is the one to rely on."
+        "contrast in one stratum at one checkpoint. Whoever looks through the blocks and picks the "
+        "smallest p is not protected; the test over all blocks is the one to rely on."
     )

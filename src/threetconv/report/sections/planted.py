@@ -16,8 +16,9 @@ from threetconv.report.document import (
     Table,
     escape,
 )
-from threetconv.report.inputs import Inputs, join_words, plural
+from threetconv.report.inputs import Inputs
 from threetconv.report.sections import alignment
+from threetconv.report.wording import count_word, join_words, plural, verb
 
 __all__ = ["recovered", "section"]
 
@@ -25,6 +26,13 @@ FLOOR, STILL = "noise floor", "no motion"
 CELL = ["motion", "dataset", "network", "init"]
 MOTIONS = ("translation", "rotation", "zoom", "none")
 PARAMETERS = ("s", "r", "px", "py")
+PLANTED = {
+    "translation": "translation alone tells the classes apart (*px* and *py* should move)",
+    "rotation": "rotation alone tells the classes apart (*r* should move)",
+    "zoom": "zoom alone tells the classes apart (*s* should move)",
+    "none": "nothing moves, and the class is the shape",
+}
+"""Planted motion -> what it means for the classes."""
 HEADS = {
     FLOOR: "/ floor",
     "static": "/ static",
@@ -40,14 +48,12 @@ def section(inputs: Inputs) -> list[Section]:
         return []
     blocks: list[Block] = [
         Paragraph(
-            "Here the answer is known. In every dataset of this study plain shapes move, and the "
-            "classes differ in one kind of motion alone: translation (*px*, *py* should move), "
-            "rotation (*r*) or zoom (*s*); in one dataset nothing moves and the class is the "
-            "shape. A parameter counts as moved when its displacement lies beyond the noise floor "
-            "and beyond every negative control of the same dataset. The floor is what gradients of "
-            "pure noise would leave; a parameter that its gradient holds in place moves less than "
-            "that. Below the floor the size of a displacement alone is no evidence, but a "
-            "comparison with controls, which were trained alike, still is: it is given beside it."
+            f"Here the answer is known. {truth(inputs)} A parameter counts as moved when its "
+            "displacement lies beyond the noise floor and beyond the negative controls of the "
+            "same dataset. The floor is what gradients of pure noise would leave; a parameter "
+            "that its gradient holds in place moves less than that. Below the floor the size of a "
+            "displacement alone is no evidence, but a comparison with controls, which were "
+            "trained alike, still is: it is given beside it."
         )
     ]
     if not inputs.planted.empty:
@@ -57,6 +63,18 @@ def section(inputs: Inputs) -> list[Section]:
         blocks += first_layer(ordered(inputs.planted_first))
     blocks += in_layers(inputs.planted_layers)
     return [Section("Planted truth", blocks, alignment.sections(inputs))]
+
+
+def truth(inputs: Inputs) -> str:
+    """In which datasets which motion was planted."""
+    table = inputs.alignment if inputs.planted.empty else inputs.planted
+    named = table[["motion", "dataset"]].astype(str).drop_duplicates()
+    said = []
+    for motion, sets in named.groupby("motion", sort=False):
+        names = join_words([f"*{escape(name)}*" for name in sets["dataset"]])
+        said.append(f"in {names} {PLANTED.get(str(motion), escape(motion))}")
+    text = "; ".join(said)
+    return f"Plain shapes were rendered: {text}."
 
 
 def ordered(table: pd.DataFrame) -> pd.DataFrame:
@@ -76,18 +94,25 @@ def recovered(table: pd.DataFrame) -> str:
     lines = table.drop_duplicates([*CELL, "parameter"])
     planted = lines[lines["expected"].astype(bool)]
     others = lines[~lines["expected"].astype(bool)]
-    found = planted["recovered"].astype(str)
-    extra = int((others["recovered"].astype(str) == "yes").sum())
-    text = (
-        f"Of {plural(len(planted), 'planted combination')} of motion and parameter, "
-        f"{int((found == 'yes').sum())} were recovered, {int((found == 'no').sum())} were not"
+    yes, no, unknown = (
+        int((planted["recovered"].astype(str) == name).sum())
+        for name in ("yes", "no", "untestable")
     )
-    open_ = int((found == "untestable").sum())
-    text += f" and {open_} could not be tested" if open_ else ""
+    extra = int((others["recovered"].astype(str) == "yes").sum())
+    text = ""
+    if len(planted):
+        text = (
+            f"Of {plural(len(planted), 'planted combination')} of motion and parameter, "
+            f"{count_word(yes)} {verb(yes, 'was', 'were')} recovered, "
+            f"{count_word(no)} {verb(no, 'was', 'were')} not"
+            + (f" and {unknown} could not be tested" if unknown else "")
+            + "; of"
+        )
     return (
-        f"{text}; of {plural(len(others), 'combination')} that had not been planted, {extra} moved "
-        f"beyond floor and controls as well. Leaving the floor aside, {past_controls(planted)} "
-        f"planted and {past_controls(others)} other combinations moved beyond every control."
+        f"{text or 'Of'} {plural(len(others), 'combination')} that had not been planted, "
+        f"{count_word(extra)} moved beyond floor and controls. Leaving the floor aside, "
+        f"{count_word(past_controls(planted))} of the planted and "
+        f"{count_word(past_controls(others))} of the other combinations moved beyond the controls."
     )
 
 
@@ -115,8 +140,8 @@ def verdicts(table: pd.DataFrame) -> list[str]:
         ]
         short = cell[(cell["recovered"] != "yes") & (cell["beyond_controls"] == "yes")]
         for planted, phrase in (
-            (True, "{} moved beyond every control, though not beyond the floor"),
-            (False, "{}, not planted, moved beyond every control as well"),
+            (True, "{} moved beyond the controls, though not beyond the floor"),
+            (False, "{}, not planted, moved beyond the controls as well"),
         ):
             among = short.loc[short["expected"].astype(bool) == planted, "parameter"]
             said += [phrase.format(join_words([f"*{name}*" for name in among]))] * bool(len(among))
@@ -124,9 +149,19 @@ def verdicts(table: pd.DataFrame) -> list[str]:
         extra = listed(cell[~expected], "yes", "{} moved although that was not planted")
         said += [extra] if extra else []
         if motion == "none" and not extra:
-            said.append("nothing was planted, and no parameter was shown to move")
+            said.append(nothing(cell))
         points.append(f"**{what}** ({dataset}, {network}, {init}): {'; '.join(said)}.")
     return points
+
+
+def nothing(cell: pd.DataFrame) -> str:
+    """What is said of a dataset without motion in which nothing was shown to move."""
+    cannot = listed(cell, "untestable", "{}")
+    if (cell["recovered"].astype(str) == "untestable").all():
+        return "nothing was planted, and no parameter could be tested"
+    return "nothing was planted, and no parameter was shown to move" + (
+        f" ({cannot} could not be tested)" if cannot else ""
+    )
 
 
 def listed(cell: pd.DataFrame, verdict: str, phrase: str) -> str:
@@ -139,7 +174,7 @@ def first_layer(table: pd.DataFrame) -> list[Block]:
     """The same for the first layer alone."""
     return [
         Paragraph(
-            "A mean over all layers can hide what one layer does. Only the first layer sees the "
+            "A mean over layers can hide what one layer does. Only the first layer sees the "
             "clip itself, so there a transform is a motion in the picture. The same comparisons "
             "for it alone, as a further look and not as a second chance:"
         ),
@@ -191,8 +226,8 @@ def matrix(table: pd.DataFrame, label: str = "Table L") -> Table:
         rows,
         "Ratios of mean displacements by planted motion and parameter. A star: beyond the "
         "comparison (floor: the interval lies above 1; controls: above 1 and p after Holm's "
-        "adjustment small enough). *Beyond controls* asks for all negative controls, *moved* for "
-        "the floor as well.",
+        "adjustment small enough). *Beyond controls* asks for the three negative controls, *moved* "
+        "for the floor as well.",
         label=label,
         group_by=len(keys) - 1,
         muted=frozenset(muted),

@@ -8,22 +8,23 @@ from threetconv.report.inputs import Inputs
 __all__ = ["section"]
 
 PANDAS = """\
-import pandas as pd
+from threetconv import open_study
 from threetconv.parameters import derive
 
-table = pd.read_parquet("{results}/parameters")   # network, dataset, init from the folders
-best = derive(table[table["tag"] == "best"])
+study = open_study({results!r})   # only the runs that the study has
+best = derive(study.parameters.query("tag == 'best'"))
 cells = best.groupby(["network", "dataset", "init"], observed=True)
 print(1000 * cells["paper_s"].agg(["mean", lambda x: x.std(ddof=0)]))   # Table 2, s
 """
 DUCKDB = """\
-SELECT network, dataset, init,
-       1000 * avg(abs(1 - abs(1 / scale)))        AS mean_s,
-       1000 * stddev_pop(abs(1 - abs(1 / scale))) AS sd_s,
-       avg((NOT reachable)::INT)                  AS unreachable
-FROM read_parquet('{results}/parameters/**/*.parquet', hive_partitioning = true)
-WHERE tag = 'best'
-GROUP BY ALL ORDER BY ALL;
+study.sql('''
+    SELECT network, dataset, init,
+           1000 * avg(paper_s)        AS mean_s,
+           1000 * stddev_pop(paper_s) AS sd_s,
+           avg((NOT reachable)::INT)  AS unreachable
+    FROM derived WHERE tag = 'best'
+    GROUP BY ALL ORDER BY ALL
+''')
 """
 
 
@@ -34,18 +35,18 @@ def section(inputs: Inputs) -> Section:
         "How to query the tables",
         [
             Paragraph(
-                "Every number above comes from a Parquet file. The parameter table has a row per "
-                "snapshot, layer, "
-                "transition and channel, with the raw values as the layer holds them; beside it "
-                "lie the tables "
-                "of runs, metrics, summaries and tests. With pandas:"
+                "The numbers of this study come from Parquet files. The parameter table has a row "
+                "per snapshot, layer, transition and channel, with the raw values as the layer "
+                "holds them; beside it lie the tables of runs, metrics, summaries and tests "
+                "(`study.tables()`). Files of runs that the study had once may lie there as well; "
+                "`open_study` leaves them out. With pandas:"
             ),
             Code(PANDAS.format(results=results), "python"),
             Paragraph(
-                "With DuckDB, which reads only the columns it needs. Both pool the rows of all "
-                "runs of a cell; "
+                "With DuckDB (`pip install duckdb`), which reads only the columns it needs. Both "
+                "pool the rows of all runs of a cell; "
                 "group by `run_id` as well for single runs."
             ),
-            Code(DUCKDB.format(results=results), "sql"),
+            Code(DUCKDB, "python"),
         ],
     )

@@ -6,6 +6,7 @@ import re
 
 import pandas as pd
 
+from threetconv.levels import passes
 from threetconv.report import formats
 from threetconv.report.document import (
     Block,
@@ -16,8 +17,9 @@ from threetconv.report.document import (
     Section,
     Table,
 )
-from threetconv.report.inputs import CHECKPOINTS, Inputs
+from threetconv.report.inputs import CHECKPOINTS, Inputs, checkpoint_name, differs, verdict
 from threetconv.report.sections.crosstab import cross, stratum, with_interval
+from threetconv.report.wording import join_words, of_all
 
 __all__ = ["sections"]
 
@@ -133,7 +135,8 @@ def energy(table: pd.DataFrame, alpha: float) -> list[Block]:
         Table(
             columns,
             rows,
-            "Bivariate energy test of (px, py) at the best checkpoint.",
+            "Bivariate energy test of (px, py), "
+            f"{join_words([checkpoint_name(c) for c in table['checkpoint'].unique()])}.",
             label="Table F, translations",
             group_by=2,
             muted=not_ok(table),
@@ -159,7 +162,7 @@ def equivalence(table: pd.DataFrame, alpha: float) -> list[Block]:
         Paragraph(
             "No difference shown is not the same as no difference. Here the burden is turned "
             "round: equivalence has to be shown. *Not shown* says neither that the groups differ "
-            "nor that they are equal, and with three runs per cell it is the usual outcome."
+            f"nor that they are equal.{equivalent(blocked, alpha)}"
         )
     ]
     if len(blocked):
@@ -178,6 +181,20 @@ def equivalence(table: pd.DataFrame, alpha: float) -> list[Block]:
     return blocks
 
 
+def equivalent(table: pd.DataFrame, alpha: float) -> str:
+    """How many of the tests over all blocks show equivalence, and how many could not be made."""
+    if table.empty:
+        return ""
+    shown, cannot = int(differs(table, alpha).sum()), int((table["status"] != "ok").sum())
+    if cannot == len(table):
+        return f" Over all blocks {of_all(0, cannot, 'test')} could be made."
+    text = (
+        f" Over all blocks equivalence is shown in {of_all(shown, len(table), 'test')} of a "
+        "parameter, contrast and checkpoint"
+    )
+    return f"{text}; {cannot} could not be made." if cannot else f"{text}."
+
+
 def bootstrap(table: pd.DataFrame) -> list[Block]:
     """Hierarchical bootstrap intervals."""
     if table.empty:
@@ -191,8 +208,8 @@ def bootstrap(table: pd.DataFrame) -> list[Block]:
         with_interval,
     )
     text = (
-        "With few runs a percentile interval is too narrow (see the calibration), so these are "
-        "descriptions and no tests."
+        "With few runs a percentile interval tends to be too narrow, so these are descriptions "
+        "and no tests."
     )
     return [Details("Hierarchical bootstrap", [Paragraph(text), shown])]
 
@@ -233,7 +250,7 @@ def estimate_and_p(line: pd.Series, alpha: float) -> list[Cell]:
     p = line["p_adjusted"]
     if line["status"] != "ok" or pd.isna(p):
         return with_interval(line)
-    star = "*" if float(p) <= alpha else ""
+    star = "*" if passes(float(p), alpha) else ""
     return with_interval(line, f", p {formats.p_value(p).text}{star}")
 
 
@@ -241,17 +258,10 @@ def equal(line: pd.Series, alpha: float) -> list[Cell]:
     """yes (0.012), not shown (0.3), or the status."""
     if line["status"] != "ok":
         return [Cell(str(line["status"]))]
-    word = "yes" if float(line["p_adjusted"]) <= alpha else "not shown"
+    word = "yes" if passes(float(line["p_adjusted"]), alpha) else "not shown"
     return [Cell(f"{word} ({formats.p_value(line['p_adjusted']).text})")]
 
 
 def not_ok(table: pd.DataFrame) -> frozenset[int]:
     """Places of the lines that were not tested."""
     return frozenset(i for i, status in enumerate(table["status"]) if status != "ok")
-
-
-def verdict(line: pd.Series, alpha: float) -> str:
-    """The status, and where a test was made which way it went."""
-    if line["status"] != "ok":
-        return str(line["status"])
-    return "differs" if float(line["p_adjusted"]) <= alpha else "not shown"

@@ -6,8 +6,9 @@ import pandas as pd
 
 from threetconv.report import formats
 from threetconv.report.document import Block, Callout, Paragraph, escape
-from threetconv.report.inputs import MAIN, Inputs, checkpoint_name, join_words, plural
+from threetconv.report.inputs import MAIN, Inputs, checkpoint_name, differs
 from threetconv.report.sections.planted import recovered
+from threetconv.report.wording import join_words, of_all, plural, verb
 
 __all__ = ["blocks"]
 
@@ -21,66 +22,83 @@ def blocks(inputs: Inputs) -> list[Block]:
     parts += [tested(inputs.tested(*MAIN), inputs.alpha), recovered(inputs.planted)]
     out: list[Block] = [Paragraph(" ".join(part for part in parts if part))]
     if inputs.synthetic:
-        names = join_words([f"**{escape(name)}**" for name in inputs.synthetic])
-        many = len(inputs.synthetic) > 1
-        out.append(
-            Callout(
-                "Synthetic data",
-                f"{names} {'are' if many else 'is'} rendered by this project and "
-                f"{'stand' if many else 'stands'} in for real recordings. Where a number of the "
-                "paper is "
-                "printed beside one of this study, it is there for orientation. Nothing here "
-                "replicates or contradicts the paper's own figures.",
-                "warning",
-            )
-        )
+        out.append(synthetic(inputs))
     return out
+
+
+def synthetic(inputs: Inputs) -> Callout:
+    """What rendered data cannot say."""
+    names = join_words([f"**{escape(name)}**" for name in inputs.synthetic])
+    are = verb(len(inputs.synthetic), "is", "are")
+    text = f"{names} {are} rendered by this project."
+    beside = [name for name in inputs.synthetic if name in inputs.papers]
+    if beside:
+        stand = verb(len(beside), "stands", "stand")
+        text += (
+            f" {join_words([f'*{escape(name)}*' for name in beside])} {stand} in for real "
+            "recordings: where a number of the paper is printed beside one of this study, it is "
+            "there for orientation."
+        )
+    return Callout(
+        "Synthetic data",
+        f"{text} What is found on rendered clips neither replicates nor contradicts the paper's "
+        "own figures.",
+        "warning",
+    )
 
 
 def what(inputs: Inputs) -> str:
     """Networks, datasets, variants and runs."""
-    runs = inputs.real_runs
+    runs, others = inputs.real_runs, int((inputs.control != "none").sum())
     if inputs.runs.empty:
         return "No training run has been finished, so there is nothing to report yet."
-    networks, datasets = inputs.distinct("network"), inputs.datasets
+    if runs.empty:
+        return f"The study has {plural(others, 'negative control')} and no other run."
+    networks = sorted({escape(name) for name in runs["network"]})
+    datasets = [f"*{escape(name)}*" for name in inputs.datasets if name in set(runs["dataset"])]
     cell = runs.groupby(["network", "dataset", "init", "convolution"], observed=True).size()
-    each = formats.count_range(cell)
-    others = len(inputs.runs) - len(runs)
-    controls = (
-        f" with each other and with {plural(others, 'negative control')} "
-        f"({join_words([escape(n) for n in inputs.controls])})"
-        if others
-        else ""
-    )
+    were = "was" if len(runs) == 1 else "were"
+    fetched = int(inputs.fetched[runs.index].sum())
+    done = f"{were} fetched and measured on" if fetched == len(runs) else f"{were} trained on"
+    here = f" ({fetched:,} of them elsewhere, and fetched)" if 0 < fetched < len(runs) else ""
     return (
-        f"{plural(len(runs), 'video network')} "
-        f"({join_words([escape(n) for n in networks])}; {each} per variant) "
-        f"{'was' if len(runs) == 1 else 'were'} trained on "
-        f"{join_words([f'*{escape(d)}*' for d in datasets])}, and the temporal parameters that the "
-        f"3TConv networks learned were compared{controls}."
+        f"{plural(len(runs), 'video network')} ({join_words(networks)}; "
+        f"{formats.count_range(cell)} per variant) {done} {join_words(datasets)}{here}"
+        f"{compared(inputs, others)}."
+    )
+
+
+def compared(inputs: Inputs, controls: int) -> str:
+    """What the temporal parameters were compared with."""
+    if inputs.measured.empty:
+        return "; none is a 3TConv network, so there are no temporal parameters to compare"
+    negative = f"{plural(controls, 'negative control')} ({join_words(inputs.controls)})"
+    mates = ["with each other"] * bool(len(inputs.tested(*MAIN)))
+    mates += [f"with {escape(negative)}"] * bool(controls and len(inputs.tested("controls")))
+    if not mates:
+        return "; no comparison of temporal parameters could be formed"
+    return (
+        ", and the temporal parameters that the 3TConv networks learned were compared "
+        f"{join_words(mates)}"
     )
 
 
 def accuracy(table: pd.DataFrame) -> str:
-    """How well the pretrained 3T networks do on held-out clips, per dataset."""
-    if table.empty:
+    """How well 3T networks of one start (pretrained, if any) do on held-out clips."""
+    if table.empty or not (table["convolution"] == "3t").any():
         return ""
-    rows = table[(table["convolution"] == "3t") & (table["init"] == "pretrained")]
-    which = "pretrained"
-    if rows.empty:
-        rows, which = table[table["convolution"] == "3t"], ""
-    if rows.empty:
-        return ""
+    rows = table[table["convolution"] == "3t"]
+    init = min(rows["init"].astype(str), key=lambda name: (name != "pretrained", name))
+    rows = rows[rows["init"] == init]
     pieces = []
     for dataset, group in rows.groupby("dataset", observed=True):
-        best = [
-            f"{formats.percent(v).text} %" for v in group.sort_values("network")["accuracy_mean"]
+        each = [
+            f"{escape(line['network'])} {formats.percent(line['accuracy_mean']).text} %"
+            for _, line in group.sort_values("network").iterrows()
         ]
         chance = formats.percent(group["chance"].iloc[0]).text
-        pieces.append(f"{join_words(best)} on *{escape(dataset)}* (chance {chance} %)")
-    names = join_words([escape(n) for n in sorted(rows["network"].unique())])
-    kind = " ".join(word for word in (which, "3T networks") if word)
-    return f"Validation accuracy of the {kind} ({names}): {join_words(pieces)}."
+        pieces.append(f"{join_words(each)} on *{escape(dataset)}* (chance {chance} %)")
+    return f"Validation accuracy of 3T networks, start *{escape(init)}*: {'; '.join(pieces)}."
 
 
 def displaced(table: pd.DataFrame) -> str:
@@ -90,11 +108,9 @@ def displaced(table: pd.DataFrame) -> str:
     ratios = table["floor_ratio_reachable"].dropna()
     below = int((ratios <= 1).sum())
     return (
-        f"In {below} of {plural(len(ratios), 'combination')} of network, dataset, start and "
-        "parameter the "
-        "mean displacement of the reachable rows is no larger than the floor that the "
-        "optimiser's steps alone would "
-        "leave."
+        "The mean displacement of the reachable rows is no larger than the floor that the "
+        f"optimiser's steps alone would leave in {of_all(below, len(ratios), 'combination')} of "
+        "network, dataset, start and parameter."
     )
 
 
@@ -106,36 +122,45 @@ def tested(table: pd.DataFrame, alpha: float) -> str:
     where = ""
     if "checkpoint" in blocked:
         usable = blocked[blocked["estimate"].notna()]
-        names = list(usable["checkpoint"].astype(str).unique())
-        chosen = "matched" if "matched" in names else (names[0] if names else "")
+        names = (usable if len(usable) else blocked)["checkpoint"].astype(str).unique()
+        chosen = "matched" if "matched" in names else "".join(names[:1])
         blocked = blocked[blocked["checkpoint"] == chosen]
-        where = f" ({checkpoint_name(chosen)})"
+        anyhow = "" if chosen == "matched" else ", whatever the length of training"
+        where = f" ({checkpoint_name(chosen)}{anyhow})"
     pieces = []
     contrasts = blocked.groupby("family", observed=True)["contrast"].nunique()
     for family in contrasts.index[contrasts > MOST_CONTRASTS]:
         lines = blocked[blocked["family"] == family]
         blocked = blocked[blocked["family"] != family]
-        shown = int(((lines["status"] == "ok") & (lines["p_adjusted"] <= alpha)).sum())
         pieces.append(
-            f"{shown} of {plural(len(lines), 'comparison')} of family {family} "
-            f"({contrasts[family]} contrasts) show a difference after Holm's adjustment{where}."
+            f"Of family {family} ({contrasts[family]} contrasts) "
+            f"{outcome(lines, alpha, 'comparison')}{where}."
         )
     for (family, contrast), group in blocked.groupby(
         ["family", "contrast"], sort=False, observed=True
     ):
+        what = "ratio of these ratios" if family == "F3" else "ratio of mean displacements"
         estimates = group["estimate"].dropna()
         if estimates.empty:
+            pieces.append(f"No {what} *{escape(contrast)}* could be formed{where}.")
             continue
         low, high = (formats.significant(v).text for v in (estimates.min(), estimates.max()))
         span = low if low == high else f"{low} to {high}"
-        shown = int(((group["status"] == "ok") & (group["p_adjusted"] <= alpha)).sum())
-        cannot = int((group["status"] != "ok").sum())
-        verdict = f"{shown} of {len(group)} parameters differ after Holm's adjustment"
-        if cannot:
-            verdict += f", {cannot} cannot be tested"
-        what = "ratio of these ratios" if family == "F3" else "ratio of mean displacements"
         pieces.append(
-            f"The {what} *{escape(contrast)}* over all blocks{where} is {span} ({verdict})."
+            f"The {what} *{escape(contrast)}* over all blocks{where} is {span} "
+            f"({outcome(group, alpha, 'parameter')})."
         )
         where = ""
     return " ".join(pieces)
+
+
+def outcome(lines: pd.DataFrame, alpha: float, noun: str) -> str:
+    """How many lines show a difference, and how many could not be tested."""
+    shown, cannot = int(differs(lines, alpha).sum()), int((lines["status"] != "ok").sum())
+    if cannot == len(lines):
+        return f"{of_all(0, cannot, noun)} can be tested"
+    text = (
+        f"{of_all(shown, len(lines), noun)} {verb(shown, 'is', 'are')} shown to differ after "
+        "Holm's adjustment"
+    )
+    return text + (f", {cannot} cannot be tested" if cannot else "")

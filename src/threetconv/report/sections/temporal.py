@@ -18,7 +18,8 @@ from threetconv.report.document import (
     Table,
     escape,
 )
-from threetconv.report.inputs import Inputs, join_words
+from threetconv.report.inputs import Inputs
+from threetconv.report.wording import join_words, of_all
 
 __all__ = ["section"]
 
@@ -63,19 +64,26 @@ def section(inputs: Inputs) -> Section:
     if inputs.displacement.empty:
         return Section(
             "Temporal parameters",
-            [Paragraph("No 3T network was trained, so there are no temporal parameters.")],
+            [Paragraph(absent(inputs))],
         )
     return Section(
         "Temporal parameters",
         sections=[
-            Section("How they are measured", measured()),
+            Section("How they are measured", measured(inputs)),
             Section("Tables 2 and 4", tables(inputs.displacement)),
             Section("Distributions", distributions(inputs)),
         ],
     )
 
 
-def measured() -> list[Block]:
+def absent(inputs: Inputs) -> str:
+    """Why there is no table."""
+    if inputs.measured.empty:
+        return "There is no 3T network besides controls, so no temporal parameters are shown."
+    return "No displacement of a 3T network was recorded."
+
+
+def measured(inputs: Inputs) -> list[Block]:
     """Formulas and units."""
     return [
         Paragraph(
@@ -83,7 +91,7 @@ def measured() -> list[Block]:
             "next, "
             "four numbers per output channel: a scale *s*, a rotation *r* and two translations "
             "*tx*, *ty*. "
-            "They start at the identity (*s* = 1, the others 0)."
+            "Training starts them at the identity (*s* = 1, the others 0)."
         ),
         WARP,
         Paragraph(
@@ -99,7 +107,7 @@ def measured() -> list[Block]:
                 "(28 means 2.8 %).",
                 "**r** is in radians. The paper's text says degrees; its code has radians.",
                 "**px** and **py** are fractions of the kernel's extent, not pixels of the image.",
-                "Figures show the signed values: log zoom \N{MINUS SIGN}ln|s| (above zero: "
+                "Figures 4 and 5 show the signed values: log zoom \N{MINUS SIGN}ln|s| (above zero: "
                 "content grows), "
                 "\N{MINUS SIGN}r (clockwise), px (to the right), py (upwards).",
             ]
@@ -112,12 +120,23 @@ def measured() -> list[Block]:
         FLOOR,
         Paragraph(
             "for *s* and *r*, and half of it for *px* and *py*. The column **/ floor** gives the "
-            "mean "
-            "displacement divided by that floor. A value near or below 1 says that training "
-            "length alone "
-            "would explain what is seen."
+            "mean displacement divided by that floor. Where it is near or below 1, training "
+            "length alone would explain a displacement of that size."
+            + floorless(inputs.displacement)
         ),
     ]
+
+
+def floorless(table: pd.DataFrame) -> str:
+    """Cells whose runs have no noise floor, where there are any."""
+    cells = table.drop_duplicates(["network", "dataset", "init"])
+    lacking = int(cells["noise_floor"].isna().sum())
+    if not lacking:
+        return ""
+    return (
+        f" For {of_all(lacking, len(cells), 'combination')} of network, dataset and start the "
+        "learning rates are not known, so there is no floor."
+    )
 
 
 def tables(table: pd.DataFrame) -> list[Block]:
@@ -128,7 +147,7 @@ def tables(table: pd.DataFrame) -> list[Block]:
         if rows.empty:
             if number:
                 out.append(
-                    Paragraph(f"*Table {number} is of {NAMES[number]}, and this study has none.*")
+                    Paragraph(f"*Table {number} is of {NAMES[number]}, and there are none here.*")
                 )
             continue
         out.append(displacements(rows, number))
@@ -200,20 +219,25 @@ def displacements(table: pd.DataFrame, number: int) -> Table:
     return Table(heads, rows, caption, label=label, group_by=2, note=note, wide=True)
 
 
+def companions(table: pd.DataFrame) -> str:
+    """What grey lines are, where a panel has any."""
+    others = table.groupby(["network", "init"], observed=True)["dataset"].nunique().max() - 1
+    if others < 1:
+        return ""
+    what = "The grey line is the other dataset" if others == 1 else "Grey lines are other datasets"
+    return f"{what} in the same network. "
+
+
 def distributions(inputs: Inputs) -> list[Block]:
     """Figures 4 and 5, and the histograms folded."""
     table = inputs.displacement
     out: list[Block] = [
         Paragraph(
-            "Every panel of both figures has the same axes. Rows exactly at the identity are "
-            "taken out of the "
-            "densities and their share is printed in the panel, with the share of values that "
-            "lie outside "
-            "the axes (0.1 to 99.9 % of all values together). The grey line is the other dataset "
-            "in the "
-            "same network. Translations are shown by the regions of highest density that hold "
-            "50, 80 "
-            "and 95 % of the rows."
+            "The panels of Figures 4 and 5 share their axes. Rows exactly at the identity are "
+            "taken out of the densities and their share is printed in the panel, with the share of "
+            "values that lie outside the axes (0.1 to 99.9 % of all values together). "
+            f"{companions(table)}Translations are shown by the regions of highest density that "
+            "hold 50, 80 and 95 % of the rows."
         )
     ]
     present = [init for init in ("pretrained", "scratch") if (table["init"] == init).any()]

@@ -17,16 +17,11 @@ from threetconv.report.document import (
     Table,
     escape,
 )
-from threetconv.report.inputs import (
-    MAIN,
-    Inputs,
-    checkpoint_name,
-    contrast_note,
-    join_words,
-)
+from threetconv.report.inputs import MAIN, Inputs, checkpoint_name, contrast_note, verdict
 from threetconv.report.sections import sensitivity
+from threetconv.report.wording import join_words
 
-__all__ = ["results", "section", "spoken", "verdict"]
+__all__ = ["results", "section", "spoken"]
 
 EFFECT = Formula(
     latex=r"D = \ln \frac{1}{n} \sum_{j=1}^{n} |z_j|, \qquad "
@@ -47,9 +42,9 @@ QUESTIONS = {
 MOST_SENTENCES = 16
 """More sentences than this are folded."""
 MISSING = {
-    "F1": "the study has no two datasets to compare, or names none to contrast.",
-    "F2": "the study has no two starts to compare.",
-    "F3": "it needs two datasets, each with both starts.",
+    "F1": "it needs 3T runs on two datasets, those that the study names to contrast.",
+    "F2": "it needs 3T runs from two starts.",
+    "F3": "it needs 3T runs on two datasets and from two starts.",
 }
 
 
@@ -84,8 +79,8 @@ def section(inputs: Inputs) -> Section:
         "effects",
         label="Figure C",
         caption="Ratios of mean displacements with their 95 % intervals, a column for each "
-        "parameter. Filled: tested; hollow: an estimate only, because no p could be small enough "
-        "with these runs. The vertical line is no difference.",
+        "parameter. Filled: tested; hollow: an estimate only, untestable. The vertical line is no "
+        "difference.",
         alt="Forest plot of the ratio of mean displacements for each contrast, block, parameter "
         "and checkpoint, with 95 percent intervals on a logarithmic axis. The values are in the "
         "tables of tests.",
@@ -119,13 +114,13 @@ def method(alpha: float) -> list[Block]:
         Paragraph(
             "The test permutes the labels of *runs* within blocks and asks how often a "
             "relabelled study shows a difference at least as large. Rows of one network are not "
-            "independent of each other, so they are never the unit of a test. With few runs a "
+            "independent of each other, so they are not the unit. With few runs a "
             "small p is out of reach: the **floor** is the smallest p that the design can give. "
             f"Where even that would not pass \N{GREEK SMALL LETTER ALPHA} = {alpha:g} after "
             "Holm's adjustment over the four parameters, the contrast is called **untestable**; "
-            "that is not evidence of no difference. Intervals cover 95 % on *D* and are "
-            "exponentiated: Welch's within a block, and with Satterthwaite's degrees of freedom "
-            "over several."
+            "that is not evidence of no difference. A difference is shown where the adjusted p is "
+            f"at most {alpha:g}. Intervals are of level 95 % on *D* and exponentiated: Welch's "
+            "within a block, and with Satterthwaite's degrees of freedom over several."
         ),
     ]
 
@@ -243,10 +238,3 @@ def methods(table: pd.DataFrame) -> str:
         "shown."
     )
     return escape(f"{text} Method: {'; '.join(names)}." if names else text)
-
-
-def verdict(line: pd.Series, alpha: float) -> str:
-    """The status, and where a test was made which way it went."""
-    if line["status"] != "ok":
-        return str(line["status"])
-    return "differs" if float(line["p_adjusted"]) <= alpha else "not shown"
