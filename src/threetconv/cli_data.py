@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMA", "read_study", "render", "run", "schema_file", "write_both"]
 
 SCHEMA = Path("workflow/schemas/config.schema.yaml")
+LINES = 100
+"""How many clips of one finding are printed; files (``--csv``, ``--json``) have all."""
 COLOURS = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
 Config = dict[str, Any]
@@ -228,7 +230,11 @@ def render(table: pd.DataFrame, *, study: str, sets: int, clips: int, quick: boo
             grid.add_column(name, overflow="fold")
         for dataset, lines in table.groupby("dataset", sort=False):
             for i, line in enumerate(lines.to_dict("records")):
-                shown = ": ".join(part for part in (line["found"], line["examples"]) if part)
+                examples = line["examples"].split("\n")
+                if more := examples[LINES:]:
+                    examples[LINES:] = [f"and {len(more):,} more: --csv FILE has all of them"]
+                between = ":\n" if len(examples) > 1 else ": "
+                shown = between.join(p for p in (line["found"], "\n".join(examples)) if p)
                 grid.add_row(
                     escape(str(dataset)) if i == 0 else "",
                     line["severity"], line["check"], line["split"], f"{line['count']:,}",

@@ -62,6 +62,8 @@ CONTAINERS = (
 """What FFmpeg may take a file for, by content: nothing that names other files, as playlists do."""
 DEFAULT_PIXELS = 5_000_000
 """How many pixels it counts for that a stream is marked as default, as in the ffmpeg program."""
+EDGES = 1 << 16
+"""Pixels beside twice the limit that FFmpeg may take in: it counts those with which it pads too."""
 SWELLING, SWELLING_FROM = 8, 1 << 26
 """How many times its file's size a stream may have, from 64 MiB on: frames may share bytes."""
 
@@ -254,16 +256,21 @@ def _whole_file(path: Path, limits: Limits) -> int:
 
 
 def _open(path: Path, limits: Limits) -> tuple[av.container.InputContainer, av.VideoStream]:
-    most = str(limits.pixels)
-    container = av.open(
-        f"file:{path}",  # whatever its name looks like
-        metadata_errors="replace",
-        options={
-            "format_whitelist": ",".join(CONTAINERS),
-            "protocol_whitelist": "file",
-            "max_pixels": most,  # also while the file is being probed
-        },
-    )
+    most = str(2 * limits.pixels + EDGES)
+    try:
+        container = av.open(
+            f"file:{path}",  # whatever its name looks like
+            metadata_errors="replace",
+            options={
+                "format_whitelist": ",".join(CONTAINERS),
+                "protocol_whitelist": "file",
+                "max_pixels": most,  # also while the file is being probed
+            },
+        )
+    except av.ArgumentError as error:  # what a format that is not listed raises
+        raise RefusedError(
+            f"{error.strerror}; formats that are read: {', '.join(CONTAINERS)}"
+        ) from error
     try:
         stream = _film(container, path)
         context = stream.codec_context
@@ -336,6 +343,7 @@ def _decoded(path: Path, packets: Iterable[av.Packet], limits: Limits) -> Iterat
                 )
             if count == limits.frames:
                 raise RefusedError(f"more than {limits.frames:,} frames")
+            check_pixels(frame.width, frame.height, limits.pixels)  # a stream may change its size
             yield frame
             count += 1
         watch.check()

@@ -56,7 +56,11 @@ class Orientation(NamedTuple):
 
 
 def orientation(frame: av.VideoFrame) -> Orientation:
-    """What the display matrix of a frame says; upright without one."""
+    """What the display matrix of a frame says; upright without one.
+
+    A frame whose side data were asked for is in a reference cycle with them (PyAV 18), and keeps
+    its memory until Python's garbage collector runs: do not ask every frame.
+    """
     data = _side_data(frame).get("DISPLAYMATRIX")
     if data is None:
         return Orientation()

@@ -57,7 +57,7 @@ def read_stills(root: str | Path, split: str, size: tuple[int, int]) -> tuple[St
     images, labels = [], []
     for index, name in enumerate(classes):
         for file in sorted((folder / name).glob("*.jpg")):
-            with Image.open(file) as image:
+            with Image.open(file, formats=("JPEG",)) as image:
                 images.append(
                     np.asarray(image.convert("RGB").resize(size[::-1], Image.Resampling.BILINEAR))
                 )

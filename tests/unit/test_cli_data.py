@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from threetconv import cli_data
 from threetconv.cli import app
+from threetconv.data.findings import Finding, findings_table
 from threetconv.errors import InputError
 from threetconv.study_size import published_counts
 
@@ -311,3 +312,14 @@ def test_published_numbers_are_for_whole_real_sets():
     assert published_counts(ucf | {"render": {}}) is None
     assert published_counts({"adapter": "folder", "options": {}}) is None
     assert published_counts({"adapter": "jester", "options": {}})["val"] == 14_787
+
+
+def test_long_lists_are_cut_on_screen_only(monkeypatch, capsys):
+    monkeypatch.setattr(cli_data, "LINES", 2)
+    finding = Finding("error", "unreadable", "train", 4, "clips", "a\nb\nc\nd", "repair them")
+    table = findings_table([finding]).assign(dataset="set")
+    assert not cli_data.render(table, study="s", sets=1, clips=4, quick=False)
+    shown = capsys.readouterr().out
+    assert "and 2 more: --csv FILE has all of them" in flat(shown)
+    assert "a" in shown
+    assert " c " not in shown

@@ -22,19 +22,7 @@ from threetconv.images import Stack
 from threetconv.truncation import announced_bytes
 
 from .marked_frames import marked, number_of
-
-
-def write_video(path: Path, codec: str, pix_fmt: str, pictures: list[np.ndarray], **options: str):
-    height, width = pictures[0].shape[:2]
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=25, options=options)
-        stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
-        stream.bit_rate = 4_000_000
-        stream.thread_count = 1
-        for picture in pictures:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
-        container.mux(stream.encode())
-    return path
+from .media_files import write_video
 
 
 def marked_video(path: Path, codec: str, pix_fmt: str, n: int, size=(96, 64), **options: str):
@@ -268,22 +256,6 @@ def test_video_and_images_are_resized_alike(tmp_path):
     Image.fromarray(picture).save(tmp_path / "clip" / "00001.png")
     one, other = (read_frames(p, frames=1, size=(20, 30)) for p in (video, tmp_path / "clip"))
     assert abs(one.astype(int) - other).max() <= 1  # grey through RGB is rounded once more
-
-
-def test_a_video_filmed_upright_is_turned(tmp_path):
-    """The display matrix of a phone held upright: turn by 90 degrees clockwise (ISO 14496-12)."""
-    wide = np.zeros((64, 96, 3), np.uint8)
-    wide[:, :48] = 255  # left half white
-    path = write_video(tmp_path / "a.mp4", "libx264", "yuv420p", [wide] * 3)
-    raw = bytearray(path.read_bytes())
-    place = raw.index(b"tkhd") + 4 + 40
-    one = 1 << 16
-    assert struct.unpack_from(">9i", raw, place) == (one, 0, 0, 0, one, 0, 0, 0, 1 << 30)
-    struct.pack_into(">9i", raw, place, 0, one, 0, -one, 0, 0, 0, 0, 1 << 30)
-    path.write_bytes(raw)
-    frame = read_frames(path, frames=1, size=(96, 64))[0]
-    assert frame[:40].min() > 200  # the left half is on top now
-    assert frame[56:].max() < 55
 
 
 class TestBrokenVideos:

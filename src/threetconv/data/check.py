@@ -202,9 +202,7 @@ def _files(table: pd.DataFrame, frames: int, quick: bool) -> Found:
         clips = [f"{path}: {why}" for path, why in zip(part["path"], part["problem"], strict=True)]
         found = "clips that cannot be read, are cut short or empty"
         fix = str(part["remedy"].iloc[0])
-        yield Finding(
-            "error", "unreadable", str(split), len(part), found, "; ".join(clips[:3]), fix
-        )
+        yield Finding("error", "unreadable", str(split), len(part), found, "\n".join(clips), fix)
     good = once[once["problem"] == ""]
     for split, part in good.groupby("split"):
         yield from _lengths(str(split), part, frames, quick)

@@ -24,7 +24,7 @@ class Finding:
         split: where; two splits as "train + val"; empty for the whole set.
         count: of clips (or of classes, groups, lists: `found` says which).
         found: in words.
-        examples: a few of them.
+        examples: a few of them; of unreadable clips all, each on a line of its own.
         remedy: what to do.
         dataset: name of the data set.
     """
