@@ -192,12 +192,11 @@ def _on_disk(there: Listed) -> list[Any]:
         )
     if len(unlisted):
         names = unlisted["clip_id"].tolist()
-        what = (
-            "clips on disk that no list names"
+        what, fix = (
+            ("clips on disk that no list names", "nothing, if they are unlabelled test clips")
             if len(there.table)
-            else "clips on disk, lists unread"
+            else ("clips on disk, looked at without splits and classes", "mend the listing first")
         )
-        fix = "nothing, if they are the set's unlabelled test clips"
         findings.append(Finding("note", "unlisted clips", "", len(names), what, few(names), fix))
     return findings
 

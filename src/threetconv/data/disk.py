@@ -72,7 +72,7 @@ def refuse(where: str | Path, faults: Mapping[str, str]) -> None:
     parts = []
     for why in dict.fromkeys(faults.values()):
         names = [name for name, its_fault in faults.items() if its_fault == why]
-        parts.append(f"{len(names):,} {why}: {few(names)}")
+        parts.append(f"{why} ({len(names):,}): {few(names)}")
     raise InputError(
         where,
         found="; ".join(parts),
