@@ -165,6 +165,7 @@ def results(tmp_path):
         )
         for i, (name, channels, steps) in enumerate(layers)
     ]  # fmt: skip
+    folder.mkdir(parents=True)
     pd.concat(frames).to_parquet(folder / "tiny-d-scratch-3t-r1.parquet", index=False)
     return tmp_path
 

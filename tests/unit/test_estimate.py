@@ -453,6 +453,7 @@ def test_numbers_of_clips(tmp_path):
     with pytest.raises(InputError, match="--clips s=NUMBER"):
         clip_counts(config)
     splits = pd.DataFrame({"split": ["train"] * 3 + ["val"] * 2 + ["test"]})
+    (tmp_path / "clips").mkdir()
     splits.to_parquet(tmp_path / "clips" / "s.parquet", index=False)
     assert clip_counts(config)[0] == {"s": (3, 2, 1)}
     assert clip_counts(config, ["s=7"])[0] == {"s": (7, 0, 0)}
@@ -473,6 +474,7 @@ def test_decoding_is_measured_when_clips_are_there(tmp_path):
         for i in range(3):
             Image.new("RGB", (40, 32)).save(path / f"{i}.jpg")
     file = tmp_path / "results" / "clips" / "real.parquet"
+    file.parent.mkdir(parents=True)
     pd.DataFrame({"path": map(str, paths), "split": "train"}).to_parquet(file, index=False)
     assert (cli_estimate._decode_rate(file, (8, 32, 32)) or 0) > 1
     pd.DataFrame({"path": ["gone"], "split": ["train"]}).to_parquet(file, index=False)
