@@ -37,6 +37,7 @@ WHAT_USERS_READ = [
     *(
         f"{RESULTS}/tables/{name}.parquet"
         for name in ("densities", "joint_densities", "histograms")
+        if PARAMETER_FILES
     ),
     *(EXPLAINED_TABLES.values() if EXPLAINED else []),
     *FIGURES.values(),
