@@ -165,6 +165,7 @@ def results(tmp_path):
         )
         for i, (name, channels, steps) in enumerate(layers)
     ]  # fmt: skip
+    folder.mkdir(parents=True)
     run = {
         "run_id": "tiny-d-scratch-3t-r1", "network": "tiny", "dataset": "d", "init": "scratch",
         "convolution": "3t", "control": "none",

@@ -462,6 +462,7 @@ def test_numbers_of_clips(tmp_path):
     with pytest.raises(InputError, match="--clips s=NUMBER"):
         clip_counts(config)
     splits = pd.DataFrame({"split": ["train"] * 3 + ["val"] * 2 + ["test"]})
+    (tmp_path / "clips").mkdir()
     splits.to_parquet(tmp_path / "clips" / "s.parquet", index=False)
     assert clip_counts(config)[0] == {"s": (3, 2, 1)}
     assert clip_counts(config, ["s=7"])[0] == {"s": (7, 0, 0)}

@@ -1,7 +1,7 @@
 """What code can import, read from the sources: at its top, inside functions, through the package.
 
-`if TYPE_CHECKING:` blocks are left out. Names in strings are not seen: a package's face that loads
-lazily is opened by importing from the module itself.
+`if TYPE_CHECKING:` blocks are left out. The package's own face loads lazily: its names are followed
+to the modules that it names.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+
+import threetconv
 
 SOURCES = Path(__file__).resolve().parents[2] / "src"
 
@@ -27,7 +29,9 @@ def imported(code: str) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "relative imports are not the house's style"
             yield node.module or ""
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            for alias in node.names:
+                face = threetconv._HOME if node.module == "threetconv" else {}
+                yield face.get(alias.name, f"{node.module}.{alias.name}")
         else:
             waiting += ast.iter_child_nodes(node)
 

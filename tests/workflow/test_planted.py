@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -66,3 +68,24 @@ def test_from_shapes_to_the_table_of_motions(study: dict, snakemake, tmp_path: P
     assert {"right - left", "up - down"} <= set(alignment["axis"])
     page = (tmp_path / "reports/planted/report.html").read_text()
     assert "Planted truth" in page
+
+
+@pytest.mark.slow
+def test_one_run_of_one_data_set_and_its_control_reach_a_report(
+    study: dict, snakemake, tmp_path: Path
+) -> None:
+    """Nothing can be tested and no interval formed: whole columns of tables are empty."""
+    config = tmp_path / "one.yaml"
+    datasets = {"translation": study["datasets"]["translation"]}
+    config.write_text(yaml.safe_dump(study | {"replicates": 1, "datasets": datasets}))
+    done = snakemake(tmp_path, "--configfile", str(config))
+    assert done.returncode == 0, done.stderr[-6000:]
+    results = tmp_path / "results/planted"
+    for file in results.rglob("*.parquet"):
+        assert not any(pa.types.is_null(field.type) for field in pq.read_schema(file)), file
+    tests = read_parquet(results / "tests.parquet")
+    assert set(tests["status"]) == {"untestable"}
+    assert tests["ci_low"].isna().all()
+    page = (tmp_path / "reports/planted/report.html").read_text()
+    assert "Noise floor and controls" in page
+    assert (results / "figures/effects.svg").read_text().startswith("<?xml")

@@ -87,7 +87,6 @@ def test_only_training_and_local_rules_are_jobs_of_their_own(name, rules, monkey
     alone = rules - set(settings["groups"])
     assert alone == {
         "train",
-        "parameters",
         "explain",
         "fetch_run",
         "train_on_stills",
@@ -143,12 +142,12 @@ def test_slurm_profile_gives_more_at_the_second_attempt(tmp_path):
 
 
 def test_a_study_is_few_slurm_jobs(tmp_path):
-    """Beside its 28 runs: one job per data set, three for the 2D weights, one for the analysis."""
+    """Beside its 28 runs: one per data set, three for the 2D weights, parameters, analysis."""
     text = plan(tmp_path, "slurm")
     groups = re.findall(r"Group job (\w+)", text)
-    assert sorted(groups) == ["analysis", "data", "data"]
+    assert sorted(groups) == ["analysis", "data", "data", "parameters"]
     alone = set(re.findall(r"(?m)^rule (\w+):", text)) - {"all", "run_config"}  # on the login node
-    assert alone == {"train", "train_on_stills", "render_stills", "parameters", "explain"}
+    assert alone == {"train", "train_on_stills", "render_stills", "explain"}
     assert len(re.findall(r"(?m)^rule train\w*:", text)) == 28 + 2
 
 

@@ -10,12 +10,14 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from PIL import Image
 
 from threetconv.files import read_parquet
 from threetconv.parameters import SCHEMA, read_parameters
+from threetconv.schemas import TABLES
 from threetconv.study import plan_runs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,10 +41,84 @@ def test_nothing_is_left_to_do(smoke, snakemake):
     assert "Nothing to be done" in again.stdout + again.stderr
 
 
+def planned(done) -> list[str]:
+    """Rule names of the jobs of a dry run, one for each job."""
+    return re.findall(r"(?m)^(?:local)?rule (\w+):", done.stdout + done.stderr)
+
+
+def table_of(file: Path) -> str:
+    """The name in `TABLES` of a file below the results."""
+    folder, *rest = file.with_suffix("").parts
+    if folder == "runs" and rest:
+        return rest[-1]
+    if folder == "explanations":
+        return f"explanations/{rest[-1]}"
+    kept = {"clips", "packed", "preferences", "parameters", "control_parameters"}
+    return folder if folder in kept else "/".join([folder, *rest])
+
+
+def test_every_table_has_the_columns_that_are_declared(results):
+    files = sorted(results.rglob("*.parquet"))
+    for file in files:
+        declared = TABLES[table_of(file.relative_to(results))]
+        assert pq.read_schema(file).equals(declared, check_metadata=True), file
+    seen = {table_of(file.relative_to(results)) for file in files}
+    planted = {"planted", "planted_layers", "alignment", "preferences"}
+    assert seen == set(TABLES) - planted
+
+
+def tables_in_readme() -> list[str]:
+    """Patterns of the files that README's section on tables names."""
+    found = []
+    for line in (ROOT / "README.md").read_text().splitlines():
+        if line.startswith("| `results/"):
+            names = re.findall(r"`([^`]+)`", line.split("|")[1])
+            folder = names[0].rpartition("/")[0]
+            found += [n if n.startswith("results/") else f"{folder}/{n}" for n in names]
+    return [n.replace("<run>", "*").replace("/...", "/**/*.parquet") for n in found]
+
+
+def test_whatever_readme_names_is_made_again_when_it_is_deleted(smoke, results, snakemake):
+    patterns = tables_in_readme()
+    assert len(patterns) >= 15
+    done = snakemake(smoke, "--configfile", STUDY, "--dry-run", "--force", "all")
+    wanted = re.search(r"(?ms)^(?:local)?rule all:\n    input: (.*?)$", done.stdout + done.stderr)
+    targets = {smoke / name for name in wanted[1].split(", ")}
+    for pattern in patterns:
+        files = set(results.glob(pattern.removeprefix("results/")))
+        assert files, pattern
+        assert files <= targets, pattern
+    gone = [results / "bootstrap.parquet", results / "snapshots.parquet"]
+    gone.append(next(results.glob("control_parameters/**/*.parquet")))
+    for file in gone:
+        file.rename(file.with_suffix(".aside"))
+    try:
+        rules = planned(snakemake(smoke, "--configfile", STUDY, "--dry-run"))
+    finally:
+        for file in gone:
+            file.with_suffix(".aside").rename(file)
+    assert {"descriptions", "runs", "parameters"} <= set(rules)
+    assert rules.count("parameters") == 1
+    assert not {"train", "explain"} & set(rules)
+
+
+def test_more_replicates_leave_old_runs_alone(smoke, snakemake):
+    done = snakemake(smoke, "--configfile", STUDY, "--config", "replicates=3", "--dry-run")
+    assert done.returncode == 0, done.stderr[-3000:]
+    rules, text = planned(done), done.stdout + done.stderr
+    assert rules.count("train") == 14
+    assert rules.count("parameters") == 8 + 2
+    assert "explain" not in rules  # only first runs are explained
+    for rule in ("train", "parameters"):
+        of_rule = re.findall(rf"(?ms)^rule {rule}:$.*?run_id=([\w-]+)", text)
+        assert len(of_rule) == rules.count(rule)
+        assert all(run_id.endswith("-r3") for run_id in of_rule)
+
+
 def test_every_run_has_its_files(results, config):
-    planned = [run.run_id for run in plan_runs(config)]
-    assert read_parquet(results / "runs.parquet")["run_id"].tolist() == planned
-    for run_id in planned:
+    expected = [run.run_id for run in plan_runs(config)]
+    assert read_parquet(results / "runs.parquet")["run_id"].tolist() == expected
+    for run_id in expected:
         names = {path.name for path in (results / "runs" / run_id).iterdir()}
         files = {"best.safetensors", "snapshots.safetensors", "metrics.parquet", "run.json"}
         assert names == files | {"README.md"}

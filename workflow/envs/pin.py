@@ -25,7 +25,7 @@ ANALYSIS = [
 TRAINING = [
     *("torch", "torchvision", "numba", "captum", "av", "pillow", "safetensors"),
     *("pandas", "pyarrow", "scipy", "matplotlib", "pooch", "Jinja2"),
-    *("nbclient", "nbconvert", "ipykernel"),
+    *("nbclient", "nbconvert", "ipykernel", "duckdb"),
 ]
 # Files, what they hold, and options for pip: there, torch without CUDA comes before PyPI's build.
 ENVIRONMENTS = {

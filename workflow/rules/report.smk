@@ -37,6 +37,7 @@ WHAT_USERS_READ = [
     *(
         f"{RESULTS}/tables/{name}.parquet"
         for name in ("densities", "joint_densities", "histograms")
+        if PARAMETER_FILES
     ),
     *(EXPLAINED_TABLES.values() if EXPLAINED else []),
     *FIGURES.values(),
@@ -138,7 +139,7 @@ rule notebook:
     params:
         results=lambda w, output: str(Path(output.notebook).parents[1]),
         run="",
-        code=code_digest("notebooks", "parameters"),
+        code=code_digest("notebooks", "parameters", "study_results"),
     script:
         "../scripts/run_notebook.py"
 
@@ -168,7 +169,9 @@ if EXPLAINED:
         params:
             results=lambda w, output: str(Path(output.notebook).parents[1]),
             run=lambda w, input: str(Path(input.record).parent),
-            code=code_digest("notebooks", "explain.stage", "figures.trajectories"),
+            code=code_digest(
+                "notebooks", "explain.stage", "figures.trajectories", "study_results"
+            ),
         script:
             "../scripts/run_notebook.py"
 
