@@ -22,7 +22,7 @@ from threetconv.report.document import (
     Table,
     parse_inline,
 )
-from threetconv.statistics import sentences
+from threetconv.statistics.sentences import sentences
 
 from .study_tables import (
     make_accuracy,

@@ -9,10 +9,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from threetconv import figures
+from threetconv.figures.effects import effects
+from threetconv.figures.profile import profile
 from threetconv.files import read_parquet, write_parquet
 from threetconv.schemas import TABLES
-from threetconv.statistics import FAMILIES, layer_profile, layer_tests, run_tests, sentences
+from threetconv.statistics import FAMILIES, layer_profile, layer_tests, run_tests
+from threetconv.statistics.sentences import sentences
 
 ONE = (("resnet18",), ("gestures",), ("scratch",))
 TWO = (("resnet18",), ("gestures", "scenes"), ("scratch",))
@@ -50,9 +52,7 @@ def test_columns_of_nothing_are_numbers(tables: dict[str, pd.DataFrame]) -> None
 
 
 def test_figures_are_drawn(tables: dict[str, pd.DataFrame]) -> None:
-    drawn = figures.effects(tables["tests"])
+    drawn = effects(tables["tests"])
     assert bool(drawn.axes) == bool(len(tables["tests"]))
     assert sentences(tables["tests"], alpha=0.05).notna().all()
-    assert figures.profile(
-        tables["layer_profile"], tables["tests"], network="resnet18", alpha=0.05
-    ).axes
+    assert profile(tables["layer_profile"], tables["tests"], network="resnet18", alpha=0.05).axes
