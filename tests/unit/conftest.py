@@ -6,10 +6,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
+hypothesis.settings.register_profile("no time limit", deadline=None)  # machines are busy at times
+hypothesis.settings.load_profile("no time limit")
 
 
 @pytest.fixture(scope="session", autouse=True)
