@@ -12,13 +12,18 @@ import pytest
 
 from threetconv import open_study
 from threetconv.errors import InputError
-from threetconv.files import write_parquet
 from threetconv.parameters import derive, read_parameters
 from threetconv.report.sections.querying import DUCKDB, PANDAS
 from threetconv.study_results import TABLES, StudyResults
 
 KEYS = ["network", "dataset", "init"]
 LAYER = {"layer_index": 0, "layer": "conv1", "kernel_t": 3, "kernel_hw": 7, "jump": 1}
+
+
+def save(table: pd.DataFrame, path: Path) -> None:
+    """Write a table, and the folders that it lies in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.to_parquet(path, index=False)
 
 
 def run(replicate: int, dataset: str = "d", convolution: str = "3t", control: str = "none") -> dict:
@@ -39,7 +44,7 @@ def write_parameters(results: Path, of: dict, shift: float = 0.0) -> None:
     )  # fmt: skip
     folder = "parameters" if of["control"] == "none" else "control_parameters"
     cell = "/".join(f"{key}={of[key]}" for key in KEYS)
-    write_parquet(rows, results / folder / cell / f"{of['run_id']}.parquet")
+    save(rows, results / folder / cell / f"{of['run_id']}.parquet")
 
 
 @pytest.fixture
@@ -51,10 +56,10 @@ def results(tmp_path: Path) -> Path:
     for i, of in enumerate((*has, *had)):
         if of["convolution"] == "3t":
             write_parameters(folder, of, shift=i)
-    write_parquet(pd.DataFrame(has), folder / "runs.parquet")
+    save(pd.DataFrame(has), folder / "runs.parquet")
     metrics = pd.DataFrame({"run_id": [of["run_id"] for of in (*has, *had)], "value": 1.0})
-    write_parquet(metrics, folder / "metrics.parquet")  # of an earlier run of the study
-    write_parquet(pd.DataFrame({"family": ["F1"], "p": [0.1]}), folder / "tests.parquet")
+    save(metrics, folder / "metrics.parquet")  # of an earlier run of the study
+    save(pd.DataFrame({"family": ["F1"], "p": [0.1]}), folder / "tests.parquet")
     return folder
 
 
@@ -90,7 +95,7 @@ def test_sql_and_dataframes_say_the_same(results):
 
 def test_names_that_look_like_numbers_stay_names(tmp_path):
     of = run(1, "2024")
-    write_parquet(pd.DataFrame([of]), tmp_path / "runs.parquet")
+    save(pd.DataFrame([of]), tmp_path / "runs.parquet")
     write_parameters(tmp_path, of)
     study = open_study(tmp_path)
     assert study.sql("SELECT DISTINCT dataset FROM parameters").fetchall() == [("2024",)]
@@ -117,7 +122,7 @@ def test_what_is_there_is_listed(results):
 def test_a_table_that_lacks_a_run_is_not_there(results):
     """Half of the runs would be pooled without a word."""
     runs = pd.concat([open_study(results).runs, pd.DataFrame([run(3)])], ignore_index=True)
-    write_parquet(runs, results / "runs.parquet")
+    save(runs, results / "runs.parquet")
     study = open_study(results)
     assert "parameters" not in study.tables()
     with pytest.raises(InputError, match=r"r3\.parquet"):
@@ -136,7 +141,7 @@ def test_a_query_that_fails_names_the_views(results):
 def test_a_folder_that_is_no_study(tmp_path, content):
     file = tmp_path / "runs.parquet"
     if content == "other":
-        write_parquet(pd.DataFrame({"run_id": ["a"]}), file)
+        save(pd.DataFrame({"run_id": ["a"]}), file)
     elif content == "folder":
         file.mkdir()
     elif content is not None:
@@ -168,8 +173,9 @@ def test_the_snippets_of_the_report_run_as_they_stand(results, monkeypatch, caps
     place: dict = {}
     exec(PANDAS.format(results=results.name), place)
     assert "scratch" in capsys.readouterr().out
-    query = DUCKDB.strip().removeprefix("study.sql('''").removesuffix("''')")
-    (row,) = place["study"].sql(query).fetchall()
+    imports, _, query = DUCKDB.format(results=results.name).partition("\n\n")
+    exec(imports, place)
+    (row,) = eval(query, place).fetchall()
     best = derive(open_study(results).parameters.query("tag == 'best'"))
     assert row[:3] == ("n", "d", "scratch")
     assert row[3:] == pytest.approx(

@@ -289,7 +289,7 @@ def test_shell(line, command, before, request, tmp_path):
 
 
 def test_code_in_the_report(finished, tmp_path):
-    """The report prints Python and SQL to type in the folder in which the study has run."""
+    """The report prints Python to type in the folder in which the study has run."""
     page = (finished / "reports/smoke/report.html").read_text(encoding="utf-8")
     found = re.findall(r'(?s)<code class="language-(\w*)">(.*?)</code></pre>', page)
     printed = [
@@ -297,7 +297,7 @@ def test_code_in_the_report(finished, tmp_path):
         for number, (language, text) in enumerate(found)
         if language != "yaml"  # the study itself, with every default
     ]
-    assert {block.language for block in printed} == {"python", "sql"}
+    assert [block.language for block in printed] == ["python", "python"]
     for block in printed:
         program(block, finished, tmp_path)
 

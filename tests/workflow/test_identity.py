@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from threetconv import open_study
-from threetconv.files import read_parquet, write_parquet
+from threetconv.files import read_parquet
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -102,7 +102,8 @@ def test_runs_that_the_study_no_longer_has_are_moved_aside_and_not_pooled(tmp_pa
     folder = results / "parameters" / "/".join(f"{k}={v}" for k, v in cell.items())
     ids = [f"resnet18-mine-scratch-3t-r{i}" for i in (1, 2)]
     for run_id in ids:
-        write_parquet(pd.DataFrame({"run_id": [run_id]}), folder / f"{run_id}.parquet")
+        folder.mkdir(parents=True, exist_ok=True)
+        pd.DataFrame({"run_id": [run_id]}).to_parquet(folder / f"{run_id}.parquet", index=False)
         (results / "runs" / run_id).mkdir(parents=True)
         (results / "runs" / run_id / "run.json").write_text("{}")
     (results / "figures").mkdir()
@@ -131,7 +132,7 @@ def test_runs_that_the_study_no_longer_has_are_moved_aside_and_not_pooled(tmp_pa
     assert (results / "figures/clips_mine.svg").exists()
     assert (results / "runs" / ids[1] / "run.json").exists()
     runs = pd.DataFrame([{"run_id": ids[0], **cell, "convolution": "3t", "control": "none"}])
-    write_parquet(runs, results / "runs.parquet")
+    runs.to_parquet(results / "runs.parquet", index=False)
     assert open_study(results).parameters["run_id"].tolist() == ids[:1]
 
 

@@ -17,7 +17,9 @@ cells = best.groupby(["network", "dataset", "init"], observed=True)
 print(1000 * cells["paper_s"].agg(["mean", lambda x: x.std(ddof=0)]))   # Table 2, s
 """
 DUCKDB = """\
-study.sql('''
+from threetconv import open_study
+
+open_study({results!r}).sql('''
     SELECT network, dataset, init,
            1000 * avg(paper_s)        AS mean_s,
            1000 * stddev_pop(paper_s) AS sd_s,
@@ -47,6 +49,6 @@ def section(inputs: Inputs) -> Section:
                 "pool the rows of all runs of a cell; "
                 "group by `run_id` as well for single runs."
             ),
-            Code(DUCKDB, "python"),
+            Code(DUCKDB.format(results=results), "python"),
         ],
     )
