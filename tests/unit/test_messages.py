@@ -24,10 +24,11 @@ from threetconv.errors import InputError
 from threetconv.explain.channel import Channel
 from threetconv.explain.trajectories import trajectory
 from threetconv.fetching import check_source, fetch
+from threetconv.geometry import extract_parameters
 from threetconv.lifting import lift
 from threetconv.model_card import model_card
 from threetconv.networks import build_network
-from threetconv.parameters import extract_parameters, read_columns, read_parameters
+from threetconv.parameters import read_columns, read_parameters
 from threetconv.pretraining import read_stills
 from threetconv.reachability import reachable
 from threetconv.runs import parameter_table, read_run

@@ -4,6 +4,7 @@ from contextlib import chdir, contextmanager
 import yaml
 from snakemake.exceptions import WorkflowError
 
+from threetconv.contents import note_changes
 from threetconv.errors import InputError
 from threetconv.gpu import check_gpu
 from threetconv.provenance import code_digest
@@ -43,7 +44,7 @@ HELD = []  # the lock on the study's folders, as long as this process runs
 RESULTS = STUDY["output"]["results"]
 REPORTS = STUDY["output"]["reports"]
 DATASETS = STUDY["datasets"]
-# what a rule that needs torch runs in: torch for CPUs, unless the study asks for a GPU
+# the environment of jobs that need torch, for CPUs unless the study asks for a GPU
 TRAINING_ENV = (
     "../envs/training-gpu.yaml"
     if STUDY["training"]["device"] == "cuda"
@@ -242,10 +243,10 @@ def run_settings(wildcards):
 
 
 def left_of_other_settings():
-    """Files of runs and cells that no rule of this study makes; none where results lie in a store."""
+    """Files of runs and cells that this study does not make; none where results lie in a store."""
     if workflow.storage_settings.default_storage_provider:
         return []
-    made = [file.regex() for rule in workflow.rules for file in rule.output]
+    made = [file.regex() for each in workflow.rules for file in each.output]
     return stale_files(RESULTS, made)
 
 
@@ -255,3 +256,22 @@ def told_in_a_dry_run(working_directory):
         stale = left_of_other_settings() if workflow.dryrun else []
     if stale:
         print(f"\n{in_words(RESULTS, stale, moved=False)}", file=sys.stderr)
+
+
+def changed_note(name):
+    """The note that clips of a data set have changed since their table was made; [] without one."""
+    note = Path(RESULTS, "clips", f"{name}.changed.txt")
+    return str(note) if note.exists() else []
+
+
+def look_for_changes():
+    """Say of which of the user's data sets clips were replaced, and note it for Snakemake."""
+    for name in (n for n in DATASETS if n not in RENDERED):
+        contents = Path(RESULTS, "clips", f"{name}.contents.json")
+        found = note_changes(contents, contents.with_name(f"{name}.changed.txt"))
+        if found:
+            print(
+                f"Data set {name!r}: {found}. Its clip table and all that follows from it "
+                "will be made anew.",
+                file=sys.stderr,
+            )

@@ -1,25 +1,4 @@
 # Videos -> clip tables -> packed clips.
-from threetconv.contents import note_changes
-
-
-def changed_note(name):
-    """The note that clips of a data set have changed since their table was made; [] without one."""
-    note = Path(RESULTS, "clips", f"{name}.changed.txt")
-    return str(note) if note.exists() else []
-
-
-def look_for_changes():
-    """Say of which of the user's data sets clips were replaced, and note it for Snakemake."""
-    for name in (n for n in DATASETS if n not in RENDERED):
-        contents = Path(RESULTS, "clips", f"{name}.contents.json")
-        found = note_changes(contents, contents.with_name(f"{name}.changed.txt"))
-        if found:
-            print(
-                f"Data set {name!r}: {found}. Its clip table and all that follows from it "
-                "will be made anew.",
-                file=sys.stderr,
-            )
-
 
 if workflow.is_main_process:
     look_for_changes()

@@ -68,7 +68,6 @@ __all__ = [
     "row_distances",
     "run_tests",
     "sensitivity_tests",
-    "sentence",
     "simulate_study",
     "summarise",
     "summarise_files",

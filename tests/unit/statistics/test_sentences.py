@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from threetconv.statistics import FAMILIES, layer_tests, run_tests, sentence
-from threetconv.statistics.sentences import sentences
+from threetconv.statistics import FAMILIES, layer_tests, run_tests
+from threetconv.statistics.sentences import sentence, sentences
 
 
 @pytest.fixture(scope="module")
