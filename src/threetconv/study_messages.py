@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from threetconv.catalogue import CATALOGUE, lift_remedy
 from threetconv.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -105,7 +106,9 @@ def _allowed(schema: Schema) -> str:
 def _meant(value: Any, schema: Schema) -> str:
     """What was probably meant: the nearest name, or a number that YAML has read as text; or ""."""
     if "enum" in schema:
-        return nearest(str(value), [str(option) for option in schema["enum"]])
+        networks = set(schema["enum"]) == set(CATALOGUE)
+        lifted = lift_remedy(str(value)) if networks else ""
+        return lifted or nearest(str(value), [str(option) for option in schema["enum"]])
     kinds = {part.get("type") for part in (schema, *schema.get("oneOf", ()))}
     if not isinstance(value, str) or not kinds & {"integer", "number"}:
         return ""
