@@ -28,15 +28,15 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from threetconv.clip_files import LIMITS, Limits, RefusedError, check_file, check_pixels, told_as
+from threetconv.contents import IMAGE_SUFFIXES
 from threetconv.errors import InputError
 from threetconv.orientation import Orientation, orientation
 
-__all__ = ["IMAGE_SUFFIXES", "ImageReader", "Size", "Stack", "list_images"]
+__all__ = ["ImageReader", "Size", "Stack", "list_images"]
 
 Size = tuple[int, int] | None
 """(H, W) in pixels; None keeps the picture's own."""
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 
 FILTER = int(
     Interpolation.BILINEAR
