@@ -26,7 +26,7 @@ report: .venv/.complete  ## run the study (STUDY=config.yaml) and write its HTML
 	$(SNAKEMAKE) --configfile $(STUDY)
 
 workflow-report: .venv/.complete  ## Snakemake's own report of the study, workflow.html beside its report
-	reports=$$($(BIN)/python -c 'import sys; from pathlib import Path; from threetconv.cli_data import read_study; print(read_study(Path(sys.argv[1]))["output"]["reports"])' $(STUDY)) && \
+	reports=$$($(BIN)/python -c 'import sys; from pathlib import Path; from threetconv.cli.data import read_study; print(read_study(Path(sys.argv[1]))["output"]["reports"])' $(STUDY)) && \
 	mkdir -p "$$reports" && $(SNAKEMAKE) --configfile $(STUDY) --report "$$reports/workflow.html"
 
 test: .venv/.complete  ## the test suite, the smoke study included (some 11 minutes on two cores)

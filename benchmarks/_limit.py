@@ -15,9 +15,9 @@ import torch
 from _timing import Row, interleaved
 from torch import Tensor
 
-from threetconv import filters
-from threetconv.compiling import Callback
-from threetconv.memory import filled_at, next_share, order_at, piece_done, task_of
+from threetconv.layer import build_filters
+from threetconv.layer.cpu.compile import Callback
+from threetconv.layer.cpu.work_order import filled_at, next_share, order_at, piece_done, task_of
 
 
 class _Empty(torch.autograd.Function):
@@ -92,7 +92,7 @@ def limit(
     Args:
         name: of the construction.
         parameters: weight, scale, rotate, translate_x, translate_y.
-        gradient: of the filters.
+        gradient: of the build_filters.
         plain: the plain loop on the same tensors, which the ratios refer to.
         rounds: how often everything is measured.
     """
@@ -100,20 +100,20 @@ def limit(
     def both_ways(build: Callable[..., Tensor]) -> Callable[[], object]:
         return lambda: torch.autograd.grad(build(*parameters), parameters, gradient)
 
-    ours, real = both_ways(filters.build_filters), filters._kernels
+    ours, real = both_ways(build_filters.build_filters), build_filters._kernels
 
     def moving() -> None:
-        filters._kernels = lambda: _MOVING
+        build_filters._kernels = lambda: _MOVING
         try:
             ours()
         finally:
-            filters._kernels = real
+            build_filters._kernels = real
 
     def kernels() -> None:
         context = _Context()
         with torch.no_grad():
-            filters._Compiled.forward(context, *parameters, slices, "zeros", True)
-            filters._Compiled.backward(context, gradient)
+            build_filters._Compiled.forward(context, *parameters, slices, "zeros", True)
+            build_filters._Compiled.backward(context, gradient)
 
     weight, depth = parameters[0], gradient.shape[2]
     slices = (0, depth)

@@ -17,7 +17,7 @@ import torch
 from torchvision.io import ImageReadMode, decode_jpeg, read_file
 from torchvision.transforms.v2 import functional as transforms
 
-from threetconv.sampling import frame_indices
+from threetconv.data.decoding.frame_sampling import frame_indices
 
 Size = tuple[int, int]
 Rival = Callable[[str, int, Size], Any]
@@ -26,7 +26,7 @@ Rival = Callable[[str, int, Size], Any]
 def opencv(missing: dict[str, str]) -> tuple[dict[str, Rival], dict[str, Rival]]:
     """INTER_AREA averages when shrinking; for enlarging INTER_LINEAR is the same filter as ours."""
     try:
-        import cv2  # noqa: PLC0415 (may be missing)
+        import cv2  # may be missing
     except ImportError as error:
         missing["OpenCV"] = str(error)
         return {}, {}
@@ -60,7 +60,7 @@ def opencv(missing: dict[str, str]) -> tuple[dict[str, Rival], dict[str, Rival]]
 def decord(missing: dict[str, str]) -> dict[str, Rival]:
     """Resizes while decoding (bicubic); or afterwards, by torchvision."""
     try:
-        import decord as library  # noqa: PLC0415 (may be missing)
+        import decord as library  # may be missing
     except (ImportError, OSError, RuntimeError) as error:
         missing["decord"] = str(error)
         return {}
@@ -80,8 +80,8 @@ def decord(missing: dict[str, str]) -> dict[str, Rival]:
 def torchcodec(missing: dict[str, str]) -> dict[str, Rival]:
     """Resizes while decoding; or afterwards, by torchvision. Exact seeking, and approximate."""
     try:
-        from torchcodec.decoders import VideoDecoder  # noqa: PLC0415 (may be missing)
-        from torchcodec.transforms import Resize  # noqa: PLC0415
+        from torchcodec.decoders import VideoDecoder  # may be missing
+        from torchcodec.transforms import Resize
     except (ImportError, OSError, RuntimeError) as error:
         missing["torchcodec"] = (
             f"{str(error).strip().splitlines()[0]} (it needs FFmpeg's libraries)"
@@ -110,7 +110,7 @@ def torchcodec(missing: dict[str, str]) -> dict[str, Rival]:
 
 def pillow(path: str, t: int, size: Size) -> Any:
     """Images with Pillow alone."""
-    from PIL import Image  # noqa: PLC0415 (as the others)
+    from PIL import Image  # as the others
 
     files = sorted(os.listdir(path))
     chosen = (Image.open(f"{path}/{files[i]}") for i in frame_indices(len(files), t))

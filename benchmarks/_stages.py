@@ -30,7 +30,7 @@ class Tables:
     """The files of a study, and the tables that earlier stages have made."""
 
     def __init__(self, folder: Path, workers: int) -> None:
-        from threetconv.files import read_parquet  # noqa: PLC0415
+        from threetconv.support.files import read_parquet
 
         self.folder, self.workers = folder, workers
         self.files = sorted((folder / "parameters").rglob("*.parquet"))
@@ -128,7 +128,7 @@ def accuracy(tables: Tables) -> None:
 
 
 def best_rows(tables: Tables) -> None:
-    from threetconv.parameters import VALUES, read_parameters  # noqa: PLC0415
+    from threetconv.records.parameters import VALUES, read_parameters
 
     tables.made["best"] = read_parameters(tables.files, tags=["best"], columns=VALUES)
 

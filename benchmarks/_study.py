@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from threetconv.files import write_parquet
-from threetconv.geometry import trace
-from threetconv.layers import Layer
-from threetconv.networks import build_network
-from threetconv.parameters import RAW, SCHEMA
+from threetconv.networks.build import build_network
+from threetconv.networks.layer_info import Layer
+from threetconv.networks.trace import trace
+from threetconv.records.parameters import RAW, SCHEMA
+from threetconv.support.files import write_parquet
 
 CLIPS = {"jester": (30, 150, 224), "ucf101": (30, 168, 224)}  # frames, height, width
 CLASSES = {"jester": 27, "ucf101": 101}

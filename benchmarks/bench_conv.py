@@ -27,9 +27,9 @@ from _timing import Row, interleaved, keep_memory, print_table, write_json
 from plain_loop import PlainConv3T, growing_loop, plain_loop
 from torch import Tensor, nn
 
-from threetconv.conv import Conv3T
-from threetconv.filters import build_filters
-from threetconv.networks import build_network
+from threetconv.layer.build_filters import build_filters
+from threetconv.layer.conv3t import Conv3T
+from threetconv.networks.build import build_network
 
 CONSTRUCTIONS = {  # (out, in, kernel): must, aim
     (512, 512, 3): (6, 12),
@@ -182,7 +182,7 @@ def _high_water() -> float:
 def first_call() -> dict[str, float]:
     """Seconds of a process's first construction: compiling, and from the cache on disk."""
     program = (
-        "import time, torch; from threetconv.filters import build_filters\n"
+        "import time, torch; from threetconv.layer.build_filters import build_filters\n"
         "p = [torch.zeros(2, 8, 3, 3), *torch.zeros(4, 2, 2)]\n"
         "for q in p: q.requires_grad_()\n"
         "start = time.perf_counter(); build_filters(*p).sum().backward()\n"

@@ -36,9 +36,9 @@ from _timing import Row, print_table, write_json
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
-from threetconv.decode import read_frames
-from threetconv.networks import build_network
-from threetconv.sampling import frame_indices
+from threetconv.data.decoding.decode import read_frames
+from threetconv.data.decoding.frame_sampling import frame_indices
+from threetconv.networks.build import build_network
 
 FRAMES, WORKERS, BATCH = 30, 8, 32
 BITS = 8

@@ -28,8 +28,8 @@ from _study import make_study
 from _timing import Row, interleaved, print_table, write_json
 from plain_summaries import plain_summaries
 
-from threetconv.statistics.moments import STATISTICS
-from threetconv.statistics.summaries import summarise_files
+from threetconv.statistics.summaries.moments import STATISTICS
+from threetconv.statistics.summaries.summarise import summarise_files
 
 PAPER_ROWS = 6e6  # the time limit is for this many, the memory limit for any number
 SECONDS, MEGABYTES = (60.0, 20.0), (2000.0, 1000.0)  # must, aim

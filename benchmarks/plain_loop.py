@@ -11,13 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from threetconv.conv import Conv3T
+from threetconv.layer.conv3t import Conv3T
 
 SAMPLING = {"mode": "bilinear", "padding_mode": "zeros", "align_corners": True}
 
 
 def plain_loop(weight: Tensor, *transforms: Tensor) -> Tensor:
-    """The 3D filters, (out, in, D, H, W); arguments as for `threetconv.filters.build_filters`."""
+    """The 3D filters, (out, in, D, H, W); arguments as for `build_filters`."""
     current, slices = weight, [weight]
     for s, r, tx, ty in zip(*transforms, strict=True):
         a, b = s * r.cos(), s * r.sin()

@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from threetconv.parameters import PARAMETERS, derive, read_parameters
-from threetconv.statistics.moments import QUANTILES, STATISTICS
-from threetconv.statistics.summaries import DISPLACEMENTS
+from threetconv.records.parameters import PARAMETERS, derive, read_parameters
+from threetconv.statistics.summaries.moments import QUANTILES, STATISTICS
+from threetconv.statistics.summaries.summarise import DISPLACEMENTS
 
 SNAPSHOT = ["run_id", "step", "tag"]
 LAYER = [*SNAPSHOT, "layer_index", "layer"]
 
 
 def plain_summaries(files: Sequence[Path]) -> pd.DataFrame:
-    """The statistics of `threetconv.statistics.summarise_files`, without its lines' order."""
+    """The statistics of `summarise_files`, without its lines' order."""
     tables = []
     for file in files:
         everything = derive(read_parameters([file]))

@@ -15,15 +15,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from threetconv.authors import load_authors_checkpoint
-    from threetconv.conv import Conv3T
-    from threetconv.deploy import freeze_filters
-    from threetconv.geometry import extract_parameters
-    from threetconv.lifting import lift
-    from threetconv.networks import build_network
-    from threetconv.reachability import reachable
-    from threetconv.state_files import load_model
-    from threetconv.study_results import open_study
+    from threetconv.layer.conv3t import Conv3T
+    from threetconv.networks.authors import load_authors_checkpoint
+    from threetconv.networks.build import build_network
+    from threetconv.networks.freeze import freeze_filters
+    from threetconv.networks.lift import lift
+    from threetconv.networks.reachability import reachable
+    from threetconv.records.extract import extract_parameters
+    from threetconv.records.load_model import load_model
+    from threetconv.records.study_results import open_study
 
 __version__ = "0.1.0"
 __all__ = [
@@ -40,15 +40,15 @@ __all__ = [
 ]
 
 _HOME = {
-    "Conv3T": "threetconv.conv",
-    "build_network": "threetconv.networks",
-    "extract_parameters": "threetconv.geometry",
-    "freeze_filters": "threetconv.deploy",
-    "lift": "threetconv.lifting",
-    "load_authors_checkpoint": "threetconv.authors",
-    "load_model": "threetconv.state_files",
-    "open_study": "threetconv.study_results",
-    "reachable": "threetconv.reachability",
+    "Conv3T": "threetconv.layer.conv3t",
+    "build_network": "threetconv.networks.build",
+    "extract_parameters": "threetconv.records.extract",
+    "freeze_filters": "threetconv.networks.freeze",
+    "lift": "threetconv.networks.lift",
+    "load_authors_checkpoint": "threetconv.networks.authors",
+    "load_model": "threetconv.records.load_model",
+    "open_study": "threetconv.records.study_results",
+    "reachable": "threetconv.networks.reachability",
 }
 
 

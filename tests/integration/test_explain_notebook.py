@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from threetconv.notebooks import run_notebook
-from threetconv.runs import runs_table
-from threetconv.study import Run
-from threetconv.train_job import train_run
-from threetconv.training import Settings
+from threetconv.records.run_folder import runs_table
+from threetconv.study.notebooks import run_notebook
+from threetconv.study.validate import Run
+from threetconv.training.loop import Settings
+from threetconv.training.train_run import train_run
 
 pytestmark = pytest.mark.slow
 

@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from threetconv.explorer import Variant, explorer
-from threetconv.motion import content_maps, trajectory
+from threetconv.explorer.page import explorer
+from threetconv.explorer.variant import Variant
+from threetconv.layer.motion import content_maps, trajectory
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)

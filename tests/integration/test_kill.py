@@ -21,8 +21,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from threetconv.plan import Run
-from threetconv.runs import parameter_table
+from threetconv.records.plan import Run
+from threetconv.records.run_folder import parameter_table
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPE = (8, 32, 32)
@@ -137,7 +137,7 @@ class Job:
 
     def start(self) -> subprocess.Popen[bytes]:
         self.log.unlink(missing_ok=True)
-        return started("threetconv.train_job", str(self.file), out=self.output)
+        return started("threetconv.training.train_run", str(self.file), out=self.output)
 
     def finish(self, process: subprocess.Popen[bytes]) -> None:
         assert process.wait(timeout=300) == 0, self.output.read_text()[-3000:]

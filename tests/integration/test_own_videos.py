@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from threetconv import open_study
-from threetconv.files import read_parquet
+from threetconv.support.files import read_parquet
 
 ROOT = Path(__file__).resolve().parents[2]
 

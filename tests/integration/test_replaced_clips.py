@@ -18,17 +18,17 @@ import pandas as pd
 import pytest
 import yaml
 
-from threetconv.bad_clips import clips_of_run
-from threetconv.checkpoints import Checkpoints
+from threetconv.clips.bad_clips import clips_of_run
 from threetconv.errors import InputError
-from threetconv.explain.stage import Options, explain_run, show_clips
-from threetconv.fetched import fetch_run
-from threetconv.files import read_parquet
-from threetconv.plan import Run
-from threetconv.runs import parameter_table, read_run
-from threetconv.selectivity import class_preferences
-from threetconv.train_job import train_run
-from threetconv.training import Settings
+from threetconv.explain.class_preferences import class_preferences
+from threetconv.explain.run import Options, explain_run, show_clips
+from threetconv.records.plan import Run
+from threetconv.records.run_folder import parameter_table, read_run
+from threetconv.support.files import read_parquet
+from threetconv.training.checkpoints import Checkpoints
+from threetconv.training.fetch_run import fetch_run
+from threetconv.training.loop import Settings
+from threetconv.training.train_run import train_run
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPE = (8, 16, 16)

@@ -19,7 +19,7 @@ class Rule(NamedTuple):
 
 
 def rules() -> dict[str, Rule]:
-    """Every rule with a script, by name. A data set's adapter stands for all: `data.folder`."""
+    """Every rule with a script, by name. The folder adapter stands for those of all data sets."""
     found = {}
     for file in sorted((ROOT / "workflow/rules").glob("*.smk")):
         for text in re.split(r"(?m)^ *rule (?=\w+:)", file.read_text())[1:]:
@@ -27,7 +27,9 @@ def rules() -> dict[str, Rule]:
             if script is None:
                 continue
             digest = re.search(r"code_digest\((.*?)\)", text, re.DOTALL)
-            words = digest[1].replace('f"data.{', '"data.folder"') if digest else ""
+            words = (
+                digest[1].replace('f"data.adapters.{', '"data.adapters.folder"') if digest else ""
+            )
             roots = re.findall(r'"([\w.]+)"', words)
             name = text.split(":", 1)[0]
             found[name] = Rule(name, ROOT / "workflow/scripts" / script[1], tuple(roots))

@@ -28,7 +28,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from threetconv.study import plan_runs, validate_study
+from threetconv.study.validate import plan_runs, validate_study
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from threetconv import provenance
-from threetconv.data import ADAPTERS
-from threetconv.provenance import code_digest
+from threetconv.data.adapters.read import ADAPTERS
+from threetconv.support import provenance
+from threetconv.support.provenance import code_digest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from rule_files import ROOT, modules_of, rules
@@ -39,20 +39,20 @@ def digests() -> dict[str, str]:
 COMMENT = ("\\Z", "\n# a comment\n")
 NOBODY: set[str] = set()
 CASES = {
-    "a comment in logs": ("logs.py", *COMMENT, NOBODY),
-    "code in logs": ("logs.py", "\\Z", "\nx = 1\n", NOBODY),
+    "a comment in logs": ("support/logs.py", *COMMENT, NOBODY),
+    "code in logs": ("support/logs.py", "\\Z", "\nx = 1\n", NOBODY),
     "code in errors": ("errors.py", "\\Z", "\nx = 1\n", NOBODY),
-    "code in deploy": ("deploy.py", "\\Z", "\nx = 1\n", NOBODY),
-    "a comment in training": ("training.py", *COMMENT, NOBODY),
-    "a docstring in training": ("training.py", r'\A"""', '"""So: ', NOBODY),
-    "a comment in an adapter": ("data/ucf101.py", *COMMENT, NOBODY),
-    "code in an adapter": ("data/ucf101.py", "\\Z", "\nx = 1\n", NOBODY),
-    "code in the adapter": ("data/folder.py", "\\Z", "\nx = 1\n", {"clip_table"}),
-    "a message of training": ("training.py", "at least one readable batch", "some", NOBODY),
-    "an option of training": ("training.py", "\\Z", "\nx = 1\n", TRAINING),
+    "code in deploy": ("networks/freeze.py", "\\Z", "\nx = 1\n", NOBODY),
+    "a comment in training": ("training/loop.py", *COMMENT, NOBODY),
+    "a docstring in training": ("training/loop.py", r'\A"""', '"""So: ', NOBODY),
+    "a comment in an adapter": ("data/adapters/ucf101.py", *COMMENT, NOBODY),
+    "code in an adapter": ("data/adapters/ucf101.py", "\\Z", "\nx = 1\n", NOBODY),
+    "code in the adapter": ("data/adapters/folder.py", "\\Z", "\nx = 1\n", {"clip_table"}),
+    "a message of training": ("training/loop.py", "at least one readable batch", "some", NOBODY),
+    "an option of training": ("training/loop.py", "\\Z", "\nx = 1\n", TRAINING),
     "a description of a column": ("schemas/runs.py", "pixels", "px", NOBODY),
     "a column of tests": ("schemas/statistics.py", "WHERE,\n", "WHERE,\nWHERE,\n", {"tests"}),
-    "the paper's numbers": ("reference.yaml", "\\Z", "\n# 1\n", {"paper_tables"}),
+    "the paper's numbers": ("records/paper_numbers.yaml", "\\Z", "\n# 1\n", {"paper_tables"}),
     "the report's style": (
         "report/templates/report.css", "\\Z", "\na {}\n", {"study_report", "explorer"},
     ),
@@ -80,7 +80,7 @@ def test_an_edit_reruns_these_rules_and_no_others(package: Path, edit: str) -> N
 
 def test_an_edit_of_the_kernels_reruns_what_computes_with_networks(package: Path) -> None:
     before = digests()
-    file = package / "kernels.py"
+    file = package / "layer/cpu/any_size.py"
     file.write_text(file.read_text() + "x = 1\n")
     changed = {rule for rule, digest in digests().items() if digest != before[rule]}
     assert changed >= TRAINING | {"explain", "preferences", "explain_notebook"}
@@ -91,8 +91,11 @@ def test_an_edit_of_the_kernels_reruns_what_computes_with_networks(package: Path
 def test_a_digest_follows_all_that_the_script_imports_and_nothing_else(name: str) -> None:
     rule = RULES[name]
     imported = modules_of(rule.script.read_text())
-    if name == "clip_table":  # by the adapter of each data set; the face picks it
-        imported = {"data.folder" if module == "data" else module for module in imported}
+    if name == "clip_table":  # by the adapter of each data set; `read` picks it
+        imported = {
+            "data.adapters.folder" if module == "data.adapters.read" else module
+            for module in imported
+        }
     needed = imported - set(provenance._NO_NUMBERS)
     assert needed <= set(provenance._reached(rule.roots))
     if name not in {"notebook", "explain_notebook"}:  # what the notebooks import is named too
@@ -119,4 +122,4 @@ def test_the_rule_finds_the_module_of_every_adapter(name: str) -> None:
     assert function is not None
     space: dict = {}
     exec(function[0], space)
-    assert ADAPTERS[name].__module__ == f"threetconv.data.{space['adapter_module'](name)}"
+    assert ADAPTERS[name].__module__ == f"threetconv.data.adapters.{space['adapter_module'](name)}"

@@ -135,9 +135,9 @@ def test_torch_is_the_one_for_cpus_unless_a_gpu_is_asked_for():
 
 
 def test_imports_are_followed_through_functions_and_packages():
-    found = reached("def f():\n    from threetconv.parameters import derive\n")
+    found = reached("def f():\n    from threetconv.records.parameters import derive\n")
     assert {"numpy", "pandas", "pyarrow"} <= set(found)
-    assert found["numpy"].startswith("threetconv.parameters: ")
+    assert found["numpy"].startswith("threetconv.records.parameters: ")
     assert "torch" not in found  # below TYPE_CHECKING
     assert "latex2mathml" in reached("import threetconv.report.html")
     assert not reached("import threetconv.report")  # the face

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from threetconv.files import read_parquet
+from threetconv.support.files import read_parquet
 
 ROOT = Path(__file__).resolve().parents[2]
 

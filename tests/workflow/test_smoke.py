@@ -15,10 +15,10 @@ import pytest
 import yaml
 from PIL import Image
 
-from threetconv.files import read_parquet
-from threetconv.parameters import SCHEMA, read_parameters
+from threetconv.records.parameters import SCHEMA, read_parameters
 from threetconv.schemas import TABLES
-from threetconv.study import plan_runs
+from threetconv.study.validate import plan_runs
+from threetconv.support.files import read_parquet
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDY = str(ROOT / "workflow/studies/smoke.yaml")

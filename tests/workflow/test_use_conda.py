@@ -22,7 +22,7 @@ import pytest
 import yaml
 
 import threetconv
-from threetconv.files import read_parquet
+from threetconv.support.files import read_parquet
 
 from .test_environments import pin
 from .test_host import oldest_python

@@ -4,12 +4,12 @@ from contextlib import chdir, contextmanager
 import yaml
 from snakemake.exceptions import WorkflowError
 
-from threetconv.contents import note_changes
+from threetconv.data.contents import note_changes
 from threetconv.errors import InputError
-from threetconv.gpu import check_gpu
-from threetconv.provenance import code_digest
-from threetconv.study import derive_seed, plan_runs, validate_study
-from threetconv.study_folder import (
+from threetconv.support.gpu import check_gpu
+from threetconv.support.provenance import code_digest
+from threetconv.study.validate import derive_seed, plan_runs, validate_study
+from threetconv.study.folder import (
     changed_keys,
     check_owner,
     hold,
@@ -81,7 +81,7 @@ def dataset_root(name):
 
 
 def adapter_module(name):
-    """The module below `threetconv.data` that an adapter stands in."""
+    """The module below `threetconv.data.adapters` that an adapter stands in."""
     return name.removesuffix("-v2").replace("-", "_")
 
 
@@ -224,7 +224,7 @@ def run_data(wildcards):
 
 
 def run_settings(wildcards):
-    """The fields of `threetconv.training.Settings` for a run."""
+    """The fields of `threetconv.training.settings.Settings` for a run."""
     run, training = RUNS[wildcards.run_id], STUDY["training"]
     sizes = training["batch_size"]
     return {

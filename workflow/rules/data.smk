@@ -69,7 +69,8 @@ rule clip_table:
         options=lambda w: DATASETS[w.dataset]["options"],
         # the adapter's own code: a change of another one concerns nobody here
         code=lambda w: code_digest(
-            f"data.{adapter_module(DATASETS[w.dataset]['adapter'])}", "contents"
+            f"data.adapters.{adapter_module(DATASETS[w.dataset]['adapter'])}",
+            "data.contents",
         ),
     script:
         "../scripts/clip_table.py"
@@ -95,6 +96,6 @@ rule pack_clips:
         clip=lambda w: DATASETS[w.dataset]["clip"],
         on_bad_clip=lambda w: DATASETS[w.dataset]["on_bad_clip"],
         max_bad_share=lambda w: DATASETS[w.dataset]["max_bad_share"],
-        code=code_digest("packing", "schemas.clips"),
+        code=code_digest("clips.packed", "schemas.clips"),
     script:
         "../scripts/pack_clips.py"

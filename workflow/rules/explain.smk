@@ -28,7 +28,7 @@ rule explain:
         options=STUDY["explanations"],
         seed=lambda w: derive_seed(STUDY["seed"], f"explain/{w.run_id}"),
         device=STUDY["training"]["device"],
-        code=code_digest("explain.stage"),
+        code=code_digest("explain.run"),
     script:
         "../scripts/explain.py"
 
@@ -93,7 +93,7 @@ rule explained_figures:
             "figures.explained",
             "figures.explanations",
             "figures.gallery",
-            "explain.gallery",
+            "explain.motion.affine_gallery",
         ),
     script:
         "../scripts/explained_figures.py"

@@ -22,7 +22,7 @@ rule clip_strips:
         on_bad_clip=lambda w: DATASETS[w.dataset]["on_bad_clip"],
         max_bad_share=lambda w: DATASETS[w.dataset]["max_bad_share"],
         seed=lambda w: derive_seed(STUDY["seed"], f"strips/{w.dataset}"),
-        code=code_digest("figures.clips", "strips"),
+        code=code_digest("figures.clips", "clips.strips"),
     script:
         "../scripts/clip_strips.py"
 

@@ -22,7 +22,7 @@ if STUDY["weights_2d"]["source"] == "stills":
             stills=STUDY["weights_2d"]["stills"],
             width=STUDY["width"],
             seed=lambda w: derive_seed(STUDY["seed"], f"stills/{w.network}"),
-            code=code_digest("pretraining"),
+            code=code_digest("training.pretrain_2d"),
         script:
             "../scripts/train_on_stills.py"
 
@@ -38,7 +38,7 @@ else:
             TRAINING_ENV
         params:
             cache=f"{RESULTS}/downloads",
-            code=code_digest("pretraining"),
+            code=code_digest("training.pretrain_2d"),
         script:
             "../scripts/fetch_imagenet.py"
 
@@ -79,7 +79,7 @@ rule train:
         carry=STUDY["weights_2d"]["carry"],
         device=STUDY["training"]["device"],
         checkpoints=lambda w: f"{RESULTS}/checkpoints/{w.run_id}",
-        code=code_digest("train_job"),
+        code=code_digest("training.train_run"),
     script:
         "../scripts/train.py"
 
@@ -112,7 +112,7 @@ rule fetch_run:
         carry=STUDY["weights_2d"]["carry"],
         device=STUDY["training"]["device"],
         cache=f"{RESULTS}/downloads",
-        code=code_digest("fetched"),
+        code=code_digest("training.fetch_run"),
     script:
         "../scripts/fetch_run.py"
 
@@ -130,6 +130,6 @@ rule model_cards:
         "../envs/analysis.yaml"
     params:
         facts=[card_facts(run_id) for run_id in RUNS],
-        code=code_digest("model_card"),
+        code=code_digest("records.model_card"),
     script:
         "../scripts/model_cards.py"

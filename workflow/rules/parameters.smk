@@ -17,7 +17,7 @@ rule parameters:
     conda:
         "../envs/analysis.yaml"
     params:
-        code=code_digest("runs"),
+        code=code_digest("records.run_folder"),
     script:
         "../scripts/parameters.py"
 
@@ -41,7 +41,7 @@ rule runs:
     conda:
         "../envs/analysis.yaml"
     params:
-        code=code_digest("runs"),
+        code=code_digest("records.run_folder"),
     script:
         "../scripts/runs.py"
 
@@ -66,6 +66,6 @@ if PLANTED:
         threads: 8
         params:
             datasets=list(PLANTED),
-            code=code_digest("selectivity"),
+            code=code_digest("explain.class_preferences"),
         script:
             "../scripts/preferences.py"

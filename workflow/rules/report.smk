@@ -86,7 +86,7 @@ rule study_report:
         tables=list(TABLES),
         figures=FIGURES,
         code=code_digest(
-            "report.content", "report.html", "report.pdf", "statistics.sentences"
+            "report.content", "report.html", "report.pdf", "statistics.tests.sentences"
         ),
     script:
         "../scripts/study_report.py"
@@ -139,7 +139,9 @@ rule notebook:
     params:
         results=lambda w, output: str(Path(output.notebook).parents[1]),
         run="",
-        code=code_digest("notebooks", "parameters", "study_results"),
+        code=code_digest(
+            "study.notebooks", "records.parameters", "records.study_results"
+        ),
     script:
         "../scripts/run_notebook.py"
 
@@ -170,7 +172,10 @@ if EXPLAINED:
             results=lambda w, output: str(Path(output.notebook).parents[1]),
             run=lambda w, input: str(Path(input.record).parent),
             code=code_digest(
-                "notebooks", "explain.stage", "figures.trajectories", "study_results"
+                "study.notebooks",
+                "explain.run",
+                "figures.trajectories",
+                "records.study_results",
             ),
         script:
             "../scripts/run_notebook.py"

@@ -17,7 +17,7 @@ rule summaries:
         "../envs/analysis.yaml"
     threads: 2
     params:
-        code=code_digest("statistics.summaries"),
+        code=code_digest("statistics.summaries.summarise"),
     script:
         "../scripts/summaries.py"
 
@@ -40,7 +40,7 @@ rule tests:
         alpha=STUDY["statistics"]["alpha"],
         dataset_contrast=STUDY["statistics"].get("dataset_contrast"),
         seed=derive_seed(STUDY["seed"], "tests"),
-        code=code_digest("statistics.contrasts", "statistics.layerwise"),
+        code=code_digest("statistics.tests.contrasts", "statistics.tests.layerwise"),
     script:
         "../scripts/tests.py"
 
@@ -66,10 +66,10 @@ rule sensitivity:
         max_rows=STUDY["statistics"]["energy_rows"],
         seed=derive_seed(STUDY["seed"], "sensitivity"),
         code=code_digest(
-            "statistics.outcomes",
-            "statistics.equivalence",
-            "statistics.mixed",
-            "statistics.energy",
+            "statistics.tests.outcomes",
+            "statistics.tests.equivalence",
+            "statistics.tests.mixed",
+            "statistics.tests.energy",
         ),
     script:
         "../scripts/sensitivity.py"
@@ -93,7 +93,9 @@ rule descriptions:
         dataset_contrast=STUDY["statistics"].get("dataset_contrast"),
         resamples=STUDY["statistics"]["bootstrap_resamples"],
         seed=derive_seed(STUDY["seed"], "descriptions"),
-        code=code_digest("statistics.bootstrap", "statistics.distances"),
+        code=code_digest(
+            "statistics.summaries.bootstrap", "statistics.densities.distances"
+        ),
     script:
         "../scripts/descriptions.py"
 
@@ -118,7 +120,7 @@ rule calibration:
     params:
         replicates=STUDY["statistics"]["calibration_replicates"],
         seed=derive_seed(STUDY["seed"], "calibration"),
-        code=code_digest("statistics.calibration"),
+        code=code_digest("statistics.calibration.calibrate"),
     script:
         "../scripts/calibration.py"
 
@@ -144,7 +146,9 @@ if PLANTED:
             motions=PLANTED,
             alpha=STUDY["statistics"]["alpha"],
             seed=derive_seed(STUDY["seed"], "planted"),
-            code=code_digest("statistics.planted", "statistics.alignment"),
+            code=code_digest(
+                "statistics.planted.verdicts", "statistics.planted.alignment"
+            ),
         script:
             "../scripts/planted.py"
 
@@ -165,7 +169,9 @@ rule paper_tables:
         "../envs/analysis.yaml"
     params:
         stands_for=STANDS_FOR,
-        code=code_digest("statistics.accuracy", "statistics.displacement"),
+        code=code_digest(
+            "statistics.summaries.accuracy", "statistics.summaries.displacement"
+        ),
     script:
         "../scripts/paper_tables.py"
 
@@ -185,6 +191,10 @@ rule densities:
     conda:
         "../envs/analysis.yaml"
     params:
-        code=code_digest("statistics.kde", "statistics.joint", "statistics.histograms"),
+        code=code_digest(
+            "statistics.densities.kde",
+            "statistics.densities.joint",
+            "statistics.densities.histograms",
+        ),
     script:
         "../scripts/densities.py"

@@ -1,11 +1,11 @@
 """Simulate studies in the layout of this study's networks, and see how the tests behave."""
 
-from threetconv.files import write_parquet
-from threetconv.logs import progress_to, step_log
-from threetconv.parameters import read_parameters
+from threetconv.records.parameters import read_parameters
 from threetconv.schemas.statistics import CALIBRATION
-from threetconv.statistics.calibration import calibrate
-from threetconv.statistics.simulate import Layout
+from threetconv.statistics.calibration.calibrate import calibrate
+from threetconv.statistics.calibration.simulate import Layout
+from threetconv.support.files import write_parquet
+from threetconv.support.logs import progress_to, step_log
 
 COLUMNS = ["layer_index", "layer", "channel", "transition", "reachable"]
 

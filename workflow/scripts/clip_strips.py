@@ -1,11 +1,11 @@
 """Draw some clips of a data set."""
 
-from threetconv.bad_clips import BadClips
+from threetconv.clips.bad_clips import BadClips
+from threetconv.clips.strips import draw_clips
 from threetconv.figures.clips import clip_strip
 from threetconv.figures.theme import save
-from threetconv.files import read_parquet
-from threetconv.logs import step_log
-from threetconv.strips import draw_clips
+from threetconv.support.files import read_parquet
+from threetconv.support.logs import step_log
 
 with step_log(snakemake.log[0]):
     params = snakemake.params

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from threetconv.contents import contents_text
-from threetconv.data import read_clips
-from threetconv.files import write_parquet, write_text
-from threetconv.logs import step_log
+from threetconv.data.adapters.read import read_clips
+from threetconv.data.contents import contents_text
 from threetconv.schemas.clips import CLIPS
+from threetconv.support.files import write_parquet, write_text
+from threetconv.support.logs import step_log
 
 with step_log(snakemake.log[0]) as log:
     params = snakemake.params

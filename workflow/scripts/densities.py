@@ -1,11 +1,12 @@
 """Densities and histograms of the temporal parameters at the best checkpoints."""
 
-from threetconv.files import write_parquet
-from threetconv.logs import step_log
-from threetconv.parameters import VALUES, read_parameters
+from threetconv.records.parameters import VALUES, read_parameters
 from threetconv.schemas.statistics import DENSITIES, HISTOGRAMS, JOINT_DENSITIES
-from threetconv.statistics import densities, joint_density
-from threetconv.statistics.histograms import histograms
+from threetconv.statistics.densities.histograms import histograms
+from threetconv.statistics.densities.joint import joint_density
+from threetconv.statistics.densities.kde import densities
+from threetconv.support.files import write_parquet
+from threetconv.support.logs import step_log
 
 with step_log(snakemake.log[0]):
     parameters = read_parameters(snakemake.input, tags=["best"], columns=VALUES)

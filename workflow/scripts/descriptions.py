@@ -1,9 +1,10 @@
 """Describe differences between rows of runs: hierarchical bootstrap, distances."""
 
-from threetconv.files import read_parquet, write_parquet
-from threetconv.logs import step_log
 from threetconv.schemas.statistics import BOOTSTRAP, DISTANCES
-from threetconv.statistics import hierarchical_bootstrap, row_distances
+from threetconv.statistics.densities.distances import row_distances
+from threetconv.statistics.summaries.bootstrap import hierarchical_bootstrap
+from threetconv.support.files import read_parquet, write_parquet
+from threetconv.support.logs import step_log
 
 with step_log(snakemake.log[0]):
     params, files = snakemake.params, snakemake.input.parameters

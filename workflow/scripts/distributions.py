@@ -3,8 +3,8 @@
 from threetconv.figures.distributions import temporal_distributions
 from threetconv.figures.histograms import histograms
 from threetconv.figures.theme import save
-from threetconv.files import read_parquet
-from threetconv.logs import step_log
+from threetconv.support.files import read_parquet
+from threetconv.support.logs import step_log
 
 with step_log(snakemake.log[0]):
     init = snakemake.wildcards.init

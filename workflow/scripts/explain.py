@@ -4,9 +4,9 @@ from pathlib import Path
 
 import torch
 
-from threetconv.explain.stage import Options, explain_run
-from threetconv.files import read_parquet
-from threetconv.logs import step_log
+from threetconv.explain.run import Options, explain_run
+from threetconv.support.files import read_parquet
+from threetconv.support.logs import step_log
 
 if __name__ == "__main__":  # worker processes import this file again
     with step_log(snakemake.log[0]):

@@ -1,12 +1,12 @@
 """Draw chosen channels, what classes lose without motion, and what the transforms do."""
 
-from threetconv.explain.gallery import affine_gallery
+from threetconv.explain.motion.affine_gallery import affine_gallery
 from threetconv.figures.explained import class_drop_table, explained_rows
 from threetconv.figures.explanations import channel_rows_figure, class_drops
 from threetconv.figures.gallery import gallery
 from threetconv.figures.theme import save
-from threetconv.files import read_parquet
-from threetconv.logs import step_log
+from threetconv.support.files import read_parquet
+from threetconv.support.logs import step_log
 
 NAMES = ("chosen", "channels", "faithfulness", "images", "trajectories")
 

@@ -1,9 +1,9 @@
 """Explanations of all runs as single tables."""
 
 from threetconv.explain.tables import chosen_trajectories, together
-from threetconv.files import write_parquet
-from threetconv.logs import step_log
 from threetconv.schemas import channels
+from threetconv.support.files import write_parquet
+from threetconv.support.logs import step_log
 
 with step_log(snakemake.log[0]):
     params, output = snakemake.params, snakemake.output

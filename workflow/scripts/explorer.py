@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from threetconv.explorer import explorer
 from threetconv.explorer.collect import collect
-from threetconv.files import write_text
-from threetconv.logs import step_log
+from threetconv.explorer.page import explorer
+from threetconv.support.files import write_text
+from threetconv.support.logs import step_log
 
 with step_log(snakemake.log[0]):
     params = snakemake.params

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import torch
 
-from threetconv.fetched import fetch_run
-from threetconv.files import read_parquet
-from threetconv.logs import step_log
-from threetconv.plan import Run
+from threetconv.records.plan import Run
+from threetconv.support.files import read_parquet
+from threetconv.support.logs import step_log
+from threetconv.training.fetch_run import fetch_run
 
 if __name__ == "__main__":  # worker processes import this file again
     with step_log(snakemake.log[0]):

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from threetconv.files import write_text
-from threetconv.logs import step_log
-from threetconv.model_card import model_card
+from threetconv.records.model_card import model_card
+from threetconv.support.files import write_text
+from threetconv.support.logs import step_log
 
 with step_log(snakemake.log[0]):
     cards = zip(snakemake.input.records, snakemake.params.facts, snakemake.output, strict=True)

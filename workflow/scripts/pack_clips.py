@@ -1,10 +1,10 @@
 """Decode every clip of a data set once, into one array."""
 
-from threetconv.bad_clips import BadClips
-from threetconv.files import read_parquet, write_parquet, write_text
-from threetconv.logs import progress_to, step_log
-from threetconv.packing import pack_clips
+from threetconv.clips.bad_clips import BadClips
+from threetconv.clips.packed import pack_clips
 from threetconv.schemas.clips import PACKED
+from threetconv.support.files import read_parquet, write_parquet, write_text
+from threetconv.support.logs import progress_to, step_log
 
 if __name__ == "__main__":  # worker processes import this file again
     with step_log(snakemake.log[0]) as log:

@@ -1,9 +1,10 @@
 """Lay the study's accuracies and temporal parameters out as the paper does."""
 
-from threetconv.files import read_parquet, write_parquet
-from threetconv.logs import step_log
 from threetconv.schemas.statistics import ACCURACY, DISPLACEMENT
-from threetconv.statistics import accuracy_table, displacement_table
+from threetconv.statistics.summaries.accuracy import accuracy_table
+from threetconv.statistics.summaries.displacement import displacement_table
+from threetconv.support.files import read_parquet, write_parquet
+from threetconv.support.logs import step_log
 
 with step_log(snakemake.log[0]):
     runs = read_parquet(snakemake.input.runs)

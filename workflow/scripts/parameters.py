@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from threetconv.files import write_parquet
-from threetconv.logs import step_log
-from threetconv.runs import parameter_table
+from threetconv.records.run_folder import parameter_table
 from threetconv.schemas.runs import PARAMETERS
+from threetconv.support.files import write_parquet
+from threetconv.support.logs import step_log
 
 with step_log(snakemake.log[0]) as log:
     table = parameter_table(Path(snakemake.input.record).parent)

@@ -2,11 +2,12 @@
 
 import pandas as pd
 
-from threetconv.files import read_parquet, write_parquet
-from threetconv.logs import step_log
-from threetconv.parameters import read_parameters
+from threetconv.records.parameters import read_parameters
 from threetconv.schemas.statistics import ALIGNMENT, PLANTED, PLANTED_LAYERS
-from threetconv.statistics import alignment_table, planted_layers, planted_table
+from threetconv.statistics.planted.alignment import alignment_table
+from threetconv.statistics.planted.verdicts import planted_layers, planted_table
+from threetconv.support.files import read_parquet, write_parquet
+from threetconv.support.logs import step_log
 
 with step_log(snakemake.log[0]):
     params = snakemake.params

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import torch
 
-from threetconv.files import read_parquet, write_parquet
-from threetconv.logs import step_log
-from threetconv.runs import read_run
+from threetconv.explain.class_preferences import class_preferences
+from threetconv.records.run_folder import read_run
 from threetconv.schemas.channels import PREFERENCES
-from threetconv.selectivity import class_preferences
+from threetconv.support.files import read_parquet, write_parquet
+from threetconv.support.logs import step_log
 
 with step_log(snakemake.log[0]) as log:
     torch.set_num_threads(snakemake.threads)

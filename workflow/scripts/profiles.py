@@ -2,8 +2,8 @@
 
 from threetconv.figures.profile import profile
 from threetconv.figures.theme import save
-from threetconv.files import read_parquet
-from threetconv.logs import step_log
+from threetconv.support.files import read_parquet
+from threetconv.support.logs import step_log
 
 with step_log(snakemake.log[0]):
     params = snakemake.params

@@ -5,7 +5,7 @@ from pathlib import Path
 from threetconv.data.synthetic.gestures import render_gestures
 from threetconv.data.synthetic.planted import render_planted
 from threetconv.data.synthetic.scenes import render_scenes
-from threetconv.logs import progress_to, step_log
+from threetconv.support.logs import progress_to, step_log
 
 if __name__ == "__main__":  # worker processes import this file again
     with step_log(snakemake.log[0]) as log:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from threetconv.data.synthetic.stills import render_stills
-from threetconv.logs import progress_to, step_log
+from threetconv.support.logs import progress_to, step_log
 
 if __name__ == "__main__":  # worker processes import this file again
     with step_log(snakemake.log[0]) as log:

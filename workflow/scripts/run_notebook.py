@@ -1,7 +1,7 @@
 """Run the example notebook on this study's results and show it as a page."""
 
-from threetconv.logs import step_log
-from threetconv.notebooks import run_notebook
+from threetconv.study.notebooks import run_notebook
+from threetconv.support.logs import step_log
 
 with step_log(snakemake.log[0]):
     run_notebook(

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from threetconv.files import write_parquet
-from threetconv.logs import step_log
-from threetconv.runs import metrics_table, runs_table, snapshots_table
+from threetconv.records.run_folder import metrics_table, runs_table, snapshots_table
 from threetconv.schemas.runs import METRICS, RUNS, SNAPSHOTS
+from threetconv.support.files import write_parquet
+from threetconv.support.logs import step_log
 
 with step_log(snakemake.log[0]):
     folders = [Path(record).parent for record in snakemake.input.records]

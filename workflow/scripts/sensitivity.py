@@ -2,10 +2,13 @@
 
 import pandas as pd
 
-from threetconv.files import read_parquet, write_parquet
-from threetconv.logs import step_log
 from threetconv.schemas.statistics import SENSITIVITY
-from threetconv.statistics import energy_tests, equivalence_tests, mixed_tests, sensitivity_tests
+from threetconv.statistics.tests.energy import energy_tests
+from threetconv.statistics.tests.equivalence import equivalence_tests
+from threetconv.statistics.tests.mixed import mixed_tests
+from threetconv.statistics.tests.outcomes import sensitivity_tests
+from threetconv.support.files import read_parquet, write_parquet
+from threetconv.support.logs import step_log
 
 with step_log(snakemake.log[0]) as log:
     params, files = snakemake.params, snakemake.input.parameters

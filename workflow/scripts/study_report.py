@@ -2,13 +2,13 @@
 
 import yaml
 
-from threetconv.files import read_parquet
-from threetconv.logs import step_log
-from threetconv.provenance import git_sha, versions
 from threetconv.report.content import build_document
 from threetconv.report.html import render_html
 from threetconv.report.pdf import render_pdf
-from threetconv.statistics.sentences import sentences
+from threetconv.statistics.tests.sentences import sentences
+from threetconv.support.files import read_parquet
+from threetconv.support.logs import step_log
+from threetconv.support.provenance import git_sha, versions
 
 with step_log(snakemake.log[0]) as log:
     with open(snakemake.input.config, encoding="utf-8") as file:

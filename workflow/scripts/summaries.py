@@ -1,9 +1,9 @@
 """Summarise the temporal parameters of every run, controls included."""
 
-from threetconv.files import read_parquet, write_parquet
-from threetconv.logs import step_log
 from threetconv.schemas.statistics import SUMMARIES
-from threetconv.statistics.summaries import summarise_files
+from threetconv.statistics.summaries.summarise import summarise_files
+from threetconv.support.files import read_parquet, write_parquet
+from threetconv.support.logs import step_log
 
 with step_log(snakemake.log[0]) as log:
     runs, snapshots = (read_parquet(snakemake.input[name]) for name in ("runs", "snapshots"))

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from threetconv.files import atomic, read_parquet
-from threetconv.logs import step_log
 from threetconv.report.page import write_page
+from threetconv.support.files import atomic, read_parquet
+from threetconv.support.logs import step_log
 
 with step_log(snakemake.log[0]):
     pages, sheets = snakemake.output.html, snakemake.output.csv

@@ -2,10 +2,11 @@
 
 import pandas as pd
 
-from threetconv.files import read_parquet, write_parquet
-from threetconv.logs import step_log
 from threetconv.schemas.statistics import LAYER_PROFILE, TESTS
-from threetconv.statistics import FAMILIES, layer_profile, layer_tests, run_tests
+from threetconv.statistics.tests.contrasts import FAMILIES, run_tests
+from threetconv.statistics.tests.layerwise import layer_profile, layer_tests
+from threetconv.support.files import read_parquet, write_parquet
+from threetconv.support.logs import step_log
 
 with step_log(snakemake.log[0]) as log:
     params = snakemake.params

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from threetconv.train_job import start
+from threetconv.training.train_run import start
 
 if __name__ == "__main__":  # worker processes import this file again
     params, clip, resources = snakemake.params, snakemake.params.clip, snakemake.resources

@@ -2,9 +2,9 @@
 
 import torch
 
-from threetconv.logs import step_log
-from threetconv.pretraining import train_on_stills
-from threetconv.training import Settings
+from threetconv.support.logs import step_log
+from threetconv.training.loop import Settings
+from threetconv.training.pretrain_2d import train_on_stills
 
 with step_log(snakemake.log[0]):
     torch.set_num_threads(snakemake.threads)

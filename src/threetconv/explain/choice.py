@@ -36,7 +36,7 @@ def choose(
     Args:
         channels: the run's channels table (layer_index, layer, channel, displacement, reachable),
             or None for a network without transforms: then no channel is chosen by displacement.
-        faithfulness: the run's table of `threetconv.explain.faithfulness`.
+        faithfulness: the run's table of `threetconv.explain.trust.faithfulness`.
         faithful, displaced, random: how many by each rule; fewer where there are fewer channels
             with a drop above 0, a displacement above 0, or at all. Equals go by layer and number.
         seed: of the random ones; they do not depend on the order of rows, and asking for more

@@ -12,22 +12,22 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from threetconv.conv import Conv3T
-from threetconv.explain.activation import maximise
+from threetconv.explain.activation.maximise import maximise
 from threetconv.explain.channel import Channel, convolution_of
-from threetconv.explain.filters import (
+from threetconv.explain.motion.film import motion_film
+from threetconv.explain.motion.filter_pictures import (
     energy_strip,
     filter_strip,
     pictogram,
     pictogram_strip,
     sees_colour,
 )
-from threetconv.explain.motion_film import motion_film
-from threetconv.explain.overlay import overlay, strip
-from threetconv.explain.saliency import METHODS
-from threetconv.explain.targets import undisturbed
-from threetconv.files import atomic
+from threetconv.explain.saliency.methods import METHODS
+from threetconv.explain.saliency.overlay import overlay, strip
+from threetconv.explain.saliency.targets import undisturbed
+from threetconv.layer.conv3t import Conv3T
 from threetconv.schemas.channels import IMAGES
+from threetconv.support.files import atomic
 
 __all__ = ["IMAGES", "Pictures"]
 

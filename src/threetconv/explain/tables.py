@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from threetconv.explain.trajectories import steps
-from threetconv.files import read_parquet
-from threetconv.runs import read_run
+from threetconv.explain.motion.trajectories import steps
+from threetconv.records.run_folder import read_run
 from threetconv.schemas.channels import TRAJECTORIES
+from threetconv.support.files import read_parquet
 
 __all__ = ["TABLES", "chosen_trajectories", "together"]
 
@@ -22,7 +22,7 @@ def together(folders: Sequence[str | Path]) -> dict[str, pd.DataFrame]:
     """The tables of runs, one below another, by name; files of `images` get their run's folder.
 
     Args:
-        folders: what `threetconv.explain.stage.explain_run` has written, all in one folder.
+        folders: what `threetconv.explain.run.explain_run` has written, all in one folder.
     """
     found = {}
     for name in TABLES:

@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from threetconv.explorer.variant import Variant
-from threetconv.files import read_parquet
-from threetconv.runs import read_run
+from threetconv.records.run_folder import read_run
+from threetconv.support.files import read_parquet
 
 __all__ = ["collect"]
 
@@ -22,7 +22,7 @@ def collect(folder: str | Path, explanations: str | Path, parameters: str | Path
 
     Args:
         folder: of the run.
-        explanations: the folder that `threetconv.explain.stage.explain_run` has written.
+        explanations: the folder that `threetconv.explain.run.explain_run` has written.
         parameters: the run's parameter table; None for a 3D run.
     """
     folder, explanations = Path(folder), Path(explanations)
@@ -69,9 +69,9 @@ def _noise_floor(document: dict[str, object]) -> float:
 
 def _first_filters(folder: Path) -> NDArray[np.float64]:
     """(channels, D, H, W, 3) in [0, 1] of the first convolution, on one common scale."""
-    from threetconv.explain.channel import Channel  # noqa: PLC0415 (torch only where needed)
-    from threetconv.explain.filters import filter_limit, filter_slices, sees_colour  # noqa: PLC0415
-    from threetconv.state_files import load_model  # noqa: PLC0415
+    from threetconv.explain.channel import Channel  # torch only where needed
+    from threetconv.explain.motion.filter_pictures import filter_limit, filter_slices, sees_colour
+    from threetconv.records.load_model import load_model
 
     network = load_model(folder)
     name, module = next(

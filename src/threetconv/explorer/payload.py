@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from threetconv.explorer.variant import Place, Variant, places
-from threetconv.parameters import RAW
+from threetconv.records.parameters import RAW
 
 __all__ = ["encode", "payload"]
 

@@ -73,10 +73,11 @@ class Variant:
         network, dataset, init, convolution: what was trained on what, from where, "3t" or "3d".
         control: the negative control that the run is, or "none".
         classes: class names by index.
-        layers: the run's layers as `threetconv.layers.Layer.to_dict` gives them. Layers that only
-            the tables name (a 3D run lists none) are added from the tables.
-        parameters: rows of one snapshot of the parameter table (`threetconv.parameters.SCHEMA`);
-            of several snapshots the one with tag "best" is taken.
+        layers: the run's layers as `threetconv.networks.layer_info.Layer.to_dict` gives them.
+            Layers that only the tables name (a 3D run lists none) are added from the tables.
+        parameters: rows of one snapshot of the parameter table
+            (`threetconv.records.parameters.SCHEMA`); of several snapshots the one with tag "best"
+            is taken.
         channels: one row a channel: displacement, sentence, floors.
         faithfulness: drop of log p(true class) in nats per channel, ablation and label.
         chosen: the channels that have pictures, with the rule that chose them.
@@ -228,5 +229,5 @@ def _check_filters(key: str, filters: NDArray[Any] | None) -> None:
             f"first-layer filters of run {key!r}",
             found=found,
             expected="(channels, D, H, W, 3) of uint8, or of floats in [0, 1]",
-            remedy="normalise them with threetconv.explain.filters",
+            remedy="normalise them with threetconv.explain.motion.filter_pictures",
         )

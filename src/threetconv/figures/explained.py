@@ -114,7 +114,7 @@ def pick_channels(chosen: pd.DataFrame, runs: pd.DataFrame, *, most: int) -> pd.
 
 
 def class_drop_table(faithfulness: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """Lines of `threetconv.figures.class_drops`: whole layers set to the identity, by class.
+    """Lines of `figures.explanations.class_drops`: whole layers set to the identity, by class.
 
     A panel for each start; where several of its runs were measured, their mean.
     """

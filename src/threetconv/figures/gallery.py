@@ -20,7 +20,8 @@ def gallery(images: np.ndarray, labels: Sequence[str]) -> Figure:
     """A row of images for each transform, steps in time running right.
 
     Args:
-        images: (rows, D, H, W) grey levels in [0, 1], as `threetconv.explain.gallery` makes them.
+        images: (rows, D, H, W) grey levels in [0, 1], as `threetconv.explain.motion.affine_gallery`
+            makes them.
         labels: one per row.
 
     Raises:

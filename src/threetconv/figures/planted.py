@@ -39,7 +39,7 @@ def planted(table: pd.DataFrame) -> Figure:
     the noise floor. The word below a number is the verdict of the table (`recovered`).
 
     Args:
-        table: from `threetconv.statistics.planted_table`.
+        table: from `threetconv.statistics.planted.verdicts.planted_table`.
     """
     if table.empty:
         return theme.empty("No motion was planted in this study.")
@@ -150,9 +150,9 @@ def alignment(table: pd.DataFrame) -> Figure:
     """Correlation of a channel's preferred direction with its own motion, real runs and controls.
 
     Args:
-        table: from `threetconv.statistics.alignment_table`: network, dataset, init, motion, axis,
-            parameter (where there is one), control, scope, correlation, ci_low, ci_high, status.
-            Lines of the scopes in `SCOPES` are drawn, a panel for each.
+        table: from `threetconv.statistics.planted.alignment.alignment_table`: network, dataset,
+            init, motion, axis, parameter (where there is one), control, scope, correlation, ci_low,
+            ci_high, status. Lines of the scopes in `SCOPES` are drawn, a panel for each.
     """
     lines = table[table["scope"].astype(str).isin(list(SCOPES))] if len(table) else table
     if lines.empty:

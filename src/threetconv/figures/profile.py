@@ -15,7 +15,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from threetconv.figures import theme
 from threetconv.figures.scales import ratio_axis
 from threetconv.figures.theme import INK, MUTED, SYMBOLS, plain
-from threetconv.levels import passes
+from threetconv.support.levels import passes
 
 __all__ = ["profile"]
 

@@ -20,7 +20,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from threetconv.files import atomic
+from threetconv.support.files import atomic
 
 __all__ = [
     "GRID",

@@ -42,8 +42,8 @@ def trajectories(
     in shape.
 
     Args:
-        tables: label -> table of `threetconv.explain.trajectories.trajectory`; all of one kind,
-            exact or paper.
+        tables: label -> table of `threetconv.explain.motion.trajectories.trajectory`; all of one
+            kind, exact or paper.
         notes: label -> a line below the row's label, such as the channel's sentence.
         shared: one range for all rows of a column, so that rows can be compared; without it each
             row has its own, so that a small motion can be seen.

@@ -61,12 +61,15 @@ def build_document(
         runs: the runs table, one line per training run.
         config: the complete configuration of the study, as plain types.
         metrics: run_id, step, epoch, split, metric, value, n.
-        accuracy_table: from `threetconv.statistics.accuracy_table` (Tables 1 and 3).
-        displacement_table: from `threetconv.statistics.displacement_table` (Tables 2 and 4).
-        tests_table: from `threetconv.statistics.run_tests`; a column `sentence`
-            (`threetconv.statistics.sentences`) is printed where it is there. Lines of scope
+        accuracy_table: from `threetconv.statistics.summaries.accuracy.accuracy_table` (Tables 1 and
+            3).
+        displacement_table: from `threetconv.statistics.summaries.displacement.displacement_table`
+            (Tables 2 and 4).
+        tests_table: from `threetconv.statistics.tests.contrasts.run_tests`; a column `sentence`
+            (`threetconv.statistics.tests.sentences`) is printed where it is there. Lines of scope
             "layer" and of the family "controls" go into sections of their own.
-        control_accuracy: lines of `threetconv.statistics.accuracy_table` for negative controls.
+        control_accuracy: lines of `threetconv.statistics.summaries.accuracy.accuracy_table` for
+            negative controls.
         layer_profile: displacement by network, dataset, start, layer and parameter.
         sensitivity: the tests with other outcomes, mixed models, equivalence and energy tests:
             `outcome` and the columns of the tests table.
@@ -74,8 +77,8 @@ def build_document(
         bootstrap: hierarchical bootstrap intervals.
         calibration: type I error, coverage and power of every test in simulated studies.
         planted_table, planted_layers: ratios of planted motions to floor and controls
-            (`threetconv.statistics.planted`), by motion and parameter (whole network, and first
-            layer), and by layer.
+            (`threetconv.statistics.planted.verdicts`), by motion and parameter (whole network, and
+            first layer), and by layer.
         alignment: correlation of a channel's preferred direction with its parameters.
         channels, faithfulness, chosen_channels, sanity: of all explained runs, one table below
             another; columns as `threetconv.report.sections.explanations.section` has them.

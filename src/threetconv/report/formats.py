@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from threetconv import numerals
 from threetconv.report.document import Cell
+from threetconv.support import numerals
 
 __all__ = [
     "DASH",

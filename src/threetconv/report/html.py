@@ -12,8 +12,8 @@ from latex2mathml.converter import convert
 from markupsafe import Markup
 
 from threetconv.figures.theme import ROLES
-from threetconv.files import write_text
 from threetconv.report.document import Document, Figure, Formula, Section, Table, parse_inline
+from threetconv.support.files import write_text
 
 __all__ = ["render_html", "to_html"]
 

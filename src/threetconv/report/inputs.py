@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from threetconv.levels import passes
 from threetconv.report.document import Block, Figure, Paragraph, escape
+from threetconv.support.levels import passes
 
 __all__ = [
     "CHECKPOINTS",

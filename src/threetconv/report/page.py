@@ -10,7 +10,7 @@ from itables.javascript import generate_init_offline_itables_html
 from itables.utils import find_package_file
 from markupsafe import escape
 
-from threetconv.files import write_text
+from threetconv.support.files import write_text
 
 __all__ = ["write_page"]
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import typst
 
-from threetconv.files import atomic
 from threetconv.report.document import (
     Block,
     Callout,
@@ -31,6 +30,7 @@ from threetconv.report.document import (
     Table,
     parse_inline,
 )
+from threetconv.support.files import atomic
 
 __all__ = ["encode", "render_pdf"]
 

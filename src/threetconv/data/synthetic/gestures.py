@@ -24,12 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from threetconv.data.synthetic.gesture_names import GESTURES
 from threetconv.data.synthetic.hand import draw_hand, draw_look
-from threetconv.data.synthetic.motions import GESTURES, poses
+from threetconv.data.synthetic.motions import poses
 from threetconv.data.synthetic.rendering import Progress, check_size, new_folder, run_jobs
 from threetconv.errors import InputError, look_up
 
-__all__ = ["GESTURES", "render_gesture_clip", "render_gestures"]
+__all__ = ["render_gesture_clip", "render_gestures"]
 
 _SPLITS = {"train": "train", "val": "validation", "test": "test"}
 _JESTER_CLIPS = 148_092  # ids of the real set run from 1 to this

@@ -20,10 +20,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from threetconv.catalogue import GESTURES
 from threetconv.errors import look_up
 
-__all__ = ["GESTURES", "OPPOSITE", "Poses", "poses"]
+__all__ = ["OPPOSITE", "Poses", "poses"]
 
 Array = NDArray[np.float64]
 

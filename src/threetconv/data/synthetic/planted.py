@@ -15,7 +15,8 @@ the middle, about a pixel wide. Kind of shape, colours and speed are drawn witho
 (the kind is the class in `none`), and opposite classes are each other played backwards, to the last
 bit.
 
-Layout, that of `threetconv.data.folder`: ``<root>/{train,val}/<class>/<number>/00001.png ...``
+Layout, that of `threetconv.data.adapters.folder`: ``<root>/{train,val}/<class>/<number>/00001.png
+...``
 """
 
 from __future__ import annotations
@@ -29,13 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from threetconv.data.synthetic.rendering import (
-    Progress,
-    check_size,
-    new_folder,
-    run_jobs,
-    shares,
-)
+from threetconv.data.synthetic.rendering import Progress, check_size, new_folder, run_jobs, shares
 from threetconv.errors import InputError, look_up
 
 __all__ = ["MOTIONS", "OPPOSITE", "render_planted", "render_planted_clip"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from threetconv.errors import InputError
-from threetconv.workers import pool
+from threetconv.support.processes import pool
 
 __all__ = ["Progress", "check_size", "new_folder", "run_jobs", "shares"]
 

@@ -19,13 +19,7 @@ from PIL import Image
 from threetconv.data.synthetic.camera import Motion, draw_motion, margin
 from threetconv.data.synthetic.creatures import CREATURES
 from threetconv.data.synthetic.drawing import Canvas, recolour
-from threetconv.data.synthetic.rendering import (
-    Progress,
-    check_size,
-    new_folder,
-    run_jobs,
-    shares,
-)
+from threetconv.data.synthetic.rendering import Progress, check_size, new_folder, run_jobs, shares
 from threetconv.data.synthetic.scenery import SCENERY
 from threetconv.data.synthetic.things import THINGS
 from threetconv.errors import InputError

@@ -16,13 +16,7 @@ from PIL import Image
 
 from threetconv.data.synthetic.concepts import CONCEPTS
 from threetconv.data.synthetic.drawing import Canvas
-from threetconv.data.synthetic.rendering import (
-    Progress,
-    check_size,
-    new_folder,
-    run_jobs,
-    shares,
-)
+from threetconv.data.synthetic.rendering import Progress, check_size, new_folder, run_jobs, shares
 from threetconv.errors import InputError
 
 __all__ = ["STILLS", "render_still", "render_stills"]

@@ -1,4 +1,4 @@
-// What the transforms of a channel add up to: threetconv.motion and threetconv.units, in the page's
+// What the transforms of a channel add up to: layer/motion.py and layer/units.py, in the page's
 // language. A test holds the two together.
 //
 // A step takes content at c to R(r)^T c / s - t on the kernel's grid: x right, y down, -1 to 1. Maps

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 
-from threetconv.levels import passes
 from threetconv.report import formats
 from threetconv.report.document import (
     Block,
@@ -17,6 +16,7 @@ from threetconv.report.document import (
     escape,
 )
 from threetconv.report.inputs import Inputs
+from threetconv.support.levels import passes
 
 __all__ = ["sections"]
 

@@ -9,7 +9,7 @@ __all__ = ["section"]
 
 PANDAS = """\
 from threetconv import open_study
-from threetconv.parameters import derive
+from threetconv.records.parameters import derive
 
 study = open_study({results!r})   # only the runs that the study has
 best = derive(study.parameters.query("tag == 'best'"))

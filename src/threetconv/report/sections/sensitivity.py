@@ -6,20 +6,12 @@ import re
 
 import pandas as pd
 
-from threetconv.levels import passes
 from threetconv.report import formats
-from threetconv.report.document import (
-    Block,
-    Cell,
-    Column,
-    Details,
-    Paragraph,
-    Section,
-    Table,
-)
+from threetconv.report.document import Block, Cell, Column, Details, Paragraph, Section, Table
 from threetconv.report.inputs import CHECKPOINTS, Inputs, checkpoint_name, differs, verdict
 from threetconv.report.sections.crosstab import cross, stratum, with_interval
 from threetconv.report.wording import join_words, of_all
+from threetconv.support.levels import passes
 
 __all__ = ["sections"]
 

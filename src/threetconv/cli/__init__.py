@@ -1,0 +1,1 @@
+"""The command `threetconv`, one file a command."""

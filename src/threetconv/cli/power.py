@@ -1,0 +1,145 @@
+"""`threetconv power`: the table and what it says, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from threetconv.errors import InputError, look_up
+from threetconv.networks.registry import CATALOGUE, lift_remedy
+from threetconv.statistics.calibration.power import TAU, WANTED, power_table, tau_from
+
+__all__ = ["render", "run", "words"]
+
+
+def run(
+    *,
+    networks: Sequence[str],
+    seeds: Sequence[int],
+    ratio: float,
+    datasets: int,
+    inits: int,
+    tau: float | None,
+    results: Path | None,
+    alpha: float,
+    replicates: int,
+    seed: int,
+    csv: Path | None,
+    json: Path | None,
+) -> None:
+    """Compute, print and, where asked, write the table."""
+    for name in networks:
+        look_up(CATALOGUE, name, what="network", remedy=lift_remedy(name))
+    tau, origin = _tau(tau, results)
+    table = power_table(
+        networks=networks, datasets=datasets, inits=inits, seeds=seeds, ratio=ratio, tau=tau,
+        alpha=alpha, replicates=replicates, seed=seed,
+    )  # fmt: skip
+    _write(table, csv, json)
+    render(table, origin=origin, alpha=alpha)
+
+
+def _tau(tau: float | None, results: Path | None) -> tuple[float, str]:
+    """The SD between runs, and where it is from."""
+    if tau is not None and results is not None:
+        raise InputError(
+            "--tau and --from-results",
+            found="both",
+            expected="one of them",
+            remedy="drop --tau to estimate it from the results",
+        )
+    if results is None:
+        return (TAU, "assumed; --from-results estimates it") if tau is None else (tau, "as given")
+    from threetconv.support.files import read_parquet  # arrow
+
+    files = [results / name for name in ("summaries.parquet", "runs.parquet")]
+    for file in files:
+        if not file.is_file():
+            raise InputError(
+                file,
+                found="no such file",
+                expected="the results folder of a finished study",
+                remedy="run the study first, or give --tau",
+            )
+    return tau_from(*(read_parquet(file) for file in files)), f"estimated from {files[0]}"
+
+
+def _write(table: pd.DataFrame, csv: Path | None, json: Path | None) -> None:
+    from threetconv.support.files import write_text  # arrow
+
+    if csv is not None:
+        write_text(csv, table.to_csv(index=False))
+    if json is not None:
+        write_text(json, table.to_json(orient="records", indent=2) + "\n")
+
+
+def render(table: pd.DataFrame, *, origin: str, alpha: float) -> None:
+    """Print the table and sentences under it."""
+    from rich.console import Console  # only for printing, as the next
+    from rich.table import Table
+
+    ratio, tau = table["ratio"].iloc[0], table["tau"].iloc[0]
+    grid = Table(title=f"Power to find a ratio of {ratio:g}", title_justify="left")
+    for name in ("Seeds", "Runs"):
+        grid.add_column(name, justify="right", no_wrap=True)
+    grid.add_column("Test", no_wrap=True)
+    for name in ("Least p", "Power (95 %)", "Detectable"):
+        grid.add_column(name, justify="right", no_wrap=True)
+    for k, lines in table.groupby("seeds", sort=False):
+        for i, line in enumerate(lines.to_dict("records")):
+            head = (str(k), str(line["runs"])) if i == 0 else ("", "")
+            shown = ("untestable", "")
+            if line["testable"]:
+                ratio_found = line["detectable_ratio"]
+                found = f"{ratio_found:.2f}" if ratio_found > 1 else "none"
+                interval = f"({line['ci_low']:.2f} to {line['ci_high']:.2f})"
+                shown = (f"{line['power']:.2f} {interval}", found)
+            grid.add_row(
+                *head, _name(line), f"{line['p_floor']:.2g}", *shown,
+                end_section=i == len(lines) - 1,
+            )  # fmt: skip
+    console = Console()
+    if not console.is_terminal:  # a file or a pipe has no width of its own
+        console.width = max(console.width, 120)
+    console.print(grid)
+    level = table["level"].iloc[0]
+    for sentence in (
+        "F1 compares data sets, F2 initialisations, F3 asks whether the first depends on the "
+        "second. Least p: the smallest attainable. Detectable: the smallest ratio above 1 that "
+        "80 % of studies find.",
+        f"SD of D between runs of a cell: {tau:.3g} log units ({origin}). Level {level:g}: alpha = "
+        f"{alpha:g} over four parameters by Holm, for a parameter that moves alone.",
+        *words(table),
+    ):
+        console.print(sentence, highlight=False, markup=False)
+
+
+def words(table: pd.DataFrame) -> Iterator[str]:
+    """What the power table says: a sentence for every number of seeds, and how many are enough."""
+    ratio = table["ratio"].iloc[0]
+    for k, lines in table.groupby("seeds", sort=False):
+        found, untestable = [], []
+        for line in lines.to_dict("records"):
+            if line["testable"]:
+                found.append(f"{_name(line)} in {100 * line['power']:.0f} %")
+            else:
+                untestable.append(f"{_name(line)}: {line['reason']}")
+        what = f"{k} {'seed' if k == 1 else 'seeds'} per cell, {lines['runs'].iloc[0]} runs"
+        if found:
+            yield f"{what}: a ratio of {ratio:g} is found by {', '.join(found)} of studies."
+        if untestable:
+            yield f"{what}, untestable: {'; '.join(untestable)}."
+    enough = []
+    for (family, design), lines in table.groupby(["family", "design"], sort=False):
+        seeds = lines["seeds"].to_numpy()
+        good = seeds[(lines["power"] >= WANTED).to_numpy()]
+        fewest = str(good.min()) if good.size else f"more than {seeds.max()}"
+        enough.append(f"{family} ({design}): {fewest}")
+    yield f"Seeds of these that give {100 * WANTED:.0f} % power: {'; '.join(enough)}."
+
+
+def _name(line: Mapping[Hashable, Any]) -> str:
+    return f"{line['family']} ({line['design']})"

@@ -1,0 +1,1 @@
+"""Clips as a network gets them: packed or streamed, augmented, in batches."""

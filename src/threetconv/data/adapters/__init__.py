@@ -1,0 +1,1 @@
+"""One dataset a module: a folder on disk becomes a table of clips."""

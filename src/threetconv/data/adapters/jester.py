@@ -1,0 +1,213 @@
+"""20BN-Jester: hand gestures, a folder of JPEG frames per clip, splits in CSV lists.
+
+Three releases are read, their lists in the root or in ``<root>/labels``:
+
+* v1: ``jester-v1-train.csv`` and ``jester-v1-validation.csv`` with ``jester-v1-labels.csv``;
+* the newer one: ``Train.csv`` and ``Validation.csv``; a labels file is used when it is there;
+* the last one: ``train.csv`` and ``validation.csv`` with ``labels.csv``.
+
+Whatever its name, a list has lines ``id;label`` without header, or is comma separated with a
+header that has ``video_id`` (or ``id``) and ``label``; the first line tells. Labels files have one
+label a line. Ids are text: leading zeros count.
+
+Frames are ``<clip>/00001.jpg`` ... below ``<root>/20bn-jester-v1``, else below ``<root>/Train``
+and ``<root>/Validation``, else below the root itself. The published test list has no labels and
+is not read, whatever is in it. Source: Materzynska et al., "The Jester Dataset", ICCV Workshops
+2019.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from io import StringIO
+from pathlib import Path
+
+import pandas as pd
+
+from threetconv.data.adapters.disk import check_frame_folders, need_file, need_folder, refuse
+from threetconv.data.adapters.find_files import Listing, find_folder, same_name
+from threetconv.data.adapters.registry import register
+from threetconv.data.table import choose_classes, clip_table, few, read_pairs, read_text
+from threetconv.errors import InputError, nearest
+
+__all__ = ["find_lists", "has_header", "read_jester"]
+
+V1 = {"train": "jester-v1-train.csv", "val": "jester-v1-validation.csv"}
+NEWER = {"train": "Train.csv", "val": "Validation.csv"}
+LABELS = {"v1": "jester-v1-labels.csv", "newer": "labels.csv"}
+KEYS = ("video_id", "id")
+HOW = "download the lists from Jester's page and put them into this folder"
+
+Entry = tuple[str, str]  # clip id, label
+
+
+@register("jester")
+def read_jester(root: str | Path, *, classes: Sequence[str] | None = None) -> pd.DataFrame:
+    """The clip table of Jester; "val" is Jester's validation list.
+
+    Args:
+        root: folder with the CSV lists and the clips' folders.
+        classes: keep these classes only; all 27 by default. Lists and folders of other classes
+            need not be complete.
+
+    Returns:
+        Clip table; ``clip_id`` is Jester's number of the clip.
+
+    Raises:
+        InputError: a list is missing or malformed, uses a label that the labels file lacks or
+            repeats a clip; a label has no training clip; a listed clip is not on disk.
+    """
+    root = need_folder(
+        Path(root),
+        expected="the Jester dataset: CSV lists and a folder of JPEG frames per clip",
+        remedy="correct the path, or download Jester and extract it there",
+    )
+    entries, known = _lists(root)
+    keep = set(choose_classes(known, classes, root))
+    untrained = sorted(keep - {label for _, label in entries["train"]})
+    if untrained:
+        raise InputError(
+            root,
+            found=f"{len(untrained)} labels without a training clip: {few(untrained)}",
+            expected="training clips for every label of the labels file",
+            remedy="complete the training list, or name the classes to use with classes=",
+        )
+    rows = []
+    for split, listed in entries.items():
+        chosen = [(clip, label) for clip, label in listed if label in keep]
+        folder = find_folder([root / "20bn-jester-v1", root / Path(NEWER[split]).stem]) or root
+        _check_on_disk(folder, [clip for clip, _ in chosen])
+        rows += [(clip, str(folder / clip), label, split) for clip, label in chosen]
+    return clip_table(rows, root)
+
+
+def _lists(root: Path) -> tuple[dict[str, list[Entry]], set[str]]:
+    """The entries of each split, and the labels that may occur."""
+    files, names = find_lists(root)
+    expected = f"the lists {' and '.join(V1.values())}, or {' and '.join(NEWER.values())}"
+    paths = {
+        split: need_file(files.find(name) or files.folder / name, expected=expected, remedy=HOW)
+        for split, name in names.items()
+    }
+    entries = {split: _read_list(path) for split, path in paths.items()}
+    found = [path for path in map(files.find, LABELS.values()) if path is not None]
+    if names is V1 or found:
+        known = _labels(found[0] if found else files.folder / LABELS["v1"])
+    else:
+        known = {label for _, label in entries["train"]}
+    for split, listed in entries.items():
+        _check_labels(paths[split], listed, known)
+    return entries, known
+
+
+def find_lists(root: Path) -> tuple[Listing, dict[str, str]]:
+    """The files of the folder with the lists, and the lists' names by split.
+
+    The names are those of the release of which there is a list, else the first release's; the
+    listing finds them whatever their case.
+
+    Args:
+        root: the data set's folder; it must exist.
+
+    Raises:
+        InputError: several folders or files answer to one name.
+    """
+    files = Listing(_folder_of_lists(root))
+    for names in (V1, NEWER):
+        if any(files.find(name) for name in names.values()):
+            return files, names
+    return files, V1
+
+
+def _folder_of_lists(root: Path) -> Path:
+    """``<root>/labels`` when lists are there and none is in the root, else the root."""
+    below = find_folder([root / "labels"])
+    if below is None:
+        return root
+    lists = {same_name(name) for name in (*V1.values(), *NEWER.values())}
+    here, there = ({same_name(n) for n in Listing(place).names} & lists for place in (root, below))
+    return below if there and not here else root
+
+
+def _labels(path: Path) -> set[str]:
+    need_file(path, expected="the file of Jester's labels, one a line", remedy=HOW)
+    labels = set()
+    for line in map(str.strip, read_text(path).splitlines()):
+        quoted = len(line) > 2 and line[0] == line[-1] == '"'
+        labels.add(line[1:-1].replace('""', '"') if quoted else line)
+    labels.discard("")
+    if not labels:
+        raise InputError(path, found="an empty file", expected="one label a line", remedy=HOW)
+    return labels
+
+
+def _read_list(path: Path) -> list[Entry]:
+    first = next((line for line in read_text(path).splitlines() if line.strip()), "")
+    if has_header(first) or (path.name in NEWER.values() and ";" not in first):
+        return _read_table(path)  # which refuses a header that names its columns otherwise
+    return read_pairs(path, example="34870;Drumming Fingers", how=HOW)
+
+
+def has_header(first: str) -> bool:
+    """Whether a list whose first line this is has commas and a header; else lines ``id;label``."""
+    names = [name.strip().lower() for name in next(csv.reader([first]), [])]
+    return "label" in names or any(key in names for key in KEYS)
+
+
+def _read_table(path: Path) -> list[Entry]:
+    """The entries of a comma-separated list with a header; empty rows are passed over."""
+    entries = []
+    with StringIO(read_text(path), newline="") as handle:
+        reader = csv.DictReader(handle)
+        header = [name.strip().lower() for name in reader.fieldnames or []]
+        reader.fieldnames = header
+        key = next((name for name in KEYS if name in header), None)
+        if key is None or "label" not in header:
+            raise InputError(
+                path,
+                found=f"columns {', '.join(header) or '(none)'}",
+                expected="a header with video_id and label, separated by commas",
+                remedy="download the list again",
+            )
+        for row in reader:
+            clip, label = (row[key] or "").strip(), (row["label"] or "").strip()
+            if clip and label:
+                entries.append((clip, label))
+            elif any(str(value or "").strip() for value in row.values()):
+                raise InputError(
+                    f"{path}, line {reader.line_num}",
+                    found=f"{key} {clip!r} with label {label!r}",
+                    expected="a clip's number and its label",
+                    remedy="correct the line, or download the list again",
+                )
+    if not entries:
+        raise InputError(path, found="no clip", expected="one clip a line", remedy=HOW)
+    return entries
+
+
+def _check_labels(path: Path, entries: list[Entry], known: set[str]) -> None:
+    """Refuse labels that the labels file (or, without one, the training list) lacks."""
+    strange = sorted({label for _, label in entries} - known)
+    if strange:
+        raise InputError(
+            path,
+            found=f"{len(strange)} labels that are not known: {few(strange)}",
+            expected="labels of the labels file (without one, of the training list)",
+            remedy=nearest(strange[0], sorted(known)) or "correct the list or the labels file",
+        )
+
+
+def _check_on_disk(folder: Path, clips: list[str]) -> None:
+    present = Listing(folder, folders=True)
+    missing = [clip for clip in clips if clip not in present.names]
+    if missing:
+        raise InputError(
+            folder,
+            found=f"{len(missing)} of {len(clips)} listed clips have no folder: {few(missing)}",
+            expected="the frames of every listed clip, as <clip>/00001.jpg ...",
+            remedy="extract all parts of the archive, or take these clips out of the list",
+        )
+    if not present.faults.keys().isdisjoint(clips):
+        refuse(folder, present.faults)
+    check_frame_folders([folder / clip for clip in clips], folder)

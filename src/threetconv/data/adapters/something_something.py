@@ -1,0 +1,185 @@
+"""Something-Something v2: what hands do with things, WebM files, splits in JSON lists.
+
+Videos are ``<id>.webm`` below ``<root>/20bn-something-something-v2``, else ``<root>/videos``, else
+the root itself. The lists, in the root or in ``<root>/labels``, are
+
+* ``something-something-v2-{train,validation,labels}.json`` of the first release, or
+* ``{train,validation,labels}.json`` of the later one, where ``test-answers.csv`` (lines
+  ``id;label``) gives the labels of the test list.
+
+A list holds objects with ``id`` and ``template``, "Holding [something] next to [something]"; the
+label is the template without brackets, as ``labels.json`` has it ("label" in the lists names the
+things and is not the class). A test list without answers is not read.
+Source: Goyal et al., "The 'something something' video database", ICCV 2017.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from threetconv.data.adapters.disk import is_there, need_file, need_folder
+from threetconv.data.adapters.find_files import Listing, find_folder, tell
+from threetconv.data.adapters.registry import register
+from threetconv.data.table import choose_classes, clip_table, few, read_pairs, read_text
+from threetconv.errors import InputError, nearest
+
+__all__ = ["read_something_something"]
+
+LISTS = {"train": "train.json", "val": "validation.json"}
+LABELS = "labels.json"
+ANSWERS = "test-answers.csv"
+OLD = "something-something-v2-"
+HOW = "download the labels of Something-Something v2 and extract them there"
+
+Entry = tuple[str, str]  # clip id, label
+
+
+@register("something-something-v2")
+def read_something_something(
+    root: str | Path, *, classes: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """The clip table of Something-Something v2; "val" is the published validation list.
+
+    Args:
+        root: folder with the lists and the videos, or with folders of them.
+        classes: keep these classes only, by their names in labels.json; all 174 by default.
+            Videos of other classes need not exist.
+
+    Returns:
+        Clip table; ``clip_id`` is the video's number. Split "test" where test-answers.csv is.
+
+    Raises:
+        InputError: a list is missing or malformed, uses a template that labels.json lacks or
+            repeats a clip; a label has no training clip; a listed clip is not on disk.
+    """
+    root = need_folder(
+        Path(root),
+        expected="Something-Something v2: JSON lists and <id>.webm files",
+        remedy="correct the path, or download the dataset and extract it there",
+    )
+    entries, known = _lists(root)
+    keep = set(choose_classes(known, classes, root))
+    untrained = sorted(keep - {label for _, label in entries["train"]})
+    if untrained:
+        raise InputError(
+            root,
+            found=f"{len(untrained)} labels without a training clip: {few(untrained)}",
+            expected=f"training clips for every label of {LABELS}",
+            remedy="complete the training list, or name the classes to use with classes=",
+        )
+    places = [root / "20bn-something-something-v2", root / "videos"]
+    videos = Listing(find_folder(places) or root)
+    rows = []
+    for split, listed in entries.items():
+        chosen = [(clip, label) for clip, label in listed if label in keep]
+        paths = [videos.find_video(f"{clip}.webm") for clip, _ in chosen]
+        missing = [clip for (clip, _), path in zip(chosen, paths, strict=True) if path is None]
+        if missing:
+            raise InputError(
+                videos.folder,
+                found=f"{len(missing)} of {len(chosen)} clips of split {split} are missing: "
+                f"{few(missing)}",
+                expected="every listed clip on disk, as <id>.webm",
+                remedy="join and extract all parts of the archive, or take these clips out of "
+                "the list",
+            )
+        rows += [
+            (clip, str(path), label, split)
+            for (clip, label), path in zip(chosen, paths, strict=True)
+        ]
+    tell(videos.folder, [videos])
+    return clip_table(rows, root)
+
+
+def _lists(root: Path) -> tuple[dict[str, list[Entry]], set[str]]:
+    """The entries of each split, and the labels of labels.json."""
+    places = [place for place in (root, root / "labels") if is_there(place)]
+    place, prefix = next(
+        (
+            (place, prefix)
+            for place in places
+            for prefix in (OLD, "")
+            if any(is_there(place / f"{prefix}{name}") for name in LISTS.values())
+        ),
+        (root, ""),
+    )
+    expected = (
+        f"{LABELS}, {' and '.join(LISTS.values())} (or {OLD}train.json and so on) in the root or "
+        "in labels/"
+    )
+
+    def need(name: str) -> Path:
+        return need_file(place / f"{prefix}{name}", expected=expected, remedy=HOW)
+
+    paths = {split: need(name) for split, name in LISTS.items()}
+    known = _labels(need(LABELS))
+    entries = {split: _read_list(path) for split, path in paths.items()}
+    if is_there(place / ANSWERS):
+        paths["test"] = place / ANSWERS
+        entries["test"] = read_pairs(paths["test"], example="1420;Holding something", how=HOW)
+    for split, listed in entries.items():
+        _check_labels(paths[split], (label for _, label in listed), known)
+    return entries, known
+
+
+def _json(path: Path, kind: type, what: str) -> Any:
+    """The content of a JSON file, which must be a filled `kind`."""
+    try:
+        content = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise InputError(
+            path,
+            found=f"no JSON: {error}",
+            expected=what,
+            remedy=HOW,
+        ) from error
+    if not isinstance(content, kind) or not content:
+        raise InputError(
+            path,
+            found=f"{type(content).__name__} of length 0" if not content else repr(content)[:60],
+            expected=what,
+            remedy=HOW,
+        )
+    return content
+
+
+def _labels(path: Path) -> set[str]:
+    return {_without_brackets(label) for label in _json(path, dict, "an object {label: number}")}
+
+
+def _read_list(path: Path) -> list[Entry]:
+    what = 'objects such as {"id": "78687", "template": "Holding [something]"} in a list'
+    entries = []
+    for number, item in enumerate(_json(path, list, what), start=1):
+        values = item if isinstance(item, dict) else {}
+        clip, template = values.get("id"), values.get("template")
+        number_or_text = isinstance(clip, (str, int)) and not isinstance(clip, bool)
+        if not number_or_text or not str(clip) or not isinstance(template, str) or not template:
+            raise InputError(
+                f"{path}, entry {number}",
+                found=repr(item)[:120],
+                expected=what,
+                remedy="correct the entry, or download the list again",
+            )
+        entries.append((str(clip), _without_brackets(template)))
+    return entries
+
+
+def _without_brackets(template: str) -> str:
+    return template.replace("[", "").replace("]", "").strip()
+
+
+def _check_labels(path: Path, labels: Iterable[str], known: set[str]) -> None:
+    strange = sorted(set(labels) - known)
+    if strange:
+        raise InputError(
+            path,
+            found=f"{len(strange)} labels that are not in {LABELS}: {few(strange)}",
+            expected=f"templates that are labels of {LABELS} once the brackets are removed",
+            remedy=nearest(strange[0], sorted(known)) or "use lists of the same release",
+        )

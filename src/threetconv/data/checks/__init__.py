@@ -1,0 +1,1 @@
+"""Is a dataset fit to train on? Looked at before anybody trains."""

@@ -1,0 +1,1 @@
+"""The picture or the video that a channel responds to most."""

@@ -1,0 +1,1 @@
+"""What a channel does to its content over time."""

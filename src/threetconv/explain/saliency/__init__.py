@@ -1,0 +1,1 @@
+"""Which pixels make a channel respond?"""

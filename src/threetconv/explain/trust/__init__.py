@@ -1,0 +1,1 @@
+"""Do explanations depend on what was learned, and do shown channels matter?"""

@@ -1,0 +1,1 @@
+"""Conv3T: one 2D filter, carried through time by affine maps."""

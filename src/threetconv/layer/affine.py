@@ -1,0 +1,147 @@
+"""From (s, r, tx, ty) to a 2x3 matrix, to sampling weights, to units that a person can read.
+
+The affine map of a 3TConv works on the kernel's own grid: x runs right and y runs down, both from
+-1 (centre of the first tap) to +1 (centre of the last tap), as ``align_corners=True`` has it. It is
+the *inverse* map, from a tap of the new slice to the place it is read from, so content moves the
+other way: content at c goes to R(r)^T c / s - t. Hence tx > 0 moves content left, ty > 0 moves it
+up, s > 1 shrinks it and r > 0 turns it counter-clockwise as seen.
+
+Units and exact composition over time need no torch, which takes a second to import. They are kept
+in `threetconv.layer.units` and `threetconv.layer.motion`, so that what only reads tables does
+without, and can be had from here too.
+
+Source: arXiv 2006.15983, equations 3 to 5.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from threetconv.layer.motion import compose, content_maps, paper_curves, trajectory
+from threetconv.layer.units import (
+    clockwise,
+    clockwise_degrees,
+    input_pixels,
+    kernel_pixels,
+    log_zoom,
+    right,
+    up,
+    zoom,
+)
+
+__all__ = [
+    "affine_matrix",
+    "clockwise",
+    "clockwise_degrees",
+    "compose",
+    "content_maps",
+    "input_pixels",
+    "kernel_pixels",
+    "log_zoom",
+    "paper_curves",
+    "right",
+    "sampling_matrix",
+    "tap_coordinates",
+    "tap_units",
+    "trajectory",
+    "up",
+    "zoom",
+]
+
+
+def affine_matrix(
+    scale: Tensor, rotate: Tensor, translate_x: Tensor, translate_y: Tensor
+) -> Tensor:
+    """Equation 3: the 2x3 matrix of each transform.
+
+    Args:
+        scale, rotate, translate_x, translate_y: any shape (...), the same for all four; rotation in
+            radians, translations in units of half the kernel's extent.
+
+    Returns:
+        (..., 2, 3): ``[[s cos r, -s sin r, tx s cos r - ty s sin r],
+        [s sin r, s cos r, tx s sin r + ty s cos r]]``.
+    """
+    cosine, sine = scale * torch.cos(rotate), scale * torch.sin(rotate)
+    rows = (
+        torch.stack((cosine, -sine, translate_x * cosine - translate_y * sine), dim=-1),
+        torch.stack((sine, cosine, translate_x * sine + translate_y * cosine), dim=-1),
+    )
+    return torch.stack(rows, dim=-2)
+
+
+def tap_coordinates(
+    size: int, *, dtype: torch.dtype, device: torch.device | str, align_corners: bool = True
+) -> Tensor:
+    """Normalised coordinates of `size` taps, (size,): -1 ... 1, and 0 for a single tap.
+
+    Without `align_corners` -1 and 1 are the outer edges of the first and the last tap, not their
+    centres. The arithmetic is that of `F.affine_grid`, rounding included, because the one-sided
+    gradient at a grid node depends on which side of the node rounding falls.
+    """
+    if size == 1:
+        return torch.zeros(1, dtype=dtype, device=device)
+    coordinates = torch.linspace(-1, 1, size, dtype=dtype, device=device)
+    return coordinates if align_corners else coordinates * (size - 1) / size
+
+
+def tap_units(size: int, align_corners: bool = True) -> tuple[float, float]:
+    """How a normalised coordinate x becomes a place among `size` taps: (x + 1) * units - half.
+
+    Returns:
+        (units, half): taps per unit, and 0, or half a tap without `align_corners`.
+    """
+    return ((size - 1) / 2, 0.0) if align_corners else (size / 2, 0.5)
+
+
+def sampling_matrix(
+    theta: Tensor,
+    height: int,
+    width: int,
+    *,
+    filter_padding: str = "zeros",
+    align_corners: bool = True,
+) -> Tensor:
+    """Equations 4 and 5: bilinear warping of an (height, width) slice as one matrix.
+
+    Multiplying a flattened slice by this matrix equals
+    ``F.grid_sample(slice, F.affine_grid(theta))``, bilinear; so do the gradients, at grid nodes
+    too: the derivative is taken in the cell at the right of (below) the node, where ``floor`` puts
+    it. Written as ``max(0, 1 - |x - i|)`` the derivative at a node would be zero, and since the
+    identity puts *every* tap on a node, a layer that starts there would never learn.
+
+    Args:
+        theta: (..., 2, 3).
+        height, width: the kernel's spatial size H, W.
+        filter_padding: what is read outside the kernel, "zeros" or the nearest tap ("border").
+        align_corners: as for `F.grid_sample`.
+
+    Returns:
+        (..., H W, H W): row = tap of the new slice, column = tap of the old one, both row by row.
+    """
+    options: dict[str, Any] = {"dtype": theta.dtype, "device": theta.device}
+    x = tap_coordinates(width, align_corners=align_corners, **options).repeat(height)
+    y = tap_coordinates(height, align_corners=align_corners, **options).repeat_interleave(width)
+    base = torch.stack((x, y, torch.ones_like(x)))  # (3, HW)
+    grid = theta @ base  # (..., 2, HW)
+    border = filter_padding == "border"
+    weights_x = _bilinear_weights(grid[..., 0, :], width, border, align_corners)
+    weights_y = _bilinear_weights(grid[..., 1, :], height, border, align_corners)
+    return (weights_y.unsqueeze(-1) * weights_x.unsqueeze(-2)).flatten(-2)
+
+
+def _bilinear_weights(coordinate: Tensor, size: int, border: bool, align_corners: bool) -> Tensor:
+    """Weights of the `size` taps for reading at normalised `coordinate` (...): (..., size)."""
+    units, half = tap_units(size, align_corners)
+    position = (coordinate + 1) * units - half
+    if border:  # the outermost taps count as outside: no gradient there, as in `F.grid_sample`
+        position = torch.where(position <= 0, 0.0, position)
+        position = torch.where(position >= size - 1, size - 1.0, position)
+    cell = torch.floor(position.detach())
+    fraction = (position - cell).unsqueeze(-1)
+    offset = torch.arange(size, dtype=position.dtype, device=position.device) - cell.unsqueeze(-1)
+    zero = fraction.detach() * 0  # not so at no place at all, which must not pass for an empty one
+    return torch.where(offset == 0, 1 - fraction, torch.where(offset == 1, fraction, zero))

@@ -1,0 +1,322 @@
+"""Conv3T: a 3D convolution whose filter is a 2D filter carried through time by affine maps.
+
+Source: arXiv 2006.15983, section 3 (equations 1 to 5).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from threetconv.layer.build_filters import FILTER_PADDINGS, build_filters, is_eager
+from threetconv.layer.filter_cache import Kept, keep, may_keep
+from threetconv.layer.time_reach import crop_in_time
+
+__all__ = ["TEMPORAL_PARAMETERS", "Conv3T", "build_filters", "convolve", "to_conv3d"]
+
+TEMPORAL_PARAMETERS = ("scale", "rotate", "translate_x", "translate_y")
+PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
+
+Size3 = int | tuple[int, int, int]
+Triple = tuple[int, int, int]
+Paddings = tuple[tuple[int, int], ...]
+
+
+def convolve(
+    clip: Tensor,
+    filters: Tensor,
+    bias: Tensor | None,
+    *,
+    stride: Triple,
+    padding: Triple | str,
+    dilation: Triple,
+    groups: int,
+) -> Tensor:
+    """`F.conv3d`, safe for deep filters on short clips.
+
+    On CPU (AVX-512, torch 2.14.1) the weight gradient of a 7 x 7 x 7 filter with stride 2 and
+    padding 3 is garbage for clips of 6 or 7 frames, and the process dies at 5: oneDNN writes
+    outside its memory. Depth 9 does it too; depths 3 and 5, stride 1 and longer clips do not. With
+    the zeros in time written out instead, the numbers are right.
+    """
+    depth = filters.shape[2]
+    if not isinstance(padding, str) and padding[0] and stride[0] > 1 and depth > 5:
+        frames, (before, *rest) = clip.shape[-3], padding
+        if frames <= dilation[0] * (depth - 1) + 1:
+            clip = F.pad(clip, (0, 0, 0, 0, before, before))
+            padding = (0, rest[0], rest[1])
+    return F.conv3d(clip, filters, bias, stride, padding, dilation, groups)
+
+
+class Conv3T(nn.Module):
+    """Temporally factorised 3D convolution; used as `torch.nn.Conv3d` is.
+
+    The filter of every output channel is one learned 2D filter K1 and, for each step in time, one
+    learned affine map: slice t + 1 is slice t scaled, rotated and translated.
+
+    Args:
+        in_channels, out_channels, stride, padding, dilation, groups, bias, padding_mode: as for
+            `torch.nn.Conv3d`, `padding` may be "same" or "valid".
+        kernel_size: K for a K x K x K filter, or (D, H, W).
+        filter_padding: what a warp reads outside the kernel: "zeros", as in the paper, or the
+            nearest tap ("border").
+        align_corners: whether -1 and 1 of a transform's coordinates are the centres of the kernel's
+            outer taps, as in the paper, or their outer edges.
+
+    Parameters:
+        weight: (out, in / groups, H, W), the first slice; name and shape of `nn.Conv2d`'s, so a 2D
+            state dict loads directly.
+        scale: (D - 1, out), starts at 1; rotate (radians), translate_x, translate_y (half-extents
+            of the kernel): (D - 1, out), start at 0.
+        bias: (out,), if asked for.
+
+    Shape:
+        Input (N, in, T, H, W), output (N, out, T', H', W') as for `nn.Conv3d`.
+
+    Raises:
+        ValueError: for sizes that no convolution can have; the message names the argument.
+
+    Note:
+        With zeros outside the kernel the identity, where training starts, is a kink: left and right
+        derivatives with respect to the temporal parameters differ. The gradient there is
+        `F.grid_sample`'s, the one in the cell to the right of and below each tap, which is what the
+        paper trained with; see `threetconv.layer.build_filters.build_filters`.
+
+        In evaluation, where no gradient by the parameters can be asked for, the filters are kept
+        until a parameter changes. What torch does not count as a change (an edit through
+        ``parameter.data`` or a numpy view) needs a call of `train` or `forget_filters`.
+
+        Slices that meet only padding, for the length of the clip at hand, are neither built nor
+        convolved with; their gradients are zero, as they would be.
+
+    Example:
+        >>> layer = Conv3T(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
+        >>> layer(torch.zeros(1, 3, 30, 150, 224)).shape
+        torch.Size([1, 64, 15, 75, 112])
+
+    Source: arXiv 2006.15983, equations 1 to 5.
+    """
+
+    bias: nn.Parameter | None
+
+    def __init__(  # noqa: PLR0917 (nn.Conv3d's own signature)
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size3,
+        stride: Size3 = 1,
+        padding: Size3 | str = 0,
+        dilation: Size3 = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        filter_padding: str = "zeros",
+        align_corners: bool = True,
+    ) -> None:
+        super().__init__()
+        if groups < 1 or in_channels % groups or out_channels % groups:
+            raise ValueError(
+                f"groups={groups} must divide in_channels={in_channels} and "
+                f"out_channels={out_channels}"
+            )
+        if padding_mode not in PADDING_MODES:
+            raise ValueError(f"padding_mode={padding_mode!r} is not one of {PADDING_MODES}")
+        if filter_padding not in FILTER_PADDINGS:
+            raise ValueError(f"filter_padding={filter_padding!r} is not one of {FILTER_PADDINGS}")
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.kernel_size = _triple(kernel_size, "kernel_size", at_least=1)
+        self.stride = _triple(stride, "stride", at_least=1)
+        self.dilation = _triple(dilation, "dilation", at_least=1)
+        self.padding: Triple | str
+        if isinstance(padding, str):
+            if padding not in ("same", "valid"):
+                raise ValueError(f"padding={padding!r} is not a size, 'same' or 'valid'")
+            if padding == "same" and self.stride != (1, 1, 1):
+                raise ValueError("padding='same' needs stride 1")
+            self.padding = padding
+        else:
+            self.padding = _triple(padding, "padding", at_least=0)
+        self.padding_mode = padding_mode
+        self.filter_padding, self.align_corners = filter_padding, align_corners
+        self._kept: Kept | None = None
+
+        depth, height, width = self.kernel_size
+        options: dict[str, Any] = {"device": device, "dtype": dtype}
+        transforms = (depth - 1, out_channels)
+        self.weight = nn.Parameter(
+            torch.empty(out_channels, in_channels // groups, height, width, **options)
+        )
+        self.scale = nn.Parameter(torch.empty(transforms, **options))
+        self.rotate = nn.Parameter(torch.empty(transforms, **options))
+        self.translate_x = nn.Parameter(torch.empty(transforms, **options))
+        self.translate_y = nn.Parameter(torch.empty(transforms, **options))
+        if bias:
+            self.bias = nn.Parameter(torch.empty(out_channels, **options))
+        else:
+            self.register_parameter("bias", None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Transforms at the identity; weight and bias as `nn.Conv2d` starts them."""
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+        nn.init.ones_(self.scale)
+        for parameter in (self.rotate, self.translate_x, self.translate_y):
+            nn.init.zeros_(parameter)
+        if self.bias is not None:
+            fan_in = self.weight[0].numel()
+            bound = 1 / math.sqrt(fan_in) if fan_in else 0
+            nn.init.uniform_(self.bias, -bound, bound)
+
+    def filters(self, slices: tuple[int, int] | None = None) -> Tensor:
+        """The 3D filters, (out, in / groups, D, H, W), or only the slices first <= d < last.
+
+        Built in float32 or wider. Not to be changed in place.
+        """
+        parameters = (self.weight, self.scale, self.rotate, self.translate_x, self.translate_y)
+        slices = slices or (0, self.kernel_size[0])
+        options: dict[str, Any] = {
+            "filter_padding": self.filter_padding,
+            "align_corners": self.align_corners,
+            "slices": slices,
+        }
+        if self.training or not may_keep(parameters):
+            return build_filters(*parameters, **options)
+        self._kept = keep(self._kept, parameters, options)
+        return self._kept.filters
+
+    def to_conv3d(self) -> nn.Conv3d:
+        """This layer as a plain `nn.Conv3d` with its present filters; see `to_conv3d`."""
+        return to_conv3d(self)
+
+    def forget_filters(self) -> None:
+        """Drop filters kept from evaluation."""
+        self._kept = None
+
+    def train(self, mode: bool = True) -> Self:
+        """As for every module; training also drops filters kept from evaluation."""
+        if mode:
+            self._kept = None
+        return super().train(mode)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_kept": None}  # copies and pickles hold parameters only
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """Convolve (N, in, T, H, W), or (in, T, H, W) without a batch."""
+        padding = self._padding()
+        if self.padding_mode != "zeros":
+            clip = F.pad(clip, _flat(padding), mode=self.padding_mode)
+            padding = ((0, 0),) * 3
+        slices = (0, self.kernel_size[0])
+        if is_eager((clip,)):
+            crop = crop_in_time(
+                clip.shape[-3], slices[1], self.stride[0], padding[0], self.dilation[0]
+            )
+            slices, padding = crop.slices, (crop.padding, *padding[1:])
+        clip, zeros = _pad(clip, padding)
+        return convolve(
+            clip,
+            self.filters(slices),
+            self.bias,
+            stride=self.stride,
+            padding=zeros,
+            dilation=self.dilation,
+            groups=self.groups,
+        )
+
+    def _padding(self) -> Paddings:
+        """(before, after) along T, H and W."""
+        if self.padding == "valid":
+            return ((0, 0),) * 3
+        if self.padding == "same":
+            totals = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
+            return tuple((total // 2, total - total // 2) for total in totals)
+        return tuple((int(amount), int(amount)) for amount in self.padding)
+
+    def extra_repr(self) -> str:
+        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"
+        text += f", stride={self.stride}"
+        defaults = {
+            "padding": (0, 0, 0),
+            "dilation": (1, 1, 1),
+            "groups": 1,
+            "padding_mode": "zeros",
+            "filter_padding": "zeros",
+            "align_corners": True,
+        }
+        for name, default in defaults.items():
+            if getattr(self, name) != default:
+                text += f", {name}={getattr(self, name)!r}"
+        return text + (", bias=False" if self.bias is None else "")
+
+
+def _flat(padding: Paddings) -> list[int]:
+    """(W left, W right, H left, ...), as `F.pad` wants it."""
+    return [amount for pair in reversed(padding) for amount in pair]
+
+
+def _pad(clip: Tensor, padding: Paddings) -> tuple[Tensor, Triple]:
+    """Leave to the convolution what it can do: add equally many zeros on both sides."""
+    explicit = tuple(pair if pair[0] != pair[1] or pair[0] < 0 else (0, 0) for pair in padding)
+    if any(_flat(explicit)):
+        clip = F.pad(clip, _flat(explicit))  # a negative number leaves frames out
+    zeros = [low if low == high and low > 0 else 0 for low, high in padding]
+    return clip, (zeros[0], zeros[1], zeros[2])
+
+
+def _triple(value: Size3, name: str, *, at_least: int) -> Triple:
+    sizes = (value,) * 3 if isinstance(value, int) else tuple(value)
+    if len(sizes) != 3 or any(not isinstance(n, int) or n < at_least for n in sizes):
+        raise ValueError(
+            f"{name}={value!r} must be an int or three ints (D, H, W), each at least {at_least}"
+        )
+    return sizes[0], sizes[1], sizes[2]
+
+
+def to_conv3d(layer: Conv3T | nn.Conv3d) -> nn.Conv3d:
+    """One 3T layer as a plain `nn.Conv3d` with its present filters.
+
+    Args:
+        layer: it is not changed, and the new layer shares no memory with it. A subclass of
+            `nn.Conv3d` (`threetconv.lift` makes one) comes back as `nn.Conv3d` itself.
+
+    Returns:
+        `nn.Conv3d` with weight (out, in / groups, D, H, W) of the layer's precision and device, in
+        its training mode; the same outputs. Hooks do not come along.
+
+    Note:
+        What `convolve` guards against (a deep, strided filter on a clip
+        hardly longer than it) concerns training on CPU; to go on training a frozen network on such
+        clips, use ``lift(..., "3d")``.
+
+    Example:
+        >>> to_conv3d(Conv3T(3, 64, kernel_size=7, stride=2, padding=3)).weight.shape
+        torch.Size([64, 3, 7, 7, 7])
+    """
+    with torch.no_grad():
+        weight = layer.filters() if isinstance(layer, Conv3T) else layer.weight
+        weight = weight.detach().clone(memory_format=torch.contiguous_format)
+    sizes: Any = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+    plain: nn.Conv3d = nn.utils.skip_init(  # draws no random numbers
+        nn.Conv3d,
+        layer.in_channels,
+        layer.out_channels,
+        *sizes,
+        groups=layer.groups,
+        bias=layer.bias is not None,
+        padding_mode=layer.padding_mode,
+        device=weight.device,
+        dtype=weight.dtype,
+    )
+    plain.weight = nn.Parameter(weight, requires_grad=layer.weight.requires_grad)
+    if layer.bias is not None:
+        bias = layer.bias.detach().clone()
+        plain.bias = nn.Parameter(bias, requires_grad=layer.bias.requires_grad)
+    return plain.train(layer.training)

@@ -1,0 +1,1 @@
+"""Compiled kernels of the layer on CPUs; only `layer.build_filters` calls in."""

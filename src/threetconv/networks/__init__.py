@@ -1,0 +1,1 @@
+"""2D ConvNets lifted to video, traced, saved and read."""

@@ -1,0 +1,300 @@
+"""The study's networks, by name: torchvision's 2D networks, thinned and lifted to video."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+import torchvision
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from threetconv.errors import InputError, look_up, missing_file
+from threetconv.networks.lift import CONVOLUTIONS, lift
+from threetconv.networks.registry import CATALOGUE, lift_remedy
+from threetconv.networks.trace import check_clip_shape
+from threetconv.networks.width import thin
+
+__all__ = ["NETWORKS", "Network", "build_2d", "build_network", "load_2d_weights"]
+
+ClipShape = tuple[int, int, int]
+FRESH_NORM_EPS = 1e-5  # torch's default; torchvision's GoogLeNet has 1e-3
+
+
+@dataclass(frozen=True)
+class Network:
+    """How one network is made.
+
+    Attributes:
+        make: num_classes -> the 2D network, randomly initialised.
+        finish: (video network, num_classes, clip_shape) -> None: what lifting alone does not give
+            (pooling, auxiliary heads), in place.
+    """
+
+    make: Callable[[int], nn.Module]
+    finish: Callable[[Any, int, ClipShape], None]
+
+
+def build_network(
+    name: str,
+    *,
+    convolution: str = "3t",
+    num_classes: int,
+    clip_shape: ClipShape,
+    width: float = 1.0,
+    weights: Mapping[str, Tensor] | str | Path | None = None,
+    carry: str = "convolutions",
+    seed: int | None = None,
+) -> nn.Module:
+    """A video network of the study, built by lifting torchvision's 2D one.
+
+    Args:
+        name: "resnet18" or "googlenet", or another registered name.
+        convolution: "3t" or "3d".
+        num_classes: size of the classifier.
+        clip_shape: (frames, height, width); GoogLeNet's auxiliary heads are sized from it.
+        width: factor on every channel count, 1.0 for the paper's networks.
+        weights: 2D weights to carry over (a state dict, or a .safetensors or .pt file), or None to
+            start from scratch.
+        carry: what of them is carried, see `threetconv.lift`; the paper's "convolutions" or
+            "all".
+        seed: seeds the initialisation without touching torch's global generator; None draws from
+            it.
+
+    Returns:
+        The network in training mode, for clips (N, 3, T, H, W). GoogLeNet returns
+        (logits, aux_logits2, aux_logits1) in training and logits in evaluation.
+
+    Raises:
+        InputError: unknown name, no clip shape, a clip shorter than the deepest filter, weights
+            that do not fit.
+    """
+    recipe = look_up(NETWORKS, name, what="network", remedy=lift_remedy(name))
+    look_up(CONVOLUTIONS, convolution, what="convolution")
+    check_clip_shape(clip_shape)
+    depth = CATALOGUE[name].depth
+    if clip_shape[0] < depth:
+        raise InputError(
+            f"clip of {clip_shape[0]} frames for {name}",
+            found=f"fewer frames than the depth {depth} of its first filter",
+            expected=f"at least {depth} frames",
+            remedy="raise the number of frames in the clip shape",
+        )
+    with _seeded(seed):
+        model = build_2d(name, num_classes=num_classes, width=width)
+        if weights is not None:
+            load_2d_weights(model, weights)
+        carry = "nothing" if weights is None else carry
+        network = lift(model, convolution, carry=carry)
+        recipe.finish(network, num_classes, clip_shape)
+    if carry != "all":  # norms that start afresh are torch's own, as in the authors' code
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm3d):
+                module.eps = FRESH_NORM_EPS
+    return network.train()
+
+
+def build_2d(
+    name: str, *, num_classes: int, width: float = 1.0, seed: int | None = None
+) -> nn.Module:
+    """The 2D network that `build_network` lifts, randomly initialised."""
+    recipe = look_up(NETWORKS, name, what="network", remedy=lift_remedy(name))
+    if num_classes < 1:
+        raise InputError(
+            "num_classes",
+            found=str(num_classes),
+            expected="at least 1",
+            remedy="give the number of classes that the network tells apart",
+        )
+    with _seeded(seed):
+        return thin(recipe.make(num_classes), width, num_classes=num_classes)
+
+
+def load_2d_weights(model: nn.Module, weights: Mapping[str, Tensor] | str | Path) -> None:
+    """Load a 2D state dict; a classifier of another size is left as it is.
+
+    So is batch norm's count of batches, which files from before torch 0.4.1 (some of torchvision's
+    own) do not have, and which nothing here reads.
+
+    Raises:
+        InputError: when the file cannot be read, or any other entry is missing or of another shape.
+    """
+    where = str(weights) if isinstance(weights, str | Path) else "2D weights"
+    state = _read_state(weights) if isinstance(weights, str | Path) else dict(weights)
+    own = model.state_dict()
+    linear = {n for n, m in model.named_modules() if isinstance(m, nn.Linear)}
+    fitting: dict[str, Tensor] = {}
+    for key, value in own.items():
+        if key in state and state[key].shape == value.shape:
+            fitting[key] = state[key]
+        elif key.rpartition(".")[0] not in linear and not key.endswith(".num_batches_tracked"):
+            shape = tuple(state[key].shape) if key in state else "no such entry"
+            raise InputError(
+                where,
+                found=f"{key}: {shape}",
+                expected=f"{key}: {tuple(value.shape)}",
+                remedy="use weights of the same 2D network at the same width",
+            )
+    model.load_state_dict(fitting, strict=False)
+
+
+def _read_state(path: str | Path) -> dict[str, Tensor]:
+    path = Path(path)
+    expected = "a state dict of a 2D network, .safetensors or .pt"
+    if not path.is_file():
+        raise missing_file(path, expected=expected)
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise InputError(
+            path,
+            found=f"{type(error).__name__}: {error}",
+            expected=expected,
+            remedy="save model.state_dict() to it again; one below results/weights_2d is made or "
+            "fetched anew by its workflow once it is deleted",
+        ) from error
+
+
+@contextmanager
+def _seeded(seed: int | None) -> Iterator[None]:
+    if seed is None:
+        yield
+        return
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+class FittingPool3d(nn.Module):
+    """Max or average pooling whose window shrinks to the input where the input is smaller.
+
+    At the paper's clip sizes this is plain pooling; it lets small clips pass a network that was
+    made for large ones.
+    """
+
+    def __init__(self, kind: str, kernel_size: int, stride: int) -> None:
+        super().__init__()
+        self.kind, self.kernel_size, self.stride = kind, kernel_size, stride
+
+    def window(self, size: tuple[int, ...]) -> list[int]:
+        """The window for an input of (T, H, W)."""
+        return [min(self.kernel_size, n) for n in size]
+
+    def output_size(self, size: tuple[int, ...]) -> list[int]:
+        """(T', H', W') for an input of (T, H, W)."""
+        return [(n - k) // self.stride + 1 for n, k in zip(size, self.window(size), strict=True)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        pool = F.max_pool3d if self.kind == "max" else F.avg_pool3d
+        return pool(x, self.window(tuple(x.shape[2:])), stride=self.stride)
+
+    def extra_repr(self) -> str:
+        return f"{self.kind}, kernel_size={self.kernel_size}, stride={self.stride}"
+
+
+class AuxiliaryHead(nn.Module):
+    """GoogLeNet's auxiliary classifier for video: average 5x5x5, stride 3 -> 1x1x1 -> two layers.
+
+    Args:
+        conv: the lifted 1x1x1 convolution with its batch norm.
+        channels: its output channels.
+        size: (T, H, W) of the head's input.
+        hidden: width of the hidden layer, 1024 in the paper.
+        num_classes: number of classes.
+        dropout: 0.7 in the paper.
+    """
+
+    def __init__(  # noqa: PLR0917
+        self,
+        conv: nn.Module,
+        channels: int,
+        size: tuple[int, ...],
+        hidden: int,
+        num_classes: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.pool = FittingPool3d("average", 5, 3)
+        self.conv = conv
+        self.fc1 = nn.Linear(channels * math.prod(self.pool.output_size(size)), hidden)
+        self.fc2 = nn.Linear(hidden, num_classes)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(self.pool(x)).flatten(1)
+        return self.fc2(self.dropout(F.relu(self.fc1(x))))
+
+
+def _make_resnet18(num_classes: int) -> nn.Module:
+    return torchvision.models.resnet18(num_classes=num_classes)
+
+
+def _finish_resnet18(network: Any, num_classes: int, clip_shape: ClipShape) -> None:
+    """The lifted network is the paper's as it stands."""
+
+
+def _make_googlenet(num_classes: int) -> nn.Module:
+    return torchvision.models.googlenet(
+        num_classes=num_classes, aux_logits=True, init_weights=True, dropout=0.4, dropout_aux=0.7
+    )
+
+
+def _finish_googlenet(network: Any, num_classes: int, clip_shape: ClipShape) -> None:
+    """The paper's pooling and auxiliary heads.
+
+    The first two max-pools leave time alone, the last two are 3x3x3; all have stride 2, no padding
+    and drop what is left over (torchvision's round up). The heads average 5x5x5 windows, stride 3,
+    where torchvision's pool to 4x4. Source: the authors' published code.
+    """
+    network.maxpool1 = nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2))
+    network.maxpool2 = nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2))
+    network.maxpool3 = FittingPool3d("max", 3, 2)
+    network.maxpool4 = FittingPool3d("max", 3, 2)
+    lifted = {name: getattr(network, name) for name in ("aux1", "aux2")}
+    network.aux1 = network.aux2 = None
+    sizes = _output_sizes(network, {"aux1": "inception4a", "aux2": "inception4d"}, clip_shape)
+    for name, head in lifted.items():
+        setattr(
+            network,
+            name,
+            AuxiliaryHead(
+                head.conv,
+                head.conv.conv.out_channels,
+                sizes[name],
+                head.fc1.out_features,
+                num_classes,
+                head.dropout.p,
+            ),
+        )
+
+
+def _output_sizes(
+    network: nn.Module, layers: Mapping[str, str], clip_shape: ClipShape
+) -> dict[str, tuple[int, ...]]:
+    """(T, H, W) that each named layer puts out for a clip of a given shape."""
+    shadow = copy.deepcopy(network).to("meta").eval()
+    sizes: dict[str, tuple[int, ...]] = {}
+    for key, layer in layers.items():
+
+        def record(_module: nn.Module, _args: Any, output: Tensor, key: str = key) -> None:
+            sizes[key] = tuple(output.shape[2:])
+
+        shadow.get_submodule(layer).register_forward_hook(record)
+    with torch.no_grad():
+        shadow(torch.zeros(1, 3, *clip_shape, device="meta"))
+    return sizes
+
+
+NETWORKS: dict[str, Network] = {
+    "resnet18": Network(_make_resnet18, _finish_resnet18),
+    "googlenet": Network(_make_googlenet, _finish_googlenet),
+}

@@ -1,0 +1,186 @@
+"""Turn a 2D ConvNet into a video network: every 2D layer becomes its 3D or 3T counterpart.
+
+Source: arXiv 2006.15983, section 4; the rules were recovered from its parameter counts.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from threetconv.errors import look_up
+from threetconv.layer.conv3t import Conv3T, convolve
+from threetconv.networks.lift_forward import in_time
+from threetconv.networks.lift_layers import (
+    check_replaceable,
+    convolutional_classifiers,
+    convolutional_linears,
+    lift_layer,
+)
+from threetconv.networks.trace import check_module
+
+__all__ = ["CARRY", "CONVOLUTIONS", "lift"]
+
+Carry = tuple[bool, bool]  # (convolutions, everything else)
+
+CARRY: dict[str, Carry] = {
+    "all": (True, True),
+    "convolutions": (True, False),
+    "nothing": (False, False),
+}
+NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
+
+
+def lift(model: nn.Module, convolution: str = "3t", *, carry: str = "all") -> nn.Module:
+    """Lift a 2D ConvNet to video, (N, C, H, W) -> (N, C, T, H, W).
+
+    - A K x K convolution becomes K x K x K, with the same stride, padding and dilation in time as
+      in space; a 1 x 7 or 7 x 1 one becomes 7 deep (time follows the larger side); 1 x 1 stays
+      1 x 1 x 1 and has no transforms.
+    - Batch norm, dropout, max and average pooling become their 3D versions; adaptive pooling pools
+      time to 1, so that a classifier behind it keeps its size.
+    - Pooling, means over the frame and channels-last permutations that are written in a network's
+      own `forward` take time along (`threetconv.networks.lift_forward`); a block's own (C, 1, 1)
+      parameters become (C, 1, 1, 1).
+    - Whatever has no spatial axes (Linear, ReLU, Dropout, ...) stays.
+
+    torchvision's classification ConvNets all lift; its ViT, Swin and MaxViT, which attend over a
+    fixed grid, do not. A network halves time where it halves the frame, so what pools without
+    padding needs long clips, as it needs large images: AlexNet 63 frames, VGG and ConvNeXt 32,
+    DenseNet 29, SqueezeNet 17 to 21, Inception v3 75 (and `aux_logits=False`).
+
+    Args:
+        model: a 2D network; it is not changed.
+        convolution: "3t" or "3d".
+        carry: what keeps the 2D network's numbers: "all"; "convolutions", as the paper did (norms
+            and classifier start afresh); "nothing": a network to train from scratch. A carried
+            3T filter is the 2D filter with transforms at the identity; a carried 3D filter is the
+            2D filter repeated over depth and divided by it. Without carrying, a 3T layer keeps the
+            2D network's random K1, and a 3D layer draws every slice anew with the 2D filter's
+            spread over sqrt(depth). A convolution's bias goes with its filter. SqueezeNet's last
+            convolution counts as its classifier, and ConvNeXt's Linear layers within blocks as the
+            1 x 1 convolutions that they are; parameters that a block holds itself (ConvNeXt's layer
+            scale) stay.
+
+    Returns:
+        The video network, in the training mode of `model`. Layer names are those of `model`.
+
+    Raises:
+        InputError: for an unknown `convolution` or `carry`, or a `model` that is no module.
+        ValueError: for a layer that cannot be lifted; the message names it, its type and the cause.
+    """
+    make = look_up(CONVOLUTIONS, convolution, what="convolution")
+    convolutions, others = look_up(CARRY, carry, what="carry")
+    check_module(model)
+    lifted = copy.deepcopy(model)
+    kept = set(convolutional_linears(lifted))
+    classifiers = set(convolutional_classifiers(lifted))
+    done: dict[nn.Module, nn.Module] = {}  # a layer used in two places stays one layer
+    for name, module in list(lifted.named_modules(remove_duplicate=False)):
+        if module not in done:
+            replacement = done[module] = _lift_module(name, module, make, convolutions)
+            fresh = isinstance(module, nn.Linear) and module not in kept
+            if not others and (fresh or module in classifiers):
+                replacement.reset_parameters()
+        if done[module] is not module:
+            parent, _, child = name.rpartition(".")
+            if name:
+                setattr(lifted.get_submodule(parent), child, done[module])
+            else:
+                lifted = done[module]
+    if not others:
+        for module in lifted.modules():
+            if isinstance(module, NORMS):
+                module.reset_parameters()
+    return lifted
+
+
+def _lift_module(name: str, module: nn.Module, make: Callable[..., nn.Module], carry: bool) -> Any:
+    """The video version of one layer; itself when it serves video as it is."""
+    if isinstance(module, nn.Conv2d):
+        check_replaceable(name, module, nn.Conv2d)
+        replacement = make(module, carry)
+    else:
+        replacement = lift_layer(name, module)
+    if replacement is not module:
+        replacement.train(module.training)
+        for key, parameter in module.named_parameters():
+            replacement.get_parameter(key).requires_grad_(parameter.requires_grad)
+    return replacement
+
+
+class Conv3d(nn.Conv3d):
+    """`nn.Conv3d`, safe for deep filters on short clips; see `threetconv.layer.conv3t.convolve`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.padding_mode != "zeros":
+            return super().forward(input)
+        padding = self.padding if isinstance(self.padding, str) else _sizes(self.padding)
+        return convolve(
+            input,
+            self.weight,
+            self.bias,
+            stride=_sizes(self.stride),
+            padding=padding,
+            dilation=_sizes(self.dilation),
+            groups=self.groups,
+        )
+
+
+def _sizes(values: tuple[int, ...]) -> tuple[int, int, int]:
+    return values[0], values[1], values[2]
+
+
+def _to_3t(conv: nn.Conv2d, carry: bool) -> nn.Module:
+    if conv.kernel_size == (1, 1):
+        return _to_3d(conv, carry)
+    layer = Conv3T(**_conv_arguments(conv))
+    with torch.no_grad():
+        layer.weight.copy_(conv.weight)  # carried or not, the 2D network's own numbers
+        _copy_bias(conv, layer)
+    return layer
+
+
+def _to_3d(conv: nn.Conv2d, carry: bool) -> nn.Module:
+    layer = Conv3d(**_conv_arguments(conv))
+    depth = layer.kernel_size[0]
+    with torch.no_grad():
+        if carry or depth == 1:
+            layer.weight.copy_(conv.weight.unsqueeze(2) / depth)
+        else:
+            layer.weight.normal_().mul_(conv.weight.std() / math.sqrt(depth))
+        _copy_bias(conv, layer)
+    return layer
+
+
+CONVOLUTIONS: dict[str, Callable[[nn.Conv2d, bool], nn.Module]] = {"3t": _to_3t, "3d": _to_3d}
+
+
+def _conv_arguments(conv: nn.Conv2d) -> dict[str, Any]:
+    padding = conv.padding
+    kernel, stride, dilation = in_time(conv.kernel_size, conv.stride, conv.dilation)
+    return {
+        "in_channels": conv.in_channels,
+        "out_channels": conv.out_channels,
+        "kernel_size": kernel,
+        "stride": stride,
+        "padding": padding
+        if isinstance(padding, str)
+        else tuple(map(int, in_time(conv.kernel_size, padding)[1])),
+        "dilation": dilation,
+        "groups": conv.groups,
+        "bias": conv.bias is not None,
+        "padding_mode": conv.padding_mode,
+        "device": conv.weight.device,
+        "dtype": conv.weight.dtype,
+    }
+
+
+def _copy_bias(conv: nn.Conv2d, layer: Conv3T | nn.Conv3d) -> None:
+    if conv.bias is not None and layer.bias is not None:
+        layer.bias.copy_(conv.bias)

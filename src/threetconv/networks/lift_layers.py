@@ -1,0 +1,217 @@
+"""How single 2D layers and blocks become their video counterparts; a rule a type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
+from torchvision.models import SqueezeNet
+from torchvision.models.convnext import CNBlock
+from torchvision.models.maxvit import RelativePositionalMultiHeadAttention
+from torchvision.models.shufflenetv2 import InvertedResidual
+from torchvision.models.swin_transformer import ShiftedWindowAttention
+
+from threetconv.networks.lift_forward import average, in_time, makes_2d_calls, video_class
+
+__all__ = [
+    "RULES",
+    "check_replaceable",
+    "convolutional_classifiers",
+    "convolutional_linears",
+    "lift_layer",
+]
+
+Module = TypeVar("Module", bound=nn.Module)
+Rule = Callable[[Any], nn.Module]
+
+
+def lift_layer(name: str, module: nn.Module) -> nn.Module:
+    """The video version of a layer or block that is not a convolution, or itself if it serves.
+
+    Raises:
+        ValueError: for one that has no video version; the message names it, its type and the cause.
+    """
+    kind = type(module)
+    base = next((base for base in kind.__mro__ if base in RULES), None)
+    if base is not None:
+        check_replaceable(name, module, base)
+        return RULES[base](module)
+    if isinstance(module, _ATTENTION):
+        raise _refusal(name, module, "attention over a fixed 2D grid has no counterpart for clips")
+    if isinstance(module, _GRID):
+        raise _refusal(name, module, "it rearranges a frame's grid; clips have no counterpart")
+    if isinstance(module, nn.LayerNorm) and len(module.normalized_shape) > 1:
+        raise _refusal(name, module, f"it expects frames of size {module.normalized_shape[-2:]}")
+    own = not kind.__module__.startswith("torch.")
+    if own and makes_2d_calls(kind):
+        module.__class__ = video_class(kind)
+    elif kind.__name__.endswith("2d") and not list(module.children()):
+        raise _refusal(name, module, "there is no rule for it")
+    if own:
+        _widen_channel_numbers(module)
+    return module
+
+
+def check_replaceable(name: str, module: nn.Module, base: type[nn.Module]) -> None:
+    """Refuse a layer that does more than the torch layer `base` that it would be replaced as.
+
+    Raises:
+        ValueError: for a subclass that computes something else, hooks or a parametrised weight.
+    """
+    kind = type(module)
+    for method in ("forward", "_conv_forward"):
+        if getattr(kind, method, None) is not getattr(base, method, None):
+            raise _refusal(name, module, f"its {method} is not that of {base.__name__}")
+    if is_parametrized(module):
+        raise _refusal(name, module, "its weight is parametrised; make the weight plain first")
+    if module._forward_hooks or module._forward_pre_hooks:
+        raise _refusal(name, module, "its hooks would be lost; remove them first")
+
+
+def _refusal(name: str, module: nn.Module, cause: str) -> ValueError:
+    return ValueError(f"layer {name!r} ({type(module).__name__}) cannot be lifted: {cause}")
+
+
+def _widen_channel_numbers(module: nn.Module) -> None:
+    """A block's own (C, 1, 1) or (1, C, 1, 1) tensors, factors per channel, get one axis more."""
+    own = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+    for name, value in own:
+        per_channel = value.ndim == 3 or (value.ndim == 4 and len(value) == 1)
+        if per_channel and value.shape[-2:] == (1, 1):
+            wide = value.detach().unsqueeze(-1)
+            if isinstance(value, nn.Parameter):
+                wide = nn.Parameter(wide, requires_grad=value.requires_grad)
+            setattr(module, name, wide)
+
+
+def convolutional_linears(model: nn.Module) -> Iterator[nn.Module]:
+    """Linear layers that are 1 x 1 convolutions written for channels last: ConvNeXt's."""
+    for block in model.modules():
+        if isinstance(block, CNBlock):
+            yield from (layer for layer in block.modules() if isinstance(layer, nn.Linear))
+
+
+def convolutional_classifiers(model: nn.Module) -> Iterator[nn.Module]:
+    """Convolutions that are classifiers: SqueezeNet's."""
+    for network in model.modules():
+        if isinstance(network, SqueezeNet):
+            yield network.get_submodule("classifier.1")
+
+
+def _norm(kind: type[nn.Module]) -> Rule:
+    def rule(module: Any) -> nn.Module:
+        state = module.state_dict()
+        numbers = next((value for value in state.values() if value.is_floating_point()), None)
+        layer = kind(
+            module.num_features,
+            eps=module.eps,
+            momentum=module.momentum,
+            affine=module.affine,
+            track_running_stats=module.track_running_stats,
+        )
+        if numbers is not None:
+            layer = layer.to(numbers)  # device and precision
+        layer.load_state_dict(state)
+        return layer
+
+    return rule
+
+
+def _max_pool(module: nn.MaxPool2d) -> nn.Module:
+    kernel, stride, padding, dilation = in_time(
+        module.kernel_size, module.stride, module.padding, module.dilation
+    )
+    return nn.MaxPool3d(
+        kernel,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        return_indices=module.return_indices,
+        ceil_mode=module.ceil_mode,
+    )
+
+
+class AvgPool3d(nn.AvgPool3d):
+    """`nn.AvgPool3d`, for clips smaller than its window too; see `lift_calls.average`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return average(
+            input,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.ceil_mode,
+            self.count_include_pad,
+            self.divisor_override,
+        )
+
+
+def _avg_pool(module: nn.AvgPool2d) -> nn.Module:
+    kernel, stride, padding = in_time(module.kernel_size, module.stride, module.padding)
+    divisor = module.divisor_override
+    if divisor is not None:
+        divisor *= kernel if isinstance(kernel, int) else kernel[0]
+    return AvgPool3d(
+        kernel,
+        stride=stride,
+        padding=padding,
+        ceil_mode=module.ceil_mode,
+        count_include_pad=module.count_include_pad,
+        divisor_override=divisor,
+    )
+
+
+def _adaptive(kind: type[Module]) -> Callable[[Any], Module]:
+    def rule(module: Any) -> Module:
+        size = module.output_size
+        height, width = (size, size) if isinstance(size, int) or size is None else size
+        return kind((1, height, width))
+
+    return rule
+
+
+def _adaptive_max_pool(module: nn.AdaptiveMaxPool2d) -> nn.Module:
+    layer = _adaptive(nn.AdaptiveMaxPool3d)(module)
+    layer.return_indices = module.return_indices
+    return layer
+
+
+class VideoShuffleUnit(InvertedResidual):
+    """ShuffleNet v2's unit for clips: its channel shuffle keeps whatever axes follow the channels.
+
+    Source: `torchvision.models.shufflenetv2.InvertedResidual`.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.stride == 1:
+            kept, changed = x.chunk(2, dim=1)
+        else:
+            kept, changed = self.branch1(x), x
+        return torch.stack((kept, self.branch2(changed)), dim=2).flatten(1, 2)
+
+
+def _shuffle_unit(module: InvertedResidual) -> nn.Module:
+    module.__class__ = VideoShuffleUnit
+    return module
+
+
+_ATTENTION = (
+    nn.MultiheadAttention,
+    ShiftedWindowAttention,
+    RelativePositionalMultiHeadAttention,
+)
+_GRID = (nn.PixelShuffle, nn.PixelUnshuffle, nn.Fold, nn.Unfold)
+
+RULES: dict[type[nn.Module], Rule] = {
+    nn.BatchNorm2d: _norm(nn.BatchNorm3d),
+    nn.InstanceNorm2d: _norm(nn.InstanceNorm3d),
+    nn.MaxPool2d: _max_pool,
+    nn.AvgPool2d: _avg_pool,
+    nn.AdaptiveAvgPool2d: _adaptive(nn.AdaptiveAvgPool3d),
+    nn.AdaptiveMaxPool2d: _adaptive_max_pool,
+    nn.Dropout2d: lambda module: nn.Dropout3d(module.p, module.inplace),
+    InvertedResidual: _shuffle_unit,
+}

@@ -1,0 +1,47 @@
+"""Facts about networks that a plan needs: nothing is imported for them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+__all__ = ["CATALOGUE", "Facts", "lift_remedy"]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a plan needs to know of a network.
+
+    Attributes:
+        depth: depth in time of its deepest filter; clips must be at least as long.
+        imagenet: torchvision's name of its ImageNet weights.
+    """
+
+    depth: int
+    imagenet: str
+
+
+CATALOGUE: dict[str, Facts] = {
+    "resnet18": Facts(depth=7, imagenet="ResNet18_Weights.IMAGENET1K_V1"),
+    "googlenet": Facts(depth=7, imagenet="GoogLeNet_Weights.IMAGENET1K_V1"),
+}
+
+LIFTED = re.compile(
+    "alexnet|convnext_(tiny|small|base|large)|densenet(121|161|169|201)"
+    "|efficientnet_(b[0-7]|v2_[sml])|googlenet|inception_v3|mnasnet(0_5|0_75|1_0|1_3)"
+    "|mobilenet_(v2|v3_small|v3_large)|regnet_[xy]_([0-9]+gf|[0-9]+mf|1_6gf|3_2gf)"
+    "|resnet(18|34|50|101|152)|resnext(50_32x4d|101_32x8d|101_64x4d)"
+    "|shufflenet_v2_x(0_5|1_0|1_5|2_0)|squeezenet1_[01]|vgg(11|13|16|19)(_bn)?"
+    "|wide_resnet(50|101)_2"
+)
+"""torchvision's classification networks that `lift` takes; named here since torch is not loaded."""
+
+
+def lift_remedy(name: str) -> str:
+    """What to do about a network that is not in `CATALOGUE`; "" if torchvision lacks it too."""
+    if not LIFTED.fullmatch(name):
+        return ""
+    return (
+        f"a study trains {' or '.join(CATALOGUE)}; in your own code "
+        f'lift(torchvision.models.{name}(), "3t") makes a video network of this one'
+    )

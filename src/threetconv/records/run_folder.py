@@ -1,0 +1,191 @@
+"""A training run as a folder of files: write it, read it back.
+
+best.safetensors       weights of the best validation epoch
+snapshots.safetensors  temporal parameters: "<number>/<layer>.<parameter>"
+metrics.parquet        loss and accuracy by epoch
+run.json               what was run: a row of the runs table, the 3T layers, the list of snapshots
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from threetconv.errors import InputError
+from threetconv.records.parameters import tabulate
+from threetconv.schemas.runs import METRICS, RUNS, SNAPSHOTS
+from threetconv.support.files import (
+    read_parquet,
+    remove_leftovers,
+    typed,
+    write_parquet,
+    write_tensors,
+    write_text,
+)
+from threetconv.support.provenance import file_sha256, git_sha, versions
+
+if TYPE_CHECKING:
+    from threetconv.training.settings import Result
+
+__all__ = [
+    "metrics_table",
+    "parameter_table",
+    "read_run",
+    "runs_table",
+    "snapshots_table",
+    "write_run",
+]
+
+
+def write_run(
+    folder: Path,
+    record: dict[str, Any],
+    result: Result,
+    layers: list[dict[str, Any]],
+    classes: list[str],
+    *,
+    bad_clips: Mapping[str, str] | None = None,
+) -> None:
+    """Write the four files of a run, run.json last.
+
+    Args:
+        folder: where they go.
+        record: a row of the runs table, without what `result` tells.
+        result: of training.
+        layers: the 3T layers, as `threetconv.networks.layer_info.Layer.to_dict` gives them.
+        classes: class names by index.
+        bad_clips: path -> what was found, of clips that were left out.
+    """
+    remove_leftovers(folder)
+    write_tensors(result.best_state, folder / "best.safetensors")
+    arrays = {
+        f"{number}/{key}": value
+        for number, snapshot in enumerate(result.snapshots)
+        for key, value in snapshot.values.items()  # noqa: PD011 (not a DataFrame)
+    }
+    write_tensors(arrays, folder / "snapshots.safetensors")
+    metrics = result.metrics.assign(run_id=record["run_id"])
+    write_parquet(metrics, folder / "metrics.parquet", METRICS)
+    record |= {
+        "sum_lr2": result.sum_lr2,
+        "n_updates": result.n_updates,
+        "best_epoch": result.best_epoch,
+        "best_step": result.best_step,
+        "weights_sha256": file_sha256(folder / "best.safetensors"),
+        "git_sha": git_sha(),
+        "versions": json.dumps(versions(), sort_keys=True),
+        "seconds": round(result.seconds, 3),
+        "status": "ok",
+    }
+    snapshots = [
+        {"step": s.step, "epoch": s.epoch, "tag": s.tag, "sum_lr2": s.sum_lr2}
+        for s in result.snapshots
+    ]
+    document = {
+        "run": record,
+        "classes": classes,
+        "layers": layers,
+        "snapshots": snapshots,
+        "bad_clips": dict(sorted((bad_clips or {}).items())),
+    }
+    write_text(folder / "run.json", json.dumps(document, indent=1) + "\n")
+
+
+def read_run(folder: str | Path) -> dict[str, Any]:
+    """The contents of a run's run.json: run, classes, layers, snapshots.
+
+    Raises:
+        InputError: `folder` is not that of a finished run, or its record is damaged.
+    """
+    path = Path(folder) / "run.json"
+    if not path.is_file():
+        kind = "no run.json in this folder" if Path(folder).is_dir() else "no folder at this path"
+        raise InputError(
+            folder,
+            found=kind,
+            expected="the folder of a finished run, with run.json in it",
+            remedy="give the path of such a folder, results/runs/RUN of a study; or run the "
+            "workflow that makes it",
+        )
+    try:
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        document["run"]["run_id"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise damaged_run(folder, f"{type(error).__name__}: {error}") from error
+    return document
+
+
+def damaged_run(folder: str | Path, found: str, *, file: str = "run.json") -> InputError:
+    """The error for a run whose folder is there and whose file `file` is not what was written."""
+    return InputError(
+        Path(folder) / file,
+        found=found,
+        expected="the file as a finished run of this version of threetconv has it",
+        remedy="copy the run's folder again from where it was made; or delete it, and run the "
+        "workflow that makes it",
+    )
+
+
+def parameter_table(folder: str | Path) -> pd.DataFrame:
+    """The parameter table of a run, all snapshots; columns of `records.parameters.SCHEMA`."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    from threetconv.networks.layer_info import Layer
+
+    document = read_run(folder)
+    if not document["snapshots"]:
+        raise InputError(
+            Path(folder) / "run.json",
+            found="no snapshots",
+            expected="a run of a 3T network; others have no temporal parameters",
+            remedy="ask for parameters of 3T runs only",
+        )
+    file = Path(folder) / "snapshots.safetensors"
+    try:
+        arrays = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise damaged_run(folder, f"{type(error).__name__}: {error}", file=file.name) from error
+    layers = [Layer.from_dict(fields) for fields in document["layers"]]
+    frames = []
+    for number, snapshot in enumerate(document["snapshots"]):
+        prefix = f"{number}/"
+        values = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+        frames.append(
+            tabulate(
+                values,
+                layers,
+                run_id=document["run"]["run_id"],
+                step=snapshot["step"],
+                epoch=snapshot["epoch"],
+                tag=snapshot["tag"],
+            )
+        )
+    return pd.concat(frames, ignore_index=True)
+
+
+def runs_table(folders: Iterable[str | Path]) -> pd.DataFrame:
+    """One row per run, in the order given."""
+    records = pd.DataFrame([read_run(folder)["run"] for folder in folders])
+    names = dict.fromkeys([*RUNS.names, *records.columns])  # a fetched run has other facts
+    return typed(records.reindex(columns=list(names)), RUNS)
+
+
+def snapshots_table(folders: Iterable[str | Path]) -> pd.DataFrame:
+    """run_id, step, epoch, tag, sum_lr2: when each run's temporal parameters were recorded."""
+    rows = []
+    for folder in folders:
+        document = read_run(folder)
+        rows += [{"run_id": document["run"]["run_id"], **s} for s in document["snapshots"]]
+    return typed(pd.DataFrame(rows, columns=SNAPSHOTS.names), SNAPSHOTS)
+
+
+def metrics_table(folders: Iterable[str | Path]) -> pd.DataFrame:
+    """Loss and accuracy of all runs by epoch, long."""
+    return pd.concat(
+        [read_parquet(Path(folder) / "metrics.parquet") for folder in folders], ignore_index=True
+    )

@@ -1,0 +1,1 @@
+"""Do the tests keep their promises? Simulated studies whose truth is known."""

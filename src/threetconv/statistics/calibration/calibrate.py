@@ -1,0 +1,227 @@
+"""Calibration: do the tests in use keep their promises, in the layout of a real network?
+
+Studies with a known truth are simulated (`threetconv.statistics.calibration.simulate`), every test
+is run on them, and the table says how often it rejected a true null hypothesis (type I error,
+nominal .05), found an effect (power), or held the truth in its interval (coverage, nominal .95).
+The naive tests on pooled rows are there as well, under the null only: power means nothing without
+the level.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from threetconv.errors import InputError
+from threetconv.schemas.statistics import CALIBRATION
+from threetconv.statistics.calibration.questions import Outcome, Question
+from threetconv.statistics.calibration.row_probes import ENERGY, HIERARCHICAL, ROW_PROBES
+from threetconv.statistics.calibration.run_probes import BLOCKS, PROBES, Batch
+from threetconv.statistics.calibration.simulate import Layout, draw_study
+
+__all__ = ["COLUMNS", "calibrate", "validity", "wilson"]
+
+COLUMNS = CALIBRATION.names
+MOST_RUNS = 5  # per arm and block
+AT_ONCE = 20  # studies in one piece of work; the result depends on it, not on the workers
+Progress = Callable[[int, int], None]
+
+
+class Count(NamedTuple):
+    """Answers to one question so far."""
+
+    hits: float = 0.0
+    studies: int = 0
+    untestable: int = 0
+
+    def plus(self, other: Count) -> Count:
+        """Both together."""
+        return Count(
+            self.hits + other.hits,
+            self.studies + other.studies,
+            self.untestable + other.untestable,
+        )
+
+
+Counts = dict[Question, Count]
+
+
+def wilson(hits: float, n: int, *, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval of a proportion (Wilson 1927); NaN for n = 0."""
+    if n == 0:
+        return math.nan, math.nan
+    z = NormalDist().inv_cdf(0.5 + level / 2)
+    share = hits / n
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
+
+
+def validity(quantity: str, low: float, high: float, nominal: float, *, untestable: bool) -> str:
+    """What an interval says of a promise.
+
+    Returns:
+        "untestable" where no outcome could have rejected; "valid" where the interval holds the
+        nominal value; "liberal" where the test rejects too often or the interval covers too
+        little; "conservative" the other way round; "" for power, which promises nothing.
+    """
+    if untestable:
+        return "untestable"
+    if math.isnan(nominal):
+        return ""
+    if low <= nominal <= high:
+        return "valid"
+    above = low > nominal
+    return "liberal" if above == (quantity == "type I error") else "conservative"
+
+
+def calibrate(
+    layouts: Sequence[Layout],
+    *,
+    replicates: int = 1_000,
+    seed: int = 1,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Simulate studies in each layout and try every test on them.
+
+    Args:
+        layouts: of the networks, each with a name of its own.
+        replicates: studies per network. `n_replicates` counts answers: one per study for tests on
+            rows and for Holm's, one per study and parameter for other run-level tests; the energy
+            test uses every fifth study, the hierarchical bootstrap every tenth.
+        seed: the same seed gives the same table, whatever the workers.
+        workers: processes.
+        progress: called with (studies done, studies in all).
+
+    Returns:
+        Columns `COLUMNS`, naive tests first. `estimate` with Wilson's 95 % interval `ci_low`,
+        `ci_high`; `nominal` .05, .95, or NaN for power; `n_untestable`: studies whose design
+        cannot reach the level at all; `valid`: see `validity`. `effect` is the ratio of arm a
+        to arm b; a TOST's type I error is at its margin, its power at ratio 1. Power has no line
+        where the design cannot reach the level. Where `note` says that the estimate is a mean
+        share, Wilson's interval takes every study for one trial and is wider than it need be.
+
+    Raises:
+        InputError: for no layout, two of one name, or fewer than one replicate or worker.
+    """
+    _check(layouts, replicates, workers)
+    pieces = [
+        (shape, start, min(AT_ONCE, replicates - start), seed)
+        for shape in layouts
+        for start in range(0, replicates, AT_ONCE)
+    ]
+    totals: dict[str, Counts] = {shape.network: {} for shape in layouts}
+    done = 0
+    for (shape, _, studies, _), counts in zip(pieces, _work(pieces, workers), strict=True):
+        total = totals[shape.network]
+        for question, count in counts.items():
+            sofar = total.get(question, Count())
+            total[question] = sofar.plus(count)
+        done += studies
+        if progress is not None:
+            progress(done, replicates * len(layouts))
+    lines = [
+        _line(network, question, totals[network][question])
+        for network in totals
+        for question in _ordered(totals[network])
+    ]
+    return pd.DataFrame(lines, columns=COLUMNS)
+
+
+def _ordered(counts: Counts) -> list[Question]:
+    """Naive tests first, then one test after the other; no power of what cannot be tested."""
+    tests = list(dict.fromkeys(question.test for question in counts))
+    quantities = {"type I error": 0, "power": 1, "coverage": 2}
+    asked = [
+        question
+        for question, count in counts.items()
+        if question.quantity != "power" or count.untestable < count.studies
+    ]
+    return sorted(
+        asked,
+        key=lambda q: (
+            q.unit != "row", q.test in (HIERARCHICAL, ENERGY), tests.index(q.test), q.design,
+            q.runs_per_arm, q.tau, quantities[q.quantity], q.effect,
+        ),
+    )  # fmt: skip
+
+
+def _work(pieces: list[tuple[Layout, int, int, int]], workers: int) -> Iterator[Counts]:
+    """The pieces' counts, in the pieces' order."""
+    if workers == 1:
+        yield from (_piece(*piece) for piece in pieces)
+        return
+    from threetconv.support.processes import pool  # only where it is used
+
+    with pool(workers) as processes:
+        futures = [processes.submit(_piece, *piece) for piece in pieces]
+        for future in futures:
+            yield future.result()
+
+
+def _piece(shape: Layout, start: int, studies: int, seed: int) -> Counts:
+    """Counts of studies `start` to `start + studies`; each study has a generator of its own."""
+    counts: Counts = {}
+    key = [seed, zlib.crc32(shape.network.encode())]
+    draws = []
+    for study in range(start, start + studies):
+        rng = np.random.default_rng([*key, 0, study])
+        draw = draw_study(shape, rng, runs_per_arm=MOST_RUNS, blocks=BLOCKS)
+        independent = draw_study(
+            shape, rng, runs_per_arm=1, parameters=1, tau_layer=0, tau_channel=0
+        )
+        for row_probe in ROW_PROBES:
+            _count(counts, row_probe(draw, independent, study))
+        draws.append(draw._replace(rows=np.empty(0)))
+    batch = Batch.of(draws, np.random.default_rng([*key, 1, start]))
+    for probe in PROBES:
+        _count(counts, probe(batch))
+    return counts
+
+
+def _count(counts: Counts, outcomes: Iterator[Outcome]) -> None:
+    for outcome in outcomes:
+        studies = outcome.hits.size
+        count = Count(float(outcome.hits.sum()), studies, studies * outcome.untestable)
+        counts[outcome.question] = counts.get(outcome.question, Count()).plus(count)
+
+
+def _line(network: str, question: Question, count: Count) -> dict[str, object]:
+    low, high = wilson(count.hits, count.studies)
+    return {
+        "network": network, "truth": question.truth, "test": question.test,
+        "unit": question.unit, "design": question.design,
+        "runs_per_arm": question.runs_per_arm, "tau": question.tau, "effect": question.effect,
+        "quantity": question.quantity, "estimate": count.hits / count.studies,
+        "ci_low": low, "ci_high": high, "n_replicates": count.studies,
+        "nominal": question.nominal, "n_untestable": count.untestable,
+        "valid": validity(
+            question.quantity, low, high, question.nominal,
+            untestable=count.untestable == count.studies,
+        ),
+        "note": question.note,
+    }  # fmt: skip
+
+
+def _check(layouts: Sequence[Layout], replicates: int, workers: int) -> None:
+    names = [shape.network for shape in layouts]
+    if not names or len(set(names)) < len(names):
+        raise InputError(
+            "layouts to calibrate",
+            found=", ".join(names) or "none",
+            expected="at least one, each with a name of its own",
+            remedy="name every network once",
+        )
+    for what, value in (("replicates", replicates), ("workers", workers)):
+        if value < 1:
+            raise InputError(
+                what, found=str(value), expected="a whole number of at least 1",
+                remedy=f"ask for more {what}",
+            )  # fmt: skip

@@ -1,0 +1,270 @@
+"""Planning: which effects a study of so many seeds can find, before anyone trains.
+
+D = ln mean |z| of a run is taken as normal with SD tau between the runs of a cell, a ratio of
+mean displacements is a shift of ln(ratio), and the permutation tests of the plan are run on
+simulated values. The level is alpha / 4: what Holm asks of one parameter when the other three
+show nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from threetconv.errors import InputError
+from threetconv.records.parameters import PARAMETERS
+from threetconv.statistics.calibration import batches
+from threetconv.statistics.calibration.calibrate import wilson
+from threetconv.statistics.tests import permutation
+from threetconv.statistics.tests.permutation import attainable_floor, labelings
+from threetconv.support.levels import passes
+
+__all__ = ["COLUMNS", "TAU", "power_table", "tau_from"]
+
+COLUMNS = [
+    "family", "design", "blocks", "seeds", "runs", "p_floor", "level", "testable", "ratio", "tau",
+    "d", "power", "ci_low", "ci_high", "detectable_ratio", "labelings", "reason",
+]  # fmt: skip
+TAU = 0.1  # SD of D between runs when no finished study says otherwise
+WANTED = 0.8  # power that makes an effect detectable
+DRAWS = 3_999  # random labelings where there are too many to list
+LARGEST_D = 20.0  # detectable effects are looked for up to here (SDs of D)
+
+
+class Design(NamedTuple):
+    """One planned test: `blocks` blocks of two arms; F3 has two blocks per network."""
+
+    family: str
+    name: str
+    blocks: int
+    interaction: bool = False
+
+
+class Result(NamedTuple):
+    """What simulation says of a design with k seeds."""
+
+    power: float
+    detectable_d: float
+    labelings: str
+
+
+def power_table(
+    *,
+    networks: Sequence[str],
+    datasets: int = 2,
+    inits: int = 2,
+    seeds: Sequence[int] = (3, 5, 8),
+    ratio: float = 1.25,
+    tau: float = TAU,
+    alpha: float = 0.05,
+    replicates: int = 2_000,
+    seed: int = 1,
+) -> pd.DataFrame:
+    """Power of the families' tests for studies of networks x data sets x initialisations.
+
+    Args:
+        networks: names; only their number matters.
+        datasets, inits: how many of each.
+        seeds: runs per cell, several to compare.
+        ratio: the effect: one arm moves `ratio` times as far (F3: a ratio of ratios).
+        tau: SD of D between runs of one cell, in log units.
+        alpha: level of a family of four parameters.
+        replicates: simulated studies per design.
+        seed: the same seed gives the same table.
+
+    Returns:
+        Columns `COLUMNS`; for every number of seeds F1 and F2 over all blocks, a single block of
+        either, and F3, as far as the study has them. `runs`: of the whole study; `p_floor`: the
+        smallest attainable p; `testable`: whether four parameters at that floor would pass Holm;
+        `d` = |ln ratio| / tau; `power` at the level alpha / 4 with Wilson's 95 % interval (0 where
+        untestable); `detectable_ratio`: the smallest ratio above 1 found in 80 % of studies, NaN
+        where there is none; `labelings`: all, or how many were drawn.
+
+    Raises:
+        InputError: for numbers out of range, a network named twice, or nothing to compare.
+    """
+    _check(
+        networks=networks, datasets=datasets, inits=inits, seeds=seeds, ratio=ratio, tau=tau,
+        alpha=alpha, replicates=replicates,
+    )  # fmt: skip
+    d = abs(math.log(ratio)) / tau
+    known: dict[tuple[int, int, bool], Result] = {}
+    lines = []
+    for k in seeds:
+        for design in _designs(len(networks), datasets, inits):
+            floor = _floor(design.blocks, k)
+            # with one seed there is no spread within cells, which F3's test permutes
+            possible = not (design.interaction and k == 1)
+            testable = possible and passes(len(PARAMETERS) * floor, alpha)
+            key = (design.blocks, k, design.interaction)
+            if testable and key not in known:
+                rng = np.random.default_rng([seed, *map(int, key)])
+                known[key] = _simulate(
+                    design, k, d=d, level=alpha / len(PARAMETERS), replicates=replicates, rng=rng
+                )
+            result = known[key] if testable else Result(0.0, math.nan, "none")
+            low, high = (
+                wilson(result.power * replicates, replicates) if testable else (math.nan,) * 2
+            )
+            lines.append(
+                {
+                    "family": design.family, "design": design.name, "blocks": design.blocks,
+                    "seeds": k, "runs": len(networks) * datasets * inits * k,
+                    "p_floor": floor if possible else 1.0, "level": alpha / len(PARAMETERS),
+                    "testable": testable, "ratio": ratio, "tau": tau, "d": d,
+                    "power": result.power, "ci_low": low, "ci_high": high,
+                    "detectable_ratio": math.exp(result.detectable_d * tau),
+                    "labelings": result.labelings,
+                    "reason": "" if testable else _reason(floor, alpha, possible=possible),
+                }
+            )  # fmt: skip
+    return pd.DataFrame(lines, columns=COLUMNS)
+
+
+def _floor(blocks: int, k: int) -> float:
+    """Smallest attainable p of the test as the study runs it, random labelings included."""
+    sizes = [(k, k)] * blocks
+    drawn = labelings(sizes) > permutation.MAX_ENUMERATION
+    return max(attainable_floor(sizes), 1 / (permutation.DRAWS + 1) if drawn else 0.0)
+
+
+def _reason(floor: float, alpha: float, *, possible: bool) -> str:
+    if not possible:
+        return "one run per cell: no spread to permute"
+    return (
+        f"the smallest attainable p is {floor:.3g} ({min(1.0, len(PARAMETERS) * floor):.3g} after "
+        f"Holm), above alpha = {alpha:g}"
+    )
+
+
+def _designs(networks: int, datasets: int, inits: int) -> list[Design]:
+    designs = []
+    if datasets > 1:
+        designs.append(Design("F1", "all blocks", networks * inits))
+    if inits > 1:
+        designs.append(Design("F2", "all blocks", networks * datasets))
+    if any(design.blocks > 1 for design in designs):
+        names = " or ".join(design.family for design in designs)
+        designs.append(Design(names, "one block", 1))
+    if datasets > 1 and inits > 1:
+        designs.append(Design("F3", "all blocks", 2 * networks, interaction=True))
+    return designs
+
+
+def _simulate(
+    design: Design, k: int, *, d: float, level: float, replicates: int, rng: np.random.Generator
+) -> Result:
+    """Power at the standardised effect d, and the effect that is found in 80 % of studies."""
+    weights = None
+    if design.interaction:
+        weights = np.array([1.0, -1.0] * (design.blocks // 2)) / (design.blocks // 2)
+    labels = batches.label_runs(
+        design.blocks, k, rng=rng, weights=weights, max_enumeration=DRAWS, draws=DRAWS
+    )
+    values = rng.standard_normal((replicates, design.blocks, 2, k))
+
+    def power(effect: float) -> float:
+        if not design.interaction:
+            return float((batches.permutation_p(values, labels, effect) <= level).mean())
+        moved = values.copy()
+        moved[:, ::2, 0] += effect
+        p = batches.permutation_p(batches.interaction_residuals(moved), labels)
+        return float((p <= level).mean())
+
+    count = "all" if labels.exact else f"{DRAWS:,} drawn"
+    return Result(power(d), _bisect(power), count)
+
+
+def _bisect(power: Callable[[float], float]) -> float:
+    """The smallest effect (to .02 SD) with the wanted power; NaN when it is not reached."""
+    low, high = 0.0, 0.5
+    while power(high) < WANTED:
+        low, high = high, 2 * high
+        if high > LARGEST_D:
+            return math.nan
+    while high - low > 0.02:
+        middle = (low + high) / 2
+        low, high = (low, middle) if power(middle) >= WANTED else (middle, high)
+    return high
+
+
+def tau_from(summaries: pd.DataFrame, runs: pd.DataFrame | None = None) -> float:
+    """SD of D between runs of one cell, from a finished study.
+
+    Args:
+        summaries: from `threetconv.statistics.summaries.summarise.summarise`; model lines at the
+            best checkpoint, reachable rows, pooled.
+        runs: run_id, convolution, control; 3D runs and controls are left out.
+
+    Returns:
+        The SD pooled over cells network x data set x initialisation, for each parameter; the
+        median over the parameters.
+
+    Raises:
+        InputError: when no cell has two runs that moved.
+    """
+    table = summaries[
+        (summaries["tag"] == "best")
+        & (summaries["scope"] == "model")
+        & (summaries["rows"] == "reachable")
+        & (summaries["weighting"] == "pooled")
+    ]
+    if runs is not None:
+        real = runs[(runs["convolution"] == "3t") & (runs["control"] == "none")]
+        table = table[table["run_id"].isin(real["run_id"])]
+    elif "control" in table:
+        table = table[table["control"] == "none"]
+    table = table[np.isfinite(table["log_mean_abs"])]
+    cells = table.groupby(["parameter", "network", "dataset", "init"])["log_mean_abs"]
+    spread = pd.DataFrame({"squares": cells.var(ddof=0) * cells.size(), "df": cells.size() - 1})
+    pooled = spread.groupby("parameter").sum()
+    pooled = pooled[pooled["df"] > 0]
+    if pooled.empty or not (pooled["squares"] > 0).any():
+        raise InputError(
+            "summaries table",
+            found="no two runs of one cell that differ",
+            expected="at least two runs of one network, data set and initialisation",
+            remedy="give the SD between runs yourself (--tau)",
+        )
+    variances = (pooled["squares"] / pooled["df"]).to_numpy(np.float64)
+    return float(np.median(np.sqrt(variances)))
+
+
+def _check(
+    *,
+    networks: Sequence[str],
+    datasets: int,
+    inits: int,
+    seeds: Sequence[int],
+    ratio: float,
+    tau: float,
+    alpha: float,
+    replicates: int,
+) -> None:
+    """InputError for the first argument that makes no sense."""
+    names = ", ".join(networks) or "none"
+    seeds_text = " ".join(map(str, seeds)) or "none"
+    positive = math.isfinite(ratio) and ratio > 0 and ratio != 1
+    for wrong, what, found, expected, remedy in (
+        (not networks or len(set(networks)) < len(networks), "networks", names,
+         "at least one, each named once", "name every network once"),
+        (datasets < 1 or inits < 1 or datasets * inits < 2, "data sets and initialisations",
+         f"{datasets} and {inits}", "at least two of one of them",
+         "plan two data sets or two initialisations"),
+        (not seeds or min(seeds) < 1 or len(set(seeds)) < len(seeds), "seeds", seeds_text,
+         "whole numbers of at least 1, each once", "for example --seeds 3 5 8"),
+        (not positive, "effect", f"{ratio:g}", "a ratio of mean displacements above 0, not 1",
+         "for example --effect 1.25"),
+        (not (math.isfinite(tau) and tau > 0), "tau", f"{tau:g}",
+         "an SD between runs above 0, in log units", "for example --tau 0.1"),
+        (not 0 < alpha < 1, "alpha", f"{alpha:g}", "a level between 0 and 1",
+         "for example --alpha 0.05"),
+        (replicates < 1, "replicates", str(replicates), "at least 1",
+         "for example --replicates 2000"),
+    ):  # fmt: skip
+        if wrong:
+            raise InputError(what, found=found, expected=expected, remedy=remedy)

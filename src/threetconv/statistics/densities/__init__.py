@@ -1,0 +1,1 @@
+"""Distributions of rows: densities, histograms, distances. No p-values."""

@@ -1,0 +1,1 @@
+"""Studies whose motion was planted: was it found, and in which direction?"""

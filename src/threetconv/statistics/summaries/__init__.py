@@ -1,0 +1,1 @@
+"""One number per run, layer or cell."""

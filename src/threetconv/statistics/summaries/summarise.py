@@ -1,0 +1,238 @@
+"""One number per training run: how far its temporal parameters moved from the identity.
+
+The unit of replication is the run, so everything that is tested later is a row of this table.
+The central quantity is D = ln mean |z| (`log_mean_abs`), with the displacements z of
+`threetconv.records.parameters.derive`: z_s = -ln|s|, z_r = -r, z_x = -tx/2, z_y = ty/2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from threetconv.errors import InputError
+from threetconv.records.parameters import PARAMETERS, RAW, read_columns
+from threetconv.schemas.statistics import SUMMARIES
+from threetconv.statistics.summaries.moments import (
+    Layout,
+    Table,
+    equal_weight,
+    joined,
+    layouts,
+    statistics,
+)
+from threetconv.support.processes import pool
+
+__all__ = ["COLUMNS", "DISPLACEMENTS", "summarise", "summarise_files"]
+
+DISPLACEMENTS = {"s": "z_s", "r": "z_r", "px": "z_x", "py": "z_y"}
+NOISE_FACTOR = {"s": 1.0, "r": 1.0, "px": 0.5, "py": 0.5}  # z of a translation is half of t
+RUN = ["network", "dataset", "init", "control", "replicate"]
+SNAPSHOT = ["run_id", "step", "tag"]
+LAYER = ["layer_index", "layer"]
+KEYS = [*SNAPSHOT, *LAYER, "reachable"]
+COLUMNS = SUMMARIES.names
+
+Read = Callable[[str], np.ndarray]
+
+
+def summarise(
+    parameters: pd.DataFrame, runs: pd.DataFrame, snapshots: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Summarise every snapshot of every run, by layer and for the whole model.
+
+    Args:
+        parameters: the parameter table of one run or of many
+            (`threetconv.records.parameters.SCHEMA`).
+        runs: run_id, network, dataset, init, replicate and, where there are controls, control.
+        snapshots: run_id, step, sum_lr2 (the sum of squared learning rates of the updates so
+            far); without it `noise_floor` and `floor_ratio` are NaN.
+
+    Returns:
+        Columns `COLUMNS`, for every run x step x tag x scope {model, layer} x parameter {s, r,
+        px, py} x rows {all, reachable}; a set without rows has no line. Model lines come twice:
+        weighting "pooled" (all rows alike, as in the paper) and "layer" (the unweighted mean of
+        the layers' statistics; for D that is the mean of their log-means); layer lines are
+        "pooled". `control`: "none" for a run that is no control. `mu_paper`, `sd_paper`: mean and
+        SD (ddof 0) of |1 - |1/s||, |r|, |tx/2|, |ty/2|; `sd`: SD (ddof 0) of z; `sd_abs`,
+        quantiles: of |z|; `kurtosis`: excess, of z, NaN if constant; `n_identity`: rows exactly
+        at the identity; `noise_floor` = sqrt(2/pi sum_lr2), half for px and py; `floor_ratio` =
+        exp(D) / noise_floor, NaN at step 0. If all rows are at the identity D = -inf. The order
+        of the rows does not matter.
+
+    Raises:
+        InputError: for a run that `runs` does not have, a snapshot that `snapshots` does not have,
+            or a parameter that is not finite.
+    """
+    known = _known(runs)
+    _refuse_missing(parameters, known, ["run_id"], "runs table")
+    lines = _lines(parameters[KEYS], lambda name: parameters[name].to_numpy())
+    return _finish([lines], known, snapshots)
+
+
+def summarise_files(
+    files: Sequence[str | Path],
+    runs: pd.DataFrame,
+    snapshots: pd.DataFrame | None = None,
+    *,
+    workers: int = 1,
+) -> pd.DataFrame:
+    """`summarise` of many runs' parameter tables, one file in memory at a time.
+
+    Args:
+        files: Parquet files (`threetconv.records.parameters.SCHEMA`), real runs and controls alike,
+            in any order. All rows of a run are in one file.
+        runs, snapshots: as for `summarise`.
+        workers: processes; each holds one file. The result does not depend on their number.
+
+    Returns:
+        The table that `summarise` makes of all the files' rows.
+
+    Raises:
+        InputError: as `summarise`, and for a run that is in two files or a file that is no
+            parameter table.
+    """
+    known = _known(runs)
+    if workers > 1 and len(files) > 1:
+        with pool(min(workers, len(files))) as processes:
+            futures = [processes.submit(_lines_of_file, file) for file in files]
+            parts = [future.result() for future in futures]
+    else:
+        parts = [_lines_of_file(file) for file in files]
+    owner: dict[str, str | Path] = {}
+    for file, part in zip(files, parts, strict=True):
+        for run_id in part["run_id"].unique() if len(part) else ():
+            if run_id in owner:
+                raise InputError(
+                    str(file),
+                    found=f"run {run_id}, which {owner[run_id]} has as well",
+                    expected="all rows of a run in one file",
+                    remedy="list each run's file once",
+                )
+            owner[run_id] = file
+    return _finish(parts, known, snapshots)
+
+
+def _lines_of_file(file: str | Path) -> pd.DataFrame:
+    """The lines of one file; beside its keys, one column of values is in memory at a time."""
+    return _lines(
+        read_columns(file, KEYS), lambda name: read_columns(file, [name])[name].to_numpy()
+    )
+
+
+def _lines(keys: pd.DataFrame, read: Read) -> pd.DataFrame:
+    """All lines of a table, without what the runs and snapshots tables add."""
+    found = layouts(keys, SNAPSHOT, LAYER)
+    numbers: dict[str, list[Table]] = {rows: [] for rows in found}
+    same = "reachable" in found and found["reachable"].covers(len(keys))
+    for name in PARAMETERS if found else ():
+        raw = read(RAW[name])
+        for rows, layout in found.items():
+            if rows == "reachable" and same:
+                numbers[rows].append(numbers["all"][-1])  # no row is unreachable
+                continue
+            values = raw if layout.index is None else raw[layout.index]
+            _refuse_meaningless(values, name, layout)
+            by_layer, pooled = statistics(name, values, layout)
+            equal = equal_weight(by_layer, layout.layers)
+            numbers[rows].append(joined([pooled, equal, by_layer]))
+    tables = []
+    for rows, layout in found.items():
+        named = _names(layout)
+        names = named.iloc[np.tile(np.arange(len(named)), len(PARAMETERS))].reset_index(drop=True)
+        names["parameter"] = np.repeat(PARAMETERS, len(named))
+        names["rows"] = rows
+        tables.append(pd.concat([names, pd.DataFrame(joined(numbers[rows]))], axis=1))
+    return _tidy(pd.concat(tables, ignore_index=True)) if tables else pd.DataFrame()
+
+
+def _names(layout: Layout) -> pd.DataFrame:
+    """What the lines of a parameter are about: snapshots pooled, equal-weight, and layers."""
+    snapshots = layout.snapshots[SNAPSHOT].assign(layer_index=-1, layer="", scope="model")
+    return pd.concat(
+        [
+            snapshots.assign(weighting="pooled"),
+            snapshots.assign(weighting="layer"),
+            layout.keys.assign(scope="layer", weighting="pooled"),
+        ],
+        ignore_index=True,
+    )
+
+
+def _known(runs: pd.DataFrame) -> pd.DataFrame:
+    """What is told of each run; without a column `control` no run is one."""
+    runs = runs if "control" in runs else runs.assign(control="none")
+    return runs.drop_duplicates("run_id")[["run_id", *RUN]]
+
+
+def _finish(
+    parts: list[pd.DataFrame], known: pd.DataFrame, snapshots: pd.DataFrame | None
+) -> pd.DataFrame:
+    """The parts of all runs as one table."""
+    parts = [part for part in parts if len(part)]
+    if not parts:
+        return pd.DataFrame(columns=COLUMNS)
+    table = pd.concat(parts, ignore_index=True)
+    if len(parts) > 1:  # each is in order
+        table = table.sort_values("run_id", kind="stable", ignore_index=True)
+    _refuse_missing(table, known, ["run_id"], "runs table")
+    table = table.merge(known, on="run_id", how="left", validate="many_to_one")
+    return _with_noise_floor(table, snapshots)[COLUMNS]
+
+
+def _with_noise_floor(table: pd.DataFrame, snapshots: pd.DataFrame | None) -> pd.DataFrame:
+    if snapshots is None:
+        return table.assign(noise_floor=np.nan, floor_ratio=np.nan)
+    _refuse_missing(table, snapshots, ["run_id", "step"], "snapshots table")
+    walked = snapshots.drop_duplicates(["run_id", "step"])[["run_id", "step", "sum_lr2"]]
+    table = table.merge(walked, on=["run_id", "step"], how="left", validate="many_to_one")
+    factor = table["parameter"].map(NOISE_FACTOR).astype(np.float64)
+    floor: pd.Series = factor * np.sqrt(2 / np.pi * table["sum_lr2"].astype(np.float64))
+    ratio = np.exp(table["log_mean_abs"]) / floor.where(floor > 0)
+    return table.assign(noise_floor=floor, floor_ratio=ratio)
+
+
+def _tidy(table: pd.DataFrame) -> pd.DataFrame:
+    """Columns, types and row order of the finished table."""
+    integers = {"step": np.int64, "n": np.int64, "n_identity": np.int64, "layer_index": np.int32}
+    order = {name: i for i, name in enumerate(PARAMETERS)}
+    table = table.astype(integers)
+    return table.sort_values(
+        ["run_id", "step", "tag", "scope", "layer_index", "parameter", "rows", "weighting"],
+        key=lambda c: c.map(order) if c.name == "parameter" else c,
+        ignore_index=True,
+    )
+
+
+def _refuse_missing(frame: pd.DataFrame, other: pd.DataFrame, keys: list[str], what: str) -> None:
+    """InputError for the first key of `frame` that `other` lacks."""
+    wanted = frame[keys].drop_duplicates()
+    merged = wanted.merge(other[keys].drop_duplicates(), on=keys, how="left", indicator=True)
+    lacking = merged[merged["_merge"] == "left_only"]
+    if not lacking.empty:
+        first = ", ".join(f"{name} {lacking.iloc[0][name]}" for name in keys)
+        raise InputError(
+            what,
+            found=f"no line for {first} ({len(lacking)} missing in all)",
+            expected="a line for every run and snapshot of the parameter table",
+            remedy="make both tables from the same runs",
+        )
+
+
+def _refuse_meaningless(raw: np.ndarray, parameter: str, layout: Layout) -> None:
+    """InputError for a value that is not finite, or a scale of zero, with its place."""
+    bad = ~np.isfinite(raw)
+    if parameter == "s":
+        bad |= raw == 0
+    if bad.any():
+        layer = int(np.searchsorted(np.cumsum(layout.counts), np.argmax(bad), side="right"))
+        at = layout.keys.iloc[layer]
+        raise InputError(
+            f"run {at['run_id']}, step {at['step']}, layer {at['layer']}",
+            found=f"{int(bad.sum())} displacements of {parameter} that are not finite",
+            expected="finite parameters and scales other than zero",
+            remedy="the run has diverged: lower its learning rate and train it again",
+        )

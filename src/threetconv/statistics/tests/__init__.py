@@ -1,0 +1,1 @@
+"""The planned comparisons, with the training run as unit."""

@@ -1,0 +1,51 @@
+"""Multiplicity: p-values of one family, adjusted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["benjamini_hochberg", "holm"]
+
+
+def holm(p: npt.ArrayLike) -> np.ndarray:
+    """Holm's step-down adjustment (family-wise error; Holm 1979).
+
+    The same numbers as statsmodels' `multipletests(method="holm")`, which collects garbage on every
+    call and takes 70 ms for it.
+
+    Args:
+        p: (m,) p-values; NaN (no test could be made) keeps its place in the family as p = 1, so
+            that a test that failed does not make its neighbours' adjustment milder.
+
+    Returns:
+        (m,) adjusted p-values, NaN where p was.
+    """
+    return _adjust(p, _holm)
+
+
+def _holm(p: np.ndarray) -> np.ndarray:
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1))
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return adjusted
+
+
+def benjamini_hochberg(p: npt.ArrayLike) -> np.ndarray:
+    """Benjamini-Hochberg adjustment (false discovery rate), by scipy; NaN as in `holm`."""
+    from scipy.stats import false_discovery_control  # a second to import
+
+    return _adjust(p, lambda full: false_discovery_control(full, method="bh"))
+
+
+def _adjust(p: npt.ArrayLike, method: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    values = np.asarray(p, dtype=np.float64)
+    if values.size == 0:
+        return values.copy()
+    missing = np.isnan(values)
+    adjusted = np.array(method(np.where(missing, 1.0, values)), dtype=np.float64)
+    adjusted[missing] = np.nan
+    return adjusted

@@ -1,0 +1,290 @@
+"""The planned tests of whole networks, with the training run as unit.
+
+F1 asks for the dataset, F2 for the initialisation, F3 whether the dataset's effect differs between
+initialisations, "controls" for real runs against negative controls (see
+`threetconv.statistics.tests.families`).
+
+For every contrast and checkpoint there is one blocked test over all blocks (stratum "all") and one
+inside each block, each for the four parameters. Holm's adjustment is over the four parameters of
+one contrast, checkpoint and stratum: the blocked test is one family of four, and every block is a
+family of four of its own. A claim picked from several blocks is therefore not protected against
+that choice; the blocked test is the one to rely on.
+
+A test is "untestable" when even the most extreme outcome, all four parameters at their smallest
+attainable p, would leave it above alpha after Holm. It then has an estimate but no adjusted p.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from threetconv.records.parameters import PARAMETERS
+from threetconv.statistics.tests import effect_sizes
+from threetconv.statistics.tests.adjust import holm
+from threetconv.statistics.tests.comparisons import (
+    COLUMNS,
+    Comparison,
+    Settings,
+    as_table,
+    comparisons,
+)
+from threetconv.statistics.tests.families import FAMILIES, Block, Family, select_runs, with_control
+from threetconv.statistics.tests.interaction import oriented, permute_interactions
+from threetconv.statistics.tests.intervals import Interval, difference_interval, paired_interval
+from threetconv.statistics.tests.permutation import (
+    DRAWS,
+    MAX_ENUMERATION,
+    PermutationResult,
+    permute_many,
+)
+from threetconv.support.levels import passes
+
+__all__ = ["COLUMNS", "FAMILIES", "Family", "run_tests", "select_runs"]
+
+OVERALL = "all"
+
+
+def run_tests(
+    summaries: pd.DataFrame,
+    runs: pd.DataFrame | None = None,
+    *,
+    seed: int,
+    families: tuple[str, ...] = ("F1", "F2"),
+    datasets: Sequence[str] | None = None,
+    checkpoint: str | Sequence[str] = "best",
+    rows: str = "reachable",
+    weighting: str = "pooled",
+    alpha: float = 0.05,
+    paired: bool = False,
+    max_enumeration: int = MAX_ENUMERATION,
+    draws: int = DRAWS,
+) -> pd.DataFrame:
+    """Test every contrast of the families on the run-level D = ln mean |z|.
+
+    Args:
+        summaries: from `threetconv.statistics.summaries.summarise.summarise`.
+        runs: run_id, convolution, control; 3D runs are left out, and controls in all families but
+            "controls". Without it all runs of `summaries` count.
+        seed: of Monte Carlo draws; each test starts from it, so no test depends on the others.
+        families: names in `FAMILIES`.
+        datasets: the two data sets that F1 and F3 compare, the ratio's numerator first; all pairs,
+            in alphabetical order, without it.
+        checkpoint: "best" (each run at its best validation epoch), "matched" (all compared runs at
+            the same number of updates), or several.
+        rows, weighting: which summary to test: rows {"reachable", "all"}, weighting {"pooled",
+            "layer"}.
+        alpha: level of the family; decides what is untestable.
+        paired: exchange labels only between runs of the same replicate (sign-flip), for studies
+            in which replicate i starts from the same initialisation in both arms.
+        max_enumeration, draws: see `threetconv.statistics.tests.permutation.permute_runs`.
+
+    Returns:
+        Columns `COLUMNS`, one line per family, contrast ("a / b"; F3 "a / b, first / second"),
+        checkpoint, stratum ("all" or a block) and parameter. `statistic`: mean over blocks of
+        D_a - D_b (F3: mean over networks of the difference between both inits of that);
+        `estimate` = exp(statistic), a ratio of mean displacements (F3: a ratio of ratios), with its
+        95 % interval; `hedges_g`, `cliffs_delta`, `wasserstein`: on D, positive (the first two)
+        when a moved further (F3: g is the statistic on the SD within cells, the others, which
+        compare two groups, are NaN); `status` {"ok", "untestable", "degenerate"} with `reason`;
+        `p_adjusted` only where the status is "ok".
+    """
+    settings = Settings(
+        label=f"D = ln mean |z|, {rows} rows, {weighting}",
+        alpha=alpha,
+        paired=paired,
+        seed=seed,
+        max_enumeration=max_enumeration,
+        draws=draws,
+    )
+    table = with_control(summaries, runs)
+    table = table[
+        (table["scope"] == "model") & (table["rows"] == rows) & (table["weighting"] == weighting)
+    ]
+    checkpoints = (checkpoint,) if isinstance(checkpoint, str) else tuple(checkpoint)
+    return test_models(table, settings, families, datasets, checkpoints)
+
+
+def test_models(
+    table: pd.DataFrame,
+    settings: Settings,
+    families: Sequence[str],
+    datasets: Sequence[str] | None,
+    checkpoints: Sequence[str],
+) -> pd.DataFrame:
+    """The tests of one line per run, snapshot and parameter (with `control`)."""
+    lines = [
+        line
+        for compared in comparisons(table, families, datasets, checkpoints)
+        for line in _group(compared, settings)
+    ]
+    return as_table(lines)
+
+
+def _group(compared: Comparison, settings: Settings) -> Iterator[dict[str, object]]:
+    """The tests of one contrast: for every stratum four parameters, adjusted together."""
+    table = compared.values(["parameter"], settings.value).reindex(columns=list(PARAMETERS))
+    values = table.to_numpy(np.float64)
+    blocks = compared.blocks
+    if not compared.chosen.reason:
+        blocks = [block.kept(~np.isnan(values).any(axis=1)) for block in blocks]
+    strata = [(OVERALL, blocks)]
+    if settings.single_blocks:
+        strata += [(block.name, [block]) for block in blocks]
+    for stratum, some in strata:
+        lines = [compared.line(stratum, parameter, some) for parameter in PARAMETERS]
+        measure(lines, some, values, compared, settings)
+        adjust(lines, settings.alpha, holm, "Holm", "parameters of the stratum")
+        yield from lines
+
+
+def measure(
+    lines: list[dict[str, object]],
+    blocks: list[Block],
+    values: np.ndarray,
+    compared: Comparison,
+    settings: Settings,
+) -> None:
+    """Fill in estimate, interval, effect sizes and raw p of lines that share their runs.
+
+    Args:
+        lines: one for each column of `values`.
+        blocks: of the stratum; incomplete ones are left out, with a note.
+        values: (runs, columns) of the comparison's runs.
+        compared, settings: what is compared and how.
+    """
+    family, pair, at = compared.family, compared.contrast.pair, compared.contrast.at
+    scheme = "within pairs" if settings.paired else "within blocks"
+    what = "dataset labels of residuals" if family.moderator else "run labels"
+    approximate = ", main effect removed, approximate" if family.moderator else ""
+    label = f"{settings.label}{compared.chosen.text}"
+    fill: dict[str, object] = {
+        "method": f"permutation of {what} {scheme}{approximate} ({label})",
+        "rng_seed": settings.seed,
+    }
+    kept, notes = _usable(blocks, compared, settings)
+    if compared.chosen.reason:
+        fill |= {"status": "untestable", "reason": compared.chosen.reason}
+    elif not kept:
+        both = f", each {' and '.join(at)}" if at else ""
+        nothing = f"no block has runs of both {pair[0]} and {pair[1]}{both}"
+        fill |= {"status": "untestable", "reason": nothing}
+    for line in lines:
+        line.update(fill)
+    if "status" in fill:
+        return
+    n_a, n_b = (sum(block.count(arm) for block in kept) for arm in (0, 1))
+    taken = values[np.concatenate([block.rows for block in kept])]
+    finite = []
+    for column, line in enumerate(lines):
+        line.update({"n_a": n_a, "n_b": n_b, "reason": "; ".join(notes)})
+        absent = int(np.count_nonzero(np.isnan(taken[:, column])))
+        still = int(np.count_nonzero(~np.isfinite(taken[:, column]))) - absent
+        if not absent and not still:
+            finite.append(column)
+            continue
+        why = f"{still} of {n_a} + {n_b} runs {settings.still}"
+        if absent:
+            why = f"{absent} of {n_a} + {n_b} runs have no such rows"
+        line["status"] = "untestable" if absent else "degenerate"
+        line["reason"] = "; ".join([why, *notes])
+    if finite:
+        numbers = _numbers(kept, values[:, finite], settings, interaction=bool(family.moderator))
+        for column, found in zip(finite, numbers, strict=True):
+            lines[column].update(found)
+
+
+def _usable(
+    blocks: list[Block], compared: Comparison, settings: Settings
+) -> tuple[list[Block], list[str]]:
+    """The blocks that can be compared, and a note for each of the others."""
+    cell = "a cell without runs" if compared.contrast.at else "runs of one arm only"
+    notes = [f"block {b.name} left out: {cell}" for b in blocks if not b.complete]
+    kept = [block for block in blocks if block.complete]
+    if settings.paired:
+        kept = [block.paired(compared.runs["replicate"].to_numpy()) for block in kept]
+        notes += [
+            f"block {b.name} left out: no replicate in both arms" for b in kept if not b.complete
+        ]
+        kept = [block for block in kept if block.complete]
+    return kept, notes
+
+
+def _numbers(
+    blocks: list[Block], values: np.ndarray, settings: Settings, *, interaction: bool
+) -> list[dict[str, object]]:
+    """Everything that is computed from the values, for every column of them."""
+    cells = [[(values[a], values[b]) for a, b in block.arms] for block in blocks]
+    arms = oriented(cells) if interaction else [pair for block in cells for pair in block]
+    factor = 2 if interaction else 1  # the mean over oriented blocks is half the interaction
+    results = _permuted(cells, arms, settings, interaction=interaction)
+    found = []
+    for column, result in enumerate(results):
+        pairs = [(a[:, column], b[:, column]) for a, b in arms]
+        interval = _interval(pairs, paired=settings.paired)
+        statistic = factor * float(np.mean([a.mean() - b.mean() for a, b in pairs]))
+        sizes = effect_sizes.blocked([(b, a) for a, b in pairs])
+        if interaction:
+            sizes = dict.fromkeys(sizes, math.nan) | {"hedges_g": factor * sizes["hedges_g"]}
+        found.append(
+            {
+                "statistic": statistic, "estimate": math.exp(statistic),
+                "ci_low": math.exp(factor * interval.low),
+                "ci_high": math.exp(factor * interval.high), "ci_method": interval.method,
+                "p_raw": result.p, "p_floor": result.floor, "exact": result.exact,
+                "n_permutations": result.n_permutations, **sizes,
+            }
+        )  # fmt: skip
+    return found
+
+
+def _permuted(
+    cells: list[list[tuple[np.ndarray, np.ndarray]]],
+    arms: list[tuple[np.ndarray, np.ndarray]],
+    settings: Settings,
+    *,
+    interaction: bool,
+) -> list[PermutationResult]:
+    how = {
+        "seed": settings.seed,
+        "max_enumeration": settings.max_enumeration,
+        "draws": settings.draws,
+    }
+    if interaction:
+        return permute_interactions(cells, paired=settings.paired, **how)
+    if settings.paired:  # labels are exchangeable within pairs only
+        arms = [(a[i : i + 1], b[i : i + 1]) for a, b in arms for i in range(a.shape[0])]
+    return permute_many(arms, **how)
+
+
+def _interval(arms: list[tuple[np.ndarray, np.ndarray]], *, paired: bool) -> Interval:
+    return paired_interval([a - b for a, b in arms]) if paired else difference_interval(arms)
+
+
+def adjust(
+    lines: list[dict[str, object]],
+    alpha: float,
+    method: Callable[[np.ndarray], np.ndarray],
+    name: str,
+    over: str,
+) -> None:
+    """Adjust p over the lines; those that could never pass are marked untestable instead."""
+    floors = np.array([line["p_floor"] for line in lines], dtype=np.float64)
+    adjusted = method(np.array([line["p_raw"] for line in lines], dtype=np.float64))
+    for line, raw, least, p in zip(lines, floors, method(floors), adjusted, strict=True):
+        line["adjustment"] = f"{name} over {len(lines)} {over}"
+        if line["status"] != "ok":
+            continue
+        if not passes(least, alpha):
+            line["status"] = "untestable"
+            why = (
+                f"the smallest attainable p is {raw:.3g}"
+                + (f" ({least:.3g} after {name})" if least > raw else "")
+                + f", above alpha = {alpha:g}: more runs per arm are needed"
+            )
+            line["reason"] = "; ".join(part for part in (why, str(line["reason"])) if part)
+        else:
+            line["p_adjusted"] = p

@@ -1,0 +1,296 @@
+"""Do the arms differ in the joint distribution of (px, py)? A permutation test on energy distances.
+
+The energy distance of two samples is 2 E|X - Y| - E|X - X'| - E|Y - Y'| (Szekely & Rizzo 2013).
+It is zero when their distributions agree, and sensitive to shape as well as to location. It is
+formed between every two runs of a block; the statistic is the mean over pairs of runs from
+different arms minus half the mean over pairs inside arm a and half that inside arm b (a run with
+itself counts as 0), averaged over blocks. With equally many rows per run that is the energy
+distance of the pooled arms. Labels of runs are permuted, never those of rows.
+
+Distances are taken on the values as they are, divided by one c (the median |z| of the union), so
+that the statistic has no unit. Displacements are heavy-tailed and the energy distance is linear in
+distance, so rows far out weigh more than their share.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from threetconv.errors import InputError
+from threetconv.layer.units import right, up
+from threetconv.statistics.tests.arms import (
+    TWO_ARMED,
+    Arms,
+    blank_line,
+    compare,
+    complete,
+    read_best,
+    versions,
+)
+from threetconv.statistics.tests.contrasts import COLUMNS
+from threetconv.statistics.tests.permutation import (
+    DRAWS,
+    MAX_ENUMERATION,
+    PermutationResult,
+    labelings,
+)
+from threetconv.support.levels import passes
+
+__all__ = ["energy_floor", "energy_tests", "joint_energy", "permute_energy", "translation_sample"]
+
+TRANSLATIONS = ("translate_x", "translate_y")
+MAX_ROWS = 1_000
+CEILING = 2_000  # the distances of two runs take rows x rows x 8 bytes
+PARAMETER = "px, py"
+TOLERANCE = 1e-9  # statistics closer than this share of the largest distance are tied
+Pair = tuple[str, str]
+
+
+def energy_tests(
+    files: Sequence[str | Path],
+    runs: pd.DataFrame | None = None,
+    *,
+    seed: int,
+    families: Sequence[str] = TWO_ARMED,
+    datasets: Sequence[str] | None = None,
+    max_rows: int = MAX_ROWS,
+    alpha: float = 0.05,
+    max_enumeration: int = MAX_ENUMERATION,
+    draws: int = DRAWS,
+) -> pd.DataFrame:
+    """Test every contrast of the families on the joint distribution of (px, py).
+
+    Args:
+        files: parameter files of the runs, read one at a time; see `arms.read_best`.
+        runs: run_id, convolution, control; 3D runs and controls are left out.
+        seed: of the rows drawn from each run (together with its id, so that a run's sample does
+            not depend on the others) and of Monte Carlo labelings.
+        families, datasets: see `threetconv.statistics.tests.arms.compare`.
+        max_rows: reachable rows drawn from a run, at most `CEILING`.
+        alpha: level; decides what is untestable.
+        max_enumeration, draws: as in `threetconv.statistics.tests.permutation.permute_runs`.
+
+    Returns:
+        `outcome` ("joint distribution") and `COLUMNS` of the tests table, a line per family,
+        contrast and stratum ("all" or a block), with parameter "px, py". `statistic` and
+        `estimate`: mean over blocks of the energy distance in units of c; no interval. `p_raw`:
+        share of labelings with a statistic at least as large. One test per stratum, so
+        `p_adjusted` is `p_raw` where the status is "ok".
+
+    Raises:
+        InputError: for `max_rows` outside 1 .. `CEILING`.
+    """
+    if not 1 <= max_rows <= CEILING:
+        raise InputError(
+            "rows per run of the energy test",
+            found=f"{max_rows}",
+            expected=f"1 to {CEILING:,}; time and memory grow with its square",
+            remedy="draw fewer rows from a run",
+        )
+    cells, samples = [], {}
+    for run in read_best(files, runs, TRANSLATIONS):
+        cells.append((run.run_id, run.network, run.dataset, run.init))
+        samples[run.run_id] = translation_sample(run.frame, run.run_id, seed, max_rows)
+    columns = ["outcome", *COLUMNS]
+    if not samples:
+        return pd.DataFrame(columns=columns)
+    c = _scale(list(samples.values()))
+    table = pd.DataFrame(cells, columns=["run_id", "network", "dataset", "init"])
+    distances: dict[Pair, float] = {}
+    method = (
+        f"energy test of (px, py) / c, c = {c:.6g}, run labels permuted within blocks, "
+        f"at most {max_rows} reachable rows per run"
+    )
+    lines = []
+    for comparison in compare(table, families, datasets):
+        for stratum, blocks in comparison.strata:
+            line = blank_line(
+                comparison, stratum, PARAMETER, method=method, rng_seed=seed,
+                ci_method="none (a distance)",
+            )  # fmt: skip
+            whole, notes = complete(blocks)
+            if not whole:
+                lines.append(line | {"status": "untestable", "reason": comparison.nothing})
+                continue
+            measured = [_block_distances(block, samples, c, distances) for block in whole]
+            result = permute_energy(
+                measured, seed=seed, max_enumeration=max_enumeration, draws=draws
+            )
+            moved = any(samples[name].any() for block in whole for name in block.run_ids)
+            lines.append(line | _outcome(result, whole, notes, moved, alpha))
+    result_table = pd.DataFrame(lines, columns=columns).assign(
+        outcome="joint distribution", library_version=versions("scipy")
+    )
+    return result_table[columns].astype({"layer_index": np.int32})
+
+
+def _outcome(
+    result: PermutationResult, blocks: Sequence[Arms], notes: list[str], moved: bool, alpha: float
+) -> dict[str, object]:
+    """What the line of a stratum says of its test."""
+    line: dict[str, object] = {
+        "n_a": sum(len(block.a) for block in blocks), "n_b": sum(len(block.b) for block in blocks),
+        "statistic": result.statistic, "estimate": result.statistic, "p_raw": result.p,
+        "p_floor": result.floor, "exact": result.exact, "n_permutations": result.n_permutations,
+        "adjustment": "none (one test per stratum)",
+    }  # fmt: skip
+    if not moved:
+        why = "no run left the identity"
+        return line | {"status": "degenerate", "reason": "; ".join([why, *notes])}
+    if not passes(result.floor, alpha):
+        why = (
+            f"the smallest attainable p is {result.floor:.3g}, above alpha = {alpha:g}: "
+            "more runs per arm are needed"
+        )
+        return line | {"status": "untestable", "reason": "; ".join([why, *notes])}
+    return line | {"p_adjusted": result.p, "reason": "; ".join(notes)}
+
+
+def translation_sample(frame: pd.DataFrame, run_id: str, seed: int, max_rows: int) -> np.ndarray:
+    """Rows of (px, py) drawn without replacement from one run.
+
+    Args:
+        frame: `translate_x`, `translate_y` (half-extents) of the run's reachable rows, any order.
+        run_id: enters the seed together with `seed`.
+        max_rows: rows to draw; all rows where there are no more.
+
+    Returns:
+        (n, 2) array, px to the right and py upwards (fractions of the kernel's extent).
+    """
+    x, y = (frame[name].to_numpy(np.float64) for name in TRANSLATIONS)
+    points = np.stack([right(x), up(y)], axis=1)
+    points = points[np.lexsort((points[:, 1], points[:, 0]))]
+    if len(points) <= max_rows:
+        return points
+    digest = int.from_bytes(hashlib.sha256(run_id.encode()).digest()[:8], "big")
+    rng = np.random.default_rng([seed, digest])
+    return points[np.sort(rng.choice(len(points), max_rows, replace=False))]
+
+
+def _scale(samples: list[np.ndarray]) -> float:
+    """Median |z| of the union without exact zeros; 1 when nothing moved."""
+    moved = np.abs(np.concatenate(samples).ravel())
+    moved = moved[moved > 0]
+    return float(np.median(moved)) if moved.size else 1.0
+
+
+def _block_distances(
+    block: Arms, samples: Mapping[str, np.ndarray], c: float, known: dict[Pair, float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Energy distances of a block's runs, in the order of their ids, and which are of arm a.
+
+    `known` keeps the mean distance of every pair of runs, for the blocks of other contrasts.
+    """
+    names = sorted(block.run_ids)
+
+    def mean(first: str, second: str) -> float:
+        if (first, second) not in known:
+            known[first, second] = mean_distance(samples[first] / c, samples[second] / c)
+        return known[first, second]
+
+    matrix = np.zeros((len(names), len(names)))
+    for (i, first), (j, second) in combinations(enumerate(names), 2):
+        distance = 2 * mean(first, second) - mean(first, first) - mean(second, second)
+        matrix[i, j] = matrix[j, i] = max(0.0, distance)  # below zero by rounding only
+    return matrix, np.isin(names, block.a)
+
+
+def mean_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """Mean Euclidean distance between (n, d) and (m, d) points; n m numbers are held at once."""
+    from scipy.spatial.distance import cdist  # scipy only when it is needed
+
+    return float(cdist(a, b).mean())
+
+
+def joint_energy(a: np.ndarray, b: np.ndarray) -> float:
+    """Energy distance 2 E|X - Y| - E|X - X'| - E|Y - Y'| of (n, d) and (m, d) points.
+
+    The same number as `dcor.energy_distance` in a tenth of its time; scipy's one-dimensional
+    `energy_distance` is its square root.
+    """
+    return max(0.0, 2 * mean_distance(a, b) - mean_distance(a, a) - mean_distance(b, b))
+
+
+def energy_floor(sizes: Sequence[tuple[int, int]]) -> float:
+    """The smallest p of the complete test, from the design alone.
+
+    Exchanging the arms of a balanced block leaves its distance as it is, in each block for itself,
+    so a labeling ties with 2^(balanced blocks) - 1 others.
+
+    Args:
+        sizes: (runs of arm a, runs of arm b) for every block.
+    """
+    return min(1.0, 2 ** sum(a == b for a, b in sizes) / labelings(sizes))
+
+
+def permute_energy(
+    blocks: Sequence[tuple[np.ndarray, np.ndarray]],
+    *,
+    seed: int,
+    max_enumeration: int = MAX_ENUMERATION,
+    draws: int = DRAWS,
+) -> PermutationResult:
+    """One-sided permutation test of the mean over blocks of the arms' energy distance.
+
+    Args:
+        blocks: for every block the (n, n) energy distances of its runs and an (n,) mask of arm a,
+            neither arm empty.
+        seed: of the Monte Carlo draws; not used when all labelings are enumerated.
+        max_enumeration: enumerate up to this many labelings.
+        draws: Monte Carlo draws B beyond that; then p = (b + 1) / (B + 1).
+
+    Returns:
+        The result; `p` is the share of labelings whose statistic is at least as large.
+    """
+    sizes = [(int(mask.sum()), int((~mask).sum())) for _, mask in blocks]
+    observed = float(np.mean([_statistic(e, mask[None, :])[0] for e, mask in blocks]))
+    tolerance = TOLERANCE * max(float(np.abs(e).max()) for e, _ in blocks)
+    count = labelings(sizes)
+    if count <= max_enumeration:
+        totals = np.zeros(1)
+        for (matrix, _), (n_a, n_b) in zip(blocks, sizes, strict=True):
+            block = _statistic(matrix, _all_masks(n_a + n_b, n_a))
+            totals = (totals[:, None] + block[None, :]).ravel()
+        totals /= len(blocks)
+        reached = np.count_nonzero(totals >= observed - tolerance)
+        extreme = np.count_nonzero(totals >= totals.max() - tolerance)
+        floor = max(extreme / count, energy_floor(sizes))
+        return PermutationResult(observed, reached / count, floor, True, count)
+    rng = np.random.default_rng(seed)
+    hits = 0
+    for start in range(0, draws, 10_000):
+        rows = min(10_000, draws - start)
+        totals = np.zeros(rows)
+        for (matrix, _), (n_a, n_b) in zip(blocks, sizes, strict=True):
+            # the smaller arm is drawn: which arm is called a must not matter
+            ordered = np.arange(n_a + n_b) < min(n_a, n_b)
+            totals += _statistic(matrix, rng.permuted(np.tile(ordered, (rows, 1)), axis=1))
+        hits += int(np.count_nonzero(totals / len(blocks) >= observed - tolerance))
+    floor = max(1 / (draws + 1), energy_floor(sizes))
+    return PermutationResult(observed, (hits + 1) / (draws + 1), floor, False, draws)
+
+
+def _all_masks(n: int, chosen: int) -> np.ndarray:
+    """(C(n, chosen), n) masks of every choice."""
+    members = np.array(list(combinations(range(n), chosen)), dtype=np.intp)
+    masks = np.zeros((len(members), n), dtype=bool)
+    np.put_along_axis(masks, members, True, axis=1)
+    return masks
+
+
+def _statistic(matrix: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """(m,) between-arm mean minus half of both within-arm means, for (m, n) masks of one arm."""
+    first = masks.astype(np.float64)
+    second = 1.0 - first
+    to_first = first @ matrix
+    n_1, n_2 = first.sum(axis=1), second.sum(axis=1)
+    between = (to_first * second).sum(axis=1) / (n_1 * n_2)
+    inside_1 = (to_first * first).sum(axis=1) / n_1**2
+    inside_2 = ((second @ matrix) * second).sum(axis=1) / n_2**2
+    return between - inside_1 / 2 - inside_2 / 2

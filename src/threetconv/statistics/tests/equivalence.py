@@ -1,0 +1,214 @@
+"""Equivalence of two arms within a margin: two one-sided t tests on the run-level D (TOST).
+
+A difference that is not found is no evidence of equality. TOST turns the question round: its null
+hypothesis is that mean displacements differ by more than the margin, so a small p says that they
+do not (Schuirmann 1987). The test is parametric: it takes D of the runs as normal within an arm.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from threetconv.errors import InputError
+from threetconv.records.parameters import PARAMETERS
+from threetconv.statistics.summaries.snapshot_choice import at_checkpoint
+from threetconv.statistics.tests import effect_sizes
+from threetconv.statistics.tests.adjust import holm
+from threetconv.statistics.tests.arms import (
+    TWO_ARMED,
+    Arms,
+    TwoArmContrast,
+    blank_line,
+    compare,
+    complete,
+    versions,
+)
+from threetconv.statistics.tests.contrasts import COLUMNS
+from threetconv.statistics.tests.families import select_runs
+from threetconv.statistics.tests.intervals import Interval, difference_interval
+
+__all__ = ["equivalence_tests", "tost"]
+
+MARGIN = 1.25
+FEW = 3  # runs per arm up to which a missing verdict says little
+Values = Sequence[tuple[np.ndarray, np.ndarray]]
+
+
+def equivalence_tests(
+    summaries: pd.DataFrame,
+    runs: pd.DataFrame | None = None,
+    *,
+    families: Sequence[str] = TWO_ARMED,
+    datasets: Sequence[str] | None = None,
+    checkpoints: Sequence[str] = ("best", "matched"),
+    margin: float = MARGIN,
+    alpha: float = 0.05,
+) -> pd.DataFrame:
+    """Test whether the ratio of mean displacements lies between 1 / margin and margin.
+
+    Args:
+        summaries: from `threetconv.statistics.summaries.summarise.summarise`; the model's pooled D
+            over reachable rows is used.
+        runs: run_id, convolution, control; 3D runs and controls are left out.
+        families, datasets: see `threetconv.statistics.tests.arms.compare`.
+        checkpoints: "best" (each run at its best validation epoch), "matched" (the largest number
+            of updates at which every run of the contrast has a snapshot).
+        margin: largest ratio that counts as equal, above 1.
+        alpha: level; the interval is the one that belongs to TOST, at 1 - 2 alpha.
+
+    Returns:
+        `outcome` ("D") and `COLUMNS` of the tests table, a line per family, contrast, checkpoint,
+        stratum ("all" or a block) and parameter. `statistic`: mean over blocks of the difference
+        of arm means of D; `estimate`: its exponential; `p_raw`: the larger of the two one-sided p
+        (Welch inside a block, Satterthwaite over several); `p_floor` = 0, because a t test has no
+        smallest attainable p; `p_adjusted`: Holm over the four parameters, at most alpha when
+        equivalence is shown; `status` {"ok", "untestable", "degenerate"} with `reason`.
+
+    Raises:
+        InputError: for a margin that is not above 1.
+    """
+    if not margin > 1:
+        raise InputError(
+            "equivalence margin",
+            found=f"{margin:g}",
+            expected="a ratio above 1, such as 1.25",
+            remedy="give the largest ratio of mean displacements that counts as equal",
+        )
+    table = select_runs(summaries, runs)
+    table = table[
+        (table["scope"] == "model")
+        & (table["rows"] == "reachable")
+        & (table["weighting"] == "pooled")
+    ]
+    lines: list[dict[str, object]] = []
+    for comparison in compare(table, families, datasets):
+        compared = {name for arms in complete(comparison.blocks)[0] for name in arms.run_ids}
+        for checkpoint in checkpoints:
+            chosen = at_checkpoint(table, None, checkpoint, compared=compared)
+            method = (
+                f"TOST on D = ln mean |z|, reachable rows, pooled{chosen.text}; equal means a "
+                f"ratio between 1/{margin:g} and {margin:g}"
+            )
+            values = {parameter: _by_run(chosen.lines, parameter) for parameter in PARAMETERS}
+            for stratum, blocks in comparison.strata:
+                group = []
+                for parameter in PARAMETERS:
+                    line = blank_line(
+                        comparison, stratum, parameter, checkpoint=checkpoint, method=method
+                    )
+                    if chosen.reason:
+                        line |= {"status": "untestable", "reason": chosen.reason}
+                    else:
+                        line |= _test(comparison, blocks, values[parameter], margin, alpha)
+                    group.append(line)
+                p = holm(np.array([line["p_raw"] for line in group], dtype=np.float64))
+                for line, adjusted in zip(group, p, strict=True):
+                    line["p_adjusted"] = adjusted
+                    line["adjustment"] = f"Holm over {len(group)} parameters of the stratum"
+                lines += group
+    if not lines:
+        return pd.DataFrame(columns=["outcome", *COLUMNS])
+    made_by = versions("scipy", "statsmodels")
+    result = pd.DataFrame(lines).assign(outcome="D", library_version=made_by)
+    return result[["outcome", *COLUMNS]].astype({"layer_index": np.int32})
+
+
+def _by_run(lines: pd.DataFrame, parameter: str) -> dict[str, float]:
+    """D of every run."""
+    lines = lines[lines["parameter"] == parameter]
+    return dict(zip(lines["run_id"].astype(str), lines["log_mean_abs"].astype(float), strict=True))
+
+
+class Tost(NamedTuple):
+    """Outcome of one equivalence test."""
+
+    p: float  # the larger of the two one-sided p
+    interval: Interval  # at level 1 - 2 alpha
+
+
+def tost(arms: Values, margin: float, alpha: float = 0.05) -> Tost:
+    """Two one-sided t tests of the mean over blocks of (mean of arm a - mean of arm b).
+
+    One block: statsmodels' `ttost_ind` with unequal variances. Several: the same with the variance
+    and Satterthwaite's degrees of freedom of `intervals.difference_interval`, t1 = (d + m) / se and
+    t2 = (d - m) / se.
+
+    Args:
+        arms: (D of arm a, D of arm b) for every block.
+        margin: half-width m of the region of equivalence, on the scale of D.
+        alpha: level of each one-sided test.
+
+    Returns:
+        p and the interval; NaN, with the reason as the interval's method, when an arm has one run
+        only or nothing varies.
+    """
+    from scipy.stats import t as student  # a second to import
+
+    interval = difference_interval(arms, level=1 - 2 * alpha)
+    if not math.isfinite(interval.low):
+        return Tost(math.nan, interval)
+    interval = interval._replace(method=f"{interval.method}, {100 * (1 - 2 * alpha):g} % (TOST)")
+    if len(arms) == 1:
+        from statsmodels.stats.weightstats import ttost_ind  # slow to import
+
+        a, b = arms[0]
+        return Tost(float(ttost_ind(a, b, -margin, margin, usevar="unequal")[0]), interval)
+    half, centre = (interval.high - interval.low) / 2, (interval.high + interval.low) / 2
+    error = half / float(student.ppf(1 - alpha, interval.df))
+    above = float(student.sf((centre + margin) / error, interval.df))
+    below = float(student.cdf((centre - margin) / error, interval.df))
+    return Tost(max(above, below), interval)
+
+
+def _test(
+    comparison: TwoArmContrast,
+    blocks: Sequence[Arms],
+    values: Mapping[str, float],
+    margin: float,
+    alpha: float,
+) -> dict[str, object]:
+    """What a line of the table says, before adjustment."""
+    whole, notes = complete(blocks)
+    lacking = sorted(name for arms in whole for name in arms.run_ids if name not in values)
+    if lacking:
+        notes.append(f"runs left out, without this checkpoint: {', '.join(lacking)}")
+        kept = [
+            Arms(arms.block, *(tuple(n for n in arm if n in values) for arm in (arms.a, arms.b)))
+            for arms in whole
+        ]
+        whole, more = complete(kept)
+        notes += more
+    if not whole:
+        return {"status": "untestable", "reason": comparison.nothing}
+    arms = [
+        (np.array([values[n] for n in block.a]), np.array([values[n] for n in block.b]))
+        for block in whole
+    ]
+    line: dict[str, object] = {
+        "n_a": sum(a.size for a, _ in arms), "n_b": sum(b.size for _, b in arms)
+    }  # fmt: skip
+    still = sum(int(np.count_nonzero(~np.isfinite(v))) for arm in arms for v in arm)
+    if still:
+        why = f"{still} of {line['n_a']} + {line['n_b']} runs never left the identity (D = -inf)"
+        return line | {"status": "degenerate", "reason": "; ".join([why, *notes])}
+    statistic = float(np.mean([a.mean() - b.mean() for a, b in arms]))
+    result = tost(arms, math.log(margin), alpha)
+    line |= {
+        "statistic": statistic, "estimate": math.exp(statistic), "p_raw": result.p,
+        "ci_low": math.exp(result.interval.low), "ci_high": math.exp(result.interval.high),
+        "ci_method": result.interval.method, **effect_sizes.blocked([(b, a) for a, b in arms]),
+    }  # fmt: skip
+    fewest = min(min(a.size, b.size) for a, b in arms)
+    if not math.isfinite(result.p):
+        status = "untestable" if fewest < 2 else "degenerate"
+        why = result.interval.method.removeprefix("none (").rstrip(")")
+        return line | {"status": status, "reason": "; ".join([why, *notes])}
+    words = ["parametric: no smallest attainable p"]
+    if fewest <= FEW:
+        words.append(f"low power: {fewest} runs in the smallest arm")
+    return line | {"p_floor": 0.0, "reason": "; ".join([*words, *notes])}

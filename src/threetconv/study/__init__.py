@@ -1,0 +1,1 @@
+"""A study before and around its run: validated, sized, estimated, given folders."""

@@ -1,0 +1,1 @@
+"""From a network and clips to a run folder."""

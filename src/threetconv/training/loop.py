@@ -1,0 +1,327 @@
+"""Train one network on clips: the whole loop, readable in one go.
+
+Adam, cross-entropy, GoogLeNet's auxiliary heads at 0.3, checkpoint of the best validation epoch,
+and snapshots of the temporal parameters on a grid of updates. Source: arXiv 2006.15983 and the
+authors' published experiment code.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any, NoReturn
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from threetconv.errors import InputError, look_up
+from threetconv.networks.trace import temporal_state
+from threetconv.training.checkpoints import Checkpoints
+from threetconv.training.distributed import ALONE, World
+from threetconv.training.evaluate import evaluate
+from threetconv.training.schedules import SCHEDULES, Plateau
+from threetconv.training.settings import Batches, Group, Result, Settings, Snapshot
+from threetconv.training.step import NotFiniteError, Steps, Sums, parts_of
+
+__all__ = ["Batches", "Result", "Settings", "Snapshot", "evaluate", "fit"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Progress:
+    """How far a run has come: with network, optimiser and generators, all that goes on from here.
+
+    `done`: updates of the epoch under way; `loss`, `weight`, `correct`, `seen`: its sums.
+    """
+
+    epoch: int = 1
+    done: int = 0
+    loss: float = 0.0
+    weight: float = 0.0
+    correct: float = 0.0
+    seen: float = 0.0
+    plateau: Plateau = field(default_factory=Plateau)
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def add(self, sums: Sums) -> None:
+        """Count a batch."""
+        self.loss += sums.loss
+        self.weight += sums.weight
+        self.correct += sums.correct
+        self.seen += sums.seen
+
+
+def fit(
+    network: nn.Module,
+    training: Batches,
+    validation: Batches,
+    settings: Settings,
+    *,
+    seed: int,
+    device: str = "cpu",
+    test: Batches | None = None,
+    checkpoints: Checkpoints | None = None,
+    world: World = ALONE,
+) -> Result:
+    """Train a network in place.
+
+    Data order, dropout and what `training` draws are random; all follow `seed`. Torch's global
+    generator is left as it was. The numbers are the same on every run with the same number of
+    threads, also when a run is stopped and goes on from a checkpoint.
+
+    A last batch of a single item is left out of its epoch (another item each time), because batch
+    norm over one value has no variance.
+
+    Args:
+        network: any classifier that takes what `training` hands out; in training mode it may return
+            a tuple (logits, auxiliary logits, ...).
+        training, validation: labelled sets.
+        settings: see `Settings`.
+        seed: for data order and dropout.
+        device: "cpu" or "cuda"; several processes each have the device of their `world`.
+        test: labelled set on which the network of the best validation epoch is measured at the end.
+        checkpoints: where to save what the run has come to, and to go on from; None: nowhere.
+        world: the processes that share each batch.
+
+    Raises:
+        InputError: when a loss or a gradient is no longer finite; names epoch, update and layer.
+    """
+    device = world.device if world.size > 1 else device
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        run = _Run(
+            network,
+            training,
+            validation,
+            settings,
+            seed=seed,
+            device=device,
+            checkpoints=checkpoints,
+            world=world,
+        )
+        run.start_or_go_on()
+        while run.wants_another_epoch():
+            run.epoch()
+        return run.end(test)
+
+
+class _Run:
+    """A training run under way."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        training: Batches,
+        validation: Batches,
+        settings: Settings,
+        *,
+        seed: int,
+        device: str,
+        checkpoints: Checkpoints | None,
+        world: World,
+    ) -> None:
+        self.factor = look_up(SCHEDULES, settings.schedule, what="schedule")
+        self.network, self.training, self.validation = network.to(device), training, validation
+        self.settings, self.seed, self.device = settings, seed, torch.device(device)
+        self.checkpoints, self.world = checkpoints, world
+        self.steps = Steps(
+            self.network, settings, labels=training.labels, device=self.device, world=world
+        )
+        self.used = _used_per_epoch(len(training), settings.batch_size)
+        self.total = settings.epochs * math.ceil(self.used / settings.batch_size)
+        self.progress, self.result = _Progress(), Result()
+        self.started = time.perf_counter()
+
+    def start_or_go_on(self) -> None:
+        state = self.checkpoints.load() if self.checkpoints is not None else None
+        if state is None:
+            self.snapshot("init", 0)
+            return
+        self.restore(state)
+        log.info(
+            "goes on at update %d of %d, epoch %d",
+            self.result.n_updates,
+            self.total,
+            self.progress.epoch,
+        )
+
+    def wants_another_epoch(self) -> bool:
+        waited, limit = self.progress.plateau.waited, self.settings.early_stopping
+        if limit is not None and waited >= limit and self.progress.done == 0:
+            log.info("no better validation accuracy in %d epochs: training ends", waited)
+            return False
+        return self.progress.epoch <= self.settings.epochs
+
+    def epoch(self) -> None:
+        """The rest of the epoch under way, and what is measured after it."""
+        tick, progress, batch_size = time.perf_counter(), self.progress, self.settings.batch_size
+        order = np.random.default_rng([self.seed, progress.epoch]).permutation(len(self.training))
+        groups = [
+            order[start : min(start + batch_size, self.used)]
+            for start in range(0, self.used, batch_size)
+        ][progress.done :]
+        parts = [self.parts(group) for group in groups]
+        batches = iter(self.training([p for ps in parts for p in ps], epoch=progress.epoch))
+        waited = 0.0
+        for group, its_parts in zip(groups, parts, strict=True):
+            asked = time.perf_counter()
+            given = [next(batches) for _ in its_parts]
+            waited += time.perf_counter() - asked
+            self.update(group, given)
+            progress.done += 1
+            self.save_when_due()
+        for _ in batches:  # let it end
+            pass
+        self.measure(time.perf_counter() - tick, waited)
+        self.progress = _Progress(progress.epoch + 1, plateau=progress.plateau, rows=progress.rows)
+
+    def parts(self, group: Group) -> list[Group]:
+        """What of a batch this process has in memory at once."""
+        return [self.world.share(part) for part in parts_of(group, self.settings.micro_batch)]
+
+    def update(self, group: Group, batches: list[tuple[Tensor, Tensor]]) -> None:
+        """One step of Adam on the mean loss of a batch, and what is counted."""
+        settings, progress, result = self.settings, self.progress, self.result
+        factor = self.factor(result.n_updates, self.total) * progress.plateau.factor
+        rate = settings.learning_rate * factor
+        if self.world.size > 1:  # masks of dropout: different in every process, the same again
+            mixed = np.random.SeedSequence([self.seed, result.n_updates, self.world.rank])
+            torch.manual_seed(int(mixed.generate_state(1)[0]))
+        try:
+            sums = self.steps.step(batches, self.training.labels[group], rate)
+        except NotFiniteError as error:
+            self.stop(error.found, error.layer, result.n_updates + 1)
+        if not sums.seen:
+            log.warning("epoch %d: a batch without a readable clip is left out", progress.epoch)
+            return
+        result.n_updates += 1
+        result.sum_lr2 += rate**2
+        progress.add(sums)
+        if result.n_updates % settings.snapshot_every == 0:
+            self.snapshot("snapshot", progress.epoch)
+
+    def stop(self, found: str, layer: str | None, update: int) -> NoReturn:
+        """End a run that cannot recover; what it was after the last whole update is saved."""
+        epoch = self.progress.epoch
+        where = f"training, epoch {epoch}, update {update}" + (f", at {layer}" if layer else "")
+        saved = ""
+        if self.checkpoints is not None and self.world.is_first:
+            path = self.checkpoints.save_aside(f"not-finite-{update:09d}", self.state())
+            saved = f"; weights and optimiser after the last whole update are in {path}"
+        raise InputError(
+            where,
+            found=found,
+            expected="finite numbers",
+            remedy=f"lower training.learning_rate, or look at the clips{saved}",
+        )
+
+    def measure(self, seconds: float, waited: float) -> None:
+        """After an epoch: training and validation figures, best state, a line in the log."""
+        progress, result = self.progress, self.result
+        if progress.seen == 0:
+            raise InputError(
+                f"training, epoch {progress.epoch}",
+                found="no batch that could be used",
+                expected="at least one readable batch of two clips",
+                remedy="repair the data set: threetconv data check tells which clips are broken",
+            )
+        trained = progress.loss / progress.weight, progress.correct / progress.seen
+        measured = {"train": (*trained, int(progress.seen))}
+        measured["val"] = evaluate(
+            self.network, self.validation, batch_size=64, device=str(self.device), world=self.world
+        )
+        if not math.isfinite(measured["val"][0]):
+            self.stop(f"a validation loss of {measured['val'][0]}", None, result.n_updates)
+        for split, figures in measured.items():
+            progress.rows += _rows(result.n_updates, progress.epoch, split, figures)
+        halve_after = self.settings.patience if self.settings.schedule == "plateau" else None
+        before = progress.plateau.factor
+        if progress.plateau.see(measured["val"][1], halve_after=halve_after):
+            result.best_epoch, result.best_step = progress.epoch, result.n_updates
+            state = self.network.state_dict()
+            result.best_state = {k: v.detach().cpu().clone() for k, v in state.items()}
+            result.snapshots = [s for s in result.snapshots if s.tag != "best"]
+            self.snapshot("best", progress.epoch)
+        elif progress.plateau.factor < before:
+            log.info("no better validation accuracy: the learning rate is halved")
+        log.info(
+            "epoch %d/%d  update %d/%d  train loss %.3f acc %.3f  val loss %.3f acc %.3f  %.1f s"
+            " (%.0f %% waiting for clips)",
+            progress.epoch,
+            self.settings.epochs,
+            result.n_updates,
+            self.total,
+            *measured["train"][:2],
+            *measured["val"][:2],
+            seconds,
+            100 * waited / seconds,
+        )
+
+    def end(self, test: Batches | None) -> Result:
+        result, epoch = self.result, self.progress.epoch - 1
+        self.snapshot("last", epoch)
+        if test is not None:
+            last = copy.deepcopy(self.network.state_dict())
+            self.network.load_state_dict(result.best_state)
+            figures = evaluate(
+                self.network, test, batch_size=64, device=str(self.device), world=self.world
+            )
+            self.network.load_state_dict(last)
+            self.progress.rows += _rows(result.best_step, result.best_epoch, "test", figures)
+            log.info("test loss %.3f acc %.3f of %d", *figures)
+        columns = ["step", "epoch", "split", "metric", "value", "n"]
+        result.metrics = pd.DataFrame(self.progress.rows, columns=columns)
+        result.seconds += time.perf_counter() - self.started
+        return result
+
+    def snapshot(self, tag: str, epoch: int) -> None:
+        state, result = temporal_state(self.network), self.result
+        if state:
+            result.snapshots.append(Snapshot(result.n_updates, epoch, tag, result.sum_lr2, state))
+
+    def save_when_due(self) -> None:
+        if self.checkpoints is not None and self.world.is_first and self.checkpoints.due():
+            self.checkpoints.save(self.result.n_updates, self.state())
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the next update depends on, and what the run has brought so far."""
+        rows = [list(row) for row in self.progress.rows]
+        return {
+            "progress": asdict(self.progress) | {"rows": rows},
+            "steps": self.steps.state(),
+            "generator": torch.get_rng_state(),
+            "gpu_generators": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "result": self.result.state(),
+            "seconds": self.result.seconds + time.perf_counter() - self.started,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Become what `state` was."""
+        fields = dict(state["progress"])
+        fields["plateau"] = Plateau(**fields["plateau"])
+        fields["rows"] = [tuple(row) for row in fields["rows"]]
+        self.progress = _Progress(**fields)
+        self.steps.restore(state["steps"])
+        torch.set_rng_state(state["generator"])
+        if state["gpu_generators"]:
+            torch.cuda.set_rng_state_all(state["gpu_generators"])
+        self.result.restore(state["result"])
+        self.result.seconds = state["seconds"]
+
+
+def _rows(
+    step: int, epoch: int, split: str, figures: tuple[float, float, int]
+) -> list[tuple[Any, ...]]:
+    """Two lines of the metrics table."""
+    loss, accuracy, n = figures
+    return [(step, epoch, split, "loss", loss, n), (step, epoch, split, "accuracy", accuracy, n)]
+
+
+def _used_per_epoch(items: int, batch_size: int) -> int:
+    return items - 1 if items > batch_size > 1 and items % batch_size == 1 else items

@@ -1,0 +1,183 @@
+"""One update of a network: the gradients of a batch, in parts and on several processes; Adam."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from threetconv.errors import look_up
+from threetconv.training.distributed import World, prepare, scale
+from threetconv.training.evaluate import outputs
+from threetconv.training.loss import CLASS_WEIGHTS, summed_loss
+from threetconv.training.not_finite import bad_gradient, bad_output, gradients_are_finite
+from threetconv.training.settings import PRECISIONS, Group, Settings
+
+__all__ = ["NotFiniteError", "Steps", "Sums", "parts_of"]
+
+log = logging.getLogger(__name__)
+
+SKIPPED_AT_MOST = 20  # updates in a row that float16 may leave out while it looks for its scale
+
+
+class NotFiniteError(ArithmeticError):
+    """A loss or a gradient that is not finite.
+
+    Args:
+        found: what it is.
+        layer: where it came up, when that can be told.
+    """
+
+    def __init__(self, found: str, layer: str | None) -> None:
+        self.found, self.layer = found, layer
+        super().__init__(f"{found} at {layer}" if layer else found)
+
+
+class Sums(NamedTuple):
+    """Over the items of a batch: loss times weight, weight, hits, and how many they are."""
+
+    loss: float
+    weight: float
+    correct: float
+    seen: float
+
+
+def parts_of(group: Group, micro_batch: int | None) -> list[Group]:
+    """What of a batch is in memory at once: parts of at most `micro_batch` items, alike in size.
+
+    No part has a single item, over which batch norm has no variance, unless the batch is no larger.
+    """
+    size = micro_batch or len(group)
+    parts = min(math.ceil(len(group) / size), max(1, len(group) // 2))
+    return np.array_split(group, parts)
+
+
+class Steps:
+    """Network, optimiser and what scales gradients.
+
+    Args:
+        network: on its device; its batch norms are changed in place where there are several
+            processes.
+        settings: of the run.
+        labels: class indices of the training set.
+        device: of this process.
+        world: the processes.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        settings: Settings,
+        *,
+        labels: np.ndarray,
+        device: torch.device,
+        world: World,
+    ) -> None:
+        self._dtype = look_up(PRECISIONS, settings.precision, what="precision")
+        self._weights = look_up(CLASS_WEIGHTS, settings.class_weights, what="class weights")(labels)
+        self._settings, self._device, self._world = settings, device, world
+        self.network, self._model = network, prepare(network, world)  # the same parameters
+        self._optimiser = torch.optim.Adam(
+            network.parameters(), lr=settings.learning_rate, fused=True
+        )
+        self._scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "float16")
+        self._skipped = 0
+
+    def step(self, batches: list[tuple[Tensor, Tensor]], labels: np.ndarray, rate: float) -> Sums:
+        """One step of Adam on the mean loss of a batch; all sums are 0 where nothing was readable.
+
+        Args:
+            batches: this process's parts of the batch, (inputs, labels) each.
+            labels: of the whole batch, as planned; items may be missing from the parts.
+            rate: the learning rate.
+
+        Raises:
+            NotFiniteError: before parameters are touched.
+        """
+        self._model.train()
+        for parameters in self._optimiser.param_groups:
+            parameters["lr"] = rate
+        self._optimiser.zero_grad(set_to_none=True)
+        planned, parts = self._weight_of(torch.from_numpy(labels)), np.zeros(4)
+        sizes = self._world.total(*(len(its_labels) for _, its_labels in batches))
+        least = min(2, len(labels))  # batch norm over one value has no variance
+        if any(0 < size < least for size in sizes):
+            log.warning("a batch of which one clip alone could be read is left out")
+        kept = [part for part, size in zip(batches, sizes, strict=True) if size >= least]
+        for number, (inputs, its_labels) in enumerate(kept):
+            last = number == len(kept) - 1
+            parts += self._add_gradients(inputs, its_labels, planned, synchronise=last)
+        sums = Sums(*self._world.total(*parts))
+        if not sums.seen:
+            return sums
+        self._scaler.unscale_(self._optimiser)
+        if sums.weight != planned:  # items left out: the mean is over those that are there
+            for parameter in self.network.parameters():
+                if parameter.grad is not None:
+                    parameter.grad.mul_(planned / sums.weight)
+        self._demand_finite_gradients()
+        self._scaler.step(self._optimiser)
+        self._scaler.update()
+        return sums
+
+    def state(self) -> dict[str, Any]:
+        """What the next step depends on."""
+        return {
+            "network": self.network.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "scaler": self._scaler.state_dict(),
+            "skipped": self._skipped,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Become what `state` was."""
+        self.network.load_state_dict(state["network"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._scaler.load_state_dict(state["scaler"])
+        self._skipped = state["skipped"]
+
+    def _add_gradients(
+        self, inputs: Tensor, labels: Tensor, planned: float, *, synchronise: bool
+    ) -> np.ndarray:
+        """Add a part's gradients; its loss times weight, weight, hits and number of clips."""
+        inputs, labels = inputs.to(self._device), labels.to(self._device)
+        if not synchronise and self._world.size > 1:
+            with self._model.no_sync():  # type: ignore[operator]
+                return self._backward(inputs, labels, planned)
+        return self._backward(inputs, labels, planned)
+
+    def _backward(self, inputs: Tensor, labels: Tensor, planned: float) -> np.ndarray:
+        with torch.autocast(
+            self._device.type, self._dtype or torch.bfloat16, enabled=self._dtype is not None
+        ):
+            logits, *auxiliary = outputs(self._model(inputs))
+            loss = summed_loss(logits, labels, self._weights)
+            objective = loss
+            for head in auxiliary:
+                part = summed_loss(head, labels, self._weights)
+                objective = objective + self._settings.auxiliary_weight * part
+        value = float(objective.detach())
+        if not math.isfinite(value):
+            alone = self._world.size == 1  # what follows is not for one process of several
+            layer = bad_output(self.network, inputs) if alone else None
+            raise NotFiniteError(f"a loss of {value}", layer)
+        self._scaler.scale(scale(objective, planned, self._world)).backward()
+        correct = int((logits.argmax(1) == labels).sum())
+        return np.array([float(loss.detach()), self._weight_of(labels), correct, len(labels)])
+
+    def _weight_of(self, labels: Tensor) -> float:
+        if self._weights is None:
+            return float(len(labels))
+        return float(self._weights[labels.cpu()].double().sum())
+
+    def _demand_finite_gradients(self) -> None:
+        if gradients_are_finite(self.network):
+            self._skipped = 0
+            return
+        self._skipped += 1
+        if not self._scaler.is_enabled() or self._skipped > SKIPPED_AT_MOST:
+            raise NotFiniteError("a gradient that is not finite", bad_gradient(self.network))

@@ -1,0 +1,175 @@
+"""Filters kept between evaluations: built again when something changed, and only then."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import threading
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from threetconv.layer import conv3t, filter_cache
+from threetconv.layer.build_filters import build_filters
+from threetconv.layer.conv3t import TEMPORAL_PARAMETERS
+
+from ..builders.conv_layers import make
+
+
+class Count:
+    """How often filters have been built for evaluation or otherwise."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.times = 0
+        for module in (conv3t, filter_cache):
+            monkeypatch.setattr(module, "build_filters", self)
+
+    def __call__(self, *arguments: Any, **options: Any) -> Tensor:
+        self.times += 1
+        return build_filters(*arguments, **options)
+
+
+@pytest.fixture
+def count(monkeypatch: pytest.MonkeyPatch) -> Count:
+    return Count(monkeypatch)
+
+
+def test_filters_are_built_once_per_forward_in_training(count: Count) -> None:
+    layer = make(padding=1)
+    for _ in range(3):
+        layer(torch.zeros(1, 2, 4, 4, 4))
+    assert count.times == 3
+    assert layer._kept is None
+
+
+@torch.no_grad()
+def test_evaluation_builds_filters_again_only_when_something_changed(count: Count) -> None:
+    """Every way to change a parameter that torch counts or that moves it."""
+    layer, clip = make(padding=1, spread=0.1).eval(), torch.randn(1, 2, 4, 4, 4)
+    other = make(seed=5, padding=1, spread=0.1)
+
+    def load() -> None:
+        layer.load_state_dict(other.state_dict())
+
+    def optimise() -> None:
+        for parameter in layer.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        torch.optim.SGD(layer.parameters(), lr=0.1).step()
+
+    def replace() -> None:
+        layer.scale = nn.Parameter(layer.scale + 0.1)
+
+    def replace_sharing_memory() -> None:
+        """As many counted changes as before, and other numbers."""
+        version = layer.rotate._version
+        layer.rotate = nn.Parameter(layer.rotate.detach())
+        while layer.rotate._version < version:
+            layer.rotate.add_(0.1)
+
+    changes = [
+        lambda: layer.rotate.add_(0.1),
+        layer.weight[0, 0].zero_,
+        load,
+        optimise,
+        replace,
+        replace_sharing_memory,
+        lambda: setattr(layer.translate_x, "data", layer.translate_x + 0.1),
+        layer.double,
+        lambda: setattr(layer, "filter_padding", "border"),
+        lambda: layer.filters().mul_(2),  # somebody spoils the kept ones
+    ]
+    for change in changes:
+        layer(clip.to(layer.weight.dtype))
+        before = count.times
+        layer(clip.to(layer.weight.dtype))
+        assert count.times == before
+        change()
+        fresh = copy.deepcopy(layer)
+        assert fresh._kept is None
+        values = clip.to(layer.weight.dtype)
+        assert torch.equal(layer(values), fresh(values))
+        assert count.times == before + 2
+    layer.train()
+    assert layer._kept is None
+
+
+def test_gradients_in_evaluation_are_not_lost(count: Count) -> None:
+    """Kept filters have no graph: with gradients enabled they must not be used."""
+    layer, clip = make(padding=1).eval(), torch.randn(1, 2, 4, 4, 4)
+    with torch.no_grad():
+        layer(clip)
+    layer(clip).sum().backward()
+    assert layer.scale.grad is not None
+    layer.requires_grad_(False)  # now there is nothing to lose
+    clip.requires_grad_()
+    layer(clip).sum().backward()
+    before = count.times
+    layer(clip).sum().backward()
+    assert count.times == before
+    assert clip.grad is not None
+
+
+def test_inference_mode_and_after(count: Count) -> None:
+    layer, clip = make(padding=1).eval().requires_grad_(False), torch.randn(1, 2, 4, 4, 4)
+    with torch.inference_mode():
+        expected = layer(clip).clone()
+    grown = clip.clone().requires_grad_()
+    output = layer(grown)  # saves the kept filters for the way back
+    output.sum().backward()
+    assert count.times == 1
+    torch.testing.assert_close(output.detach(), expected)
+    with torch.inference_mode():
+        inside = make(padding=1).eval()
+        assert torch.equal(inside(clip), inside(clip))
+
+
+def test_kept_filters_are_in_no_copy_and_no_state_dict() -> None:
+    layer, clip = make(padding=1, spread=0.1).eval(), torch.randn(1, 2, 4, 4, 4)
+    names = list(layer.state_dict())
+    with torch.no_grad():
+        expected = layer(clip)
+    assert layer._kept is not None
+    assert list(layer.state_dict()) == names == ["weight", *TEMPORAL_PARAMETERS, "bias"]
+    assert list(layer.buffers()) == []
+    twins = [copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))]
+    for twin in twins:
+        assert twin._kept is None
+        assert torch.equal(twin(clip), expected)
+    layer.forget_filters()
+    assert layer._kept is None
+
+
+@torch.no_grad()
+def test_replicas_of_data_parallel_build_their_own() -> None:
+    """As torch.nn.parallel.replicate makes them: a shallow copy with other tensors."""
+    layer, clip = make(padding=1, spread=0.1).eval(), torch.randn(1, 2, 4, 4, 4)
+    expected, mine = layer(clip), layer._kept
+    replica: Any = layer._replicate_for_data_parallel()
+    for name, parameter in layer.named_parameters():
+        setattr(replica, name, parameter.detach() * 1.5)
+    assert not torch.equal(replica(clip), expected)
+    assert layer._kept is mine
+    assert torch.equal(layer(clip), expected)
+
+
+@torch.no_grad()
+def test_threads_share_a_layer() -> None:
+    layer, clip = make(padding=1, spread=0.1, out_channels=20).eval(), torch.randn(1, 2, 4, 4, 4)
+    expected = layer(clip)
+    outputs: list[Tensor] = []
+
+    def run() -> None:
+        with torch.no_grad():
+            for _ in range(20):
+                layer.forget_filters()
+                outputs.append(layer(clip))
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(outputs) == 80
+    assert all(torch.equal(output, expected) for output in outputs)

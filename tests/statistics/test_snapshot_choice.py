@@ -1,0 +1,121 @@
+"""Best and matched checkpoints: which lines are compared."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from threetconv.errors import InputError
+from threetconv.statistics.summaries.snapshot_choice import at_checkpoint, matched_step
+from threetconv.statistics.tests.contrasts import run_tests
+
+
+@pytest.fixture(scope="module")
+def tables(make_summaries):
+    return make_summaries(k=3, steps=(50, 100, 120))
+
+
+def model(lines):
+    return lines[(lines["scope"] == "model") & (lines["parameter"] == "s")]
+
+
+def test_the_largest_common_step():
+    lines = pd.DataFrame(
+        [("a", 0, "init"), ("a", 50, "snapshot"), ("a", 90, "last"), ("a", 100, "best"),
+         ("b", 0, "init"), ("b", 50, "snapshot"), ("b", 90, "snapshot"), ("b", 100, "last"),
+         ("c", 0, "init"), ("c", 50, "snapshot")],
+        columns=["run_id", "step", "tag"],
+    )  # fmt: skip
+    assert matched_step(lines, ["a", "b"]) == 90
+    assert matched_step(lines, ["a", "b", "c"]) == 50
+    assert matched_step(lines, ["b"]) == 100
+    assert matched_step(lines, ["a", "d"]) is None
+    assert matched_step(lines, []) is None
+    start = lines[lines["step"] == 0].assign(tag="snapshot")
+    assert matched_step(start, ["a", "b"]) is None  # nobody has moved yet
+
+
+def test_a_last_state_that_is_a_snapshot_counts_once(tables):
+    summaries, runs = tables
+    chosen = at_checkpoint(summaries, runs, "matched")
+    assert (chosen.step, chosen.text, chosen.reason) == (120, ", at update 120", "")
+    keys = ["run_id", "scope", "layer_index", "parameter", "rows", "weighting"]
+    assert not chosen.lines.duplicated(keys).any()
+    assert set(chosen.lines["tag"]) == {"last"}
+    assert set(chosen.lines["run_id"]) == set(runs["run_id"])
+
+
+def test_a_short_run_sets_the_step_of_the_contrast(tables):
+    summaries, runs = tables
+    short = "resnet18-scenes-scratch-3t-r1"
+    cut = summaries[(summaries["run_id"] != short) | (summaries["step"] <= 100)]
+    tests = run_tests(cut, runs, seed=1, checkpoint="matched")
+    assert tests["method"].str.endswith("at update 100)").all()
+    assert set(tests["checkpoint"]) == {"matched"}
+    at_100 = model(summaries[(summaries["step"] == 100) & (summaries["rows"] == "reachable")])
+    at_100 = at_100[at_100["weighting"] == "pooled"]
+    means = at_100.pivot_table(
+        index=["network", "init"], columns="dataset", values="log_mean_abs", aggfunc="mean"
+    )
+    line = tests[(tests["family"] == "F1") & (tests["parameter"] == "s")].iloc[0]
+    assert line["statistic"] == pytest.approx((means["gestures"] - means["scenes"]).mean())
+
+
+def test_a_run_that_is_not_compared_does_not_set_the_step(tables):
+    summaries, runs = tables
+    gone = (runs["network"] == "resnet18") & (runs["init"] == "scratch")
+    gone &= runs["dataset"] == "gestures"
+    cut = summaries[~summaries["run_id"].isin(runs.loc[gone, "run_id"])]
+    alone = (cut["network"] == "resnet18") & (cut["init"] == "scratch")
+    cut = cut[~alone | (cut["step"] == 50)]
+    tests = run_tests(cut, runs, seed=1, families=("F1", "F2"), checkpoint="matched")
+    steps = tests.groupby("family")["method"].first().str.extract(r"update (\d+)")[0]
+    assert steps.to_dict() == {"F1": "120", "F2": "50"}  # F2 compares it with pretrained scenes
+    lone = tests[(tests["family"] == "F1") & (tests["stratum"] == "resnet18, scratch")]
+    assert lone["reason"].str.contains("no block has runs of both").all()
+
+
+def test_fetched_runs_have_no_common_step(tables):
+    summaries, runs = tables
+    fetched = summaries["run_id"] == "googlenet-gestures-scratch-3t-r2"
+    cut = summaries[~fetched | (summaries["tag"] == "best")]
+    families = ("F1", "F2", "F3")
+    tests = run_tests(cut, runs, seed=1, families=families, checkpoint=("best", "matched"))
+    matched = tests[tests["checkpoint"] == "matched"]
+    assert set(matched["status"]) == {"untestable"}
+    assert matched["reason"].str.contains("no snapshot at a common number of updates").all()
+    assert matched[["estimate", "p_raw", "p_floor", "p_adjusted"]].isna().all().all()
+    assert set(tests.loc[tests["stratum"] == "all", "n_a"]) == {12}
+    best = tests[tests["checkpoint"] == "best"].reset_index(drop=True)
+    whole = run_tests(summaries, runs, seed=1, families=families)
+    pd.testing.assert_frame_equal(best, whole)
+
+
+def test_both_checkpoints_are_each_of_them_alone(tables):
+    summaries, runs = tables
+    both = run_tests(summaries, runs, seed=1, checkpoint=("best", "matched"))
+    for name in ("best", "matched"):
+        alone = run_tests(summaries, runs, seed=1, checkpoint=name)
+        part = both[both["checkpoint"] == name].reset_index(drop=True)
+        pd.testing.assert_frame_equal(part, alone)
+
+
+def test_best_takes_every_run_where_it_stopped(tables):
+    summaries, runs = tables
+    early = runs["run_id"][0]
+    moved = summaries[(summaries["run_id"] != early) | (summaries["tag"] != "best")]
+    again = summaries[(summaries["run_id"] == early) & (summaries["step"] == 50)]
+    chosen = at_checkpoint(pd.concat([moved, again.assign(tag="best")]), runs, "best")
+    steps = model(chosen.lines).groupby("run_id")["step"].unique()
+    assert steps[early].tolist() == [50]
+    assert set(np.concatenate(steps.drop(early).tolist())) == {120}
+    assert (chosen.step, chosen.text) == (None, "")
+
+
+def test_mistakes_are_named(tables):
+    summaries, runs = tables
+    with pytest.raises(InputError, match="one of best, matched"):
+        at_checkpoint(summaries, runs, "last")
+    with pytest.raises(InputError, match=r"more than one '(last|snapshot)' snapshot"):
+        at_checkpoint(pd.concat([summaries, summaries]), runs, "matched")

@@ -1,0 +1,42 @@
+"""Every address ``threetconv.package.module.name`` that a text of this project gives exists."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+READ = {".py", ".smk", ".md", ".ipynb", ".yaml", ".rst", ".j2"}
+FILES = [
+    file
+    for folder in ("src", "workflow", "docs", "benchmarks")
+    for file in sorted((ROOT / folder).rglob("*"))
+    if file.suffix in READ and "__pycache__" not in file.parts
+]
+ADDRESS = re.compile(r"(?<![\w/.\"@-])threetconv(?:\.[A-Za-z_]\w*)+(?!\w*[=/])")
+
+
+def resolves(address: str) -> bool:
+    parts = address.split(".")
+    for count in range(len(parts), 0, -1):
+        try:
+            found = import_module(".".join(parts[:count]))
+        except ModuleNotFoundError:
+            continue
+        for name in parts[count:]:
+            if not hasattr(found, name):
+                return False
+            found = getattr(found, name)
+        return True
+    return False
+
+
+def test_addresses_in_texts_exist() -> None:
+    wrong = {}
+    for file in [ROOT / "README.md", *FILES]:
+        for address in set(ADDRESS.findall(file.read_text(encoding="utf-8"))):
+            if not resolves(address):
+                wrong[f"{file.relative_to(ROOT)}: {address}"] = None
+    assert len(FILES) > 300
+    assert not list(wrong)
