@@ -91,14 +91,17 @@ def test_the_real_package_knows_what_training_rests_on() -> None:
         "clips.dataset",
         "data.decoding.decode",
     } <= seen
-    assert not {
-        "errors",
-        "support.logs",
-        "networks.freeze",
-        "data.adapters.ucf101",
-        "training.fetch_run",
-        "study.cost",
-    } & seen
+    assert (
+        not {
+            "errors",
+            "support.logs",
+            "networks.freeze",
+            "data.adapters.ucf101",
+            "training.fetch_run",
+            "study.cost",
+        }
+        & seen
+    )
 
 
 MODULE = '''"""What it is for."""
