@@ -24,8 +24,10 @@ from torch import Tensor, nn
 
 from threetconv.errors import InputError
 from threetconv.networks.build import build_network
+from threetconv.records.result import Result
 from threetconv.training.distributed import ALONE, World, join, launch, prepare, scale
-from threetconv.training.loop import Result, Settings, fit
+from threetconv.training.loop import fit
+from threetconv.training.settings import Settings
 from threetconv.training.synced_norm import synchronise
 
 SHAPE = (8, 16, 16)

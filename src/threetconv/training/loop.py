@@ -21,14 +21,15 @@ from torch import Tensor, nn
 
 from threetconv.errors import InputError, look_up
 from threetconv.networks.trace import temporal_state
+from threetconv.records.result import Result, Snapshot
 from threetconv.training.checkpoints import Checkpoints
 from threetconv.training.distributed import ALONE, World
 from threetconv.training.evaluate import evaluate
 from threetconv.training.schedules import SCHEDULES, Plateau
-from threetconv.training.settings import Batches, Group, Result, Settings, Snapshot
+from threetconv.training.settings import Batches, Group, Settings
 from threetconv.training.step import NotFiniteError, Steps, Sums, parts_of
 
-__all__ = ["Batches", "Result", "Settings", "Snapshot", "evaluate", "fit"]
+__all__ = ["fit"]
 
 log = logging.getLogger(__name__)
 
