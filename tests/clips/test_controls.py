@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from threetconv.clips.controls import change_frames, shuffle_labels
-from threetconv.clips.dataset import ClipDataset, batches
+from threetconv.clips.dataset import ClipDataset
+from threetconv.clips.loader import batches
 from threetconv.errors import InputError
 from threetconv.records.plan import Run
 from threetconv.records.run_folder import parameter_table, read_run

@@ -25,12 +25,14 @@ from torch import Tensor, nn
 from threetconv.errors import InputError
 from threetconv.networks.build import build_network
 from threetconv.records.result import Result
-from threetconv.training.distributed import ALONE, World, join, launch, prepare, scale
+from threetconv.training.distributed import ALONE, World, join, prepare, scale
 from threetconv.training.loop import fit
 from threetconv.training.settings import Settings
 from threetconv.training.synced_norm import synchronise
+from threetconv.training.torchrun import launch
 
 SHAPE = (8, 16, 16)
+CPU = torch.device("cpu")
 CASES = {"equal": 6, "unequal": 5, "one empty": 5}  # clips; shares of 3 + 3, 3 + 2 and 0 + 5
 SETTINGS = Settings(epochs=2, batch_size=7, learning_rate=1e-3, snapshot_every=3)
 WAYS = {
@@ -159,7 +161,8 @@ def misbehave(case: str, folder: str, world: World) -> None:
     world.barrier()
 
 
-ENVIRONMENT = {"PYTHONPATH": str(Path(__file__).parent)}
+PLACES = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+ENVIRONMENT = {"PYTHONPATH": os.pathsep.join(PLACES)}
 
 
 def run(case: str, folder: Path) -> list[Any]:
@@ -333,7 +336,7 @@ def test_an_environment_in_part_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_synchronised_network_alone_is_what_it_was() -> None:
     """After the run: in training, evaluation and its state dict."""
     before, after = network(), network()
-    synchronise(after)
+    synchronise(after, CPU)
     inputs, _ = clips(2)
     assert isinstance(after.bn1, nn.BatchNorm3d)
     assert torch.equal(before(inputs), after(inputs))
@@ -343,10 +346,24 @@ def test_a_synchronised_network_alone_is_what_it_was() -> None:
     assert all(torch.equal(value, state[key]) for key, value in before.state_dict().items())
 
 
+def test_on_gpus_batch_norm_is_synchronised_by_torch() -> None:
+    """The network as it would be sent there: its parameters, and its state dict's keys."""
+    before, after = network(), network()
+    parameters = dict(after.named_parameters())
+    synchronise(after, torch.device("cuda:0"))
+    norms = [type(m) for m in before.modules() if isinstance(m, nn.BatchNorm3d)]
+    assert [type(m) for m in after.modules()].count(nn.SyncBatchNorm) == len(norms) > 0
+    assert not any(isinstance(m, nn.BatchNorm3d) for m in after.modules())
+    assert all(parameters[name] is p for name, p in after.named_parameters())
+    assert list(after.state_dict()) == list(before.state_dict())
+    inputs, _ = clips(2)
+    assert torch.equal(before.eval()(inputs), after.eval()(inputs))
+
+
 def test_running_statistics_that_cannot_be_shared_are_refused() -> None:
-    synchronise(nn.Sequential(nn.InstanceNorm3d(2), nn.GroupNorm(1, 2)))  # keep none
+    synchronise(nn.Sequential(nn.InstanceNorm3d(2), nn.GroupNorm(1, 2)), CPU)  # keep none
     with pytest.raises(TypeError, match=r"^1: InstanceNorm3d keeps running statistics"):
-        synchronise(nn.Sequential(nn.ReLU(), nn.InstanceNorm3d(2, track_running_stats=True)))
+        synchronise(nn.Sequential(nn.ReLU(), nn.InstanceNorm3d(2, track_running_stats=True)), CPU)
 
 
 def test_no_process_is_refused() -> None:

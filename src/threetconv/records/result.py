@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -46,23 +46,3 @@ class Result:
     n_updates: int = 0
     sum_lr2: float = 0.0
     seconds: float = 0.0
-
-    def state(self) -> dict[str, Any]:
-        """What there is so far, but for `metrics` and `seconds`: tensors and plain values."""
-        import torch  # who only reads records does without it
-
-        snapshots = [
-            [s.step, s.epoch, s.tag, s.sum_lr2, {k: torch.from_numpy(v) for k, v in values.items()}]
-            for s, values in ((s, s.values) for s in self.snapshots)  # noqa: PD011 (not a table)
-        ]
-        fields = ("best_state", "best_epoch", "best_step", "n_updates", "sum_lr2")
-        return {name: getattr(self, name) for name in fields} | {"snapshots": snapshots}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Become what `state` was."""
-        for name, value in state.items():
-            setattr(self, name, value)
-        self.snapshots = [
-            Snapshot(step, epoch, tag, sum_lr2, {k: v.numpy() for k, v in values.items()})
-            for step, epoch, tag, sum_lr2, values in state["snapshots"]
-        ]

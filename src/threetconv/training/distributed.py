@@ -2,8 +2,8 @@
 
 `join` finds out whether torchrun has started this process and as which of how many. Every process
 then takes its `World.share` of each batch, runs a `prepare`d network, and computes its loss by
-`scale`: the gradients are those of the mean loss over the whole batch, to rounding. `launch` starts
-the processes.
+`scale`: the gradients are those of the mean loss over the whole batch, to rounding. The processes
+are started by `threetconv.training.torchrun.launch`.
 
 What several processes change all the same: dropout draws other masks; and sums are taken in another
 order, so that gradients agree to rounding and not to the bit. Training may widen that: Adam divides
@@ -30,9 +30,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from threetconv.errors import InputError
 from threetconv.training.synced_norm import gather, synchronise
-from threetconv.training.torchrun import launch, leave_word
+from threetconv.training.torchrun import leave_word
 
-__all__ = ["ALONE", "World", "join", "launch", "prepare", "scale"]
+__all__ = ["ALONE", "World", "join", "prepare", "scale"]
 
 T = TypeVar("T")
 TIMEOUT = 600.0  # seconds that a process waits for the others before it gives up
@@ -173,8 +173,8 @@ def prepare(network: nn.Module, world: World) -> nn.Module:
     """
     if world.size == 1:
         return network
-    synchronise(network)
     device = torch.device(world.device)
+    synchronise(network, device)
     known = inspect.signature(DistributedDataParallel).parameters
     option = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
     options: dict[str, Any] = {option: False}  # running statistics are those of the whole batch

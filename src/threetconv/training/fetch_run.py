@@ -1,4 +1,4 @@
-"""A run that is fetched instead of trained: the same folder, from a checkpoint of elsewhere.
+"""A run that is fetched instead of trained: the same folder, from weights of elsewhere.
 
 What is known of such a run is its weights. Loss and accuracy are measured here, on the study's own
 clips. Updates and learning rate are unknown (null) unless they are given; without them the run has
@@ -21,7 +21,7 @@ from threetconv.clips.controls import change_frames
 from threetconv.data.contents import clip_marks, data_digest
 from threetconv.data.table import class_names
 from threetconv.errors import InputError
-from threetconv.networks.weight_files import load_checkpoint
+from threetconv.networks.weight_files import load_weights
 from threetconv.records.load_model import network_of
 from threetconv.records.plan import Run
 from threetconv.records.result import Result, Snapshot
@@ -33,7 +33,7 @@ from threetconv.support.provenance import file_sha256
 if TYPE_CHECKING:
     from torch import nn
 
-    from threetconv.clips.split import Split
+    from threetconv.clips.loader import Split
 
 __all__ = ["fetch_run"]
 
@@ -67,7 +67,7 @@ def fetch_run(
     max_bad_share: float = 0.01,
     downloader: Downloader | None = None,
 ) -> None:
-    """Fetch the checkpoint of a run, measure it and write the run's folder.
+    """Fetch the weights of a run, measure them and write the run's folder.
 
     The folder is that of `threetconv.records.run_folder`. run.json says "source":
     "fetched", from where, and the file's SHA-256; snapshots.safetensors has one snapshot, "best",
@@ -75,8 +75,8 @@ def fetch_run(
     "test".
 
     Args:
-        run: the cell of the design that the checkpoint stands in for. Under a control of the clips
-            it is measured on clips changed in that way.
+        run: the cell of the design that the weights stand in for. Under a control of the clips
+            they are measured on clips changed in that way.
         source, sha256, cache, downloader: see `threetconv.support.download.fetch`.
         format: name in `threetconv.networks.weight_files.FORMATS`.
         table: clip table of the data set.
@@ -85,9 +85,9 @@ def fetch_run(
         width: factor on every channel count.
         folder: where the four files go.
         n_updates, learning_rate: of its training, with a constant rate, where they are known.
-        licence: of the checkpoint, as an SPDX identifier or in words.
+        licence: of the weights, as an SPDX identifier or in words.
         classes: names of the network's outputs, in their order; the table's own, sorted, by
-            default. A checkpoint from elsewhere may well have another order.
+            default. Weights from elsewhere may well have another order.
         carry: what a pretrained run of this study carries over (batch norm's eps follows it).
         device: "cpu" or "cuda".
         workers: processes that decode clips when they are not packed.
@@ -95,12 +95,12 @@ def fetch_run(
         max_bad_share: of all clips; with more of them broken, "skip" fails as well.
 
     Raises:
-        InputError: the file cannot be had, has another hash, holds code, or is the checkpoint of
-            another network; no validation clips; a loss that is not finite; updates or a learning
-            rate that are not positive.
+        InputError: the file cannot be had, has another hash, holds code, or is the weight file
+            of another network; no validation clips; a loss that is not finite; updates or a
+            learning rate that are not positive.
     """
     from threetconv.clips.dataset import ClipDataset  # torch only where it is needed
-    from threetconv.clips.split import Split
+    from threetconv.clips.loader import Split
     from threetconv.networks.trace import temporal_state, trace
 
     sum_lr2 = _sum_lr2(run.run_id, n_updates, learning_rate)
@@ -126,7 +126,7 @@ def fetch_run(
         data_digest=data_digest(table, clip_marks(table, packed=packed is not None)),
     )
     network = network_of(record.to_dict())
-    load_checkpoint(path, network, format=format)
+    load_weights(path, network, format=format)
     layers = trace(network, clip_shape)
     step = n_updates or 0
     bad = BadClips(on_bad_clip, total=len(table), ceiling=max_bad_share)

@@ -14,14 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["PRECISIONS", "Batches", "Group", "Settings"]
+__all__ = ["PRECISIONS", "Group", "LabelledSet", "Settings"]
 
 Group = NDArray[np.int64]
 """Indices of the items of one batch."""
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-class Batches(Protocol):
+class LabelledSet(Protocol):
     """A labelled set that hands out the batches that it is asked for."""
 
     @property

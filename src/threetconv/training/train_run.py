@@ -22,7 +22,7 @@ from threetconv.clips.augment import augmentation, refuse_flip
 from threetconv.clips.bad_clips import BadClips
 from threetconv.clips.controls import change_frames, shuffle_labels
 from threetconv.clips.dataset import ClipDataset
-from threetconv.clips.split import Split
+from threetconv.clips.loader import Split
 from threetconv.data.contents import clip_marks, data_digest, table_text
 from threetconv.networks.build import build_network
 from threetconv.networks.trace import trace
@@ -33,9 +33,10 @@ from threetconv.support.files import read_parquet
 from threetconv.support.logs import step_log
 from threetconv.support.provenance import bytes_sha256, code_digest, file_sha256, versions
 from threetconv.training.checkpoints import Checkpoints
-from threetconv.training.distributed import ALONE, World, join, launch
+from threetconv.training.distributed import ALONE, World, join
 from threetconv.training.loop import fit
 from threetconv.training.settings import Settings
+from threetconv.training.torchrun import launch
 
 __all__ = ["TrainJob", "start", "train_run"]
 
