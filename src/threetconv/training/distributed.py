@@ -74,14 +74,6 @@ class World:
         own = torch.tensor(values, dtype=torch.float64, device=self.device)
         return tuple(gather(own).sum(0).tolist())
 
-    def same(self, value: T) -> T:
-        """The first process's value, everywhere. Tensors are to be on the CPU."""
-        if self.size == 1:
-            return value
-        box = [value]
-        dist.broadcast_object_list(box, src=0, device=torch.device(self.device))
-        return box[0]
-
     def each(self, value: T) -> list[T]:
         """Every process's value, in order of rank, everywhere. Tensors are to be on the CPU."""
         if self.size == 1:
@@ -89,11 +81,6 @@ class World:
         box: list[T | None] = [None] * self.size
         dist.all_gather_object(box, value)
         return cast(list[T], box)
-
-    def barrier(self) -> None:
-        """Wait until every process has come here."""
-        if self.size > 1:
-            self.total(0.0)
 
 
 ALONE = World()

@@ -93,7 +93,6 @@ def fit(
     Raises:
         InputError: when a loss or a gradient is no longer finite; names epoch, update and layer.
     """
-    device = world.device if world.size > 1 else device
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         run = _Run(
@@ -102,7 +101,7 @@ def fit(
             validation,
             settings,
             seed=seed,
-            device=device,
+            device=world.device if world.size > 1 else device,
             checkpoints=checkpoints,
             world=world,
         )
