@@ -60,7 +60,7 @@ def launch(
         raise ValueError(f"processes={processes} must be at least 1")
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.launcher import LaunchConfig, elastic_launch
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     worker = ["-m", _MODULE, str(os.getpid()), module, *arguments]
     with tempfile.TemporaryDirectory(prefix="threetconv-") as folder:

@@ -166,7 +166,7 @@ def train_run(job: TrainJob, world: World = ALONE) -> None:
         len(data.classes),
         run.seed,
     )
-    saved = _checkpoints(job, world, clips, marks, bad) if job.checkpoints is not None else None
+    saved = _checkpoints(job, world, clips, marks, bad)
     with data, whole:
         result = fit(
             network,
@@ -216,7 +216,9 @@ def train_run(job: TrainJob, world: World = ALONE) -> None:
 
 def _checkpoints(
     job: TrainJob, world: World, clips: pd.DataFrame, marks: Mapping[str, str], bad: BadClips
-) -> Checkpoints:
+) -> Checkpoints | None:
+    if job.checkpoints is None:
+        return None
     return Checkpoints(
         job.checkpoints,
         belongs_to={
