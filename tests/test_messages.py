@@ -26,7 +26,7 @@ from threetconv.networks.freeze import freeze_filters
 from threetconv.networks.lift import lift
 from threetconv.networks.reachability import reachable
 from threetconv.networks.registry import lift_remedy
-from threetconv.networks.weight_files import load_checkpoint, read_state
+from threetconv.networks.weight_files import load_weights, read_state
 from threetconv.records.extract import extract_parameters
 from threetconv.records.load_model import load_model
 from threetconv.records.model_card import model_card
@@ -113,7 +113,7 @@ CALLS: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
     "state: a folder": (read_state, ["a folder", "correct the path"]),
     "state: junk": (lambda d: read_state(d / "junk"), ["have its maker save model.state_dict()"]),
     "state: format": (
-        lambda d: load_checkpoint(d / "junk", small(), format="keras"),
+        lambda d: load_weights(d / "junk", small(), format="keras"),
         ["one of authors, threetconv"],
     ),
     "source: scheme": (lambda d: check_source("ftp://x/y", None), ["write file:PATH"]),

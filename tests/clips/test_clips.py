@@ -22,12 +22,12 @@ from threetconv.clips.dataset import (
     IMAGENET_MEAN,
     IMAGENET_SD,
     ClipDataset,
-    batches,
     normalise,
-    pack_clips,
-    read_frames,
 )
+from threetconv.clips.loader import batches
+from threetconv.clips.packed import pack_clips
 from threetconv.data.adapters.read import read_clips
+from threetconv.data.decoding.decode import read_frames
 from threetconv.errors import InputError
 
 SIZE = (12, 16)
@@ -227,7 +227,7 @@ class TestBatches:
         with ClipDataset(table, frames=5, size=SIZE) as data:
             with pytest.raises(ValueError, match="change must be picklable"):
                 list(batches(data, self.GROUPS, workers=2, change=lambda i, frames: frames))
-            assert data._reader._processes is None
+            assert data._processes is None
 
     @pytest.mark.parametrize("workers", [0, 1])
     def test_offset_moves_the_frames(self, table, workers):

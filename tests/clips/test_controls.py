@@ -9,12 +9,14 @@ import pandas as pd
 import pytest
 
 from threetconv.clips.controls import change_frames, shuffle_labels
-from threetconv.clips.dataset import ClipDataset, batches
+from threetconv.clips.dataset import ClipDataset
+from threetconv.clips.loader import batches
 from threetconv.errors import InputError
 from threetconv.records.plan import Run
 from threetconv.records.run_folder import parameter_table, read_run
-from threetconv.training.loop import Settings
-from threetconv.training.train_run import train_run
+from threetconv.training.settings import Settings
+
+from ..builders import trained_runs
 
 SHAPE = (8, 16, 16)
 
@@ -123,16 +125,14 @@ def test_a_control_run_is_the_run_on_changed_clips(tmp_path: Path) -> None:
     results = {}
     for control, packed in (("static", "as_they_are"), ("none", "static")):
         folder = tmp_path / control
-        train_run(
+        trained_runs.train(
             Run(f"run-{control}", "resnet18", "toy", "scratch", "3t", control, 1, 7),
-            table=table(12),
+            table(12),
+            folder,
             packed=tmp_path / f"{packed}.npy",
             clip_shape=SHAPE,
             width=0.0625,
             settings=Settings(epochs=1, batch_size=4, learning_rate=1e-3, snapshot_every=2),
-            weights=None,
-            carry="convolutions",
-            folder=folder,
         )
         results[control] = parameter_table(folder).drop(columns="run_id")
         assert read_run(folder)["run"]["control"] == control

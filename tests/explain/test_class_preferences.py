@@ -18,8 +18,9 @@ from threetconv.layer.conv3t import Conv3T
 from threetconv.networks.build import build_network
 from threetconv.records.parameters import derive
 from threetconv.study.validate import Run
-from threetconv.training.loop import Settings
-from threetconv.training.train_run import train_run
+from threetconv.training.settings import Settings
+
+from ..builders import trained_runs
 
 SHAPE = (8, 16, 16)
 DEPTH, SIDE = 5, 9
@@ -134,9 +135,9 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame,
         }
     )
     for run in (RUN, Run("3d", "resnet18", "toy", "scratch", "3d", "none", 1, 7)):
-        train_run(
-            run, table=table, packed=root / "clips.npy", clip_shape=SHAPE, width=0.0625,
-            settings=SETTINGS, weights=None, carry="convolutions", folder=root / run.convolution,
+        trained_runs.train(
+            run, table, root / run.convolution, packed=root / "clips.npy", clip_shape=SHAPE,
+            width=0.0625, settings=SETTINGS,
         )  # fmt: skip
     return root, table, root / "clips.npy"
 

@@ -22,8 +22,9 @@ from threetconv.records.run_folder import parameter_table, read_run
 from threetconv.study.validate import Run
 from threetconv.support.files import read_parquet
 from threetconv.support.provenance import file_sha256
-from threetconv.training.loop import Settings
-from threetconv.training.train_run import train_run
+from threetconv.training.settings import Settings
+
+from ..builders import trained_runs
 
 SHAPE = (8, 16, 16)
 OPTIONS = Options(
@@ -53,16 +54,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table.to_parquet(place / "clips.parquet", index=False)
     for convolution in ("3t", "3d"):
         run = Run(convolution, "resnet18", "toy", "scratch", convolution, "none", 1, 7)
-        train_run(
+        trained_runs.train(
             run,
-            table=table,
+            table,
+            place / convolution,
             packed=place / "clips.npy",
             clip_shape=SHAPE,
-            width=0.125,
             settings=Settings(epochs=1, batch_size=4, learning_rate=1e-2),
-            weights=None,
-            carry="convolutions",
-            folder=place / convolution,
         )
         if convolution == "3t":
             parameter_table(place / convolution).to_parquet(

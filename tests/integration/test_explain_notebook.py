@@ -15,8 +15,9 @@ import pytest
 from threetconv.records.run_folder import runs_table
 from threetconv.study.notebooks import run_notebook
 from threetconv.study.validate import Run
-from threetconv.training.loop import Settings
-from threetconv.training.train_run import train_run
+from threetconv.training.settings import Settings
+
+from ..builders import trained_runs
 
 pytestmark = pytest.mark.slow
 
@@ -69,16 +70,13 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "results/clips").mkdir(parents=True)
     table.drop(columns="row").to_parquet(folder / "results/clips/dots.parquet", index=False)
     for run in RUNS:
-        train_run(
+        trained_runs.train(
             run,
-            table=table,
+            table,
+            folder / "results/runs" / run.run_id,
             packed=folder / "clips.npy",
             clip_shape=SHAPE,
-            width=0.125,
             settings=Settings(epochs=2, batch_size=4, learning_rate=1e-2, snapshot_every=2),
-            weights=None,
-            carry="convolutions",
-            folder=folder / "results/runs" / run.run_id,
         )
     table_of_runs = runs_table(folder / "results/runs" / run.run_id for run in RUNS)
     table_of_runs.to_parquet(folder / "results/runs.parquet", index=False)

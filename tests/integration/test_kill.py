@@ -179,7 +179,7 @@ def write_job(folder: Path, data: dict[str, Any], **changes: Any) -> Job:
     network = changes.pop("network", "googlenet")
     run = Run(f"{network}-toy", network, "toy", "scratch", "3t", "none", 1, 7)
     settings = SETTINGS | changes.pop("settings", {})
-    arguments = {
+    content = {
         "run": run.to_dict(),
         "clip_shape": SHAPE,
         "width": 0.125,
@@ -190,9 +190,9 @@ def write_job(folder: Path, data: dict[str, Any], **changes: Any) -> Job:
         "device": "cpu",
         "checkpoints": str(job.checkpoints),
         "checkpoint_seconds": 0,
+        "log_file": str(job.log),
     }
-    content = {"arguments": arguments | data | changes, "log": str(job.log), "threads": 1}
-    job.file.write_text(json.dumps(content), encoding="utf-8")
+    job.file.write_text(json.dumps(content | data | changes), encoding="utf-8")
     return job
 
 

@@ -27,8 +27,9 @@ from threetconv.records.run_folder import parameter_table, read_run
 from threetconv.support.files import read_parquet
 from threetconv.training.checkpoints import Checkpoints
 from threetconv.training.fetch_run import fetch_run
-from threetconv.training.loop import Settings
-from threetconv.training.train_run import train_run
+from threetconv.training.settings import Settings
+
+from ..builders import trained_runs
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPE = (8, 16, 16)
@@ -61,15 +62,10 @@ def table(tmp_path: Path) -> pd.DataFrame:
 
 def train(table: pd.DataFrame, folder: Path, **changes: Any) -> Path:
     arguments: dict[str, Any] = {
-        "packed": None,
         "clip_shape": SHAPE,
-        "width": 0.125,
         "settings": Settings(epochs=2, batch_size=4, learning_rate=1e-2),
-        "weights": None,
-        "carry": "convolutions",
     }
-    train_run(RUN, table=table, folder=folder / "run", **(arguments | changes))
-    return folder / "run"
+    return trained_runs.train(RUN, table, folder / "run", **(arguments | changes))
 
 
 class KilledError(Exception):

@@ -16,8 +16,8 @@ from threetconv.errors import InputError
 from threetconv.networks.build import build_network
 from threetconv.networks.weight_files import (
     FORMATS,
-    load_checkpoint,
     load_into,
+    load_weights,
     read_state,
 )
 from threetconv.records.load_model import network_of
@@ -88,7 +88,7 @@ def test_a_pickle_with_code_is_refused_and_does_not_run(way: str, tmp_path: Path
     assert "mkdir" in caught.value.found
     assert not marker.exists()
     with pytest.raises(InputError):
-        load_checkpoint(path, network_of(RECORD), format="authors")
+        load_weights(path, network_of(RECORD), format="authors")
     assert not marker.exists()
     if way == "pickle":  # the trap is a real one
         pickle.loads(path.read_bytes())
@@ -165,7 +165,7 @@ def test_weights_that_are_not_finite_are_refused() -> None:
 def test_formats_are_looked_up(tmp_path: Path) -> None:
     assert list(FORMATS) == ["threetconv", "authors"]
     with pytest.raises(InputError, match="did you mean 'authors'"):
-        load_checkpoint(tmp_path, model(), format="author")
+        load_weights(tmp_path, model(), format="author")
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,9 @@ from threetconv.networks.build import build_network
 from threetconv.networks.trace import temporal_state
 from threetconv.records.load_model import load_model
 from threetconv.records.model_card import model_card
+from threetconv.records.result import Result, Snapshot
 from threetconv.records.run_folder import write_run
-from threetconv.training.settings import Result, Snapshot
+from threetconv.records.run_record import RunRecord
 
 CLASSES = ["swiping left", "swiping | right"]
 RECORD: dict[str, Any] = {
@@ -64,7 +65,12 @@ def write(folder: Path, *, test: bool = False, fetched: bool = False, **changes:
         sum_lr2=any_unknown if fetched else 0.0012,
         seconds=0.0 if fetched else 61.2,
     )
-    write_run(folder, dict(record), result, [], CLASSES)
+    known = {k: v for k, v in record.items() if k in RunRecord.__dataclass_fields__}
+    its_record = RunRecord(**({"carry": carry} | known))
+    write_run(folder, its_record, result, network, [], classes=CLASSES, bad_clips={})
+    document = json.loads((folder / "run.json").read_text())
+    document["run"] |= record  # some of which this version does not know, or counts itself
+    (folder / "run.json").write_text(json.dumps(document))
     return folder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from importlib import metadata
@@ -26,10 +27,13 @@ from threetconv.records.run_folder import (
     runs_table,
     snapshots_table,
 )
+from threetconv.records.run_record import RunRecord
+from threetconv.schemas.runs import RUNS
 from threetconv.study.validate import Run
 from threetconv.support.provenance import file_sha256
-from threetconv.training.loop import Settings
-from threetconv.training.train_run import train_run
+from threetconv.training.settings import Settings
+
+from ..builders import trained_runs
 
 SHAPE = (8, 16, 16)
 RUN = Run("resnet18-toy-scratch-3t-r1", "resnet18", "toy", "scratch", "3t", "none", 1, 7)
@@ -60,16 +64,11 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame, Path
 
 def train(run: Run, packed: tuple[pd.DataFrame, Path], folder: Path, **changes: Any) -> Path:
     arguments: dict[str, Any] = {
-        "table": packed[0],
         "packed": packed[1],
         "clip_shape": SHAPE,
-        "width": 0.125,
         "settings": Settings(epochs=2, batch_size=4, learning_rate=1e-3, snapshot_every=3),
-        "weights": None,
-        "carry": "convolutions",
     }
-    train_run(run, folder=folder, **(arguments | changes))
-    return folder
+    return trained_runs.train(run, packed[0], folder, **(arguments | changes))
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +129,12 @@ def test_the_runs_table_has_the_documented_columns(folder: Path, folder_3d: Path
             "resnet18", convolution=convolution, num_classes=2, clip_shape=SHAPE, width=0.125
         )
         assert n == sum(p.numel() for p in network.parameters())
+
+
+def test_the_fields_of_a_record_are_the_columns_of_the_runs_table() -> None:
+    names = [field.name for field in dataclasses.fields(RunRecord)]
+    assert sorted(names) == sorted(RUNS.names)
+    assert len(set(names)) == len(names)
 
 
 def test_the_best_weights_load_into_the_network(folder: Path) -> None:

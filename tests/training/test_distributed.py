@@ -24,11 +24,15 @@ from torch import Tensor, nn
 
 from threetconv.errors import InputError
 from threetconv.networks.build import build_network
-from threetconv.training.distributed import ALONE, World, join, launch, prepare, scale
-from threetconv.training.loop import Result, Settings, fit
+from threetconv.records.result import Result
+from threetconv.training.distributed import ALONE, World, join, prepare, scale
+from threetconv.training.loop import fit
+from threetconv.training.settings import Settings
 from threetconv.training.synced_norm import synchronise
+from threetconv.training.torchrun import launch
 
 SHAPE = (8, 16, 16)
+CPU = torch.device("cpu")
 CASES = {"equal": 6, "unequal": 5, "one empty": 5}  # clips; shares of 3 + 3, 3 + 2 and 0 + 5
 SETTINGS = Settings(epochs=2, batch_size=7, learning_rate=1e-3, snapshot_every=3)
 WAYS = {
@@ -128,7 +132,7 @@ def program(case: str, folder: str) -> None:
     with join("cpu", timeout=60) as world:
         found: Any
         if case == "basics":
-            exchanged = world.total(0.1, world.rank), world.same([world.rank]), world.each(world)
+            exchanged = world.total(0.1, world.rank), world.each(world)
             found = {
                 name: steps("resnet18", n, world, all_to_last=name == "one empty")
                 for name, n in CASES.items()
@@ -154,10 +158,11 @@ def misbehave(case: str, folder: str, world: World) -> None:
     Path(folder, f"{world.rank}.pid").write_text(str(os.getpid()))
     if case == "asleep":
         time.sleep(60)
-    world.barrier()
+    world.total(0.0)  # waits for the others
 
 
-ENVIRONMENT = {"PYTHONPATH": str(Path(__file__).parent)}
+PLACES = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+ENVIRONMENT = {"PYTHONPATH": os.pathsep.join(PLACES)}
 
 
 def run(case: str, folder: Path) -> list[Any]:
@@ -200,9 +205,8 @@ def test_processes_agree_to_the_bit(basics: list[Any], case: str) -> None:
 
 def test_values_that_processes_exchange(basics: list[Any]) -> None:
     for found in basics:
-        total, same, each = found["exchanged"]
+        total, each = found["exchanged"]
         assert total == (0.2, 1.0)
-        assert same == [0]
         assert each == [World(0, 2), World(1, 2)]
         assert found["threads"] == "1"  # 3 for two
 
@@ -297,9 +301,7 @@ def test_alone_nothing_is_exchanged(monkeypatch: pytest.MonkeyPatch) -> None:
         assert world.is_first
         assert not World(rank=1, size=2).is_first
         assert world.total(1, 0.5) == (1.0, 0.5)
-        assert world.same("x") == "x"
         assert world.each("x") == ["x"]
-        world.barrier()
         layer = nn.Linear(2, 2)
         assert prepare(layer, world) is layer
     monkeypatch.setenv("RANK", "0")
@@ -331,7 +333,7 @@ def test_an_environment_in_part_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_synchronised_network_alone_is_what_it_was() -> None:
     """After the run: in training, evaluation and its state dict."""
     before, after = network(), network()
-    synchronise(after)
+    synchronise(after, CPU)
     inputs, _ = clips(2)
     assert isinstance(after.bn1, nn.BatchNorm3d)
     assert torch.equal(before(inputs), after(inputs))
@@ -341,10 +343,24 @@ def test_a_synchronised_network_alone_is_what_it_was() -> None:
     assert all(torch.equal(value, state[key]) for key, value in before.state_dict().items())
 
 
+def test_on_gpus_batch_norm_is_synchronised_by_torch() -> None:
+    """The network as it would be sent there: its parameters, and its state dict's keys."""
+    before, after = network(), network()
+    parameters = dict(after.named_parameters())
+    synchronise(after, torch.device("cuda:0"))
+    norms = [type(m) for m in before.modules() if isinstance(m, nn.BatchNorm3d)]
+    assert [type(m) for m in after.modules()].count(nn.SyncBatchNorm) == len(norms) > 0
+    assert not any(isinstance(m, nn.BatchNorm3d) for m in after.modules())
+    assert all(parameters[name] is p for name, p in after.named_parameters())
+    assert list(after.state_dict()) == list(before.state_dict())
+    inputs, _ = clips(2)
+    assert torch.equal(before.eval()(inputs), after.eval()(inputs))
+
+
 def test_running_statistics_that_cannot_be_shared_are_refused() -> None:
-    synchronise(nn.Sequential(nn.InstanceNorm3d(2), nn.GroupNorm(1, 2)))  # keep none
+    synchronise(nn.Sequential(nn.InstanceNorm3d(2), nn.GroupNorm(1, 2)), CPU)  # keep none
     with pytest.raises(TypeError, match=r"^1: InstanceNorm3d keeps running statistics"):
-        synchronise(nn.Sequential(nn.ReLU(), nn.InstanceNorm3d(2, track_running_stats=True)))
+        synchronise(nn.Sequential(nn.ReLU(), nn.InstanceNorm3d(2, track_running_stats=True)), CPU)
 
 
 def test_no_process_is_refused() -> None:

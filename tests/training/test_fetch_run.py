@@ -32,8 +32,9 @@ from threetconv.study.validate import Run
 from threetconv.support.files import read_parquet
 from threetconv.support.provenance import file_sha256
 from threetconv.training.fetch_run import fetch_run
-from threetconv.training.loop import Settings
-from threetconv.training.train_run import train_run
+from threetconv.training.settings import Settings
+
+from ..builders import trained_runs
 
 SHAPE = (8, 16, 16)
 RUN = Run("resnet18-toy-scratch-3t-r1", "resnet18", "toy", "scratch", "3t", "none", 1, 7)
@@ -65,18 +66,10 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.fixture(scope="module")
 def trained(clips: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained") / RUN.run_id
-    train_run(
-        RUN,
-        table=read_parquet(clips[0]),
-        packed=clips[1],
-        clip_shape=SHAPE,
-        width=0.125,
-        settings=Settings(epochs=16, batch_size=4, learning_rate=RATE, snapshot_every=8),
-        weights=None,
-        carry="convolutions",
-        folder=folder,
+    settings = Settings(epochs=16, batch_size=4, learning_rate=RATE, snapshot_every=8)
+    return trained_runs.train(
+        RUN, read_parquet(clips[0]), folder, packed=clips[1], clip_shape=SHAPE, settings=settings
     )
-    return folder
 
 
 def get(clips: tuple[Path, Path], folder: Path, source: Path, run: Run = RUN, **more: Any) -> Path:

@@ -15,8 +15,10 @@ from torch import Tensor, nn
 
 import threetconv.training.loop as module
 from threetconv.errors import InputError
+from threetconv.records.result import Result
 from threetconv.training.checkpoints import Checkpoints
-from threetconv.training.loop import Result, Settings, fit
+from threetconv.training.loop import fit
+from threetconv.training.settings import Settings
 
 
 class Points:

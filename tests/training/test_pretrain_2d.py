@@ -19,8 +19,8 @@ from safetensors.torch import load_file, save_file
 from threetconv.errors import InputError
 from threetconv.networks.build import build_2d, build_network
 from threetconv.support.provenance import file_sha256
-from threetconv.training.loop import Settings
 from threetconv.training.pretrain_2d import fetch_imagenet, read_stills, train_on_stills
+from threetconv.training.settings import Settings
 
 COLOURS = {"blue": (20, 30, 220), "red": (220, 30, 20)}
 

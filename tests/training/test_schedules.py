@@ -18,6 +18,13 @@ def test_one_cycle_by_hand() -> None:
     assert [SCHEDULES["constant"](step, 8) for step in range(8)] == [1.0] * 8
 
 
+@pytest.mark.parametrize(("total", "peak"), [(1, 0), (4, 0), (40, 9), (100, 24), (1000, 249)])
+def test_one_cycle_rises_over_a_quarter_of_the_updates(total: int, peak: int) -> None:
+    values = [SCHEDULES["one-cycle"](step, total) for step in range(total)]
+    assert values[: peak + 1] == pytest.approx([(i + 1) / (peak + 1) for i in range(peak + 1)])
+    assert values.index(max(values)) == peak
+
+
 @pytest.mark.parametrize("total", [1, 2, 3, 7, 100, 999])
 def test_one_cycle_stays_between_zero_and_its_peak(total: int) -> None:
     values = np.array([SCHEDULES["one-cycle"](step, total) for step in range(total)])

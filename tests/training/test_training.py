@@ -16,9 +16,12 @@ from torch import Tensor, nn
 import threetconv.training.loop as module
 from threetconv.errors import InputError
 from threetconv.layer.conv3t import Conv3T
+from threetconv.records.result import Result
 from threetconv.training import loss
-from threetconv.training.loop import Result, Settings, evaluate, fit
+from threetconv.training.evaluate import evaluate
+from threetconv.training.loop import fit
 from threetconv.training.schedules import SCHEDULES
+from threetconv.training.settings import Settings
 
 
 class Memory:

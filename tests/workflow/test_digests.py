@@ -49,7 +49,7 @@ CASES = {
     "code in an adapter": ("data/adapters/ucf101.py", "\\Z", "\nx = 1\n", NOBODY),
     "code in the adapter": ("data/adapters/folder.py", "\\Z", "\nx = 1\n", {"clip_table"}),
     "a message of training": ("training/loop.py", "at least one readable batch", "some", NOBODY),
-    "an option of training": ("training/loop.py", "\\Z", "\nx = 1\n", TRAINING),
+    "an option of training": ("training/settings.py", "\\Z", "\nx = 1\n", TRAINING),
     "a description of a column": ("schemas/runs.py", "pixels", "px", NOBODY),
     "a column of tests": ("schemas/statistics.py", "WHERE,\n", "WHERE,\nWHERE,\n", {"tests"}),
     "the paper's numbers": ("records/paper_numbers.yaml", "\\Z", "\n# 1\n", {"paper_tables"}),

@@ -3,8 +3,8 @@
 import torch
 
 from threetconv.support.logs import step_log
-from threetconv.training.loop import Settings
 from threetconv.training.pretrain_2d import train_on_stills
+from threetconv.training.settings import Settings
 
 with step_log(snakemake.log[0]):
     torch.set_num_threads(snakemake.threads)

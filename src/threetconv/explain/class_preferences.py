@@ -55,7 +55,8 @@ def class_preferences(
     Raises:
         InputError: a run without 3T layers, or a split without clips.
     """
-    from threetconv.clips.dataset import ClipDataset, batches  # torch only where needed
+    from threetconv.clips.dataset import ClipDataset  # torch only where needed
+    from threetconv.clips.loader import batches
     from threetconv.records.load_model import load_model
 
     document = read_run(folder)

@@ -15,7 +15,7 @@ from threetconv.errors import InputError, look_up, missing_file
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["FORMATS", "load_checkpoint", "load_into", "read_state"]
+__all__ = ["FORMATS", "load_into", "load_weights", "read_state"]
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 STATE = "a state dict: tensors by name, as safetensors or from torch.save"
@@ -172,11 +172,11 @@ FORMATS: dict[str, Callable[[str | Path, nn.Module], None]] = {
     "threetconv": _load_ours,
     "authors": _load_authors,
 }
-"""How the tensors of a checkpoint are named: as here, or as in the code of the paper's authors."""
+"""How the tensors of a weight file are named: as here, or as in the code of the paper's authors."""
 
 
-def load_checkpoint(path: str | Path, network: nn.Module, *, format: str) -> None:
-    """Load a checkpoint of a known format, a name in `FORMATS`, into a network, in place.
+def load_weights(path: str | Path, network: nn.Module, *, format: str) -> None:
+    """Load a weight file of a known format, a name in `FORMATS`, into a network, in place.
 
     Raises:
         InputError: an unknown format, or as `read_state` and `load_into` or

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from threetconv.errors import InputError
-from threetconv.networks.weight_files import load_checkpoint
+from threetconv.networks.weight_files import load_weights
 from threetconv.records.run_folder import damaged_run, read_run
 from threetconv.support.provenance import file_sha256
 
@@ -64,7 +64,7 @@ def load_model(folder: str | Path) -> nn.Module:
         raise damaged_run(folder, f"a record without {error}") from error
     if not weights.is_file():
         raise damaged_run(folder, "nothing at this path", file=weights.name)
-    load_checkpoint(weights, network, format="threetconv")
+    load_weights(weights, network, format="threetconv")
     if file_sha256(weights) != record["weights_sha256"]:
         raise InputError(
             weights,

@@ -9,14 +9,18 @@ run.json               what was run: a row of the runs table, the 3T layers, the
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from threetconv.errors import InputError
+from threetconv.networks.layer_info import Layer
 from threetconv.records.parameters import tabulate
+from threetconv.records.result import Result
+from threetconv.records.run_record import RunRecord
 from threetconv.schemas.runs import METRICS, RUNS, SNAPSHOTS
 from threetconv.support.files import (
     read_parquet,
@@ -29,7 +33,7 @@ from threetconv.support.files import (
 from threetconv.support.provenance import file_sha256, git_sha, versions
 
 if TYPE_CHECKING:
-    from threetconv.training.settings import Result
+    from torch import nn
 
 __all__ = [
     "metrics_table",
@@ -43,20 +47,22 @@ __all__ = [
 
 def write_run(
     folder: Path,
-    record: dict[str, Any],
+    record: RunRecord,
     result: Result,
-    layers: list[dict[str, Any]],
-    classes: list[str],
+    network: nn.Module,
+    layers: Sequence[Layer],
     *,
-    bad_clips: Mapping[str, str] | None = None,
+    classes: list[str],
+    bad_clips: Mapping[str, str],
 ) -> None:
     """Write the four files of a run, run.json last.
 
     Args:
         folder: where they go.
-        record: a row of the runs table, without what `result` tells.
+        record: what was run; what the other arguments tell is filled in here.
         result: of training.
-        layers: the 3T layers, as `threetconv.networks.layer_info.Layer.to_dict` gives them.
+        network: what was trained.
+        layers: its 3T layers.
         classes: class names by index.
         bad_clips: path -> what was found, of clips that were left out.
     """
@@ -68,29 +74,33 @@ def write_run(
         for key, value in snapshot.values.items()  # noqa: PD011 (not a DataFrame)
     }
     write_tensors(arrays, folder / "snapshots.safetensors")
-    metrics = result.metrics.assign(run_id=record["run_id"])
+    metrics = result.metrics.assign(run_id=record.run_id)
     write_parquet(metrics, folder / "metrics.parquet", METRICS)
-    record |= {
-        "sum_lr2": result.sum_lr2,
-        "n_updates": result.n_updates,
-        "best_epoch": result.best_epoch,
-        "best_step": result.best_step,
-        "weights_sha256": file_sha256(folder / "best.safetensors"),
-        "git_sha": git_sha(),
-        "versions": json.dumps(versions(), sort_keys=True),
-        "seconds": round(result.seconds, 3),
-        "status": "ok",
-    }
+    record = replace(
+        record,
+        n_bad_clips=len(bad_clips),
+        n_parameters=sum(p.numel() for p in network.parameters()),
+        n_temporal=sum(4 * layer.channels * len(layer.reachable) for layer in layers),
+        sum_lr2=result.sum_lr2,
+        n_updates=result.n_updates,
+        best_epoch=result.best_epoch,
+        best_step=result.best_step,
+        weights_sha256=file_sha256(folder / "best.safetensors"),
+        git_sha=git_sha(),
+        versions=json.dumps(versions(), sort_keys=True),
+        seconds=round(result.seconds, 3),
+        status="ok",
+    )
     snapshots = [
         {"step": s.step, "epoch": s.epoch, "tag": s.tag, "sum_lr2": s.sum_lr2}
         for s in result.snapshots
     ]
     document = {
-        "run": record,
+        "run": record.to_dict(),
         "classes": classes,
-        "layers": layers,
+        "layers": [layer.to_dict() for layer in layers],
         "snapshots": snapshots,
-        "bad_clips": dict(sorted((bad_clips or {}).items())),
+        "bad_clips": dict(sorted(bad_clips.items())),
     }
     write_text(folder / "run.json", json.dumps(document, indent=1) + "\n")
 
@@ -134,8 +144,6 @@ def parameter_table(folder: str | Path) -> pd.DataFrame:
     """The parameter table of a run, all snapshots; columns of `records.parameters.SCHEMA`."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
-
-    from threetconv.networks.layer_info import Layer
 
     document = read_run(folder)
     if not document["snapshots"]:

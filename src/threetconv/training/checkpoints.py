@@ -1,4 +1,4 @@
-"""Checkpoints of a run that is under way, so that it goes on where it was stopped.
+"""Checkpoints: the state of a run that is under way, so that it goes on where it was stopped.
 
 ``<folder>/<update>-<digest>.pt``: everything that the next update depends on, written beside its
 place and renamed, the last two kept. The digest of the file's bytes is in its name: a damaged
@@ -21,10 +21,11 @@ from typing import Any
 import torch
 
 from threetconv.errors import InputError
+from threetconv.records.result import Result, Snapshot
 from threetconv.support.files import atomic, remove_leftovers
 from threetconv.support.provenance import bytes_sha256
 
-__all__ = ["Checkpoints"]
+__all__ = ["Checkpoints", "result_of", "state_of"]
 
 log = logging.getLogger(__name__)
 
@@ -166,6 +167,25 @@ class Checkpoints:
             log.warning("%s is damaged (%s); the checkpoint before it is taken", path, error)
             return None
         return content
+
+
+def state_of(result: Result) -> State:
+    """What training has brought so far, but for `metrics` and `seconds`, as a checkpoint has it."""
+    snapshots = [
+        [s.step, s.epoch, s.tag, s.sum_lr2, {k: torch.from_numpy(v) for k, v in values.items()}]
+        for s, values in ((s, s.values) for s in result.snapshots)
+    ]
+    fields = ("best_state", "best_epoch", "best_step", "n_updates", "sum_lr2")
+    return {name: getattr(result, name) for name in fields} | {"snapshots": snapshots}
+
+
+def result_of(state: State, *, seconds: float) -> Result:
+    """Inverse of `state_of`."""
+    snapshots = [
+        Snapshot(step, epoch, tag, sum_lr2, {k: v.numpy() for k, v in values.items()})
+        for step, epoch, tag, sum_lr2, values in state["snapshots"]
+    ]
+    return Result(**state | {"snapshots": snapshots, "seconds": seconds})
 
 
 def _differences(before: Any, now: Any, name: str = "") -> Iterator[str]:

@@ -2,8 +2,8 @@
 
 `join` finds out whether torchrun has started this process and as which of how many. Every process
 then takes its `World.share` of each batch, runs a `prepare`d network, and computes its loss by
-`scale`: the gradients are those of the mean loss over the whole batch, to rounding. `launch` starts
-the processes.
+`scale`: the gradients are those of the mean loss over the whole batch, to rounding. The processes
+are started by `threetconv.training.torchrun.launch`.
 
 What several processes change all the same: dropout draws other masks; and sums are taken in another
 order, so that gradients agree to rounding and not to the bit. Training may widen that: Adam divides
@@ -30,9 +30,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from threetconv.errors import InputError
 from threetconv.training.synced_norm import gather, synchronise
-from threetconv.training.torchrun import launch, leave_word
+from threetconv.training.torchrun import leave_word
 
-__all__ = ["ALONE", "World", "join", "launch", "prepare", "scale"]
+__all__ = ["ALONE", "World", "join", "prepare", "scale"]
 
 T = TypeVar("T")
 TIMEOUT = 600.0  # seconds that a process waits for the others before it gives up
@@ -74,14 +74,6 @@ class World:
         own = torch.tensor(values, dtype=torch.float64, device=self.device)
         return tuple(gather(own).sum(0).tolist())
 
-    def same(self, value: T) -> T:
-        """The first process's value, everywhere. Tensors are to be on the CPU."""
-        if self.size == 1:
-            return value
-        box = [value]
-        dist.broadcast_object_list(box, src=0, device=torch.device(self.device))
-        return box[0]
-
     def each(self, value: T) -> list[T]:
         """Every process's value, in order of rank, everywhere. Tensors are to be on the CPU."""
         if self.size == 1:
@@ -89,11 +81,6 @@ class World:
         box: list[T | None] = [None] * self.size
         dist.all_gather_object(box, value)
         return cast(list[T], box)
-
-    def barrier(self) -> None:
-        """Wait until every process has come here."""
-        if self.size > 1:
-            self.total(0.0)
 
 
 ALONE = World()
@@ -173,8 +160,8 @@ def prepare(network: nn.Module, world: World) -> nn.Module:
     """
     if world.size == 1:
         return network
-    synchronise(network)
     device = torch.device(world.device)
+    synchronise(network, device)
     known = inspect.signature(DistributedDataParallel).parameters
     option = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
     options: dict[str, Any] = {option: False}  # running statistics are those of the whole batch

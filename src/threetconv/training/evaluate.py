@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from threetconv.training.distributed import ALONE, World
-from threetconv.training.settings import Batches
+from threetconv.training.settings import LabelledSet
 
 __all__ = ["evaluate", "outputs"]
 
@@ -18,7 +18,7 @@ __all__ = ["evaluate", "outputs"]
 @torch.no_grad()
 def evaluate(
     network: nn.Module,
-    data: Batches,
+    data: LabelledSet,
     *,
     batch_size: int,
     device: str = "cpu",

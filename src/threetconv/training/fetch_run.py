@@ -1,4 +1,4 @@
-"""A run that is fetched instead of trained: the same folder, from a checkpoint of elsewhere.
+"""A run that is fetched instead of trained: the same folder, from weights of elsewhere.
 
 What is known of such a run is its weights. Loss and accuracy are measured here, on the study's own
 clips. Updates and learning rate are unknown (null) unless they are given; without them the run has
@@ -21,17 +21,19 @@ from threetconv.clips.controls import change_frames
 from threetconv.data.contents import clip_marks, data_digest
 from threetconv.data.table import class_names
 from threetconv.errors import InputError
-from threetconv.networks.weight_files import load_checkpoint
+from threetconv.networks.weight_files import load_weights
 from threetconv.records.load_model import network_of
 from threetconv.records.plan import Run
+from threetconv.records.result import Result, Snapshot
 from threetconv.records.run_folder import write_run
+from threetconv.records.run_record import RunRecord
 from threetconv.support.download import Downloader, fetch
 from threetconv.support.provenance import file_sha256
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from threetconv.clips.split import Split
+    from threetconv.clips.loader import Split
 
 __all__ = ["fetch_run"]
 
@@ -65,7 +67,7 @@ def fetch_run(
     max_bad_share: float = 0.01,
     downloader: Downloader | None = None,
 ) -> None:
-    """Fetch the checkpoint of a run, measure it and write the run's folder.
+    """Fetch the weights of a run, measure them and write the run's folder.
 
     The folder is that of `threetconv.records.run_folder`. run.json says "source":
     "fetched", from where, and the file's SHA-256; snapshots.safetensors has one snapshot, "best",
@@ -73,8 +75,8 @@ def fetch_run(
     "test".
 
     Args:
-        run: the cell of the design that the checkpoint stands in for. Under a control of the clips
-            it is measured on clips changed in that way.
+        run: the cell of the design that the weights stand in for. Under a control of the clips
+            they are measured on clips changed in that way.
         source, sha256, cache, downloader: see `threetconv.support.download.fetch`.
         format: name in `threetconv.networks.weight_files.FORMATS`.
         table: clip table of the data set.
@@ -83,9 +85,9 @@ def fetch_run(
         width: factor on every channel count.
         folder: where the four files go.
         n_updates, learning_rate: of its training, with a constant rate, where they are known.
-        licence: of the checkpoint, as an SPDX identifier or in words.
+        licence: of the weights, as an SPDX identifier or in words.
         classes: names of the network's outputs, in their order; the table's own, sorted, by
-            default. A checkpoint from elsewhere may well have another order.
+            default. Weights from elsewhere may well have another order.
         carry: what a pretrained run of this study carries over (batch norm's eps follows it).
         device: "cpu" or "cuda".
         workers: processes that decode clips when they are not packed.
@@ -93,43 +95,41 @@ def fetch_run(
         max_bad_share: of all clips; with more of them broken, "skip" fails as well.
 
     Raises:
-        InputError: the file cannot be had, has another hash, holds code, or is the checkpoint of
-            another network; no validation clips; a loss that is not finite; updates or a learning
-            rate that are not positive.
+        InputError: the file cannot be had, has another hash, holds code, or is the weight file
+            of another network; no validation clips; a loss that is not finite; updates or a
+            learning rate that are not positive.
     """
     from threetconv.clips.dataset import ClipDataset  # torch only where it is needed
-    from threetconv.clips.split import Split
+    from threetconv.clips.loader import Split
     from threetconv.networks.trace import temporal_state, trace
-    from threetconv.training.loop import Result, Snapshot
 
     sum_lr2 = _sum_lr2(run.run_id, n_updates, learning_rate)
     path = fetch(source, sha256=sha256, cache=cache, downloader=downloader)
     names = list(class_names(table) if classes is None else classes)
-    record = run.to_dict() | {
-        "source": "fetched",
-        "fetched_from": source,
-        "fetched_sha256": file_sha256(path),
-        "fetched_format": format,
-        "licence": licence,
-        "optimiser": UNKNOWN,
-        "lr": learning_rate,
-        "schedule": UNKNOWN if sum_lr2 is None else "constant",
-        "epochs": UNKNOWN,
-        "batch_size": UNKNOWN,
-        "frames": clip_shape[0],
-        "height": clip_shape[1],
-        "width": clip_shape[2],
-        "width_factor": width,
-        "carry": carry if run.init == "pretrained" and format != "authors" else "convolutions",
-        "num_classes": len(names),
-        "n_train": UNKNOWN,
-    }
-    network = network_of(record)
-    load_checkpoint(path, network, format=format)
+    record = RunRecord(
+        **run.to_dict(),
+        source="fetched",
+        fetched_from=source,
+        fetched_sha256=file_sha256(path),
+        fetched_format=format,
+        licence=licence,
+        lr=learning_rate,
+        schedule=UNKNOWN if sum_lr2 is None else "constant",
+        frames=clip_shape[0],
+        height=clip_shape[1],
+        width=clip_shape[2],
+        width_factor=width,
+        carry=carry if run.init == "pretrained" and format != "authors" else "convolutions",
+        num_classes=len(names),
+        n_val=int((table["split"] == "val").sum()),
+        n_test=int((table["split"] == "test").sum()),
+        data_digest=data_digest(table, clip_marks(table, packed=packed is not None)),
+    )
+    network = network_of(record.to_dict())
+    load_weights(path, network, format=format)
     layers = trace(network, clip_shape)
     step = n_updates or 0
     bad = BadClips(on_bad_clip, total=len(table), ceiling=max_bad_share)
-    digest = data_digest(table, clip_marks(table, packed=packed is not None))
     with ClipDataset(
         table, packed=packed, frames=clip_shape[0], size=clip_shape[1:], classes=names, bad=bad
     ) as data:
@@ -150,22 +150,7 @@ def fetch_run(
         n_updates=n_updates or UNKNOWN,
         sum_lr2=sum_lr2,
     )
-    record |= {
-        "n_val": len(splits["val"]),
-        "n_test": len(splits["test"]),
-        "n_bad_clips": len(bad.found),
-        "data_digest": digest,
-        "n_parameters": sum(p.numel() for p in network.parameters()),
-        "n_temporal": sum(4 * layer.channels * len(layer.reachable) for layer in layers),
-    }
-    write_run(
-        Path(folder),
-        record,
-        result,
-        [layer.to_dict() for layer in layers],
-        names,
-        bad_clips=bad.found,
-    )
+    write_run(Path(folder), record, result, network, layers, classes=names, bad_clips=bad.found)
 
 
 def _sum_lr2(run_id: str, n_updates: int | None, learning_rate: float | None) -> Any:
@@ -184,12 +169,12 @@ def _sum_lr2(run_id: str, n_updates: int | None, learning_rate: float | None) ->
 
 
 def _measured(
-    network: nn.Module, splits: dict[str, Split], *, record: dict[str, Any], step: int, device: str
+    network: nn.Module, splits: dict[str, Split], *, record: RunRecord, step: int, device: str
 ) -> pd.DataFrame:
     """Loss and accuracy by split, as training records them."""
-    from threetconv.training.loop import evaluate  # torch only where it is needed
+    from threetconv.training.evaluate import evaluate  # torch only where it is needed
 
-    run_id, chance = record["run_id"], 1 / record["num_classes"]
+    run_id, chance = record.run_id, 1 / record.num_classes
     rows: list[tuple[Any, ...]] = []
     for split, clips in splits.items():
         if split == "test" and not len(clips):

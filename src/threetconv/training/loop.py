@@ -1,6 +1,6 @@
 """Train one network on clips: the whole loop, readable in one go.
 
-Adam, cross-entropy, GoogLeNet's auxiliary heads at 0.3, checkpoint of the best validation epoch,
+Adam, cross-entropy, GoogLeNet's auxiliary heads at 0.3, the weights of the best validation epoch,
 and snapshots of the temporal parameters on a grid of updates. Source: arXiv 2006.15983 and the
 authors' published experiment code.
 """
@@ -21,14 +21,15 @@ from torch import Tensor, nn
 
 from threetconv.errors import InputError, look_up
 from threetconv.networks.trace import temporal_state
-from threetconv.training.checkpoints import Checkpoints
+from threetconv.records.result import Result, Snapshot
+from threetconv.training.checkpoints import Checkpoints, result_of, state_of
 from threetconv.training.distributed import ALONE, World
 from threetconv.training.evaluate import evaluate
 from threetconv.training.schedules import SCHEDULES, Plateau
-from threetconv.training.settings import Batches, Group, Result, Settings, Snapshot
+from threetconv.training.settings import Group, LabelledSet, Settings
 from threetconv.training.step import NotFiniteError, Steps, Sums, parts_of
 
-__all__ = ["Batches", "Result", "Settings", "Snapshot", "evaluate", "fit"]
+__all__ = ["fit"]
 
 log = logging.getLogger(__name__)
 
@@ -59,13 +60,13 @@ class _Progress:
 
 def fit(
     network: nn.Module,
-    training: Batches,
-    validation: Batches,
+    training: LabelledSet,
+    validation: LabelledSet,
     settings: Settings,
     *,
     seed: int,
     device: str = "cpu",
-    test: Batches | None = None,
+    test: LabelledSet | None = None,
     checkpoints: Checkpoints | None = None,
     world: World = ALONE,
 ) -> Result:
@@ -92,7 +93,6 @@ def fit(
     Raises:
         InputError: when a loss or a gradient is no longer finite; names epoch, update and layer.
     """
-    device = world.device if world.size > 1 else device
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         run = _Run(
@@ -101,7 +101,7 @@ def fit(
             validation,
             settings,
             seed=seed,
-            device=device,
+            device=world.device if world.size > 1 else device,
             checkpoints=checkpoints,
             world=world,
         )
@@ -117,8 +117,8 @@ class _Run:
     def __init__(
         self,
         network: nn.Module,
-        training: Batches,
-        validation: Batches,
+        training: LabelledSet,
+        validation: LabelledSet,
         settings: Settings,
         *,
         seed: int,
@@ -263,7 +263,7 @@ class _Run:
             100 * waited / seconds,
         )
 
-    def end(self, test: Batches | None) -> Result:
+    def end(self, test: LabelledSet | None) -> Result:
         result, epoch = self.result, self.progress.epoch - 1
         self.snapshot("last", epoch)
         if test is not None:
@@ -297,7 +297,7 @@ class _Run:
             "steps": self.steps.state(),
             "generator": torch.get_rng_state(),
             "gpu_generators": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-            "result": self.result.state(),
+            "result": state_of(self.result),
             "seconds": self.result.seconds + time.perf_counter() - self.started,
         }
 
@@ -311,8 +311,7 @@ class _Run:
         torch.set_rng_state(state["generator"])
         if state["gpu_generators"]:
             torch.cuda.set_rng_state_all(state["gpu_generators"])
-        self.result.restore(state["result"])
-        self.result.seconds = state["seconds"]
+        self.result = result_of(state["result"], seconds=state["seconds"])
 
 
 def _rows(

@@ -1,4 +1,4 @@
-"""Which layer brought forth the first number that is none: for a message that one can act on."""
+"""Find the layer that first produced NaN or inf, so that the error can name it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ __all__ = ["bad_gradient", "bad_output", "gradients_are_finite"]
 
 
 def gradients_are_finite(network: nn.Module) -> bool:
-    """Whether every gradient is; one norm over all of them, exact when that overflows."""
+    """Whether every gradient is.
+
+    One norm over all of them costs a single wait for the GPU. Large but finite gradients can make
+    it overflow, so that each is looked at where the norm is not finite.
+    """
     gradients = [p.grad for p in network.parameters() if p.grad is not None]
     if not gradients or bool(torch.isfinite(nn.utils.get_total_norm(gradients))):
         return True
@@ -20,7 +24,11 @@ def gradients_are_finite(network: nn.Module) -> bool:
 
 
 def bad_gradient(network: nn.Module) -> str | None:
-    """The parameter nearest the loss whose gradient is not finite; errors travel away from it."""
+    """The last parameter of the network whose gradient is not finite; None without one.
+
+    NaN spreads in the backward pass from the loss to the first layers, so that the last layer
+    concerned is where it arose.
+    """
     names = [
         name
         for name, parameter in network.named_parameters()
@@ -33,7 +41,8 @@ def bad_gradient(network: nn.Module) -> str | None:
 def bad_output(network: nn.Module, inputs: Tensor) -> str | None:
     """What is not finite first: the inputs, a parameter, or the output of a layer (its name).
 
-    Runs a copy of the network once more, in the mode that it is in; dropout may fall differently.
+    Runs a copy of the network once more, in the mode that it is in. Dropout draws another mask, so
+    that None may come back although a layer was to blame.
     """
     if not bool(torch.isfinite(inputs).all()):
         return "the clips themselves"

@@ -21,7 +21,8 @@ from threetconv.networks.build import build_2d
 from threetconv.networks.registry import CATALOGUE, lift_remedy
 from threetconv.support.files import write_tensors
 from threetconv.support.provenance import file_sha256
-from threetconv.training.loop import Settings, fit
+from threetconv.training.loop import fit
+from threetconv.training.settings import Settings
 
 __all__ = ["Stills", "fetch_imagenet", "read_stills", "train_on_stills"]
 

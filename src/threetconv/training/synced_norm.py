@@ -1,8 +1,8 @@
 """Batch norm over a batch that several processes hold in parts.
 
 The mean and variance are those of the whole batch, and so are the gradients: one process with the
-whole batch and several with parts of it differ by rounding alone. Torch's `nn.SyncBatchNorm` does
-this on GPUs and refuses tensors of a CPU; it was not made for a process whose part is empty.
+whole batch and several with parts of it differ by rounding alone. On GPUs this is torch's own
+`nn.SyncBatchNorm`. That one refuses tensors of a CPU; the layers here are for CPUs.
 """
 
 from __future__ import annotations
@@ -131,11 +131,15 @@ _SYNCED: dict[type[nn.Module], type[nn.Module]] = {
 _DONE = (*_SYNCED.values(), nn.SyncBatchNorm)
 
 
-def synchronise(network: nn.Module) -> None:
+def synchronise(network: nn.Module, device: torch.device) -> None:
     """Make every batch norm of a network synchronised, in place.
 
-    Parameters, buffers, hooks and the keys of the state dict stay what they are, and so does
-    evaluation. Every process must run the same layers in the same order.
+    Parameters, buffers and the keys of the state dict stay what they are, and so does evaluation.
+    Every process must run the same layers in the same order.
+
+    Args:
+        network: a network that has its batch norms inside it, not one batch norm alone.
+        device: where it trains.
 
     Raises:
         TypeError: a norm with running statistics of a kind that cannot be synchronised; left as it
@@ -143,7 +147,8 @@ def synchronise(network: nn.Module) -> None:
     """
     for name, module in network.named_modules():
         if type(module) in _SYNCED:
-            module.__class__ = _SYNCED[type(module)]
+            if device.type == "cpu":
+                module.__class__ = _SYNCED[type(module)]
         elif (
             isinstance(module, _NormBase)
             and module.track_running_stats
@@ -153,3 +158,5 @@ def synchronise(network: nn.Module) -> None:
                 f"{name}: {type(module).__name__} keeps running statistics that several processes "
                 f"cannot share; use {', '.join(norm.__name__ for norm in _SYNCED)} or one process"
             )
+    if device.type != "cpu":
+        nn.SyncBatchNorm.convert_sync_batchnorm(network)

@@ -1,22 +1,28 @@
-"""Start several processes of one program on this machine, by torchrun, and end them together."""
+"""Start several processes of one program on this machine by torchrun, and end them together.
+
+Rendezvous, watching the processes and ending the others when one fails is torchrun's own work
+(`torch.distributed.launcher`). Three things stay ours, since torchrun does not do them:
+
+- processes end when the one that launched them is killed outright (SIGKILL), by a request to the
+  system (Linux);
+- the process that failed first is named. torchrun dates failures in whole seconds, but a process
+  that loses another fails within milliseconds of it;
+- the launching process obeys SIGTERM after it has ended the others. torchrun turns the signal into
+  an exception and leaves its handler behind.
+"""
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import runpy
 import signal
-import subprocess
 import sys
 import tempfile
-import threading
-import time
-import traceback
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,9 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["launch", "leave_word"]
 
-PATIENCE = 60.0  # seconds; torchrun itself ends its processes by force after 30
 _MODULE = "threetconv.training.torchrun"
-_MESSAGE = "message.txt"
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux' prctl
 
 
@@ -54,25 +58,54 @@ def launch(
     """
     if processes < 1:
         raise ValueError(f"processes={processes} must be at least 1")
-    with _passed_on() as told, tempfile.TemporaryDirectory(prefix="threetconv-") as folder:
-        command = [sys.executable, "-m", _MODULE, "agent", str(os.getpid()), folder]
-        command += [str(processes), module, *arguments]
-        with subprocess.Popen(command, env=_environment(processes, environment)) as agent:
-            told.append(agent)
-            try:
-                status = agent.wait()
-            finally:
-                _end(agent)
-        if status != 0:
-            message = Path(folder, _MESSAGE)
-            raise RuntimeError(
-                message.read_text(encoding="utf-8")
-                if message.exists()
-                else f"torchrun ended with status {status} before its {processes} processes did"
-            )
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    worker = ["-m", _MODULE, str(os.getpid()), module, *arguments]
+    with tempfile.TemporaryDirectory(prefix="threetconv-") as folder:
+        config = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=processes,
+            run_id=str(uuid.uuid4()),
+            rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0",
+            local_addr="127.0.0.1",
+            max_restarts=0,
+            signals_to_handle="SIGTERM",
+            logs_specs=DefaultLogsSpecs(log_dir=folder),
+        )
+        try:
+            with _restored():
+                os.environ.update(_environment(processes, environment or {}))
+                elastic_launch(config, sys.executable)(*worker)
+        except ChildFailedError as error:
+            lines = [
+                f"process {rank} of {processes} failed: {_what(failure)}"
+                for rank, failure in sorted(error.failures.items(), key=_moment)
+            ]
+            raise RuntimeError("\n".join(lines)) from error
+        except SignalException as error:
+            os.kill(os.getpid(), error.sigval)
+            raise
 
 
-def _environment(processes: int, extra: Mapping[str, str] | None) -> dict[str, str]:
+@contextmanager
+def _restored() -> Iterator[None]:
+    """Leave the environment and what SIGTERM does as they were."""
+    environment, obeyed = dict(os.environ), signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+        if signal.getsignal(signal.SIGTERM) is not obeyed:
+            signal.signal(signal.SIGTERM, obeyed)
+
+
+def _environment(processes: int, extra: Mapping[str, str]) -> dict[str, str]:
+    """What the processes are to have in their environment, beside what this one has."""
     threads = os.environ.get("OMP_NUM_THREADS", "")
     available = int(threads) if threads.isdecimal() else _processors()
     paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
@@ -82,74 +115,11 @@ def _environment(processes: int, extra: Mapping[str, str] | None) -> dict[str, s
     }
     if sys.platform == "linux":  # the name of a machine may have no address
         own["GLOO_SOCKET_IFNAME"] = os.environ.get("GLOO_SOCKET_IFNAME", "lo")
-    return {**os.environ, **own, **(extra or {})}
+    return own | dict(extra)
 
 
 def _processors() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-
-
-@contextmanager
-def _passed_on() -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Pass SIGTERM on to the processes in the list, let them end, and only then obey it."""
-    told: list[subprocess.Popen[bytes]] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield told  # only the main thread hears of signals
-        return
-    heard: list[int] = []
-
-    def pass_on(number: int, _frame: FrameType | None) -> None:
-        heard.append(number)
-        for process in told:
-            process.terminate()  # not waited for here: the wait under way would never return
-
-    before = signal.signal(signal.SIGTERM, pass_on)
-    try:
-        yield told
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        if heard:
-            os.kill(os.getpid(), heard[0])
-
-
-def _end(agent: subprocess.Popen[bytes]) -> None:
-    if agent.poll() is None:
-        agent.terminate()
-        try:
-            agent.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            agent.kill()
-
-
-def _die_with_parent(parent: int, number: signal.Signals) -> None:
-    """Have the system send this process a signal when its parent dies, if only by SIGKILL."""
-    if sys.platform == "linux":
-        import ctypes  # nothing else needs it
-
-        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, number)
-        if os.getppid() != parent:  # too late
-            os.kill(os.getpid(), number)
-
-
-def _agent(parent: str, folder: str, processes: str, module: str, *arguments: str) -> int:
-    """torchrun, which leaves a message of what went wrong."""
-    _die_with_parent(int(parent), signal.SIGTERM)
-    os.environ["TORCHELASTIC_ERROR_FILE"] = f"{folder}/first.json"  # or torchrun misses it aloud
-    from torch.distributed import run  # slow, and not for whoever launches
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-
-    options = ["--standalone", "--local-addr=127.0.0.1", f"--nproc-per-node={processes}"]
-    worker = ["-m", _MODULE, "worker", str(os.getpid())]
-    try:
-        run.main([*options, f"--log-dir={folder}", *worker, module, *arguments])
-    except ChildFailedError as error:
-        lines = [
-            f"process {rank} of {processes} failed: {_what(failure)}"
-            for rank, failure in sorted(error.failures.items(), key=_moment)
-        ]
-        Path(folder, _MESSAGE).write_text("\n".join(lines), encoding="utf-8")
-        return 1
-    return 0
 
 
 def _moment(item: tuple[int, ProcessFailure]) -> float:
@@ -172,16 +142,20 @@ def _what(failure: ProcessFailure) -> str:
     return f"exit status {failure.exitcode}"
 
 
-def _worker(parent: str, module: str, *arguments: str) -> int:
+def _worker(parent: str, module: str, *arguments: str) -> None:
     """One of the processes: the module as a program, which leaves its error for torchrun."""
-    _die_with_parent(int(parent), signal.SIGKILL)
+    if sys.platform == "linux":
+        import ctypes  # nothing else needs it
+
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+        if os.getppid() != int(parent):  # too late: it has ended already
+            os.kill(os.getpid(), signal.SIGKILL)
     sys.argv = [module, *arguments]
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     except BaseException as error:
         leave_word(error)
         raise
-    return 0
 
 
 def leave_word(error: BaseException) -> None:
@@ -189,20 +163,17 @@ def leave_word(error: BaseException) -> None:
 
     The first word stands: what goes wrong later follows from it.
     """
-    path = Path(os.environ.get("TORCHELASTIC_ERROR_FILE", os.devnull))
-    if path.exists() or (isinstance(error, SystemExit) and error.code in (None, 0)):
+    from torch.distributed.elastic.multiprocessing.errors import get_error_handler
+
+    path = os.environ.get("TORCHELASTIC_ERROR_FILE")
+    if path is None or Path(path).exists():
         return
-    message = f"{type(error).__name__}: {error}"
     if isinstance(error, SystemExit):  # a program says what is wrong and leaves with a status
-        message = str(error.__context__ or f"exit status {error.code}")
-    extra = {
-        "py_callstack": "".join(traceback.format_exception(error)),
-        "timestamp": str(int(time.time())),
-    }
-    document = {"message": {"message": message, "extraInfo": extra}}
-    path.write_text(json.dumps(document), encoding="utf-8")
+        if error.code in (None, 0):
+            return
+        error = error.__context__ or error
+    get_error_handler().record_exception(error)
 
 
 if __name__ == "__main__":
-    role = _agent if sys.argv[1] == "agent" else _worker
-    sys.exit(role(*sys.argv[2:]))
+    _worker(*sys.argv[1:])

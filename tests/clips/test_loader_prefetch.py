@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threetconv.clips.prefetch import prefetch
+from threetconv.clips.loader import prefetch
 
 
 def threads() -> list[str]:

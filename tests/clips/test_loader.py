@@ -16,7 +16,7 @@ from PIL import Image
 from threetconv.clips.augment import Augmentation, augmentation
 from threetconv.clips.controls import change_frames
 from threetconv.clips.dataset import ClipDataset, normalise
-from threetconv.clips.split import Split
+from threetconv.clips.loader import Split
 
 SHAPE = (4, 8, 8)
 
@@ -193,7 +193,7 @@ def test_packed_clips_that_are_not_augmented_need_no_process(
     def refuse(*_: object) -> None:
         raise AssertionError("a process was started")
 
-    monkeypatch.setattr("threetconv.clips.reading.pool", refuse)
+    monkeypatch.setattr("threetconv.clips.dataset.pool", refuse)
     for change in (None, change_frames("static", seed=3)):
         clips = Split(packed, table, "train", seed=0, workers=2, change=change)
         assert len(list(clips([np.arange(3)], epoch=1))) == 1
