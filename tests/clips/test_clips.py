@@ -27,7 +27,7 @@ from threetconv.clips.dataset import (
     pack_clips,
     read_frames,
 )
-from threetconv.data.adapters.read import read_clips
+from threetconv.data.adapters.registry import read_clips
 from threetconv.errors import InputError
 
 SIZE = (12, 16)

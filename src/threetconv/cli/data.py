@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from threetconv.data.adapters.registry import find_adapter, read_clips
 from threetconv.errors import InputError, look_up
 from threetconv.study.size import published_counts
 from threetconv.study.validate import validate_study
@@ -14,7 +14,6 @@ from threetconv.study.validate import validate_study
 if TYPE_CHECKING:
     import pandas as pd
 
-    from threetconv.data.adapters.holdout import Groups
     from threetconv.data.checks.listed import Listed
 
 __all__ = ["SCHEMA", "read_study", "render", "run", "schema_file", "write_both"]
@@ -74,13 +73,6 @@ def _mapping(path: Path, expected: str) -> Config:
     return dict(content)
 
 
-def groups_of(adapter: str) -> Groups | None:
-    """``GROUPS`` of the adapter's module; None without one."""
-    from threetconv.data.adapters.registry import ADAPTERS  # pandas
-
-    return getattr(sys.modules[ADAPTERS[adapter].__module__], "GROUPS", None)
-
-
 def run(
     study: Path,
     *,
@@ -128,7 +120,6 @@ def check_dataset(
     import pandas as pd  # slow
 
     from threetconv.clips.bad_clips import BadClips  # pandas
-    from threetconv.data.adapters.read import read_clips
     from threetconv.data.checks.check import check_clips
     from threetconv.data.checks.findings import ORDER, Finding, adapter_finding, findings_table
     from threetconv.data.checks.listed import listed_clips
@@ -155,7 +146,7 @@ def check_dataset(
         workers=workers,
         progress=progress,
         published=published_counts(dataset),
-        groups=groups_of(adapter),
+        groups=find_adapter(adapter).groups,
         quick=quick,
         whole=whole,
     )
