@@ -56,7 +56,7 @@ def write_run(
         folder: where they go.
         record: a row of the runs table, without what `result` tells.
         result: of training.
-        layers: the 3T layers, as `threetconv.networks.layer_info.Layer.to_dict` gives them.
+        layers: the 3T layers, as `threetconv.networks.layer_info.LayerInfo.to_dict` gives them.
         classes: class names by index.
         bad_clips: path -> what was found, of clips that were left out.
     """
@@ -135,7 +135,7 @@ def parameter_table(folder: str | Path) -> pd.DataFrame:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    from threetconv.networks.layer_info import Layer
+    from threetconv.networks.layer_info import LayerInfo
 
     document = read_run(folder)
     if not document["snapshots"]:
@@ -150,7 +150,7 @@ def parameter_table(folder: str | Path) -> pd.DataFrame:
         arrays = load_file(file)
     except (OSError, SafetensorError) as error:
         raise damaged_run(folder, f"{type(error).__name__}: {error}", file=file.name) from error
-    layers = [Layer.from_dict(fields) for fields in document["layers"]]
+    layers = [LayerInfo.from_dict(fields) for fields in document["layers"]]
     frames = []
     for number, snapshot in enumerate(document["snapshots"]):
         prefix = f"{number}/"
