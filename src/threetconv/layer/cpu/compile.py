@@ -14,7 +14,7 @@ __all__ = ["Callback", "compiled"]
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "boundscheck": False}
 _SOURCES = (
     *("any_size", "channel_tiles", "compile", "matrix9", "nine_taps"),
-    *("openmp", "simd", "simd_memory", "warp_coordinates", "work_order"),
+    *("openmp", "order_layout", "simd", "simd_memory", "warp_coordinates", "work_order"),
 )
 
 
