@@ -15,7 +15,7 @@ import torchvision
 import yaml
 from torch import nn
 
-from threetconv.data.adapters.read import read_clips
+from threetconv.data.adapters.registry import read_clips
 from threetconv.data.decoding.decode import read_frames
 from threetconv.errors import InputError
 from threetconv.explain.channel import Channel
@@ -24,8 +24,8 @@ from threetconv.networks.authors import load_authors_checkpoint
 from threetconv.networks.build import build_network
 from threetconv.networks.freeze import freeze_filters
 from threetconv.networks.lift import lift
-from threetconv.networks.reachability import reachable
 from threetconv.networks.registry import lift_remedy
+from threetconv.networks.trace import reachable
 from threetconv.networks.weight_files import load_weights, read_state
 from threetconv.records.extract import extract_parameters
 from threetconv.records.load_model import load_model

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from threetconv.networks.build import build_network
     from threetconv.networks.freeze import freeze_filters
     from threetconv.networks.lift import lift
-    from threetconv.networks.reachability import reachable
+    from threetconv.networks.trace import reachable
     from threetconv.records.extract import extract_parameters
     from threetconv.records.load_model import load_model
     from threetconv.records.study_results import open_study
@@ -48,7 +48,7 @@ _HOME = {
     "load_authors_checkpoint": "threetconv.networks.authors",
     "load_model": "threetconv.records.load_model",
     "open_study": "threetconv.records.study_results",
-    "reachable": "threetconv.networks.reachability",
+    "reachable": "threetconv.networks.trace",
 }
 
 

@@ -248,16 +248,6 @@ def test_the_schema_is_found_beside_the_package_or_the_study(tmp_path, monkeypat
     assert data.schema_file(tmp_path / "workflow" / "studies" / "s.yaml") == schema
 
 
-def test_groups_are_those_of_the_adapter():
-    recordings, films = data.groups_of("ucf101"), data.groups_of("hmdb51")
-    assert recordings is not None
-    assert films is not None
-    assert recordings.of("v_YoYo_g07_c02", "YoYo") == "YoYo/g07"
-    assert films.of("Crash_eat_h_cm_np1_fr_med_11", "eat") == "Crash"
-    assert (recordings.severity, films.severity) == ("error", "warning")
-    assert data.groups_of("jester") is None
-
-
 @pytest.mark.parametrize(
     ("share", "severity"), [(None, "error"), (0.2, "error"), (0.25, "warning")]
 )

@@ -26,7 +26,7 @@ from threetconv.clips.dataset import (
 )
 from threetconv.clips.loader import batches
 from threetconv.clips.packed import pack_clips
-from threetconv.data.adapters.read import read_clips
+from threetconv.data.adapters.registry import read_clips
 from threetconv.data.decoding.decode import read_frames
 from threetconv.errors import InputError
 

@@ -21,7 +21,7 @@ from PIL import Image
 import threetconv
 from threetconv.clips.bad_clips import BadClips
 from threetconv.clips.packed import open_packed, pack_clips
-from threetconv.data.adapters.read import read_clips
+from threetconv.data.adapters.registry import read_clips
 from threetconv.errors import InputError
 
 SIZE = (12, 16)
@@ -141,7 +141,7 @@ class TestPack:
         script.write_text(
             "import sys\n"
             f"sys.path.insert(0, {str(Path(threetconv.__file__).parents[1])!r})\n"
-            "from threetconv.data import read_clips\n"
+            "from threetconv.data.adapters.registry import read_clips\n"
             "from threetconv.clips.packed import pack_clips\n"
             "import threetconv.clips.packed as packing\n"
             "packing.CLIPS_PER_TASK = 2\n"

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from threetconv.data.adapters.holdout import Groups
+from threetconv.data.adapters.adapter import Groups
 from threetconv.data.checks import inspection
 from threetconv.data.checks.check import check_clips, check_table
 from threetconv.data.checks.findings import Finding, adapter_finding, findings_table

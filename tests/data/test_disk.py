@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from threetconv.cli.app import app
 from threetconv.data.adapters.disk import walk
-from threetconv.data.adapters.read import read_clips
+from threetconv.data.adapters.registry import read_clips
 from threetconv.errors import InputError, printable
 
 LATIN = os.fsdecode(b"caf\xe9")

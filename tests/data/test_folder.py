@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
+import re
 import shutil
 import subprocess
 import sys
@@ -11,16 +13,23 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 import threetconv
-from threetconv.data.adapters.read import read_clips
-from threetconv.data.adapters.registry import ADAPTERS, register
+from threetconv.data.adapters import disk
+from threetconv.data.adapters.registry import (
+    ADAPTERS,
+    adapter_module,
+    find_adapter,
+    read_clips,
+)
 from threetconv.data.table import check_clip_table, class_names, clip_table
 from threetconv.errors import InputError
 
+ROOT = Path(__file__).parents[2]
 CLIPS = [
     "train/clap/a.mp4",
     "train/clap/b.AVI",
@@ -160,15 +169,34 @@ class TestRegistry:
         with pytest.raises(InputError, match="option 'split' of adapter 'folder'"):
             read_clips("folder", root, split=2)
 
-    def test_new_adapter(self):
-        made = clip_table([("a", "p", "x", "train"), ("b", "q", "x", "val")], "here")
-        try:
-            register("mine")(lambda root: made)
-            assert read_clips("mine", "anywhere") is made
-            with pytest.raises(ValueError, match="registered already"):
-                register("mine")(lambda root: made)
-        finally:
-            del ADAPTERS["mine"]
+    @pytest.mark.parametrize("name", ADAPTERS)
+    def test_every_adapter_is_found_and_takes_options_by_keyword(self, name):
+        parameters = inspect.signature(find_adapter(name).read).parameters.values()
+        root, *options = parameters
+        assert root.kind is root.POSITIONAL_OR_KEYWORD
+        assert "classes" in {p.name for p in options}
+        assert all(p.kind is p.KEYWORD_ONLY and p.default is not p.empty for p in options)
+
+    def test_every_module_with_an_adapter_is_registered(self):
+        found = set()
+        for file in Path(disk.__file__).parent.glob("*.py"):
+            if re.search("^ADAPTER = ", file.read_text(encoding="utf-8"), re.MULTILINE):
+                found.add(file.stem)
+        assert found == set(map(adapter_module, ADAPTERS))
+
+    def test_studies_may_name_every_adapter(self):
+        schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+        dataset = schema["properties"]["datasets"]["additionalProperties"]
+        assert set(dataset["properties"]["adapter"]["enum"]) == set(ADAPTERS)
+
+    def test_groups(self):
+        recordings, films = find_adapter("ucf101").groups, find_adapter("hmdb51").groups
+        assert recordings is not None
+        assert films is not None
+        assert recordings.of("v_YoYo_g07_c02", "YoYo") == "YoYo/g07"
+        assert films.of("Crash_eat_h_cm_np1_fr_med_11", "eat") == "Crash"
+        assert (recordings.severity, films.severity) == ("error", "warning")
+        assert find_adapter("jester").groups is None
 
     def test_torch_is_not_imported(self):
         source = Path(threetconv.__file__).parents[1]

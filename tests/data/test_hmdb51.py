@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from threetconv.data.adapters.hmdb51 import film_of
-from threetconv.data.adapters.read import read_clips
+from threetconv.data.adapters.registry import read_clips
 from threetconv.data.table import class_names
 from threetconv.errors import InputError
 

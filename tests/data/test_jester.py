@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from threetconv.data.adapters.read import read_clips
+from threetconv.data.adapters.registry import read_clips
 from threetconv.data.decoding.decode import read_frames
 from threetconv.data.table import class_names
 from threetconv.errors import InputError

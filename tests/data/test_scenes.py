@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import stats
 
-from threetconv.data.adapters.read import read_clips
+from threetconv.data.adapters.registry import read_clips
 from threetconv.data.synthetic import scenes
 from threetconv.data.synthetic.camera import Motion, draw_motion, margin
 from threetconv.data.synthetic.drawing import Canvas, recolour

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from threetconv.data.adapters.read import read_clips
+from threetconv.data.adapters.registry import read_clips
 from threetconv.data.adapters.ucf101 import group_of
 from threetconv.data.table import class_names
 from threetconv.errors import InputError

@@ -19,10 +19,10 @@ from threetconv.explain.motion.words import noise_floor
 from threetconv.figures.trajectories import trajectories
 from threetconv.layer import motion
 from threetconv.layer.conv3t import Conv3T
-from threetconv.networks.layer_info import Layer
+from threetconv.networks.layer_info import LayerInfo
 from threetconv.records.parameters import RAW, tabulate
 
-LAYER = Layer(0, "conv", (7, 7, 7), 40, 1, 16, (True,) * 6)
+LAYER = LayerInfo(0, "conv", (7, 7, 7), 40, 1, 16, (True,) * 6)
 
 
 def net(layer: nn.Module) -> nn.Module:
@@ -38,7 +38,7 @@ def moved(layer: Conv3T, channel: int, **steps_: list[float]) -> Conv3T:
     return layer
 
 
-def walk(layer: Layer, variance: float, *, seed: int = 0, **fixed: float) -> pd.DataFrame:
+def walk(layer: LayerInfo, variance: float, *, seed: int = 0, **fixed: float) -> pd.DataFrame:
     """A table whose raw parameters are normal about the identity (or fixed)."""
     rng = np.random.default_rng(seed)
     shape = (layer.kernel[0] - 1, layer.channels)
@@ -151,7 +151,7 @@ def test_floors_of_the_table() -> None:
 @pytest.mark.parametrize("transitions", [1, 2, 6])
 @pytest.mark.parametrize("kernel", [(3, 3), (3, 9)])
 def test_of_noise_five_percent_move(transitions: int, kernel: tuple[int, int]) -> None:
-    layer = Layer(0, "conv", (transitions + 1, *kernel), 6000, 1, 16, (True,) * transitions)
+    layer = LayerInfo(0, "conv", (transitions + 1, *kernel), 6000, 1, 16, (True,) * transitions)
     table = channel_table(walk(layer, 1e-4, seed=transitions), [layer], 1e-4)
     assert 0.041 < table["moves"].mean() < 0.059  # three SDs of 6,000 draws
     assert (table["moves"] == (table["sentence"] != "no motion beyond noise")).all()
@@ -160,7 +160,7 @@ def test_of_noise_five_percent_move(transitions: int, kernel: tuple[int, int]) -
 
 
 def test_what_is_not_reachable_does_not_widen_the_floor() -> None:
-    layer = Layer(0, "conv", (4, 3, 3), 6000, 1, 16, (False, True, True))
+    layer = LayerInfo(0, "conv", (4, 3, 3), 6000, 1, 16, (False, True, True))
     table = channel_table(walk(layer, 1e-4), [layer], 1e-4)
     assert 0.041 < table["moves"].mean() < 0.059
     assert table["floor_turn_deg"].iloc[0] == noise_floor(1e-4, 2).turn_deg
@@ -180,14 +180,14 @@ def test_adam_on_noise_moves_five_percent() -> None:
         raw.grad = torch.randn(raw.shape, generator=generator)
         optimiser.step()
     values = {f"conv.{name}": raw[i].detach().numpy() for i, name in enumerate(names)}
-    layer = Layer(0, "conv", (3, 3, 3), 2000, 1, 16, (True, True))
+    layer = LayerInfo(0, "conv", (3, 3, 3), 2000, 1, 16, (True, True))
     table = channel_table(tabulate(values, [layer], run_id="run"), [layer], total)
     assert 0.03 < table["moves"].mean() < 0.07
 
 
 def test_unreachable_layer_and_steady_and_restless_channels() -> None:
-    dead = Layer(1, "dead", (3, 3, 3), 2, 8, 1, (False, False))
-    live = Layer(0, "live", (3, 3, 3), 3, 1, 8, (True, True))
+    dead = LayerInfo(1, "dead", (3, 3, 3), 2, 8, 1, (False, False))
+    live = LayerInfo(0, "live", (3, 3, 3), 3, 1, 8, (True, True))
     values: dict[str, Any] = {}
     for layer in (live, dead):
         for name in RAW.values():

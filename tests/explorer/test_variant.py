@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 
 from threetconv.errors import InputError
-from threetconv.explorer.variant import Variant, best_snapshot, places
+from threetconv.explorer.variant import Variant, best_snapshot, shown_layers
 
 Make = Callable[..., Variant]
 
 
 def test_layers_as_listed(make: Make) -> None:
-    first, second = places(make())
+    first, second = shown_layers(make())
     assert (first.name, first.channels, first.kernel, first.jump) == ("conv1", 4, (5, 7, 7), 1)
     assert (second.index, second.reachable) == (1, (True, True))
 
@@ -23,7 +23,7 @@ def test_layers_as_listed(make: Make) -> None:
 def test_a_3d_run_has_the_layers_of_its_tables(make: Make) -> None:
     empty = pd.DataFrame()
     variant = make(convolution="3d", layers=[], parameters=empty, channels=empty)
-    first, second = places(variant)
+    first, second = shown_layers(variant)
     assert (first.name, first.channels, first.kernel) == ("conv1", 4, (5, 7, 7))  # of the filters
     assert (second.name, second.channels, second.kernel) == ("layer1.conv", 4, None)
 
@@ -31,7 +31,7 @@ def test_a_3d_run_has_the_layers_of_its_tables(make: Make) -> None:
 def test_filters_alone_make_a_layer() -> None:
     common = {"key": "a", "network": "n", "dataset": "d", "init": "i", "convolution": "3d"}
     variant = Variant(**common, first_layer_filters=np.zeros((2, 3, 5, 5, 3), np.uint8))
-    assert [(p.name, p.channels, p.kernel) for p in places(variant)] == [
+    assert [(p.name, p.channels, p.kernel) for p in shown_layers(variant)] == [
         ("first layer", 2, (3, 5, 5))
     ]
 

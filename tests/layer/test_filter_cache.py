@@ -1,4 +1,4 @@
-"""Filters kept between evaluations: built again when something changed, and only then."""
+"""Filters cached between evaluations: built again when something changed, and only then."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_filters_are_built_once_per_forward_in_training(count: Count) -> None:
     for _ in range(3):
         layer(torch.zeros(1, 2, 4, 4, 4))
     assert count.times == 3
-    assert layer._kept is None
+    assert layer._cache is None
 
 
 @torch.no_grad()
@@ -87,16 +87,16 @@ def test_evaluation_builds_filters_again_only_when_something_changed(count: Coun
         assert count.times == before
         change()
         fresh = copy.deepcopy(layer)
-        assert fresh._kept is None
+        assert fresh._cache is None
         values = clip.to(layer.weight.dtype)
         assert torch.equal(layer(values), fresh(values))
         assert count.times == before + 2
     layer.train()
-    assert layer._kept is None
+    assert layer._cache is None
 
 
 def test_gradients_in_evaluation_are_not_lost(count: Count) -> None:
-    """Kept filters have no graph: with gradients enabled they must not be used."""
+    """Cached filters have no graph: with gradients enabled they must not be used."""
     layer, clip = make(padding=1).eval(), torch.randn(1, 2, 4, 4, 4)
     with torch.no_grad():
         layer(clip)
@@ -125,32 +125,32 @@ def test_inference_mode_and_after(count: Count) -> None:
         assert torch.equal(inside(clip), inside(clip))
 
 
-def test_kept_filters_are_in_no_copy_and_no_state_dict() -> None:
+def test_cached_filters_are_in_no_copy_and_no_state_dict() -> None:
     layer, clip = make(padding=1, spread=0.1).eval(), torch.randn(1, 2, 4, 4, 4)
     names = list(layer.state_dict())
     with torch.no_grad():
         expected = layer(clip)
-    assert layer._kept is not None
+    assert layer._cache is not None
     assert list(layer.state_dict()) == names == ["weight", *TEMPORAL_PARAMETERS, "bias"]
     assert list(layer.buffers()) == []
     twins = [copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))]
     for twin in twins:
-        assert twin._kept is None
+        assert twin._cache is None
         assert torch.equal(twin(clip), expected)
     layer.forget_filters()
-    assert layer._kept is None
+    assert layer._cache is None
 
 
 @torch.no_grad()
 def test_replicas_of_data_parallel_build_their_own() -> None:
     """As torch.nn.parallel.replicate makes them: a shallow copy with other tensors."""
     layer, clip = make(padding=1, spread=0.1).eval(), torch.randn(1, 2, 4, 4, 4)
-    expected, mine = layer(clip), layer._kept
+    expected, mine = layer(clip), layer._cache
     replica: Any = layer._replicate_for_data_parallel()
     for name, parameter in layer.named_parameters():
         setattr(replica, name, parameter.detach() * 1.5)
     assert not torch.equal(replica(clip), expected)
-    assert layer._kept is mine
+    assert layer._cache is mine
     assert torch.equal(layer(clip), expected)
 
 

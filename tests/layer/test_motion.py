@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from threetconv.layer.affine import affine_matrix
-from threetconv.layer.conv3t import build_filters
+from threetconv.layer.build_filters import build_filters
 from threetconv.layer.motion import compose, content_maps, paper_curves, trajectory
 
 Array = np.ndarray[Any, np.dtype[np.float64]]

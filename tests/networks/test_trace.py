@@ -11,21 +11,21 @@ from torch import nn
 
 from threetconv.layer.conv3t import TEMPORAL_PARAMETERS, Conv3T
 from threetconv.networks.build import NETWORKS, build_network
-from threetconv.networks.layer_info import Layer
+from threetconv.networks.layer_info import LayerInfo
 from threetconv.networks.trace import temporal_state, trace
 
 
-def full_size(name: str, clip_shape: tuple[int, int, int]) -> list[Layer]:
+def full_size(name: str, clip_shape: tuple[int, int, int]) -> list[LayerInfo]:
     with torch.device("meta"):
         network = build_network(name, num_classes=27, clip_shape=clip_shape)
     return trace(network, clip_shape)
 
 
-def unreachable(layers: list[Layer]) -> int:
+def unreachable(layers: list[LayerInfo]) -> int:
     return sum(layer.channels * layer.reachable.count(False) for layer in layers)
 
 
-def transitions(layers: list[Layer]) -> int:
+def transitions(layers: list[LayerInfo]) -> int:
     return sum(layer.channels * len(layer.reachable) for layer in layers)
 
 
@@ -59,7 +59,7 @@ def test_sixteen_frames_leave_more_of_resnet18_unreachable() -> None:
     assert unreachable(layers) == 2816
 
 
-def gradients(network: nn.Module, layers: list[Layer], clips: torch.Tensor) -> dict[str, Any]:
+def gradients(network: nn.Module, layers: list[LayerInfo], clips: torch.Tensor) -> dict[str, Any]:
     """The largest gradient of each layer's transitions, (D - 1,), over several random passes."""
     largest: dict[str, Any] = {layer.name: 0.0 for layer in layers}
     for seed in range(3):
@@ -132,6 +132,23 @@ def test_single_layers_agree_with_autograd(arguments: dict[str, Any], frames: in
     layer(clip).square().sum().backward()
     grads = torch.stack([getattr(layer, n).grad.abs().amax(1) for n in TEMPORAL_PARAMETERS])
     assert tuple((grads.amax(0) > 0).tolist()) == traced[0].reachable
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+@pytest.mark.parametrize("kernel", [2, 3, 4, 6])
+@pytest.mark.parametrize("dilation", [1, 2])
+@pytest.mark.parametrize("frames", [1, 2, 3, 4])
+def test_padding_same_agrees_with_torchs_own_convolution(
+    kernel: int, dilation: int, frames: int
+) -> None:
+    """Even kernels get one zero more after than before: which slices of a plain filter learn?"""
+    arguments = {"padding": "same", "dilation": (dilation, 1, 1)}
+    plain = nn.Conv3d(3, 2, (kernel, 3, 3), **arguments)
+    plain(torch.ones(1, 3, frames, 5, 5)).sum().backward()
+    learns = plain.weight.grad.abs().amax((0, 1, 3, 4)) > 0
+    layer = Conv3T(3, 2, (kernel, 3, 3), **arguments)
+    expected = tuple(bool(learns[t + 1 :].any()) for t in range(kernel - 1))
+    assert trace(nn.Sequential(layer), (frames, 5, 5))[0].reachable == expected
 
 
 def test_the_jump_follows_strides_pools_and_views() -> None:

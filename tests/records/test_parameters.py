@@ -19,7 +19,7 @@ from torch import nn
 from threetconv.errors import InputError
 from threetconv.layer.conv3t import Conv3T
 from threetconv.networks.build import build_network
-from threetconv.networks.layer_info import Layer
+from threetconv.networks.layer_info import LayerInfo
 from threetconv.records.extract import extract_parameters
 from threetconv.records.parameters import (
     DERIVED_SQL,
@@ -37,8 +37,8 @@ from threetconv.support.files import read_parquet, write_parquet
 
 RAW = ("scale", "rotate", "translate_x", "translate_y")
 LAYERS = [
-    Layer(0, "stem", (3, 7, 7), 2, 1, 16, (True, True)),
-    Layer(1, "deep.conv", (2, 3, 3), 3, 4, 8, (False,)),
+    LayerInfo(0, "stem", (3, 7, 7), 2, 1, 16, (True, True)),
+    LayerInfo(1, "deep.conv", (2, 3, 3), 3, 4, 8, (False,)),
 ]
 
 
@@ -182,7 +182,7 @@ def test_tabulate_has_a_row_per_layer_transition_and_channel() -> None:
 
 
 def test_only_some_transitions_reachable() -> None:
-    layer = Layer(0, "stem", (3, 7, 7), 2, 1, 16, (True, False))
+    layer = LayerInfo(0, "stem", (3, 7, 7), 2, 1, 16, (True, False))
     frame = tabulate(values(), [layer], run_id="a")
     assert frame["reachable"].tolist() == [True, True, False, False]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from threetconv.data.adapters.read import ADAPTERS
+from threetconv.data.adapters.registry import ADAPTERS, adapter_module, find_adapter
 from threetconv.support import provenance
 from threetconv.support.provenance import code_digest
 
@@ -93,7 +93,7 @@ def test_a_digest_follows_all_that_the_script_imports_and_nothing_else(name: str
     imported = modules_of(rule.script.read_text())
     if name == "clip_table":  # by the adapter of each data set; `read` picks it
         imported = {
-            "data.adapters.folder" if module == "data.adapters.read" else module
+            "data.adapters.folder" if module == "data.adapters.registry" else module
             for module in imported
         }
     needed = imported - set(provenance._NO_NUMBERS)
@@ -116,10 +116,7 @@ def test_a_digest_follows_what_a_notebook_imports(rule: str, notebook: str) -> N
 
 
 @pytest.mark.parametrize("name", ADAPTERS)
-def test_the_rule_finds_the_module_of_every_adapter(name: str) -> None:
-    rules_text = (ROOT / "workflow/rules/common.smk").read_text()
-    function = re.search(r"(?ms)^def adapter_module\(.*?(?=^\S(?<!def))", rules_text)
-    assert function is not None
-    space: dict = {}
-    exec(function[0], space)
-    assert ADAPTERS[name].__module__ == f"threetconv.data.adapters.{space['adapter_module'](name)}"
+def test_the_digest_of_an_adapter_follows_its_module_and_not_the_list_of_all(name: str) -> None:
+    module = find_adapter(name).read.__module__.removeprefix("threetconv.")
+    assert module == f"data.adapters.{adapter_module(name)}"
+    assert "data.adapters.registry" not in provenance._reached((module,))

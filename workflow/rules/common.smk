@@ -4,6 +4,7 @@ from contextlib import chdir, contextmanager
 import yaml
 from snakemake.exceptions import WorkflowError
 
+from threetconv.data.adapters.registry import adapter_module
 from threetconv.data.contents import note_changes
 from threetconv.errors import InputError
 from threetconv.support.gpu import check_gpu
@@ -78,11 +79,6 @@ wildcard_constraints:
 def dataset_root(name):
     """The folder of a data set: the user's, or the one that the workflow renders."""
     return DATASETS[name].get("root", f"{RESULTS}/data/{name}")
-
-
-def adapter_module(name):
-    """The module below `threetconv.data.adapters` that an adapter stands in."""
-    return name.removesuffix("-v2").replace("-", "_")
 
 
 def parameter_file(run):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from threetconv.data.adapters.read import read_clips
+from threetconv.data.adapters.registry import read_clips
 from threetconv.data.contents import contents_text
 from threetconv.schemas.clips import CLIPS
 from threetconv.support.files import write_parquet, write_text

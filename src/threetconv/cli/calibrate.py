@@ -4,43 +4,61 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
+import typer
 
+from threetconv.cli.options import Workers, processors
 from threetconv.errors import InputError, look_up
 from threetconv.networks.registry import CATALOGUE, lift_remedy
-from threetconv.statistics.calibration.calibrate import calibrate
-from threetconv.statistics.calibration.simulate import Layout
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.table import Table
 
-__all__ = ["render", "run", "study_layouts"]
+    from threetconv.statistics.calibration.simulate import Layout
+
+__all__ = ["calibrate"]
 
 COLOURS = {"valid": "green", "liberal": "bold red", "conservative": "yellow", "untestable": "dim"}
 LAYOUT_COLUMNS = ["layer_index", "layer", "channel", "transition", "reachable"]
 
 
-def run(
+def calibrate(
     *,
-    networks: Sequence[str] | None,
-    replicates: int,
-    out: Path | None,
-    clip_shape: str,
-    width: float,
-    results: Path | None,
-    workers: int,
-    seed: int,
+    networks: Annotated[
+        list[str] | None,
+        typer.Option(help="Networks whose layout to simulate.", show_default="all registered"),
+    ] = None,
+    replicates: Annotated[int, typer.Option(help="Simulated studies per network.")] = 1_000,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the table as Parquet.")
+    ] = None,
+    clip_shape: Annotated[
+        str, typer.Option(metavar="FxHxW", help="Frames, height, width of the clips.")
+    ] = "30x150x224",
+    width: Annotated[float, typer.Option(help="Factor on the channel counts.")] = 1.0,
+    from_results: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Take the layouts from a study's parameters instead."),
+    ] = None,
+    workers: Workers = None,
+    seed: Annotated[int, typer.Option(help="Seed; fixes the table.")] = 1,
 ) -> None:
-    """Simulate with a progress bar, print the table and, where asked, write it as Parquet."""
+    """Type I error, power and coverage of every test in use, naive ones too.
+
+    Simulates studies with a known truth in the layout of each network (nested seeds, layers and
+    channels, heavy tails). Example: **threetconv calibrate --out calibration.parquet**
+    """
     from rich.console import Console  # only for printing, as the next
     from rich.progress import Progress
 
+    from threetconv.statistics.calibration.calibrate import calibrate as simulate  # pandas
+
     for name in networks or []:
         look_up(CATALOGUE, name, what="network", remedy=lift_remedy(name))
-    if results is not None:
-        layouts = study_layouts(results, networks)
+    if from_results is not None:
+        layouts = _study_layouts(from_results, networks)
     else:
         clip = _clip_shape(clip_shape)
         from threetconv.statistics.calibration.network_layout import layout  # torch
@@ -48,16 +66,19 @@ def run(
         layouts = [layout(name, clip, width) for name in networks or CATALOGUE]
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("simulated studies", total=replicates * len(layouts))
-        table = calibrate(
-            layouts, replicates=replicates, seed=seed, workers=workers,
+        table = simulate(
+            layouts,
+            replicates=replicates,
+            seed=seed,
+            workers=processors() if workers is None else workers,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )  # fmt: skip
+        )
     if out is not None:
         from threetconv.schemas.statistics import CALIBRATION
         from threetconv.support.files import write_parquet  # arrow
 
         write_parquet(table, out, CALIBRATION)
-    render(table, layouts)
+    _render(table, layouts)
 
 
 def _clip_shape(text: str) -> tuple[int, int, int]:
@@ -73,7 +94,7 @@ def _clip_shape(text: str) -> tuple[int, int, int]:
     return frames, height, width
 
 
-def study_layouts(results: Path, networks: Sequence[str] | None = None) -> list[Layout]:
+def _study_layouts(results: Path, networks: Sequence[str] | None = None) -> list[Layout]:
     """The layouts of a study's networks, from the parameter table of one run of each.
 
     Args:
@@ -84,6 +105,7 @@ def study_layouts(results: Path, networks: Sequence[str] | None = None) -> list[
         InputError: where there is no such file.
     """
     from threetconv.records.study_results import open_study
+    from threetconv.statistics.calibration.simulate import Layout
     from threetconv.support.files import read_parquet  # arrow
 
     files: dict[str, Path] = {}
@@ -106,7 +128,7 @@ def study_layouts(results: Path, networks: Sequence[str] | None = None) -> list[
     return layouts
 
 
-def render(table: pd.DataFrame, layouts: Sequence[Layout]) -> None:
+def _render(table: pd.DataFrame, layouts: Sequence[Layout]) -> None:
     """Print, per network, a table of errors and power and one of coverage."""
     from rich.console import Console  # only for printing
 

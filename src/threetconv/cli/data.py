@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
+from threetconv.cli.options import (
+    SchemaFile,
+    StudyFile,
+    Workers,
+    processors,
+    write_both,
+)
+from threetconv.data.adapters.registry import find_adapter, read_clips
 from threetconv.errors import InputError, look_up
 from threetconv.study.size import published_counts
-from threetconv.study.validate import validate_study
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from threetconv.data.adapters.holdout import Groups
     from threetconv.data.checks.listed import Listed
 
-__all__ = ["SCHEMA", "read_study", "render", "run", "schema_file", "write_both"]
+__all__ = ["SCHEMA", "check", "read_study", "render", "schema_file"]
 
 SCHEMA = Path("workflow/schemas/config.schema.yaml")
 LINES = 100
@@ -54,6 +61,8 @@ def read_study(study: Path, schema: Path | None = None) -> Config:
         study: YAML file.
         schema: JSON schema as YAML; found by `schema_file` without it.
     """
+    from threetconv.study.validate import validate_study  # jsonschema
+
     config = _mapping(study, "a study in YAML, such as workflow/studies/paper.yaml")
     rules = _mapping(schema or schema_file(study), "the schema of studies, a YAML file")
     return validate_study(config, rules)
@@ -74,40 +83,48 @@ def _mapping(path: Path, expected: str) -> Config:
     return dict(content)
 
 
-def groups_of(adapter: str) -> Groups | None:
-    """``GROUPS`` of the adapter's module; None without one."""
-    from threetconv.data.adapters.registry import ADAPTERS  # pandas
-
-    return getattr(sys.modules[ADAPTERS[adapter].__module__], "GROUPS", None)
-
-
-def run(
-    study: Path,
+def check(
+    study: StudyFile,
     *,
-    schema: Path | None,
-    datasets: Sequence[str],
-    workers: int,
-    quick: bool,
-    csv: Path | None,
-    json: Path | None,
-) -> bool:
-    """Check, print and, where asked, write the findings; whether there is no error."""
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(help="Data sets of the study to look at.", show_default="all"),
+    ] = None,
+    workers: Workers = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Open the clips, do not decode and compare them.")
+    ] = False,
+    schema: SchemaFile = None,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the findings as CSV as well.")
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the findings as JSON as well.")
+    ] = None,
+) -> None:
+    """Check the data sets of a study before training; exit code 1 when there is an error.
+
+    Lists against files and published counts, every clip decoded, repeated ids and contents, leaks
+    between splits by id, content and group, short clips, classes. Example: **threetconv data check
+    workflow/studies/paper.yaml --dataset jester**
+    """
     import pandas as pd  # slow
     from rich.console import Console  # only for printing, as the next
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as Bar
 
     config = read_study(study, schema)
+    workers = processors() if workers is None else workers
     if workers < 1:
         raise InputError(
             "--workers", found=str(workers), expected="1 or more", remedy="leave it out"
         )
-    for name in datasets:
+    for name in dataset or []:
         look_up(config["datasets"], name, what="data set of the study")
     tables, clips = [], 0
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        for name in datasets or config["datasets"]:
+        for name in dataset or config["datasets"]:
             task = bar.add_task(f"looking at clips of {name}", total=None)
 
             def advance(done: int, total: int, task: Any = task) -> None:
@@ -118,7 +135,8 @@ def run(
             clips += n
     table = pd.concat(tables, ignore_index=True)
     write_both(table, csv, json)
-    return render(table, study=config["study"], sets=len(tables), clips=clips, quick=quick)
+    if not render(table, study=config["study"], sets=len(tables), clips=clips, quick=quick):
+        raise typer.Exit(1)
 
 
 def check_dataset(
@@ -128,7 +146,6 @@ def check_dataset(
     import pandas as pd  # slow
 
     from threetconv.clips.bad_clips import BadClips  # pandas
-    from threetconv.data.adapters.read import read_clips
     from threetconv.data.checks.check import check_clips
     from threetconv.data.checks.findings import ORDER, Finding, adapter_finding, findings_table
     from threetconv.data.checks.listed import listed_clips
@@ -155,7 +172,7 @@ def check_dataset(
         workers=workers,
         progress=progress,
         published=published_counts(dataset),
-        groups=groups_of(adapter),
+        groups=find_adapter(adapter).groups,
         quick=quick,
         whole=whole,
     )
@@ -194,16 +211,6 @@ def _on_disk(there: Listed) -> list[Any]:
         )
         findings.append(Finding("note", "unlisted clips", "", len(names), what, few(names), fix))
     return findings
-
-
-def write_both(table: pd.DataFrame, csv: Path | None, json: Path | None) -> None:
-    """Write a table as CSV, as JSON (records), as both or not at all."""
-    from threetconv.support.files import write_text  # arrow
-
-    if csv is not None:
-        write_text(csv, table.to_csv(index=False))
-    if json is not None:
-        write_text(json, table.to_json(orient="records", indent=2) + "\n")
 
 
 def render(table: pd.DataFrame, *, study: str, sets: int, clips: int, quick: bool) -> bool:

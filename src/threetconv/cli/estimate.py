@@ -5,44 +5,66 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from threetconv.cli.data import read_study, write_both
+import typer
+
+from threetconv.cli.data import read_study
+from threetconv.cli.options import SchemaFile, StudyFile, TableAsCsv, TableAsJson, write_both
 from threetconv.errors import InputError, look_up
 from threetconv.records.plan import plan_runs
-from threetconv.study.cost import Data, Kind, data_table, estimate, totals
 from threetconv.study.size import clip_counts, clip_tables, jobs_before_training, positive
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from threetconv.study.cost import Data, Kind
     from threetconv.study.measure_step import Step
 
-__all__ = ["run"]
+__all__ = ["estimate"]
 
 Config = dict[str, Any]
 Cell = tuple[str, str, str]  # network, convolution, data set
 
 
-def run(
-    study: Path,
+def estimate(
+    study: StudyFile,
     *,
-    schema: Path | None,
-    jobs: int,
-    threads: int,
-    results: Path | None,
-    measure: bool,
-    step_times: Sequence[str],
-    clips: Sequence[str],
-    decode_rate: float | None,
-    budget: float,
-    csv: Path | None,
-    json: Path | None,
+    jobs: Annotated[int, typer.Option(help="Training runs at the same time.")] = 1,
+    threads: Annotated[int, typer.Option(help="Threads of a run on the CPU.")] = 1,
+    from_results: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Step times of a finished study, not measured here."),
+    ] = None,
+    measure: Annotated[
+        bool, typer.Option(help="Measure the step times that are not given on this machine.")
+    ] = True,
+    step_time: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RUN=S", help="Seconds per update: resnet18-3t-jester=0.41."),
+    ] = None,
+    clips: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SET=N", help="Training clips, or N/VALIDATION: jester=118562."),
+    ] = None,
+    decode_rate: Annotated[
+        float | None, typer.Option(help="Clips per second that a run decodes.", min=1e-6)
+    ] = None,
+    budget: Annotated[float, typer.Option(help="Seconds per measured network.", min=0.1)] = 30.0,
+    schema: SchemaFile = None,
+    csv: TableAsCsv = None,
+    json: TableAsJson = None,
 ) -> None:
-    """Work out, print and, where asked, write the estimate."""
+    """What a study costs: GPU-hours, wall time, disk and jobs, from measured step times.
+
+    Example: **threetconv estimate workflow/studies/paper.yaml --jobs 8 --step-time
+    resnet18-3t-jester=0.41**
+    """
     from rich.console import Console  # only for printing
 
-    from threetconv.study.measure_step import measure_step, precision_here  # numpy
+    from threetconv.study.cost import data_table, totals  # pandas
+    from threetconv.study.cost import estimate as cost_table
+    from threetconv.study.measure_step import measure_step, precision_here
 
     for option, value in (("--jobs", jobs), ("--threads", threads)):
         if value < 1:
@@ -50,16 +72,16 @@ def run(
     config = read_study(study, schema)
     with Console(stderr=True).status("reading") as status:
         listing = clip_tables(config)
-        counts, told = clip_counts(config, clips, listing)
+        counts, told = clip_counts(config, clips or [], listing)
         sets, words = _data(config, counts, listing.tables, decode_rate)
         cells = Counter((r.network, r.convolution, r.dataset) for r in plan_runs(config))
         sizes = {"-".join(cell): _batch_size(config, cell[0]) for cell in cells}
-        given = _by_hand(step_times, sizes)
+        given = _by_hand(step_time or [], sizes)
         device, sentence = _device(config)
         precision, other = precision_here(config["training"]["precision"], device)
         steps: dict[Cell, Step] = {}
-        if results is not None:
-            steps |= _recorded(results, config, [c for c in cells if "-".join(c) not in given])
+        if from_results is not None:
+            steps |= _recorded(from_results, config, [c for c in cells if "-".join(c) not in given])
             sentence = ""
         kinds, measured = [], {}
         for cell, n in cells.items():
@@ -91,10 +113,10 @@ def run(
                     )
                 step = measured[same]
             kinds.append(_kind(cell, n, config, data, step))
-    table, stored = estimate(kinds), data_table(sets.values())
+    table, stored = cost_table(kinds), data_table(sets.values())
     sums = totals(table, stored, jobs=jobs, other_jobs=jobs_before_training(config))
     write_both(table, csv, json)
-    on_cpu = device == "cpu" and results is None and not given
+    on_cpu = device == "cpu" and from_results is None and not given
     unit = "CPU" if on_cpu or config["training"]["device"] == "cpu" else "GPU"
     said = [text for text in (sentence, other) if measured and text]
     notes = [*said, *told, *listing.faults, *words]
@@ -107,7 +129,8 @@ def _batch_size(config: Config, network: str) -> int:
 
 
 def _kind(cell: Cell, n: int, config: Config, data: Data, step: Step) -> Kind:
-    from threetconv.study.measure_step import network_size  # numpy
+    from threetconv.study.cost import Kind
+    from threetconv.study.measure_step import network_size
 
     network, convolution, _ = cell
     parameters, temporal = network_size(network, convolution, data.clip, config["width"])
@@ -199,6 +222,8 @@ def _data(
     rate: float | None,
 ) -> tuple[dict[str, Data], list[str]]:
     """The data sets with their decoding rates, and what must be said about these."""
+    from threetconv.study.cost import Data
+
     sets, words = {}, []
     for name, dataset in config["datasets"].items():
         clip = dataset["clip"]

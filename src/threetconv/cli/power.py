@@ -1,45 +1,66 @@
-"""`threetconv power`: the table and what it says, in words."""
+"""`threetconv power`: which effects a study can find, as a table and in words."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import pandas as pd
+import typer
 
+from threetconv.cli.options import TableAsCsv, TableAsJson, write_both
 from threetconv.errors import InputError, look_up
 from threetconv.networks.registry import CATALOGUE, lift_remedy
-from threetconv.statistics.calibration.power import TAU, WANTED, power_table, tau_from
 
-__all__ = ["render", "run", "words"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["power"]
 
 
-def run(
+def power(
     *,
-    networks: Sequence[str],
-    seeds: Sequence[int],
-    ratio: float,
-    datasets: int,
-    inits: int,
-    tau: float | None,
-    results: Path | None,
-    alpha: float,
-    replicates: int,
-    seed: int,
-    csv: Path | None,
-    json: Path | None,
+    networks: Annotated[
+        list[str], typer.Option(help="Networks of the study: --networks resnet18 googlenet.")
+    ],
+    seeds: Annotated[
+        list[int] | None, typer.Option(help="Runs per cell to compare: --seeds 3 5 8.")
+    ] = None,
+    effect: Annotated[
+        float, typer.Option(help="Ratio of mean displacements (F3: ratio of ratios).")
+    ] = 1.25,
+    datasets: Annotated[int, typer.Option(help="Number of data sets.")] = 2,
+    inits: Annotated[int, typer.Option(help="Number of initialisations.")] = 2,
+    tau: Annotated[
+        float | None,
+        typer.Option(help="SD of D = ln mean |z| between runs of a cell.", show_default="0.1"),
+    ] = None,
+    from_results: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Estimate tau from the results of a finished study."),
+    ] = None,
+    alpha: Annotated[float, typer.Option(help="Level of a family of four parameters.")] = 0.05,
+    replicates: Annotated[int, typer.Option(help="Simulated studies per line.")] = 2_000,
+    seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 1,
+    csv: TableAsCsv = None,
+    json: TableAsJson = None,
 ) -> None:
-    """Compute, print and, where asked, write the table."""
+    """Which effects a study can find, before anyone trains.
+
+    Simulates the planned permutation tests at the level of runs, with Holm's adjustment over four
+    parameters. Example: **threetconv power --networks resnet18 googlenet --seeds 3 5 8**
+    """
+    from threetconv.statistics.calibration.power import power_table
+
     for name in networks:
         look_up(CATALOGUE, name, what="network", remedy=lift_remedy(name))
-    tau, origin = _tau(tau, results)
+    tau, origin = _tau(tau, from_results)
     table = power_table(
-        networks=networks, datasets=datasets, inits=inits, seeds=seeds, ratio=ratio, tau=tau,
-        alpha=alpha, replicates=replicates, seed=seed,
+        networks=networks, datasets=datasets, inits=inits, seeds=seeds or [3, 5, 8],
+        ratio=effect, tau=tau, alpha=alpha, replicates=replicates, seed=seed,
     )  # fmt: skip
-    _write(table, csv, json)
-    render(table, origin=origin, alpha=alpha)
+    write_both(table, csv, json)
+    _render(table, origin=origin, alpha=alpha)
 
 
 def _tau(tau: float | None, results: Path | None) -> tuple[float, str]:
@@ -51,6 +72,8 @@ def _tau(tau: float | None, results: Path | None) -> tuple[float, str]:
             expected="one of them",
             remedy="drop --tau to estimate it from the results",
         )
+    from threetconv.statistics.calibration.power import TAU, tau_from
+
     if results is None:
         return (TAU, "assumed; --from-results estimates it") if tau is None else (tau, "as given")
     from threetconv.support.files import read_parquet  # arrow
@@ -67,16 +90,7 @@ def _tau(tau: float | None, results: Path | None) -> tuple[float, str]:
     return tau_from(*(read_parquet(file) for file in files)), f"estimated from {files[0]}"
 
 
-def _write(table: pd.DataFrame, csv: Path | None, json: Path | None) -> None:
-    from threetconv.support.files import write_text  # arrow
-
-    if csv is not None:
-        write_text(csv, table.to_csv(index=False))
-    if json is not None:
-        write_text(json, table.to_json(orient="records", indent=2) + "\n")
-
-
-def render(table: pd.DataFrame, *, origin: str, alpha: float) -> None:
+def _render(table: pd.DataFrame, *, origin: str, alpha: float) -> None:
     """Print the table and sentences under it."""
     from rich.console import Console  # only for printing, as the next
     from rich.table import Table
@@ -112,13 +126,15 @@ def render(table: pd.DataFrame, *, origin: str, alpha: float) -> None:
         "80 % of studies find.",
         f"SD of D between runs of a cell: {tau:.3g} log units ({origin}). Level {level:g}: alpha = "
         f"{alpha:g} over four parameters by Holm, for a parameter that moves alone.",
-        *words(table),
+        *_words(table),
     ):
         console.print(sentence, highlight=False, markup=False)
 
 
-def words(table: pd.DataFrame) -> Iterator[str]:
+def _words(table: pd.DataFrame) -> Iterator[str]:
     """What the power table says: a sentence for every number of seeds, and how many are enough."""
+    from threetconv.statistics.calibration.power import WANTED
+
     ratio = table["ratio"].iloc[0]
     for k, lines in table.groupby("seeds", sort=False):
         found, untestable = [], []

@@ -80,7 +80,7 @@ def check_clip_table(table: pd.DataFrame, where: str | Path) -> None:
             where,
             found=f"a clip table without {', '.join(absent)}",
             expected=f"columns {', '.join(COLUMNS)}",
-            remedy="build the table with threetconv.data.adapters.read.read_clips",
+            remedy="build the table with threetconv.data.adapters.registry.read_clips",
         )
     if bool(table[list(COLUMNS)].isna().to_numpy().any()):
         raise InputError(

@@ -17,7 +17,7 @@ from markupsafe import Markup
 from threetconv.errors import InputError
 from threetconv.explorer.payload import payload
 from threetconv.explorer.pictures import pictures
-from threetconv.explorer.variant import Variant, places
+from threetconv.explorer.variant import Variant, shown_layers
 
 __all__ = ["explorer", "script"]
 
@@ -102,7 +102,7 @@ def _head(variant: Variant) -> dict[str, Any]:
                 "frames": place.frames,
                 "reachable": place.reachable,
             }
-            for place in places(variant)
+            for place in shown_layers(variant)
         ],
     }
 

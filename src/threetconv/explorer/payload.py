@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from threetconv.explorer.variant import Place, Variant, places
+from threetconv.explorer.variant import ShownLayer, Variant, shown_layers
 from threetconv.records.parameters import RAW
 
 __all__ = ["encode", "payload"]
@@ -68,7 +68,7 @@ def payload(variant: Variant) -> str:
     Raises:
         InputError: tables that do not fit the layers or each other.
     """
-    layers = places(variant)
+    layers = shown_layers(variant)
     total, first = 0, {}
     for p in layers:
         first[p.name] = total
@@ -100,7 +100,9 @@ def payload(variant: Variant) -> str:
     return encode(words, arrays)
 
 
-def _parameters(variant: Variant, layers: list[Place], arrays: dict[str, NDArray[Any]]) -> None:
+def _parameters(
+    variant: Variant, layers: list[ShownLayer], arrays: dict[str, NDArray[Any]]
+) -> None:
     table = variant.table("parameters")
     for name, rows in table.groupby("layer", sort=False):
         place = next(p for p in layers if p.name == name)
@@ -113,7 +115,7 @@ def _parameters(variant: Variant, layers: list[Place], arrays: dict[str, NDArray
 
 def _faithfulness(
     variant: Variant,
-    layers: list[Place],
+    layers: list[ShownLayer],
     arrays: dict[str, NDArray[Any]],
 ) -> dict[str, Any]:
     """Fill ``drops`` and ``layer_drops``; what their axes are, in words."""

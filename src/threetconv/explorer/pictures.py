@@ -14,7 +14,7 @@ import pandas as pd
 from PIL import Image, ImageSequence
 
 from threetconv.errors import InputError
-from threetconv.explorer.variant import Variant, places
+from threetconv.explorer.variant import Variant, shown_layers
 
 __all__ = ["pictures", "strip"]
 
@@ -77,7 +77,7 @@ def _drawn(variant: Variant, table: pd.DataFrame) -> pd.Series:
     """Which rows the page draws by itself: pictograms, and filters that it has in numbers."""
     filters = variant.first_layer_filters
     known = 0 if filters is None else len(filters)
-    first = (table["layer"] == places(variant)[0].name) & (table["channel"] < known)
+    first = (table["layer"] == shown_layers(variant)[0].name) & (table["channel"] < known)
     return (table["method"] == "pictogram") | ((table["method"] == "filters") & first)
 
 

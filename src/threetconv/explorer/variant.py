@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from threetconv.errors import InputError
 
-__all__ = ["Place", "Variant", "best_snapshot", "places"]
+__all__ = ["ShownLayer", "Variant", "best_snapshot", "shown_layers"]
 
 COLUMNS = {
     "parameters": (
@@ -42,7 +42,7 @@ WHOLE_LAYER = {"faithfulness", "sanity"}  # where channel -1 means all channels 
 
 
 @dataclass(frozen=True)
-class Place:
+class ShownLayer:
     """A layer as the page lists it.
 
     Attributes:
@@ -73,7 +73,7 @@ class Variant:
         network, dataset, init, convolution: what was trained on what, from where, "3t" or "3d".
         control: the negative control that the run is, or "none".
         classes: class names by index.
-        layers: the run's layers as `threetconv.networks.layer_info.Layer.to_dict` gives them.
+        layers: the run's layers as `threetconv.networks.layer_info.LayerInfo.to_dict` gives them.
             Layers that only the tables name (a 3D run lists none) are added from the tables.
         parameters: rows of one snapshot of the parameter table
             (`threetconv.records.parameters.SCHEMA`); of several snapshots the one with tag "best"
@@ -144,7 +144,7 @@ class Variant:
                     remedy="give the rows of one run and one snapshot only",
                 )
         lowest = -1 if name in WHOLE_LAYER else 0
-        known = {place.name: place.channels for place in places(self)}
+        known = {layer.name: layer.channels for layer in shown_layers(self)}
         bad = frame[
             (frame["channel"] < lowest) | (frame["channel"] >= frame["layer"].map(known).fillna(0))
         ]
@@ -168,10 +168,10 @@ def best_snapshot(parameters: pd.DataFrame) -> pd.DataFrame:
     return parameters
 
 
-def places(variant: Variant) -> list[Place]:
+def shown_layers(variant: Variant) -> list[ShownLayer]:
     """The layers of a run in order: those it lists, then those that only its tables name."""
     found = {
-        str(layer["name"]): Place(
+        str(layer["name"]): ShownLayer(
             index=int(layer["index"]),
             name=str(layer["name"]),
             channels=int(layer["channels"]),
@@ -193,7 +193,7 @@ def places(variant: Variant) -> list[Place]:
             index, layer = cast("tuple[int, str]", key)
             count = max(int(channel) + 1, found[layer].channels if layer in found else 1)
             if layer not in listed:
-                found[str(layer)] = Place(int(index), str(layer), count)
+                found[str(layer)] = ShownLayer(int(index), str(layer), count)
     if filters is not None:
         for place in [p for p in found.values() if p.index == 0]:
             if place.name not in listed:
@@ -202,7 +202,7 @@ def places(variant: Variant) -> list[Place]:
                 found[place.name] = replace(place, channels=count, kernel=(depth, height, width))
         if not found:
             depth, height, width = filters.shape[1:4]
-            found[""] = Place(0, "first layer", len(filters), (depth, height, width))
+            found[""] = ShownLayer(0, "first layer", len(filters), (depth, height, width))
     return sorted(found.values(), key=lambda place: (place.index, place.name))
 
 

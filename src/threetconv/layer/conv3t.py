@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from threetconv.layer.build_filters import FILTER_PADDINGS, build_filters, is_eager
-from threetconv.layer.filter_cache import Kept, keep, may_keep
-from threetconv.layer.time_reach import crop_in_time
+from threetconv.layer.filter_cache import FilterCache, cached_filters, may_cache
+from threetconv.layer.time_reach import crop_in_time, padding_along
 
-__all__ = ["TEMPORAL_PARAMETERS", "Conv3T", "build_filters", "convolve", "to_conv3d"]
+__all__ = ["TEMPORAL_PARAMETERS", "Conv3T", "convolve", "to_conv3d"]
 
 TEMPORAL_PARAMETERS = ("scale", "rotate", "translate_x", "translate_y")
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
@@ -86,7 +86,7 @@ class Conv3T(nn.Module):
         `F.grid_sample`'s, the one in the cell to the right of and below each tap, which is what the
         paper trained with; see `threetconv.layer.build_filters.build_filters`.
 
-        In evaluation, where no gradient by the parameters can be asked for, the filters are kept
+        In evaluation, where no gradient by the parameters can be asked for, the filters are cached
         until a parameter changes. What torch does not count as a change (an edit through
         ``parameter.data`` or a numpy view) needs a call of `train` or `forget_filters`.
 
@@ -145,7 +145,7 @@ class Conv3T(nn.Module):
             self.padding = _triple(padding, "padding", at_least=0)
         self.padding_mode = padding_mode
         self.filter_padding, self.align_corners = filter_padding, align_corners
-        self._kept: Kept | None = None
+        self._cache: FilterCache | None = None
 
         depth, height, width = self.kernel_size
         options: dict[str, Any] = {"device": device, "dtype": dtype}
@@ -186,27 +186,27 @@ class Conv3T(nn.Module):
             "align_corners": self.align_corners,
             "slices": slices,
         }
-        if self.training or not may_keep(parameters):
+        if self.training or not may_cache(parameters):
             return build_filters(*parameters, **options)
-        self._kept = keep(self._kept, parameters, options)
-        return self._kept.filters
+        self._cache = cached_filters(self._cache, parameters, options)
+        return self._cache.filters
 
     def to_conv3d(self) -> nn.Conv3d:
         """This layer as a plain `nn.Conv3d` with its present filters; see `to_conv3d`."""
         return to_conv3d(self)
 
     def forget_filters(self) -> None:
-        """Drop filters kept from evaluation."""
-        self._kept = None
+        """Drop the filters cached in evaluation."""
+        self._cache = None
 
     def train(self, mode: bool = True) -> Self:
-        """As for every module; training also drops filters kept from evaluation."""
+        """As for every module; training also drops the filters cached in evaluation."""
         if mode:
-            self._kept = None
+            self._cache = None
         return super().train(mode)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_kept": None}  # copies and pickles hold parameters only
+        return self.__dict__ | {"_cache": None}  # copies and pickles hold parameters only
 
     def forward(self, clip: Tensor) -> Tensor:
         """Convolve (N, in, T, H, W), or (in, T, H, W) without a batch."""
@@ -233,12 +233,8 @@ class Conv3T(nn.Module):
 
     def _padding(self) -> Paddings:
         """(before, after) along T, H and W."""
-        if self.padding == "valid":
-            return ((0, 0),) * 3
-        if self.padding == "same":
-            totals = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
-            return tuple((total // 2, total - total // 2) for total in totals)
-        return tuple((int(amount), int(amount)) for amount in self.padding)
+        paddings = (self.padding,) * 3 if isinstance(self.padding, str) else self.padding
+        return tuple(map(padding_along, paddings, self.kernel_size, self.dilation))
 
     def extra_repr(self) -> str:
         text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"

@@ -1,4 +1,4 @@
-"""Filters kept from one evaluation to the next, for as long as nothing they depend on changes."""
+"""Filters cached between evaluations, for as long as nothing they depend on changes."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from torch import Tensor
 
 from threetconv.layer.build_filters import build_filters, is_eager
 
-__all__ = ["Kept", "keep", "may_keep"]
+__all__ = ["FilterCache", "cached_filters", "may_cache"]
 
 
 @dataclass(frozen=True)
-class Kept:
+class FilterCache:
     """Filters, and what they were built from.
 
     Attributes:
         parameters: held, so that no other tensor can take their place in memory unnoticed.
         state: of the parameters and the options, when the filters were built.
         filters: the filters.
-        version: of the filters, then.
+        version: of the filters, then; it grows when somebody changes them in place.
     """
 
     parameters: tuple[Tensor, ...]
@@ -30,8 +30,8 @@ class Kept:
     version: int
 
 
-def may_keep(parameters: tuple[Tensor, ...]) -> bool:
-    """Whether filters built now may serve another call: nobody asks for gradients by parameters."""
+def may_cache(parameters: tuple[Tensor, ...]) -> bool:
+    """Whether filters built now can serve another call: no gradient by parameters can follow."""
     if torch.is_grad_enabled() and any(parameter.requires_grad for parameter in parameters):
         return False
     if any(parameter.is_inference() for parameter in parameters):  # changes to them are not counted
@@ -39,19 +39,21 @@ def may_keep(parameters: tuple[Tensor, ...]) -> bool:
     return is_eager(parameters)
 
 
-def keep(kept: Kept | None, parameters: tuple[Tensor, ...], options: dict[str, Any]) -> Kept:
-    """The filters kept already, if they are those of the parameters as they stand; else new ones.
+def cached_filters(
+    cache: FilterCache | None, parameters: tuple[Tensor, ...], options: dict[str, Any]
+) -> FilterCache:
+    """The same cache while parameters, options and filters are unchanged; else a new one.
 
     Args:
-        kept: from an earlier call.
+        cache: from an earlier call.
         parameters, options: `build_filters`'s.
     """
     state = (
         *((id(p), p._version, p.data_ptr(), p.dtype, p.device, p.stride()) for p in parameters),
         *options.values(),
     )
-    if kept is not None and kept.state == state and kept.filters._version == kept.version:
-        return kept
+    if cache is not None and cache.state == state and cache.filters._version == cache.version:
+        return cache
     with torch.inference_mode(False), torch.no_grad():  # so that any later call can use them
         filters = build_filters(*parameters, **options)
-    return Kept(parameters, state, filters, filters._version)
+    return FilterCache(parameters, state, filters, filters._version)

@@ -14,17 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from threetconv.errors import InputError, missing_file
+from threetconv.errors import InputError
 from threetconv.layer.conv3t import TEMPORAL_PARAMETERS, Conv3T
+from threetconv.networks.weight_files import read_state
 
 __all__ = ["load_authors_checkpoint"]
 
-WRAPPERS = ("state_dict", "model_state_dict")
 BATCH_NORM_EPS = 1e-5  # torch's own, which the authors kept; torchvision's GoogLeNet has 1e-3
 SHOWN = 5  # problems listed in a message
 
@@ -39,9 +37,7 @@ def load_authors_checkpoint(path: str | Path, network: nn.Module) -> None:
     computes what theirs did.
 
     Args:
-        path: a file that ``torch.save`` wrote: the state dict, or a dictionary that holds it as
-            ``state_dict`` or ``model_state_dict``; a ``module.`` before every name is taken off. It
-            is read without running any code in it.
+        path: a file as `threetconv.networks.weight_files.read_state` takes.
         network: from `threetconv.build_network`, "resnet18" or "googlenet", "3t" or "3d", with the
             classes and (for GoogLeNet's auxiliary heads) the clip shape of the checkpoint.
 
@@ -51,7 +47,9 @@ def load_authors_checkpoint(path: str | Path, network: nn.Module) -> None:
     """
     layout = _layout(path, network)
     own = network.state_dict()
-    stored = _read(path)
+    stored = read_state(
+        path, remedy="save model.state_dict(), not the model, with the code that made it"
+    )
     entries = dict(_entries(network, layout))  # our name -> theirs
     ignored = {f"{layer}.weight" for layer in layout}  # of 3T layers; the others' are entries
     loaded: dict[str, Tensor] = {}
@@ -146,41 +144,6 @@ def _entries(network: nn.Module, layout: Mapping[str, str]) -> Pairs:
         for key in layer.state_dict():
             first = isinstance(layer, Conv3T) and key == "weight"
             yield f"{ours}.{key}", f"{theirs}.{'first_weight' if first else key}"
-
-
-def _read(path: str | Path) -> dict[str, Tensor]:
-    if not Path(path).is_file():
-        raise missing_file(path, expected="a checkpoint that torch.save wrote")
-    try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise InputError(
-            path,
-            found=f"{type(error).__name__}: {str(error).partition(chr(10))[0]}",
-            expected="a state dict that torch.save wrote: tensors by name, no pickled objects",
-            remedy="save model.state_dict(), not the model, with the code that made it",
-        ) from error
-    for wrapper in WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-    if not isinstance(content, Mapping) or not content:
-        found = "an empty state dict" if isinstance(content, Mapping) else type(content).__name__
-        raise _not_a_state_dict(path, found)
-    for key, value in content.items():
-        if not isinstance(key, str) or not isinstance(value, Tensor):
-            raise _not_a_state_dict(path, f"{key!r}: {type(value).__name__}")
-    if all(key.startswith("module.") for key in content):
-        return {key.removeprefix("module."): value for key, value in content.items()}
-    return dict(content)
-
-
-def _not_a_state_dict(path: str | Path, found: str) -> InputError:
-    return InputError(
-        path,
-        found=found,
-        expected="tensors by name, on their own or as 'state_dict' or 'model_state_dict'",
-        remedy="save model.state_dict() with torch.save",
-    )
 
 
 def _fit(value: Tensor, kind: str, shape: tuple[int, ...]) -> Tensor | None:

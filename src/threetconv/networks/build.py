@@ -13,19 +13,23 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 import torchvision
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from threetconv.errors import InputError, look_up, missing_file
+from threetconv.errors import InputError, look_up
 from threetconv.networks.lift import CONVOLUTIONS, lift
 from threetconv.networks.registry import CATALOGUE, lift_remedy
 from threetconv.networks.trace import check_clip_shape
+from threetconv.networks.weight_files import read_state
 from threetconv.networks.width import thin
 
 __all__ = ["NETWORKS", "Network", "build_2d", "build_network", "load_2d_weights"]
 
 ClipShape = tuple[int, int, int]
 FRESH_NORM_EPS = 1e-5  # torch's default; torchvision's GoogLeNet has 1e-3
+FILE_REMEDY = (
+    "save model.state_dict() to it again; one below results/weights_2d is made or fetched anew by "
+    "its workflow once it is deleted"
+)
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,11 @@ def load_2d_weights(model: nn.Module, weights: Mapping[str, Tensor] | str | Path
         InputError: when the file cannot be read, or any other entry is missing or of another shape.
     """
     where = str(weights) if isinstance(weights, str | Path) else "2D weights"
-    state = _read_state(weights) if isinstance(weights, str | Path) else dict(weights)
+    state = (
+        read_state(weights, remedy=FILE_REMEDY)
+        if isinstance(weights, str | Path)
+        else dict(weights)
+    )
     own = model.state_dict()
     linear = {n for n, m in model.named_modules() if isinstance(m, nn.Linear)}
     fitting: dict[str, Tensor] = {}
@@ -143,25 +151,6 @@ def load_2d_weights(model: nn.Module, weights: Mapping[str, Tensor] | str | Path
                 remedy="use weights of the same 2D network at the same width",
             )
     model.load_state_dict(fitting, strict=False)
-
-
-def _read_state(path: str | Path) -> dict[str, Tensor]:
-    path = Path(path)
-    expected = "a state dict of a 2D network, .safetensors or .pt"
-    if not path.is_file():
-        raise missing_file(path, expected=expected)
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise InputError(
-            path,
-            found=f"{type(error).__name__}: {error}",
-            expected=expected,
-            remedy="save model.state_dict() to it again; one below results/weights_2d is made or "
-            "fetched anew by its workflow once it is deleted",
-        ) from error
 
 
 @contextmanager

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["Layer", "reachable_transitions"]
+__all__ = ["LayerInfo"]
 
 
 @dataclass(frozen=True)
-class Layer:
-    """One 3T layer in place.
+class LayerInfo:
+    """What is known of a 3T layer from its network and the shape of the clips.
 
     Attributes:
         index: position in forward order among the 3T layers, from 0.
@@ -35,39 +35,9 @@ class Layer:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> Layer:
+    def from_dict(cls, fields: dict[str, Any]) -> LayerInfo:
         """Inverse of `to_dict`."""
         plain: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()
         }
         return cls(**plain)
-
-
-def reachable_transitions(
-    frames: int,
-    kernel: int,
-    stride: int = 1,
-    padding: int | tuple[int, int] = 0,
-    dilation: int = 1,
-) -> tuple[bool, ...]:
-    """Which transitions of a layer can receive a gradient, from sizes in time alone.
-
-    Slice d of the filter meets data when some output position reads an input frame through it; a
-    slice that meets only padding gets no gradient. Transition t shapes slices t + 1, t + 2, ...,
-    so it is reachable when any of those meets data.
-
-    Args:
-        frames: length in time of the layer's input.
-        kernel, stride, dilation: the layer's, in time.
-        padding: zeros before and after; one number when they are as many.
-
-    Returns:
-        `kernel` - 1 booleans.
-    """
-    before, after = (padding, padding) if isinstance(padding, int) else padding
-    outputs = (frames + before + after - dilation * (kernel - 1) - 1) // stride + 1
-    meets = [
-        any(0 <= out * stride + d * dilation - before < frames for out in range(outputs))
-        for d in range(kernel)
-    ]
-    return tuple(any(meets[t + 1 :]) for t in range(kernel - 1))

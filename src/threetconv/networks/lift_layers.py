@@ -135,7 +135,7 @@ def _max_pool(module: nn.MaxPool2d) -> nn.Module:
 
 
 class AvgPool3d(nn.AvgPool3d):
-    """`nn.AvgPool3d`, for clips smaller than its window too; see `lift_calls.average`."""
+    """`nn.AvgPool3d`, for clips smaller than its window too; see `lift_forward.average`."""
 
     def forward(self, input: Tensor) -> Tensor:
         return average(

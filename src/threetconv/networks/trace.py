@@ -1,4 +1,4 @@
-"""Trace a network: where each 3T layer stands, and the state of its temporal parameters."""
+"""Trace a network: where its 3T layers stand, which of their transitions can learn, their state."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -15,12 +16,13 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from threetconv.errors import InputError
 from threetconv.layer.conv3t import TEMPORAL_PARAMETERS, Conv3T
-from threetconv.networks.layer_info import Layer, reachable_transitions
+from threetconv.layer.time_reach import padding_along, reachable_transitions
+from threetconv.networks.layer_info import LayerInfo
 
-__all__ = ["temporal_state", "trace"]
+__all__ = ["reachable", "temporal_state", "trace"]
 
 
-def trace(network: nn.Module, clip_shape: tuple[int, int, int]) -> list[Layer]:
+def trace(network: nn.Module, clip_shape: tuple[int, int, int]) -> list[LayerInfo]:
     """The 3T layers of a network in forward order, for clips of a given shape.
 
     One forward pass of a copy on the meta device: no memory, no arithmetic.
@@ -34,7 +36,7 @@ def trace(network: nn.Module, clip_shape: tuple[int, int, int]) -> list[Layer]:
     shadow = copy.deepcopy(network).to("meta").train()  # training: auxiliary heads run as well
     dtype = next((p.dtype for p in shadow.parameters()), torch.float32)
     names = {module: name for name, module in shadow.named_modules()}
-    layers: list[Layer] = []
+    layers: list[LayerInfo] = []
     jumps = _JumpTracker()
 
     def record(module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
@@ -43,7 +45,7 @@ def trace(network: nn.Module, clip_shape: tuple[int, int, int]) -> list[Layer]:
         if module.kernel_size[0] == 1:
             return
         layers.append(
-            Layer(
+            LayerInfo(
                 index=len(layers),
                 name=names[module],
                 kernel=module.kernel_size,
@@ -62,6 +64,48 @@ def trace(network: nn.Module, clip_shape: tuple[int, int, int]) -> list[Layer]:
         for hook in hooks:
             hook.remove()
     return layers
+
+
+def reachable(network: nn.Module, clip_shape: tuple[int, int, int]) -> pd.DataFrame:
+    """Which transitions can ever receive a gradient, from shapes, strides and paddings alone.
+
+    A slice of a filter that meets only padding in time gets no gradient, and a transition that
+    shapes only such slices stays where it started for ever. No arithmetic is done: a network on the
+    meta device will do.
+
+    Args:
+        network: any network that holds `Conv3T` layers; it is not changed.
+        clip_shape: (frames, height, width) of its clips.
+
+    Returns:
+        A row per transition in forward order: `layer_index` (int32), `layer` (str), `transition`
+        (int16, from 0), `reachable` (bool) and `n_channels` (int32), the number of rows of the
+        parameter table that it stands for. No rows for a network without temporal parameters.
+
+    Raises:
+        RuntimeError: torch's own, for clips too small for the network.
+
+    Example:
+        >>> network = build_network("resnet18", num_classes=27, clip_shape=(30, 150, 224))
+        >>> table = reachable(network, (30, 150, 224))
+        >>> int(table["n_channels"].sum()), int(table.query("not reachable")["n_channels"].sum())
+        (8064, 1536)
+    """
+    rows = [
+        (layer.index, layer.name, transition, meets, layer.channels)
+        for layer in trace(network, clip_shape)
+        for transition, meets in enumerate(layer.reachable)
+    ]
+    columns = ["layer_index", "layer", "transition", "reachable", "n_channels"]
+    return pd.DataFrame(rows, columns=columns).astype(
+        {
+            "layer_index": "int32",
+            "layer": "str",
+            "transition": "int16",
+            "reachable": "bool",
+            "n_channels": "int32",
+        }
+    )
 
 
 def check_module(model: Any) -> None:
@@ -90,16 +134,12 @@ def check_clip_shape(clip_shape: Any) -> None:
 
 
 def _reachable(module: Conv3T, frames: int) -> tuple[bool, ...]:
-    depth, dilation = module.kernel_size[0], module.dilation[0]
+    depth, stride, dilation = module.kernel_size[0], module.stride[0], module.dilation[0]
     if module.padding_mode != "zeros":  # the other modes pad with data: every slice meets some
         return (True,) * (depth - 1)
-    padding: int | tuple[int, int]
-    if module.padding == "same":
-        total = dilation * (depth - 1)
-        padding = (total // 2, total - total // 2)
-    else:
-        padding = 0 if isinstance(module.padding, str) else module.padding[0]
-    return reachable_transitions(frames, depth, module.stride[0], padding, dilation)
+    padding = module.padding if isinstance(module.padding, str) else module.padding[0]
+    zeros = padding_along(padding, depth, dilation)
+    return reachable_transitions(frames, depth, stride, zeros, dilation)
 
 
 def temporal_state(network: nn.Module) -> dict[str, np.ndarray]:

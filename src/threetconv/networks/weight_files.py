@@ -19,15 +19,20 @@ __all__ = ["FORMATS", "load_into", "load_weights", "read_state"]
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 STATE = "a state dict: tensors by name, as safetensors or from torch.save"
+REMEDY = "fetch the file again, or have its maker save model.state_dict()"
 SHOWN = 3  # names listed in a message
 
 
-def read_state(path: str | Path) -> dict[str, Tensor]:
+def read_state(path: str | Path, *, remedy: str = REMEDY) -> dict[str, Tensor]:
     """The tensors of a safetensors or torch file, by name; no code in it can run.
 
     What the file is, is told from its first bytes. A state dict that stands inside as
     ``state_dict``, ``model_state_dict`` or ``model`` is taken out, and ``module.`` (DataParallel)
     is taken off when every name begins with it.
+
+    Args:
+        path: the file.
+        remedy: what to do about a file that is damaged or no state dict, for the message.
 
     Raises:
         InputError: a file that is missing, damaged or of neither kind; one that holds objects other
@@ -41,36 +46,36 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
             head = file.read(9)
         # a safetensors file: length of the header as 8 bytes, little-endian, then JSON
         safe = head[8:] == b"{" and head[5:8] == bytes(3)
-        content: Any = _read_safetensors(path) if safe else _read_torch(path)
+        content: Any = (_read_safetensors if safe else _read_torch)(path, remedy)
     except OSError as error:
-        raise _unreadable(path, f"{type(error).__name__}: {error}") from error
+        raise _unreadable(path, f"{type(error).__name__}: {error}", remedy) from error
     for wrapper in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
             break
     if not isinstance(content, Mapping) or not content:
         empty = isinstance(content, Mapping)
-        raise _unreadable(path, "no tensors" if empty else f"a {type(content).__name__}")
+        raise _unreadable(path, "no tensors" if empty else f"a {type(content).__name__}", remedy)
     import torch  # torch only where tensors are read
 
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, torch.Tensor):
-            raise _unreadable(path, f"{name!r}: a {type(value).__name__}")
+            raise _unreadable(path, f"{name!r}: a {type(value).__name__}", remedy)
     prefix = "module." if all(name.startswith("module.") for name in content) else ""
     return {name.removeprefix(prefix): value for name, value in content.items()}
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
+def _read_safetensors(path: Path, remedy: str) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file  # torch only where tensors are read
 
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise _unreadable(path, f"a damaged safetensors file ({error})") from error
+        raise _unreadable(path, f"a damaged safetensors file ({error})", remedy) from error
 
 
-def _read_torch(path: Path) -> Any:
+def _read_torch(path: Path, remedy: str) -> Any:
     import torch  # torch only where tensors are read
 
     try:
@@ -87,16 +92,11 @@ def _read_torch(path: Path) -> Any:
                 remedy="ask for the state dict alone (model.state_dict()), best as safetensors",
             ) from error
         first = str(error).partition("\n")[0]
-        raise _unreadable(path, f"{type(error).__name__}: {first}") from error
+        raise _unreadable(path, f"{type(error).__name__}: {first}", remedy) from error
 
 
-def _unreadable(path: Path, found: str) -> InputError:
-    return InputError(
-        path,
-        found=found,
-        expected=STATE,
-        remedy="fetch the file again, or have its maker save model.state_dict()",
-    )
+def _unreadable(path: Path, found: str, remedy: str) -> InputError:
+    return InputError(path, found=found, expected=STATE, remedy=remedy)
 
 
 def load_into(network: nn.Module, state: Mapping[str, Tensor], where: str | Path) -> None:

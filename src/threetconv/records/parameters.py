@@ -22,7 +22,7 @@ from threetconv.layer import units
 from threetconv.schemas.runs import PARAMETERS as SCHEMA
 
 if TYPE_CHECKING:
-    from threetconv.networks.layer_info import Layer
+    from threetconv.networks.layer_info import LayerInfo
 
 __all__ = [
     "DERIVED_SQL",
@@ -145,7 +145,7 @@ def derive(frame: pd.DataFrame) -> pd.DataFrame:
 
 def tabulate(
     values: Mapping[str, np.ndarray],
-    layers: list[Layer],
+    layers: list[LayerInfo],
     *,
     run_id: str,
     step: int = 0,

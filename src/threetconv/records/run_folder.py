@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from threetconv.errors import InputError
-from threetconv.networks.layer_info import Layer
+from threetconv.networks.layer_info import LayerInfo
 from threetconv.records.parameters import tabulate
 from threetconv.records.result import Result
 from threetconv.records.run_record import RunRecord
@@ -50,7 +50,7 @@ def write_run(
     record: RunRecord,
     result: Result,
     network: nn.Module,
-    layers: Sequence[Layer],
+    layers: Sequence[LayerInfo],
     *,
     classes: list[str],
     bad_clips: Mapping[str, str],
@@ -158,7 +158,7 @@ def parameter_table(folder: str | Path) -> pd.DataFrame:
         arrays = load_file(file)
     except (OSError, SafetensorError) as error:
         raise damaged_run(folder, f"{type(error).__name__}: {error}", file=file.name) from error
-    layers = [Layer.from_dict(fields) for fields in document["layers"]]
+    layers = [LayerInfo.from_dict(fields) for fields in document["layers"]]
     frames = []
     for number, snapshot in enumerate(document["snapshots"]):
         prefix = f"{number}/"

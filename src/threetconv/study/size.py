@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from threetconv.data.adapters.registry import find_adapter, read_clips
 from threetconv.errors import InputError, look_up
 from threetconv.records.plan import plan_runs
 
@@ -30,14 +31,12 @@ Counts = tuple[int, int, int]  # train, val, test
 
 def published_counts(dataset: Mapping[str, Any]) -> dict[str, int] | None:
     """Published clips by split and classes of a data set; None for a part of one, or unknown."""
-    from threetconv.data.adapters.published import PUBLISHED  # pandas, with its package
-
     options = dataset["options"]
     if "render" in dataset or "classes" in options:
         return None
-    name = dataset["adapter"]
-    counts = PUBLISHED.get(f"{name}/{options.get('split', 1)}", PUBLISHED.get(name))
-    return None if counts is None else dict(counts)
+    split = options.get("split", 1)
+    published = find_adapter(dataset["adapter"]).published
+    return dict(published[split]) if isinstance(split, int) and split in published else None
 
 
 class Tables(NamedTuple):
@@ -56,7 +55,6 @@ class Tables(NamedTuple):
 
 def clip_tables(config: Config) -> Tables:
     """The tables that the workflow has made; of other data sets, what their folders give."""
-    from threetconv.data.adapters.read import read_clips  # pandas
     from threetconv.support.files import read_parquet  # arrow
 
     found = Tables({}, {}, [])

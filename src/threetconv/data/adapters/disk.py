@@ -19,6 +19,7 @@ __all__ = [
     "check_frame_folders",
     "fault",
     "is_there",
+    "lenient_lines",
     "need_file",
     "need_folder",
     "refuse",
@@ -189,3 +190,12 @@ def check_frame_folders(paths: Sequence[Path], where: Path) -> None:
 
 def _has_image(folder: Path) -> bool:
     return any(Path(entry.name).suffix.lower() in IMAGE_SUFFIXES for entry in scan(folder))
+
+
+def lenient_lines(path: Path) -> list[str]:
+    """The lines of a list that are not blank, whatever is wrong with it; none if it is closed."""
+    try:
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError:
+        return []
+    return [line.strip() for line in text.splitlines() if line.strip()]

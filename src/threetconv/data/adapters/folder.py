@@ -14,20 +14,19 @@ from pathlib import Path
 
 import pandas as pd
 
+from threetconv.data.adapters.adapter import Adapter
 from threetconv.data.adapters.disk import check_frame_folders, need_folder, visible
-from threetconv.data.adapters.registry import register
 from threetconv.data.contents import IMAGE_SUFFIXES
 from threetconv.data.table import VIDEO_SUFFIXES, choose_classes, clip_table, few, nfc
 from threetconv.errors import InputError
 
-__all__ = ["read_folder"]
+__all__ = ["ADAPTER", "read_folder"]
 
 log = logging.getLogger(__name__)
 
 LAYOUT = "<root>/{train,val}/<class>/<clip>"
 
 
-@register("folder")
 def read_folder(root: str | Path, *, classes: Sequence[str] | None = None) -> pd.DataFrame:
     """The clip table of a folder of videos.
 
@@ -111,3 +110,6 @@ def _clips(folder: Path) -> list[Path]:
     if others:
         log.warning("%s: not clips, left out: %s", folder, few(others))
     return sorted(videos + frame_folders)
+
+
+ADAPTER = Adapter(read_folder)

@@ -18,14 +18,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from threetconv.data.adapters.adapter import Adapter, Groups
 from threetconv.data.adapters.disk import is_there, need_folder, scan
 from threetconv.data.adapters.find_files import class_folders, find_folder, locate, tell
-from threetconv.data.adapters.holdout import Groups, check_selection, split_clips
-from threetconv.data.adapters.registry import register
+from threetconv.data.adapters.holdout import check_selection, split_clips
 from threetconv.data.table import choose_classes, clip_table, few, nfc, read_text
 from threetconv.errors import InputError
 
-__all__ = ["GROUPS", "film_of", "read_hmdb51"]
+__all__ = ["ADAPTER", "film_of", "read_hmdb51"]
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,6 @@ SUFFIX = re.compile(
 )
 
 
-@register("hmdb51")
 def read_hmdb51(
     root: str | Path,
     *,
@@ -183,3 +182,11 @@ def _read_list(path: Path) -> list[tuple[str, str | None]]:
             remedy=HOW,
         )
     return entries
+
+
+ADAPTER = Adapter(
+    read_hmdb51,
+    groups=GROUPS,
+    # 70 training and 30 test clips of each class in every split.
+    published={split: {"train": 3_570, "test": 1_530, "classes": 51} for split in (1, 2, 3)},
+)

@@ -11,13 +11,12 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from threetconv.data.table import few
 from threetconv.errors import InputError, nearest
 
-__all__ = ["SELECTIONS", "Groups", "check_selection", "hold_out", "split_clips"]
+__all__ = ["SELECTIONS", "check_selection", "hold_out", "split_clips"]
 
 log = logging.getLogger(__name__)
 
@@ -25,24 +24,6 @@ SELECTIONS = ("holdout", "test")
 
 Clip = tuple[str, str, str]  # clip_id, path, label
 Row = tuple[str, str, str, str]  # clip_id, path, label, split
-
-
-@dataclass(frozen=True)
-class Groups:
-    """Which clips of a data set belong together, as its hold-out and a check of its splits see it.
-
-    Attributes:
-        of: (clip_id, label) -> name of the group, unique across classes; raises an `InputError`
-            when the clip's name tells none.
-        what: the groups, in words.
-        severity: of a group that is in two splits, as in `threetconv.data.checks.findings.Finding`.
-        remedy: what to do about it.
-    """
-
-    of: Callable[[str, str], str]
-    what: str
-    severity: str
-    remedy: str
 
 
 def check_selection(adapter: str, selection: str, holdout: float, holdout_seed: int) -> None:

@@ -19,19 +19,25 @@ is not read, whatever is in it. Source: Materzynska et al., "The Jester Dataset"
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from io import StringIO
 from pathlib import Path
 
 import pandas as pd
 
-from threetconv.data.adapters.disk import check_frame_folders, need_file, need_folder, refuse
+from threetconv.data.adapters.adapter import Adapter, ListedClip
+from threetconv.data.adapters.disk import (
+    check_frame_folders,
+    lenient_lines,
+    need_file,
+    need_folder,
+    refuse,
+)
 from threetconv.data.adapters.find_files import Listing, find_folder, same_name
-from threetconv.data.adapters.registry import register
 from threetconv.data.table import choose_classes, clip_table, few, read_pairs, read_text
 from threetconv.errors import InputError, nearest
 
-__all__ = ["find_lists", "has_header", "read_jester"]
+__all__ = ["ADAPTER", "read_jester"]
 
 V1 = {"train": "jester-v1-train.csv", "val": "jester-v1-validation.csv"}
 NEWER = {"train": "Train.csv", "val": "Validation.csv"}
@@ -42,7 +48,6 @@ HOW = "download the lists from Jester's page and put them into this folder"
 Entry = tuple[str, str]  # clip id, label
 
 
-@register("jester")
 def read_jester(root: str | Path, *, classes: Sequence[str] | None = None) -> pd.DataFrame:
     """The clip table of Jester; "val" is Jester's validation list.
 
@@ -84,7 +89,7 @@ def read_jester(root: str | Path, *, classes: Sequence[str] | None = None) -> pd
 
 def _lists(root: Path) -> tuple[dict[str, list[Entry]], set[str]]:
     """The entries of each split, and the labels that may occur."""
-    files, names = find_lists(root)
+    files, names = _find_lists(root)
     expected = f"the lists {' and '.join(V1.values())}, or {' and '.join(NEWER.values())}"
     paths = {
         split: need_file(files.find(name) or files.folder / name, expected=expected, remedy=HOW)
@@ -101,7 +106,7 @@ def _lists(root: Path) -> tuple[dict[str, list[Entry]], set[str]]:
     return entries, known
 
 
-def find_lists(root: Path) -> tuple[Listing, dict[str, str]]:
+def _find_lists(root: Path) -> tuple[Listing, dict[str, str]]:
     """The files of the folder with the lists, and the lists' names by split.
 
     The names are those of the release of which there is a list, else the first release's; the
@@ -144,12 +149,12 @@ def _labels(path: Path) -> set[str]:
 
 def _read_list(path: Path) -> list[Entry]:
     first = next((line for line in read_text(path).splitlines() if line.strip()), "")
-    if has_header(first) or (path.name in NEWER.values() and ";" not in first):
+    if _has_header(first) or (path.name in NEWER.values() and ";" not in first):
         return _read_table(path)  # which refuses a header that names its columns otherwise
     return read_pairs(path, example="34870;Drumming Fingers", how=HOW)
 
 
-def has_header(first: str) -> bool:
+def _has_header(first: str) -> bool:
     """Whether a list whose first line this is has commas and a header; else lines ``id;label``."""
     names = [name.strip().lower() for name in next(csv.reader([first]), [])]
     return "label" in names or any(key in names for key in KEYS)
@@ -211,3 +216,32 @@ def _check_on_disk(folder: Path, clips: list[str]) -> None:
     if not present.faults.keys().isdisjoint(clips):
         refuse(folder, present.faults)
     check_frame_folders([folder / clip for clip in clips], folder)
+
+
+def _listed(root: Path, _split: int) -> Iterator[ListedClip]:
+    """The entries of the lists as they stand; see `Adapter.listed`."""
+    try:
+        files, names = _find_lists(root)
+        lists = {part: files.find(name) for part, name in names.items()}
+    except (InputError, OSError):  # two answer to one name, or there is no folder
+        return
+    for part, path in lists.items():
+        lines = [] if path is None else lenient_lines(path)
+        if lines and _has_header(lines[0]):
+            reader = csv.DictReader(lines)
+            reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or []]
+            key = next((key for key in KEYS if key in reader.fieldnames), "")
+            entries = [[row.get(key) or "", row.get("label") or ""] for row in reader]
+        else:
+            entries = [line.strip('"').split(";") for line in lines]
+        for clip, *label in entries:
+            if clip.strip() and len(label) == 1 and label[0].strip():
+                yield clip.strip(), label[0].strip(), part
+
+
+ADAPTER = Adapter(
+    read_jester,
+    # Materzynska et al., ICCV Workshops 2019: 148,092 clips in all.
+    published={1: {"train": 118_562, "val": 14_787, "test": 14_743, "classes": 27}},
+    listed=_listed,
+)

@@ -26,13 +26,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from threetconv.data.adapters.adapter import Adapter
 from threetconv.data.adapters.disk import is_there, need_folder, refuse, scan, walk
 from threetconv.data.adapters.find_files import same_name
-from threetconv.data.adapters.registry import register
 from threetconv.data.table import SPLITS, VIDEO_SUFFIXES, choose_classes, clip_table, few, read_text
 from threetconv.errors import InputError, nearest
 
-__all__ = ["read_kinetics"]
+__all__ = ["ADAPTER", "read_kinetics"]
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,6 @@ class _Clip:
     split: str
 
 
-@register("kinetics")
 def read_kinetics(
     root: str | Path, *, classes: Sequence[str] | None = None, missing: str = "fail"
 ) -> pd.DataFrame:
@@ -267,3 +266,6 @@ def _tell_missing(
         counts,
         f"; with them {len(lost)} whole classes: {few(sorted(lost))}" if lost else "",
     )
+
+
+ADAPTER = Adapter(read_kinetics)  # no published counts: sources disagree, clips vanish from YouTube

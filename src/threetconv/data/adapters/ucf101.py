@@ -17,19 +17,19 @@ Source: Soomro, Zamir and Shah, "UCF101", CRCV-TR-12-01, 2012.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from threetconv.data.adapters.disk import is_there, need_file, need_folder
+from threetconv.data.adapters.adapter import Adapter, Groups, ListedClip
+from threetconv.data.adapters.disk import is_there, lenient_lines, need_file, need_folder
 from threetconv.data.adapters.find_files import class_folders, find_folder, locate, same_name, tell
-from threetconv.data.adapters.holdout import Groups, check_selection, split_clips
-from threetconv.data.adapters.registry import register
+from threetconv.data.adapters.holdout import check_selection, split_clips
 from threetconv.data.table import choose_classes, clip_table, few, read_text
 from threetconv.errors import InputError, nearest
 
-__all__ = ["GROUPS", "group_of", "read_ucf101"]
+__all__ = ["ADAPTER", "group_of", "read_ucf101"]
 
 INDEX = "classInd.txt"
 LISTS = "ucfTrainTestlist"
@@ -38,7 +38,6 @@ HOW = "download UCF101TrainTestSplits-RecognitionTask.zip and extract it beside 
 Entry = tuple[str, str]  # class as in classInd.txt, file name as listed
 
 
-@register("ucf101")
 def read_ucf101(
     root: str | Path,
     *,
@@ -218,3 +217,29 @@ def _read_list(path: Path, index: Mapping[str, int]) -> list[Entry]:
             )
         entries.append((label, file))
     return entries
+
+
+def _listed(root: Path, split: int) -> Iterator[ListedClip]:
+    """The entries of the lists as they stand; see `Adapter.listed`."""
+    if split not in (1, 2, 3):
+        return
+    places = (root, root / LISTS, root.parent / LISTS)
+    for part in ("train", "test"):
+        name = f"{part}list{split:02d}.txt"
+        path = next((place / name for place in places if (place / name).is_file()), None)
+        for line in [] if path is None else lenient_lines(path):
+            label, slash, rest = line.partition("/")
+            if slash and rest.split():
+                yield Path(rest.split()[0]).stem, label, part
+
+
+ADAPTER = Adapter(
+    read_ucf101,
+    groups=GROUPS,
+    published={
+        1: {"train": 9_537, "test": 3_783, "classes": 101},
+        2: {"train": 9_586, "test": 3_734, "classes": 101},
+        3: {"train": 9_624, "test": 3_696, "classes": 101},
+    },
+    listed=_listed,
+)

@@ -13,7 +13,7 @@ from itertools import combinations
 
 import pandas as pd
 
-from threetconv.data.adapters.holdout import Groups
+from threetconv.data.adapters.adapter import Groups
 from threetconv.data.checks.findings import Finding, findings_table
 from threetconv.data.checks.inspection import Progress, inspect_clips
 from threetconv.data.table import few

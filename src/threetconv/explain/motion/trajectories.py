@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from threetconv.errors import InputError
 from threetconv.explain.motion.words import beyond_noise, describe, noise_floor
 from threetconv.layer import motion, units
-from threetconv.networks.layer_info import Layer
+from threetconv.networks.layer_info import LayerInfo
 from threetconv.records.parameters import PARAMETERS, RAW, displacement
 from threetconv.schemas.channels import CHANNELS
 
@@ -137,7 +137,7 @@ def steps(
 
 def channel_table(
     parameters: pd.DataFrame,
-    layers: Iterable[Layer | Mapping[str, Any]],
+    layers: Iterable[LayerInfo | Mapping[str, Any]],
     sum_lr2: float | None,
     *,
     level: float = 0.95,
@@ -169,7 +169,8 @@ def channel_table(
             remedy='choose one, as by parameters[parameters["tag"] == "best"]',
         )
     known = [
-        layer if isinstance(layer, Layer) else Layer.from_dict(dict(layer)) for layer in layers
+        layer if isinstance(layer, LayerInfo) else LayerInfo.from_dict(dict(layer))
+        for layer in layers
     ]
     parts = [_of_layer(parameters, layer, sum_lr2, level) for layer in known]
     if not parts:
@@ -178,7 +179,7 @@ def channel_table(
 
 
 def _of_layer(
-    parameters: pd.DataFrame, layer: Layer, sum_lr2: float | None, level: float
+    parameters: pd.DataFrame, layer: LayerInfo, sum_lr2: float | None, level: float
 ) -> pd.DataFrame:
     rows = parameters[parameters["layer"] == layer.name].sort_values(["transition", "channel"])
     shape = (layer.kernel[0] - 1, layer.channels)

@@ -22,13 +22,13 @@ from typing import Any
 
 import pandas as pd
 
+from threetconv.data.adapters.adapter import Adapter
 from threetconv.data.adapters.disk import is_there, need_file, need_folder
 from threetconv.data.adapters.find_files import Listing, find_folder, tell
-from threetconv.data.adapters.registry import register
 from threetconv.data.table import choose_classes, clip_table, few, read_pairs, read_text
 from threetconv.errors import InputError, nearest
 
-__all__ = ["read_something_something"]
+__all__ = ["ADAPTER", "read_something_something"]
 
 LISTS = {"train": "train.json", "val": "validation.json"}
 LABELS = "labels.json"
@@ -39,7 +39,6 @@ HOW = "download the labels of Something-Something v2 and extract them there"
 Entry = tuple[str, str]  # clip id, label
 
 
-@register("something-something-v2")
 def read_something_something(
     root: str | Path, *, classes: Sequence[str] | None = None
 ) -> pd.DataFrame:
@@ -183,3 +182,11 @@ def _check_labels(path: Path, labels: Iterable[str], known: set[str]) -> None:
             expected=f"templates that are labels of {LABELS} once the brackets are removed",
             remedy=nearest(strange[0], sorted(known)) or "use lists of the same release",
         )
+
+
+ADAPTER = Adapter(
+    read_something_something,
+    # Goyal et al., "The 'something something' video database", ICCV 2017, second release:
+    # 220,847 clips in all.
+    published={1: {"train": 168_913, "val": 24_777, "test": 27_157, "classes": 174}},
+)

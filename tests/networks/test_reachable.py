@@ -1,4 +1,4 @@
-"""The table of transitions that can learn; test_geometry checks its logic against autograd."""
+"""The table of transitions that can learn; test_trace checks its logic against autograd."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import nn
 
 from threetconv.layer.conv3t import TEMPORAL_PARAMETERS, Conv3T
 from threetconv.networks.build import NETWORKS, build_network
-from threetconv.networks.reachability import reachable
+from threetconv.networks.trace import reachable
 from threetconv.records.extract import extract_parameters
 
 
