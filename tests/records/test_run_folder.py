@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from threetconv.errors import InputError
 from threetconv.networks.build import build_2d, build_network
 from threetconv.records.parameters import SCHEMA
+from threetconv.records.plan import Run
 from threetconv.records.run_folder import (
     metrics_table,
     parameter_table,
@@ -26,7 +27,6 @@ from threetconv.records.run_folder import (
     runs_table,
     snapshots_table,
 )
-from threetconv.study.validate import Run
 from threetconv.support.provenance import file_sha256
 from threetconv.training.loop import Settings
 from threetconv.training.train_run import train_run

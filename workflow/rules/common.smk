@@ -1,14 +1,14 @@
 # The configuration, checked before any job starts, and the names that all rules share.
 from contextlib import chdir, contextmanager
 
-import yaml
 from snakemake.exceptions import WorkflowError
 
 from threetconv.data.contents import note_changes
 from threetconv.errors import InputError
 from threetconv.support.gpu import check_gpu
 from threetconv.support.provenance import code_digest
-from threetconv.study.validate import derive_seed, plan_runs, validate_study
+from threetconv.records.plan import derive_seed, plan_runs
+from threetconv.study.validate import validate_study
 from threetconv.study.folder import (
     changed_keys,
     check_owner,
@@ -34,10 +34,7 @@ if set("{}") & set(str(ROOT)):
         "to a folder without braces."
     )
 with refusals("The study's configuration cannot be used."):
-    STUDY = validate_study(
-        config,
-        yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text()),
-    )
+    STUDY = validate_study(config)
     check_owner(STUDY["study"], STUDY["output"])
 ON_DEVICE = {"train", "fetch_run", "explain"}  # rules that obey training.device
 HELD = []  # the lock on the study's folders, as long as this process runs

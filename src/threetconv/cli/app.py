@@ -30,9 +30,15 @@ _NUMBER = re.compile(r"-\d")
 
 # arguments and options that mean the same in several commands
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study.")]
-SchemaFile = Annotated[
+SchemaFile = Annotated[  # of older command lines; the schema has become a part of the package
     Path | None,
-    typer.Option(metavar="FILE", help="Schema of studies.", show_default="the workflow's"),
+    typer.Option(
+        metavar="FILE",
+        hidden=True,
+        callback=lambda file: (
+            file and typer.echo("--schema is no longer read: leave it out", err=True)
+        ),
+    ),
 ]
 Workers = Annotated[int | None, typer.Option(help="Processes.", show_default="one per processor")]
 TableAsCsv = Annotated[
@@ -231,11 +237,10 @@ def check(
     between splits by id, content and group, short clips, classes. Example: **threetconv data check
     workflow/studies/paper.yaml --dataset jester**
     """
-    from threetconv.cli import data  # jsonschema
+    from threetconv.cli import data  # pydantic
 
     good = data.run(
         study,
-        schema=schema,
         datasets=dataset or [],
         workers=_processors() if workers is None else workers,
         quick=quick,
@@ -285,7 +290,6 @@ def estimate(
 
     estimate.run(
         study,
-        schema=schema,
         jobs=jobs,
         threads=threads,
         results=from_results,

@@ -27,7 +27,6 @@ Cell = tuple[str, str, str]  # network, convolution, data set
 def run(
     study: Path,
     *,
-    schema: Path | None,
     jobs: int,
     threads: int,
     results: Path | None,
@@ -47,7 +46,7 @@ def run(
     for option, value in (("--jobs", jobs), ("--threads", threads)):
         if value < 1:
             raise InputError(option, found=str(value), expected="1 or more", remedy="leave it out")
-    config = read_study(study, schema)
+    config = read_study(study)
     with Console(stderr=True).status("reading") as status:
         listing = clip_tables(config)
         counts, told = clip_counts(config, clips, listing)

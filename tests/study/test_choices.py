@@ -1,0 +1,36 @@
+"""Names that a study may choose from are those of the registries, which are slow to load."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from threetconv.clips.controls import FRAMES
+from threetconv.data.adapters.read import ADAPTERS
+from threetconv.data.decoding.frame_sampling import SAMPLING
+from threetconv.data.synthetic.planted import MOTIONS
+from threetconv.explain.saliency.methods import METHODS
+from threetconv.networks.lift import CARRY, CONVOLUTIONS
+from threetconv.networks.weight_files import FORMATS
+from threetconv.study import choices
+from threetconv.training.loss import CLASS_WEIGHTS
+from threetconv.training.settings import PRECISIONS
+
+REGISTRIES: dict[str, Iterable[str]] = {
+    "ADAPTERS": ADAPTERS,
+    "CARRY": CARRY,
+    "CLASS_WEIGHTS": CLASS_WEIGHTS,
+    "CONTROLS": FRAMES,
+    "CONVOLUTIONS": CONVOLUTIONS,
+    "FORMATS": FORMATS,
+    "METHODS": METHODS,
+    "MOTIONS": MOTIONS,
+    "PRECISIONS": PRECISIONS,
+    "SAMPLING": SAMPLING,
+}
+
+
+@pytest.mark.parametrize("name", choices.__all__)
+def test_a_study_may_choose_all_that_is_registered(name: str) -> None:
+    assert sorted(getattr(choices, name)) == sorted(REGISTRIES[name])
