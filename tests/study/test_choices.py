@@ -11,7 +11,7 @@ from threetconv.data.adapters.read import ADAPTERS
 from threetconv.data.decoding.frame_sampling import SAMPLING
 from threetconv.data.synthetic.planted import MOTIONS
 from threetconv.explain.saliency.methods import METHODS
-from threetconv.networks.lift import CARRY, CONVOLUTIONS
+from threetconv.networks.lift import CONVOLUTIONS
 from threetconv.networks.weight_files import FORMATS
 from threetconv.study import choices
 from threetconv.training.loss import CLASS_WEIGHTS
@@ -19,7 +19,6 @@ from threetconv.training.settings import PRECISIONS
 
 REGISTRIES: dict[str, Iterable[str]] = {
     "ADAPTERS": ADAPTERS,
-    "CARRY": CARRY,
     "CLASS_WEIGHTS": CLASS_WEIGHTS,
     "CONTROLS": FRAMES,
     "CONVOLUTIONS": CONVOLUTIONS,

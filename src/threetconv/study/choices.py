@@ -8,7 +8,6 @@ from __future__ import annotations
 
 __all__ = [
     "ADAPTERS",
-    "CARRY",
     "CLASS_WEIGHTS",
     "CONTROLS",
     "CONVOLUTIONS",
@@ -20,7 +19,6 @@ __all__ = [
 ]
 
 ADAPTERS = ("jester", "ucf101", "hmdb51", "something-something-v2", "kinetics", "folder")
-CARRY = ("convolutions", "all")
 CLASS_WEIGHTS = ("none", "balanced")
 CONTROLS = ("none", "static", "frame-shuffled", "label-shuffled")
 CONVOLUTIONS = ("3t", "3d")

@@ -191,7 +191,7 @@ class Weights2D(Section):
         "stills",
         description="stills: trained here on rendered still images; imagenet: torchvision's.",
     )
-    carry: Annotated[str, OneOf(choices.CARRY)] = Field(
+    carry: Annotated[str, OneOf(("convolutions", "all"))] = Field(
         "convolutions",
         description="What is carried over; convolutions alone, as in the paper, or all.",
     )
