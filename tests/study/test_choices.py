@@ -13,23 +13,23 @@ from threetconv.data.synthetic.planted import MOTIONS
 from threetconv.explain.saliency.methods import METHODS
 from threetconv.networks.lift import CONVOLUTIONS
 from threetconv.networks.weight_files import FORMATS
-from threetconv.study import choices
+from threetconv.study.choices import CHOICES
 from threetconv.training.loss import CLASS_WEIGHTS
 from threetconv.training.settings import PRECISIONS
 
 REGISTRIES: dict[str, Iterable[str]] = {
-    "ADAPTERS": ADAPTERS,
-    "CLASS_WEIGHTS": CLASS_WEIGHTS,
-    "CONTROLS": FRAMES,
-    "CONVOLUTIONS": CONVOLUTIONS,
-    "FORMATS": FORMATS,
-    "METHODS": METHODS,
-    "MOTIONS": MOTIONS,
-    "PRECISIONS": PRECISIONS,
-    "SAMPLING": SAMPLING,
+    "adapters": ADAPTERS,
+    "class_weights": CLASS_WEIGHTS,
+    "controls": FRAMES,
+    "convolutions": CONVOLUTIONS,
+    "formats": FORMATS,
+    "methods": METHODS,
+    "motions": MOTIONS,
+    "precisions": PRECISIONS,
+    "sampling": SAMPLING,
 }
 
 
-@pytest.mark.parametrize("name", choices.__all__)
+@pytest.mark.parametrize("name", CHOICES)
 def test_a_study_may_choose_all_that_is_registered(name: str) -> None:
-    assert sorted(getattr(choices, name)) == sorted(REGISTRIES[name])
+    assert sorted(CHOICES[name]) == sorted(REGISTRIES[name])

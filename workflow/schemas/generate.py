@@ -18,7 +18,9 @@ HEAD = "# Written by `make docs` from src/threetconv/study/config.py.\n"
 
 def generated() -> dict[Path, str]:
     """File -> what it should hold."""
-    schema = yaml.safe_dump(dict(study_schema()), sort_keys=False, width=100)
+    schema = yaml.safe_dump(
+        dict(study_schema()), sort_keys=False, width=100, default_flow_style=None
+    )
     return {
         ROOT / "workflow/schemas/config.schema.yaml": HEAD + schema,
         ROOT / "docs/reference/config.md": reference_page(),

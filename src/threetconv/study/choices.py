@@ -6,24 +6,16 @@ holds them and their registries together (`tests/study/test_choices.py`).
 
 from __future__ import annotations
 
-__all__ = [
-    "ADAPTERS",
-    "CLASS_WEIGHTS",
-    "CONTROLS",
-    "CONVOLUTIONS",
-    "FORMATS",
-    "METHODS",
-    "MOTIONS",
-    "PRECISIONS",
-    "SAMPLING",
-]
+__all__ = ["CHOICES"]
 
-ADAPTERS = ("jester", "ucf101", "hmdb51", "something-something-v2", "kinetics", "folder")
-CLASS_WEIGHTS = ("none", "balanced")
-CONTROLS = ("none", "static", "frame-shuffled", "label-shuffled")
-CONVOLUTIONS = ("3t", "3d")
-FORMATS = ("threetconv", "authors")
-METHODS = ("gradient", "integrated-gradients", "guided-backprop", "grad-cam")
-MOTIONS = ("translation", "rotation", "zoom", "none")
-PRECISIONS = ("float32", "bfloat16", "float16")
-SAMPLING = ("even", "random-offset")
+CHOICES: dict[str, tuple[str, ...]] = {
+    "adapters": ("jester", "ucf101", "hmdb51", "something-something-v2", "kinetics", "folder"),
+    "class_weights": ("none", "balanced"),
+    "controls": ("none", "static", "frame-shuffled", "label-shuffled"),
+    "convolutions": ("3t", "3d"),
+    "formats": ("threetconv", "authors"),
+    "methods": ("gradient", "integrated-gradients", "guided-backprop", "grad-cam"),
+    "motions": ("translation", "rotation", "zoom", "none"),
+    "precisions": ("float32", "bfloat16", "float16"),
+    "sampling": ("even", "random-offset"),
+}

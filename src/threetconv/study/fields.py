@@ -1,61 +1,53 @@
-"""What the configuration of a study is made of: its kinds of values and the class of its sections.
-
-Limits that stand here are shared by several keys; those of one key stand beside it, in
-`threetconv.study.config`.
-"""
+"""What the model of a study's configuration is made of: its sections, and values of kinds."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any
+from collections.abc import Iterable
+from typing import Any
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Discriminator,
-    Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
-    Tag,
     field_validator,
 )
 from pydantic_core import PydanticCustomError, core_schema
 
-from threetconv.networks.registry import CATALOGUE
-from threetconv.study import choices
-
-__all__ = [
-    "BatchSizes",
-    "Convolution",
-    "Frames",
-    "Init",
-    "Names",
-    "Network",
-    "Networks",
-    "OneOf",
-    "RenderedClasses",
-    "Section",
-    "Size",
-    "Unique",
-    "section",
-]
+__all__ = ["FORM", "OneOf", "Section", "Unique"]
 
 
-@dataclass(frozen=True)
+class Section(BaseModel):
+    """A mapping of the configuration: no unknown keys, no value of another type, no null.
+
+    A key's description is the text below it.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _not_null(cls, value: Any) -> Any:
+        if value is None:
+            raise PydanticCustomError("null", "nothing")
+        return value
+
+
 class OneOf:
-    """A value out of these; `remedy` is added to what is said of another one."""
+    """A text out of these."""
 
-    names: Sequence[str]
-    remedy: str = ""
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = list(names)
 
     def __get_pydantic_core_schema__(self, *_: Any) -> core_schema.CoreSchema:
-        return core_schema.literal_schema(list(self.names))
-
-    def __get_pydantic_json_schema__(
-        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        return {**handler(schema), **({"remedy": self.remedy} if self.remedy else {})}
+        return core_schema.literal_schema(self.names)
 
 
 class Unique:
@@ -78,44 +70,8 @@ def _each_once(value: Any) -> Any:
     return value
 
 
-Network = Annotated[
-    str,
-    OneOf(
-        tuple(CATALOGUE),
-        "a study knows only these; other networks are lifted in your own code, with "
-        "threetconv.lift",
-    ),
-]
-Networks = Annotated[list[Network], Field(min_length=1), Unique()]
-Names = Annotated[list[str], Field(min_length=2), Unique()]
-Init = Annotated[str, OneOf(("pretrained", "scratch"))]
-Convolution = Annotated[str, OneOf(choices.CONVOLUTIONS)]
-Frames = Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=2, max_length=2)]
-Size = Annotated[list[Annotated[int, Field(ge=16)]], Field(min_length=2, max_length=2)]
-BatchSize = Annotated[int, Field(ge=2)]
-BatchSizes = Annotated[
-    Annotated[BatchSize, Tag("<integer>")] | Annotated[dict[str, BatchSize], Tag("<object>")],
-    Discriminator(lambda value: "<object>" if isinstance(value, dict) else "<integer>"),
-]
-RenderedClasses = Annotated[
-    Annotated[int, Field(ge=2, le=101), Tag("<integer>")] | Annotated[Names, Tag("<array>")],
-    Discriminator(lambda value: "<array>" if isinstance(value, list) else "<integer>"),
-]
-
-
-class Section(BaseModel):
-    """A mapping of the configuration: no unknown keys, no value of another type, no null."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _not_null(cls, value: Any) -> Any:
-        if value is None:
-            raise PydanticCustomError("null", "nothing")
-        return value
-
-
-def section(model: type[Section], description: str) -> Any:
-    """A section that may be left out, all of whose keys then have their defaults."""
-    return Field(default_factory=model, description=description, json_schema_extra={"default": {}})
+FORM = Discriminator(
+    lambda value: {dict: "<object>", list: "<array>"}.get(type(value), "<integer>")
+)
+"""Which form of a value was meant that may be a number, a list or a mapping: the tag of the form,
+its type in JSON schema between pointed brackets."""

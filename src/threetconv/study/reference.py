@@ -10,6 +10,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from threetconv.study.config import Study
+from threetconv.study.fields import Section
 
 __all__ = ["in_words", "reference_page", "resolved", "study_schema"]
 
@@ -31,9 +32,11 @@ class _Generator(GenerateJsonSchema):
         return self.generate_inner(schema["schema"])
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        found = super().default_schema(schema)
-        if "default" in found and found["default"] is None:
-            del found["default"]
+        found, default = super().default_schema(schema), schema.get("default")
+        if default is None:
+            found.pop("default", None)
+        elif isinstance(default, Section):  # of a section's defaults, those that are told here
+            found["default"] = default.model_dump(exclude_unset=True)
         return found
 
     def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
@@ -53,7 +56,19 @@ def study_schema() -> Schema:
     schema = Study.model_json_schema(schema_generator=_Generator)
     for part in schema["$defs"].values():
         del part["title"]
-    return {"$schema": _Generator.schema_dialect, **schema, "title": "A threetconv study"}
+    dialect = {"$schema": _Generator.schema_dialect, "title": "A threetconv study"}
+    return dialect | _in_one_line(schema) | dialect
+
+
+def _in_one_line(part: Any) -> Any:
+    """A part of the schema whose descriptions have no line breaks, as the source has them."""
+    if isinstance(part, list):
+        return [_in_one_line(item) for item in part]
+    if not isinstance(part, dict):
+        return part
+    text = part.get("description")
+    own = {"description": " ".join(text.split())} if isinstance(text, str) else {}
+    return {key: _in_one_line(item) for key, item in part.items()} | own
 
 
 def resolved(part: Schema) -> Schema:
