@@ -8,7 +8,7 @@ OLDEST := $(shell sed -n 's/^requires-python = ">=\(.*\)"/\1/p' pyproject.toml)
 SNAKEMAKE := $(BIN)/snakemake --nolock --cores all --rerun-incomplete
 STUDY ?= config.yaml
 
-.PHONY: help env report workflow-report test test-all bench check-data calibrate check format lock clean
+.PHONY: help env report workflow-report test test-all bench check-data calibrate check format docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -60,6 +60,9 @@ format: .venv/.complete  ## rewrite the sources in the house's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow
+
+docs: .venv/.complete  ## write what follows from the model of a study: its reference page, and the schema for editors
+	$(BIN)/python workflow/schemas/generate.py
 
 lock: .venv/.complete  ## pin what is installed: requirements.lock, and from it workflow/envs/*.yaml
 	$(BIN)/python workflow/envs/pin.py

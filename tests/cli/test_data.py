@@ -213,7 +213,6 @@ def test_rendered_sets_are_looked_at_where_the_study_put_them(run, tmp_path, jes
         (["nowhere.yaml"], "No such file"),
         (["STUDY", "--dataset", "hnds"], "did you mean 'hands'?"),
         (["STUDY", "--workers", "0"], "1 or more"),
-        (["STUDY", "--schema", "nowhere.yaml"], "the schema of studies"),
     ],
 )
 def test_wrong_input_is_explained(run, tmp_path, jester, arguments, message):
@@ -236,16 +235,11 @@ def test_a_study_that_is_no_mapping_or_against_the_schema(tmp_path):
             data.read_study(file)
 
 
-def test_the_schema_is_found_beside_the_package_or_the_study(tmp_path, monkeypatch):
-    assert data.schema_file(tmp_path / "study.yaml").name == "config.schema.yaml"
-    monkeypatch.setattr(data, "__file__", str(tmp_path / "site" / "threetconv" / "cli" / "data.py"))
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="--schema"):
-        data.schema_file(tmp_path / "deep" / "study.yaml")
-    schema = tmp_path / data.SCHEMA
-    schema.parent.mkdir(parents=True)
-    schema.touch()
-    assert data.schema_file(tmp_path / "workflow" / "studies" / "s.yaml") == schema
+def test_command_lines_that_name_a_schema_still_work(run, tmp_path, jester):
+    file = study(tmp_path, hands={"adapter": "jester", "root": str(jester)})
+    result = run(file, "--schema", "nowhere.yaml")
+    assert result.exit_code == 0, result.output
+    assert "--schema is no longer read" in result.stderr
 
 
 @pytest.mark.parametrize(

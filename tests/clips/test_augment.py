@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from threetconv.clips.augment import OPTIONS, Augmentation, augmentation, refuse_flip
+from threetconv.clips.augment import Augmentation, augmentation, refuse_flip
+from threetconv.clips.augment_options import OPTIONS
 from threetconv.errors import InputError
 
 JESTER = (

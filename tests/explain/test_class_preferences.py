@@ -17,7 +17,7 @@ from threetconv.explain.class_preferences import PREFERENCES, channel_responses,
 from threetconv.layer.conv3t import Conv3T
 from threetconv.networks.build import build_network
 from threetconv.records.parameters import derive
-from threetconv.study.validate import Run
+from threetconv.records.plan import Run
 from threetconv.training.settings import Settings
 
 from ..builders import trained_runs

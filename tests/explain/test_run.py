@@ -18,8 +18,8 @@ from threetconv.explain.run import Options, explain_run, first_and_deepest, show
 from threetconv.explain.tables import chosen_trajectories, together
 from threetconv.explorer.collect import collect
 from threetconv.explorer.page import explorer
+from threetconv.records.plan import Run
 from threetconv.records.run_folder import parameter_table, read_run
-from threetconv.study.validate import Run
 from threetconv.support.files import read_parquet
 from threetconv.support.provenance import file_sha256
 from threetconv.training.settings import Settings

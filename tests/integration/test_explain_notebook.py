@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from threetconv.records.plan import Run
 from threetconv.records.run_folder import runs_table
 from threetconv.study.notebooks import run_notebook
-from threetconv.study.validate import Run
 from threetconv.training.settings import Settings
 
 from ..builders import trained_runs

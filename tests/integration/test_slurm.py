@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from threetconv.study.validate import plan_runs
+from threetconv.records.plan import plan_runs
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from threetconv.study.validate import Run, derive_seed, plan_runs, validate_study
+from threetconv.records.plan import Run, derive_seed, plan_runs
+from threetconv.study.validate import validate_study
 
-from ..builders.small_study import PRETRAINED, SCRATCH, Config, study
+from ..builders.small_study import PRETRAINED, SCRATCH, study
 
 
 def plan(**changes: Any) -> list[Run]:
@@ -58,7 +59,7 @@ def test_seeds_do_not_depend_on_the_machine() -> None:
     assert derive_seed(2006, "resnet18-gestures-pretrained-3t-r1") == 0xF5937307 // 2
 
 
-def test_controls_are_runs_of_their_own(study_schema: Config) -> None:
+def test_controls_are_runs_of_their_own() -> None:
     """A control changes no other run's seed, and its run says what it is."""
     static = PRETRAINED | {"control": "static"}
     without = plan(replicates=2)
@@ -69,14 +70,12 @@ def test_controls_are_runs_of_their_own(study_schema: Config) -> None:
         f"resnet18-{name}-pretrained-3t-static-r{k}" for name in ("mine", "made") for k in (1, 2)
     ]
     assert {run.control for run in controls} == {"static"}
-    validate_study(study(variants=[PRETRAINED, static]), study_schema)
+    validate_study(study(variants=[PRETRAINED, static]))
 
 
-def test_a_variant_can_be_for_some_networks_only(study_schema: Config) -> None:
+def test_a_variant_can_be_for_some_networks_only() -> None:
     variants = [PRETRAINED, SCRATCH | {"networks": ["googlenet"]}]
-    config = validate_study(
-        study(networks=["resnet18", "googlenet"], variants=variants), study_schema
-    )
+    config = validate_study(study(networks=["resnet18", "googlenet"], variants=variants))
     cells = {(run.network, run.init) for run in plan_runs(config)}
     assert cells == {
         ("resnet18", "pretrained"),

@@ -526,10 +526,10 @@ def test_a_folder_that_cannot_be_listed_is_named(run, tmp_path, adapter, code):
         assert "8,583 training, 954 validation, 3,783 test clips, as published." in said
 
 
-def test_jobs_before_training(study_schema):
+def test_jobs_before_training():
     from threetconv.study.validate import validate_study
 
     root = Path(__file__).parents[2]
     for name, expected in (("smoke", 2 + 2 + 1 + 2 + 1), ("paper", 2 + 2), ("planted", 12)):
         content = yaml.safe_load((root / f"workflow/studies/{name}.yaml").read_text())
-        assert jobs_before_training(validate_study(content, study_schema)) == expected
+        assert jobs_before_training(validate_study(content)) == expected

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import runpy
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from threetconv.errors import InputError
+from threetconv.study.reference import study_schema
 from threetconv.study.validate import validate_study
 
 from ..builders.small_study import Config, put, study
 
 
-def test_defaults_are_filled_in(study_schema: Config) -> None:
+def test_defaults_are_filled_in() -> None:
     before = study()
-    config = validate_study(before, study_schema)
+    config = validate_study(before)
     assert before == study()
     assert config["replicates"] == 3
     assert config["width"] == 1.0
@@ -39,22 +44,38 @@ def test_defaults_are_filled_in(study_schema: Config) -> None:
     }
 
 
-def test_what_was_written_is_kept(study_schema: Config) -> None:
+def test_what_was_written_is_kept() -> None:
     config = validate_study(
-        put(study(width=0.5), "weights_2d.stills.images", {"train": 5, "val": 6}), study_schema
+        put(study(width=0.5), "weights_2d.stills.images", {"train": 5, "val": 6})
     )
     assert config["width"] == 0.5
     assert config["weights_2d"]["stills"]["images"] == {"train": 5, "val": 6}
 
 
-def test_a_complete_study_stays_as_it_is_and_shares_nothing(study_schema: Config) -> None:
-    once = validate_study(study(), study_schema)
-    assert validate_study(once, study_schema) == once
+def test_a_complete_study_stays_as_it_is_and_shares_nothing() -> None:
+    once = validate_study(study())
+    assert validate_study(once) == once
     once["output"]["results"] = "elsewhere"
     once["datasets"]["made"]["render"]["size"][0] = 1000
-    assert validate_study(study(), study_schema)["output"]["results"] == "results/s"
-    again = validate_study(study(), study_schema)
+    assert validate_study(study())["output"]["results"] == "results/s"
+    again = validate_study(study())
     assert again["datasets"]["made"]["render"]["size"] == [64, 64]
+
+
+def test_the_files_that_follow_from_the_model_are_as_it_says() -> None:
+    generator = Path(__file__).parents[2] / "workflow/schemas/generate.py"
+    for file, text in runpy.run_path(str(generator))["generated"]().items():
+        assert file.read_text(encoding="utf-8") == text, f"{file}: run `make docs`"
+
+
+def test_reading_a_study_loads_no_numbers() -> None:
+    """The host that plans a study has Snakemake and what it brings, pydantic among it."""
+    code = (
+        "import sys, threetconv.study.validate;"
+        "print(*{'numpy', 'pandas', 'torch', 'pyarrow', 'jsonschema'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
 
 
 def parts(schema: Config, root: Config, path: str = "") -> Iterator[tuple[str, Config, Config]]:
@@ -69,14 +90,14 @@ def parts(schema: Config, root: Config, path: str = "") -> Iterator[tuple[str, C
             yield from parts(schema[key], root, f"{path}*.")
 
 
-def test_every_property_is_described(study_schema: Config) -> None:
-    found = list(parts(study_schema, study_schema))
+def test_every_property_is_described() -> None:
+    found = list(parts(study_schema(), study_schema()))
     assert len(found) > 40
     for path, part, target in found:
         assert part.get("description") or target.get("description"), path
 
 
-def test_every_mapping_refuses_unknown_keys(study_schema: Config) -> None:
+def test_every_mapping_refuses_unknown_keys() -> None:
     def check(schema: Config, path: str) -> None:
         if schema.get("type") == "object" and "properties" in schema:
             assert schema.get("additionalProperties") is False, path
@@ -88,12 +109,12 @@ def test_every_mapping_refuses_unknown_keys(study_schema: Config) -> None:
                     if isinstance(item, dict):
                         check(item, f"{path}.{key}")
 
-    check(study_schema, "schema")
+    check(study_schema(), "schema")
 
 
-def test_every_default_is_itself_valid(study_schema: Config) -> None:
+def test_every_default_is_itself_valid() -> None:
     """Written out in full, the defaults pass the schema."""
-    validate_study(validate_study(study(), study_schema), study_schema)
+    validate_study(validate_study(study()))
 
 
 def full() -> Config:
@@ -130,16 +151,16 @@ def wrong_values(schema: Config) -> Iterator[object]:
         yield "no/such {form}"
 
 
-def test_every_wrong_value_of_every_key_is_explained(study_schema: Config) -> None:
+def test_every_wrong_value_of_every_key_is_explained() -> None:
     """Where it is, what was found, what is allowed, and what to do: more than a description."""
     tried = set()
-    for path, part, target in parts(study_schema, study_schema):
+    for path, part, target in parts(study_schema(), study_schema()):
         place = path.replace("datasets.*", "datasets.made").replace("*", "0")
         if place.startswith("datasets.made.root"):
             place = place.replace("made", "mine")
         for value in wrong_values(target):
             with pytest.raises(InputError) as caught:
-                validate_study(put(full(), place, value), study_schema)
+                validate_study(put(full(), place, value))
             error, key = caught.value, place.rsplit(".", 1)[1] if "." in place else place
             assert place in error.where, (place, value)
             shown = "nothing" if value is None else repr(value)

@@ -10,7 +10,8 @@ import yaml
 
 from threetconv.errors import InputError
 from threetconv.networks.registry import CATALOGUE
-from threetconv.study.validate import plan_runs, validate_study
+from threetconv.records.plan import plan_runs
+from threetconv.study.validate import validate_study
 
 from ..builders.small_study import PRETRAINED, SCRATCH, Config, drop, put, study
 
@@ -18,14 +19,14 @@ ROOT = Path(__file__).parents[2]
 STUDIES = [ROOT / "config.yaml", *sorted((ROOT / "workflow/studies").glob("*.yaml"))]
 
 
-def test_the_example_is_valid(study_schema: Config) -> None:
-    validate_study(study(), study_schema)
+def test_the_example_is_valid() -> None:
+    validate_study(study())
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda p: p.name)
-def test_the_shipped_studies_are_valid(path: Path, study_schema: Config) -> None:
+def test_the_shipped_studies_are_valid(path: Path) -> None:
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    runs = plan_runs(validate_study(config, study_schema))
+    runs = plan_runs(validate_study(config))
     assert len(runs) > 1
     assert len({run.run_id for run in runs}) == len(runs)
     assert len({run.seed for run in runs}) == len(runs)
@@ -268,10 +269,10 @@ WRONG: dict[str, tuple[str, Any, str, str, str]] = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_wrong_is_said(case: str, study_schema: Config) -> None:
+def test_what_is_wrong_is_said(case: str) -> None:
     path, value, where, said, remedy = WRONG[case]
     with pytest.raises(InputError) as caught:
-        validate_study(put(study(), path, value), study_schema)
+        validate_study(put(study(), path, value))
     error = caught.value
     assert where in error.where
     assert said in error.found + "\n" + error.expected
@@ -291,17 +292,17 @@ def test_what_is_wrong_is_said(case: str, study_schema: Config) -> None:
         ("datasets.made.render.set", "set"),
     ],
 )
-def test_a_missing_key_is_named(path: str, missing: str, study_schema: Config) -> None:
+def test_a_missing_key_is_named(path: str, missing: str) -> None:
     with pytest.raises(InputError) as caught:
-        validate_study(drop(study(), path), study_schema)
+        validate_study(drop(study(), path))
     assert caught.value.found == f"no {missing}"
     assert caught.value.remedy.startswith(f"add {missing}")
 
 
-def test_the_study_is_named_first_and_its_remedy_thinks_of_config(study_schema: Config) -> None:
+def test_the_study_is_named_first_and_its_remedy_thinks_of_config() -> None:
     """`snakemake --config seed=3` gives this one key, which is no study."""
     with pytest.raises(InputError, match="no study, networks") as caught:
-        validate_study({"seed": 3}, study_schema)
+        validate_study({"seed": 3})
     assert "--configfile config.yaml" in caught.value.remedy
 
 
@@ -315,60 +316,58 @@ def test_the_study_is_named_first_and_its_remedy_thinks_of_config(study_schema: 
         ({"results": "my results"}, "my results"),
     ],
 )
-def test_folders_carry_the_name_of_the_study(
-    given: Config, results: str, study_schema: Config
-) -> None:
-    output = validate_study(study(output=given), study_schema)["output"]
+def test_folders_carry_the_name_of_the_study(given: Config, results: str) -> None:
+    output = validate_study(study(output=given))["output"]
     assert output == {"results": results, "reports": "reports/s"}
 
 
-def test_the_embedded_study_has_the_plain_folders(study_schema: Config) -> None:
-    output = validate_study(study(study="embedded"), study_schema)["output"]
+def test_the_embedded_study_has_the_plain_folders() -> None:
+    output = validate_study(study(study="embedded"))["output"]
     assert output == {"results": "results", "reports": "reports"}
 
 
-def test_a_data_set_needs_root_or_render(study_schema: Config) -> None:
+def test_a_data_set_needs_root_or_render() -> None:
     with pytest.raises(InputError, match="neither root nor render"):
-        validate_study(drop(study(), "datasets.mine.root"), study_schema)
+        validate_study(drop(study(), "datasets.mine.root"))
 
 
-def test_class_names_are_for_gestures_and_counts_for_scenes(study_schema: Config) -> None:
+def test_class_names_are_for_gestures_and_counts_for_scenes() -> None:
     scenes = put(study(), "datasets.made.adapter", "ucf101")
     scenes = put(scenes, "datasets.made.render.set", "scenes")
-    validate_study(put(scenes, "datasets.made.render.classes", 5), study_schema)
+    validate_study(put(scenes, "datasets.made.render.classes", 5))
     with pytest.raises(InputError, match="other form"):
-        validate_study(put(scenes, "datasets.made.render.classes", ["a", "b"]), study_schema)
+        validate_study(put(scenes, "datasets.made.render.classes", ["a", "b"]))
 
 
-def test_imagenet_weights_fit_full_networks_only(study_schema: Config) -> None:
+def test_imagenet_weights_fit_full_networks_only() -> None:
     thin = study(width=0.25, weights_2d={"source": "imagenet"})
     with pytest.raises(InputError, match="width 1"):
-        validate_study(thin, study_schema)
-    validate_study(thin | {"width": 1}, study_schema)
+        validate_study(thin)
+    validate_study(thin | {"width": 1})
     scratch = [{"init": "scratch", "convolution": "3t"}]
-    validate_study(thin | {"variants": scratch}, study_schema)
+    validate_study(thin | {"variants": scratch})
 
 
-def test_the_unknown_key_is_named_before_what_it_leaves_out(study_schema: Config) -> None:
+def test_the_unknown_key_is_named_before_what_it_leaves_out() -> None:
     """`epoch: 3` is a slip of the pen, not a missing `epochs`."""
     config = put(drop(study(), "training.epochs"), "training.epoch", 3)
     for changed in (config, drop(config, "networks")):
         with pytest.raises(InputError, match="did you mean 'epochs'"):
-            validate_study(changed, study_schema)
+            validate_study(changed)
 
 
-def test_every_clip_length_is_checked_for_every_network(study_schema: Config) -> None:
+def test_every_clip_length_is_checked_for_every_network() -> None:
     for name, facts in CATALOGUE.items():
         config = study(networks=[name])
-        validate_study(put(config, "datasets.mine.clip.frames", facts.depth), study_schema)
+        validate_study(put(config, "datasets.mine.clip.frames", facts.depth))
         with pytest.raises(InputError, match=f"depth {facts.depth} in {name}"):
-            validate_study(put(config, "datasets.made.clip.frames", facts.depth - 1), study_schema)
+            validate_study(put(config, "datasets.made.clip.frames", facts.depth - 1))
 
 
-def test_a_study_without_a_3t_variant_has_no_question(study_schema: Config) -> None:
+def test_a_study_without_a_3t_variant_has_no_question() -> None:
     config = study(variants=[{"init": "pretrained", "convolution": "3d"}])
     with pytest.raises(InputError, match="at least one variant with convolution: 3t"):
-        validate_study(config, study_schema)
+        validate_study(config)
 
 
 @pytest.mark.parametrize(
@@ -381,11 +380,9 @@ def test_a_study_without_a_3t_variant_has_no_question(study_schema: Config) -> N
         ([PRETRAINED, PRETRAINED | {"control": "shuffled"}], "frame-shuffled"),
     ],
 )
-def test_variants_that_make_no_sense_are_refused(
-    variants: list[Config], said: str, study_schema: Config
-) -> None:
+def test_variants_that_make_no_sense_are_refused(variants: list[Config], said: str) -> None:
     with pytest.raises(InputError, match=said):
-        validate_study(study(variants=variants), study_schema)
+        validate_study(study(variants=variants))
 
 
 def planted(**render: Any) -> Config:
@@ -394,8 +391,8 @@ def planted(**render: Any) -> Config:
     return put(config, "datasets.made.render", made)
 
 
-def test_a_planted_set_names_its_motion(study_schema: Config) -> None:
-    validate_study(planted(motion="zoom"), study_schema)
+def test_a_planted_set_names_its_motion() -> None:
+    validate_study(planted(motion="zoom"))
     for config, said in (
         (planted(), "a motion for set: planted"),
         (planted(motion="wobble"), "translation"),
@@ -404,4 +401,4 @@ def test_a_planted_set_names_its_motion(study_schema: Config) -> None:
         (put(study(), "datasets.made.render.motion", "zoom"), "for no other set"),
     ):
         with pytest.raises(InputError, match=said):
-            validate_study(config, study_schema)
+            validate_study(config)

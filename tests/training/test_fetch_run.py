@@ -17,6 +17,7 @@ from threetconv.errors import InputError
 from threetconv.networks.build import build_network
 from threetconv.records.load_model import load_model
 from threetconv.records.parameters import SCHEMA
+from threetconv.records.plan import Run
 from threetconv.records.run_folder import (
     metrics_table,
     parameter_table,
@@ -28,7 +29,6 @@ from threetconv.statistics.summaries.accuracy import accuracy_table
 from threetconv.statistics.summaries.snapshot_choice import WITHOUT
 from threetconv.statistics.summaries.summarise import summarise
 from threetconv.statistics.tests.contrasts import run_tests
-from threetconv.study.validate import Run
 from threetconv.support.files import read_parquet
 from threetconv.support.provenance import file_sha256
 from threetconv.training.fetch_run import fetch_run

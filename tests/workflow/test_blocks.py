@@ -28,7 +28,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from threetconv.study.validate import plan_runs, validate_study
+from threetconv.records.plan import plan_runs
+from threetconv.study.validate import validate_study
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXTS = [
@@ -248,9 +249,8 @@ def test_programs(block, study, tmp_path):
 @pytest.mark.parametrize("block", FRAGMENTS, ids=str)
 def test_fragments_make_a_study(block):
     base = BASES.get(block.text.splitlines()[0], EMBEDDED)
-    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
     whole = yaml.safe_load((ROOT / base).read_text()) | yaml.safe_load(block.text)
-    assert plan_runs(validate_study(whole, schema))
+    assert plan_runs(validate_study(whole))
 
 
 def commands() -> list:
@@ -288,7 +288,7 @@ def test_shell(line, command, before, request, tmp_path):
     if line.where == "finished":
         assert (folder / command.split()[-1]).stat().st_size > 0
     if line.where == "environment":
-        assert list(tmp_path.glob("lib/python*/site-packages/threetconv/config.schema.yaml"))
+        assert list(tmp_path.glob("lib/python*/site-packages/threetconv/study/config.py"))
 
 
 def test_code_in_the_report(finished, tmp_path):

@@ -16,8 +16,8 @@ import yaml
 from PIL import Image
 
 from threetconv.records.parameters import SCHEMA, read_parameters
+from threetconv.records.plan import plan_runs
 from threetconv.schemas import TABLES
-from threetconv.study.validate import plan_runs
 from threetconv.support.files import read_parquet
 
 ROOT = Path(__file__).resolve().parents[2]

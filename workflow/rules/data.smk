@@ -1,7 +1,8 @@
 # Videos -> clip tables -> packed clips.
 
 if workflow.is_main_process:
-    look_for_changes()
+    for change in LAYOUT.note_changed_clips():
+        print(change, file=sys.stderr)
 
 
 rule render:
@@ -52,9 +53,11 @@ rule clip_table:
     # The table of clips: path, label, split; and what the clips are on disk. Nothing is copied.
     input:
         lambda w: (
-            dataset_root(w.dataset)
+            LAYOUT.dataset_root(w.dataset)
             if w.dataset in RENDERED
-            else changed_note(w.dataset)
+            else [
+                str(note) for note in [LAYOUT.changed_note(w.dataset)] if note.exists()
+            ]
         ),
     output:
         table=f"{RESULTS}/clips/{{dataset}}.parquet",
@@ -64,7 +67,7 @@ rule clip_table:
     conda:
         "../envs/analysis.yaml"
     params:
-        root=lambda w: dataset_root(w.dataset),
+        root=lambda w: LAYOUT.dataset_root(w.dataset),
         adapter=lambda w: DATASETS[w.dataset]["adapter"],
         options=lambda w: DATASETS[w.dataset]["options"],
         # the adapter's own code: a change of another one concerns nobody here

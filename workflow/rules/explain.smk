@@ -4,7 +4,7 @@
 rule explain:
     # One run: channels in words, what each is worth, pictures of the chosen ones, sanity checks.
     input:
-        unpack(explained_inputs),
+        unpack(lambda w: LAYOUT.explained_inputs(w.run_id)),
     output:
         channels=f"{RESULTS}/explanations/{{run_id}}/channels.parquet",
         faithfulness=f"{RESULTS}/explanations/{{run_id}}/faithfulness.parquet",
@@ -37,7 +37,7 @@ rule explanations:
     # The tables of all explained runs as one each.
     input:
         EXPLANATIONS,
-        [f for f in map(explained_parameters, EXPLAINED) if f],
+        [f for f in map(LAYOUT.explained_parameters, EXPLAINED) if f],
         [f"{RESULTS}/runs/{run_id}/run.json" for run_id in EXPLAINED],
     output:
         **EXPLAINED_TABLES,
@@ -49,9 +49,9 @@ rule explanations:
         folders=[f"{RESULTS}/explanations/{run_id}" for run_id in EXPLAINED],
         runs={run_id: f"{RESULTS}/runs/{run_id}" for run_id in EXPLAINED},
         parameters={
-            run_id: explained_parameters(run_id)
+            run_id: LAYOUT.explained_parameters(run_id)
             for run_id in EXPLAINED
-            if explained_parameters(run_id)
+            if LAYOUT.explained_parameters(run_id)
         },
         code=code_digest("explain.tables", "schemas.channels"),
     script:
@@ -105,7 +105,7 @@ rule explorer:
         records=[f"{RESULTS}/runs/{run_id}/run.json" for run_id in EXPLAINED],
         weights=[f"{RESULTS}/runs/{run_id}/best.safetensors" for run_id in EXPLAINED],
         metrics=[f"{RESULTS}/runs/{run_id}/metrics.parquet" for run_id in EXPLAINED],
-        parameters=[f for f in map(explained_parameters, EXPLAINED) if f],
+        parameters=[f for f in map(LAYOUT.explained_parameters, EXPLAINED) if f],
         tables=EXPLANATIONS,
     output:
         report(
@@ -123,7 +123,7 @@ rule explorer:
     params:
         title=lambda w: STUDY["title"],  # a plain string's braces would be read as wildcards
         folders=[f"{RESULTS}/explanations/{run_id}" for run_id in EXPLAINED],
-        parameters=[explained_parameters(run_id) for run_id in EXPLAINED],
+        parameters=[LAYOUT.explained_parameters(run_id) for run_id in EXPLAINED],
         code=code_digest("explorer.page", "explorer.collect"),
     script:
         "../scripts/explorer.py"

@@ -47,7 +47,7 @@ rule train:
     # One run: one cell of the design, one seed. A run that was stopped goes on from its newest
     # checkpoint, which lies beside the outputs because Snakemake deletes those of a stopped job.
     input:
-        unpack(run_inputs),
+        unpack(lambda w: LAYOUT.run_inputs(w.run_id)),
     output:
         record=f"{RESULTS}/runs/{{run_id}}/run.json",
         weights=f"{RESULTS}/runs/{{run_id}}/best.safetensors",
@@ -72,8 +72,8 @@ rule train:
         checkpoint_seconds=60,
     params:
         run=lambda w: RUNS[w.run_id].to_dict(),
-        settings=run_settings,
-        data=run_data,
+        settings=lambda w: LAYOUT.run_settings(w.run_id),
+        data=lambda w: LAYOUT.run_data(w.run_id),
         clip=lambda w: DATASETS[RUNS[w.run_id].dataset]["clip"],
         width=STUDY["width"],
         carry=STUDY["weights_2d"]["carry"],
@@ -87,7 +87,7 @@ rule train:
 rule fetch_run:
     # A run whose checkpoint the study names: fetched, checked, and measured on the study's clips.
     input:
-        unpack(run_inputs),
+        unpack(lambda w: LAYOUT.run_inputs(w.run_id)),
     output:
         record=f"{RESULTS}/runs/{{run_id}}/run.json",
         weights=f"{RESULTS}/runs/{{run_id}}/best.safetensors",
@@ -104,7 +104,7 @@ rule fetch_run:
         mem_mb=4000,
     params:
         run=lambda w: RUNS[w.run_id].to_dict(),
-        checkpoint=lambda w: fetched_from(w.run_id),
+        checkpoint=lambda w: LAYOUT.fetched_from(w.run_id),
         clip=lambda w: DATASETS[RUNS[w.run_id].dataset]["clip"],
         on_bad_clip=lambda w: DATASETS[RUNS[w.run_id].dataset]["on_bad_clip"],
         max_bad_share=lambda w: DATASETS[RUNS[w.run_id].dataset]["max_bad_share"],
@@ -129,7 +129,7 @@ rule model_cards:
     conda:
         "../envs/analysis.yaml"
     params:
-        facts=[card_facts(run_id) for run_id in RUNS],
+        facts=[LAYOUT.card_facts(run_id) for run_id in RUNS],
         code=code_digest("records.model_card"),
     script:
         "../scripts/model_cards.py"

@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 
     from threetconv.data.checks.listed import Listed
 
-__all__ = ["SCHEMA", "check", "read_study", "render", "schema_file"]
+__all__ = ["check", "read_study", "render"]
 
-SCHEMA = Path("workflow/schemas/config.schema.yaml")
 LINES = 100
 """How many clips of one finding are printed; files (``--csv``, ``--json``) have all."""
 COLOURS = {"error": "bold red", "warning": "yellow", "note": "dim"}
@@ -35,52 +34,20 @@ Config = dict[str, Any]
 Progress = Callable[[int, int], None]
 
 
-def schema_file(study: Path) -> Path:
-    """The schema of studies: of the source tree that this package or the study file is in.
-
-    Raises:
-        InputError: there is none; an installed package has no workflow beside it.
-    """
-    folders = [*Path(__file__).resolve().parents, *study.resolve().parents, Path.cwd()]
-    packaged = Path(__file__).parents[1] / SCHEMA.name
-    for file in (packaged, *(folder / SCHEMA for folder in folders)):
-        if file.is_file():
-            return file
-    raise InputError(
-        SCHEMA,
-        found="no such file beside the package, the study or the working directory",
-        expected="the schema that studies are checked against",
-        remedy="run the command in the workflow's folder, or name the file with --schema",
-    )
-
-
-def read_study(study: Path, schema: Path | None = None) -> Config:
-    """A study file, checked, with every default filled in.
-
-    Args:
-        study: YAML file.
-        schema: JSON schema as YAML; found by `schema_file` without it.
-    """
-    from threetconv.study.validate import validate_study  # jsonschema
-
-    config = _mapping(study, "a study in YAML, such as workflow/studies/paper.yaml")
-    rules = _mapping(schema or schema_file(study), "the schema of studies, a YAML file")
-    return validate_study(config, rules)
-
-
-def _mapping(path: Path, expected: str) -> Config:
+def read_study(study: Path) -> Config:
+    """A study file in YAML, checked, with every default filled in."""
     import yaml  # only where a file is read
 
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(study.read_text(encoding="utf-8"))
         found = "" if isinstance(content, dict) else f"no keys, but {type(content).__name__}"
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         content, found = {}, " ".join(str(error).split())
     if found:
-        raise InputError(
-            path, found=found, expected=expected, remedy="correct the file or its name"
-        )
-    return dict(content)
+        expected = "a study in YAML, such as workflow/studies/paper.yaml"
+        remedy = "correct the file or its name"
+        raise InputError(study, found=found, expected=expected, remedy=remedy)
+    return validate_study(content)
 
 
 def check(
@@ -113,7 +80,7 @@ def check(
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as Bar
 
-    config = read_study(study, schema)
+    config = read_study(study)
     workers = processors() if workers is None else workers
     if workers < 1:
         raise InputError(

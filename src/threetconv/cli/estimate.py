@@ -69,7 +69,7 @@ def estimate(
     for option, value in (("--jobs", jobs), ("--threads", threads)):
         if value < 1:
             raise InputError(option, found=str(value), expected="1 or more", remedy="leave it out")
-    config = read_study(study, schema)
+    config = read_study(study)
     with Console(stderr=True).status("reading") as status:
         listing = clip_tables(config)
         counts, told = clip_counts(config, clips or [], listing)

@@ -38,9 +38,15 @@ _NUMBER = re.compile(r"-\d")
 
 # arguments and options that mean the same in several commands
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study.")]
-SchemaFile = Annotated[
+SchemaFile = Annotated[  # of older command lines; the schema has become a part of the package
     Path | None,
-    typer.Option(metavar="FILE", help="Schema of studies.", show_default="the workflow's"),
+    typer.Option(
+        metavar="FILE",
+        hidden=True,
+        callback=lambda file: (
+            file and typer.echo("--schema is no longer read: leave it out", err=True)
+        ),
+    ),
 ]
 Workers = Annotated[int | None, typer.Option(help="Processes.", show_default="one per processor")]
 TableAsCsv = Annotated[

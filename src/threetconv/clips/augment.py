@@ -28,22 +28,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from threetconv.clips.augment_options import OPTIONS
 from threetconv.errors import InputError, look_up
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
-    "OPTIONS",
     "Augment",
     "Augmentation",
     "ClipChange",
-    "Option",
     "augmentation",
     "draw",
     "refuse_flip",
@@ -52,25 +51,6 @@ __all__ = [
 Augment = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]
 """(uint8 (T, H, W, 3), seed) -> the same shape."""
 
-
-class Option(NamedTuple):
-    """A number that a study may set: its default, its range (both ends belong), its meaning."""
-
-    default: float
-    least: float
-    greatest: float
-    meaning: str
-
-
-OPTIONS: dict[str, Option] = {
-    "horizontal_flip": Option(0, 0, 1, "probability of a mirror image, which swaps left and right"),
-    "crop": Option(1, 0.05, 1, "least share of the area that a random crop keeps; 1: no crop"),
-    "crop_ratio": Option(4 / 3, 1, 4, "greatest factor between aspect ratios of crop and clip"),
-    "rotation": Option(0, 0, 180, "greatest angle of a random rotation, in degrees"),
-    "brightness": Option(0, 0, 1, "brightness times a factor from [1 - x, 1 + x]"),
-    "contrast": Option(0, 0, 1, "contrast, about a frame's mean, times one from [1 - x, 1 + x]"),
-    "saturation": Option(0, 0, 1, "saturation times a factor from [1 - x, 1 + x]"),
-}
 
 MIRRORED = frozenset(
     {"left", "leftward", "leftwards", "right", "rightward", "rightwards"}

@@ -1,65 +1,75 @@
-"""What the schema of studies refuses, in the house's words: found, allowed, what to do."""
+"""What the model of studies refuses, in the house's words: found, allowed, what to do."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from threetconv.errors import InputError, nearest
 from threetconv.networks.registry import CATALOGUE, lift_remedy
+from threetconv.study.reference import in_words, resolved, study_schema
 
 if TYPE_CHECKING:
-    import jsonschema
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
 
 __all__ = ["explained"]
 
 Schema = Mapping[str, Any]
-_KINDS = {
-    "object": "a mapping (key: value)", "array": "a list", "string": "text",
-    "integer": "a whole number", "number": "a number",
-}  # fmt: skip
 _EXPONENT = re.compile(r"([+-]?\d+)(\.\d*)?[eE]([+-]?)(\d+)")
 
 
-def explained(error: jsonschema.ValidationError) -> InputError:
-    """The message for one error of the schema.
+class _Mistake(NamedTuple):
+    """One of pydantic's errors.
+
+    Attributes:
+        kind: "unknown", "missing" (a key), "name" (of a data set), "twice"; any other kind is a
+            wrong value.
+        place: keys and indices of the value at fault, or of the mapping whose key is at fault.
+        key: unknown or missing; otherwise the last one of `place`.
+        value: what stands there.
+        schema: what is allowed at `place`.
+    """
+
+    kind: str
+    place: tuple[str, ...]
+    key: str
+    value: Any
+    schema: Schema
+
+
+def explained(error: ValidationError) -> InputError:
+    """The message for the first mistake; unknown keys come before what is missing for them.
 
     Names the key, what stands there, what is allowed, and what to write instead; the schema's own
     `remedy` of a key, and its description, are added.
     """
-    if error.validator == "oneOf" and error.context:
-        # of the forms allowed, the one that was meant: of the right type, wrong further inside
-        meant = max(error.context, key=lambda e: (len(e.absolute_path), e.validator != "type"))
-        if meant.absolute_path != error.absolute_path or meant.validator != "type":
-            return explained(meant)
-    schema, value, kind = error.schema, error.instance, str(error.validator)
-    if error.parent is not None and error.parent.validator == "oneOf":
-        schema = {**error.parent.schema, **schema}  # the description stands above the forms
-    place = ".".join(map(str, error.absolute_path)) or "the study"
-    key = next((str(k) for k in reversed(error.absolute_path) if isinstance(k, str)), place)
-    if kind == "additionalProperties":
-        known = sorted(map(str, schema.get("properties", {})))
-        key = sorted(str(k) for k in value if str(k) not in known)[0]
+    mistakes = [_mistake(details) for details in error.errors(include_url=False)]
+    first = min(mistakes, key=lambda m: (m.kind != "unknown", m.place, _order(m)))
+    kind, _, key, value, schema = first
+    place = ".".join(first.place) or "the study"
+    if kind == "unknown":
+        known = sorted(schema.get("properties", {}))
         found, expected = f"unknown key {key!r}", f"one of {', '.join(known)}"
         what, schema = nearest(key, known) or "remove the key", {}
-    elif kind == "required":
-        missing = [k for k in error.validator_value if k not in value]
-        found, expected = f"no {', '.join(missing)}", f"the keys {', '.join(error.validator_value)}"
-        key, what = missing[0], f"add {missing[0]}"
+    elif kind == "missing":
+        missing = [m.key for m in mistakes if m.kind == kind and m.place == first.place]
+        found, expected = f"no {', '.join(missing)}", f"the keys {', '.join(schema['required'])}"
+        what = f"add {key}"
         if key == "study":  # as after `snakemake --config seed=3`
             what += "; --config changes a study that --configfile names: --configfile config.yaml"
-        schema = {k: v for k, v in schema["properties"][key].items() if k != "default"}
-    elif "propertyNames" in error.absolute_schema_path:
+        schema = resolved(schema["properties"][key])
+    elif kind == "name":
         found, expected = f"the name {value!r}", "names of letters, digits and _"
-        what = f"rename {value!r} in {key}, in such characters"
-    elif kind == "uniqueItems":
+        what, schema = f"rename {value!r} in {key}, in such characters", {}
+    elif kind == "twice":
         twice = next(item for item in value if value.count(item) > 1)
         found, expected = f"{_shown(twice)} twice", "every entry once"
         what = f"remove one of the two from {key}"
     else:
-        found, expected = _shown(value), _allowed(schema)
-        what = _meant(value, schema) or f"give {key} {expected}"
+        found, expected = _shown(value), in_words(schema)
+        what = _meant(value, schema) or f"give {key or place} {expected}"
         if "default" in schema:
             left_out = ", or leave the key out" if value is None else ""
             what += f"{left_out} (default: {schema['default']})"
@@ -68,39 +78,39 @@ def explained(error: jsonschema.ValidationError) -> InputError:
     return InputError(f"configuration: {place}", found=found, expected=expected, remedy=remedy)
 
 
+def _order(mistake: _Mistake) -> str:
+    """Of several unknown keys the alphabetically first; of others the first one stays so."""
+    return mistake.key if mistake.kind == "unknown" else ""
+
+
+def _mistake(details: ErrorDetails) -> _Mistake:
+    kind, loc, key = details["type"], list(details["loc"]), ""
+    if kind in ("extra_forbidden", "invalid_key", "missing"):
+        kind, key = "missing" if kind == "missing" else "unknown", str(loc.pop())
+    elif loc and loc[-1] == "[key]":
+        kind, loc = "name", loc[:-2]
+    schema, place = study_schema(), []
+    for step in loc:
+        if "oneOf" in schema:
+            if step == loc[-1] and kind.endswith("_type"):
+                break  # of none of the forms: all of them are told
+            form = next(form for form in schema["oneOf"] if form["type"] == str(step).strip("<>"))
+            schema = {"description": schema["description"], **form}
+            continue
+        if "items" in schema:
+            schema = resolved(schema["items"])
+        else:
+            keys = schema.get("properties", {})
+            schema = resolved(keys[step] if step in keys else schema["additionalProperties"])
+            key = key if kind in ("unknown", "missing") else str(step)
+        place.append(str(step))
+    return _Mistake(kind, tuple(place), key, details["input"], schema)
+
+
 def _shown(value: Any) -> str:
     """A value as it was read, with its kind where that may surprise; long ones are cut."""
     text = "nothing" if value is None else repr(value)
     return text if len(text) <= 200 else f"{text[:200]}..."
-
-
-def _allowed(schema: Schema) -> str:
-    """The values that a schema allows, in words."""
-    if "enum" in schema:
-        return f"one of {', '.join(map(str, schema['enum']))}"
-    if "oneOf" in schema:
-        return " or ".join(map(_allowed, schema["oneOf"]))
-    words = _KINDS[schema["type"]]
-    if "pattern" in schema:
-        words += f" of the form {schema['pattern']}"
-    limits = {
-        "minimum": "at least {}", "exclusiveMinimum": "above {}",
-        "maximum": "at most {}", "exclusiveMaximum": "below {}",
-    }  # fmt: skip
-    bounds = [text.format(schema[name]) for name, text in limits.items() if name in schema]
-    if bounds:
-        words += " of " if bounds[0].startswith("at") else " "
-        words += " and ".join(bounds)
-    low, high = schema.get("minItems"), schema.get("maxItems")
-    if low is not None:
-        words += f" of {low} entries" if low == high else f" of at least {low} entries"
-    if isinstance(items := schema.get("items"), Mapping):
-        words += f", each {_allowed(items)}"
-    if keys := schema.get("properties"):
-        words += f" with keys among {', '.join(map(str, keys))}"
-    elif schema["type"] == "object" and "minProperties" in schema:
-        words += f" of at least {schema['minProperties']} entry"
-    return words
 
 
 def _meant(value: Any, schema: Schema) -> str:

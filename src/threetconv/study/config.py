@@ -1,0 +1,305 @@
+"""The configuration of a study: every key with its type, its limits, its default and its meaning.
+
+One model, from which follow the JSON schema that editors read (`study_schema`), the page
+docs/reference/config.md, the defaults and what is said of wrong values
+(`threetconv.study.messages`). What values must obey together is in `threetconv.study.rules`.
+pydantic comes with Snakemake, so that a host without numpy, pandas and torch can plan a study.
+
+A key whose default is None may be left out; the validated configuration then lacks it as well.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, Tag, create_model
+
+from threetconv.clips.augment_options import OPTIONS
+from threetconv.clips.bad_clips import CEILING, POLICIES
+from threetconv.networks.registry import CATALOGUE
+from threetconv.study.choices import CHOICES
+from threetconv.study.fields import FORM, OneOf, Section, Unique
+from threetconv.training.schedules import SCHEDULES
+
+__all__ = ["Study"]
+
+LIFT = "other networks are lifted in your own code, with threetconv.lift"
+Network = Annotated[
+    str,
+    OneOf(CATALOGUE),
+    Field(json_schema_extra={"remedy": f"a study knows only these; {LIFT}"}),
+]
+Networks = Annotated[list[Network], Field(min_length=1), Unique()]
+Names = Annotated[list[str], Field(min_length=2), Unique()]
+Size = Annotated[list[Annotated[int, Field(ge=16)]], Field(min_length=2, max_length=2)]
+AtLeastTwo = Annotated[int, Field(ge=2)]
+
+
+class Output(Section):
+    results: str | None = None
+    """Everything that is computed; results/<study> without it."""
+    reports: str | None = None
+    """The HTML and PDF reports; reports/<study> without it."""
+
+
+class Checkpoint(Section):
+    """One run and where its weights are."""
+
+    network: Network
+    """Network of the run."""
+    dataset: str
+    """Data set of the run, by its name in the study."""
+    replicate: int = Field(1, ge=1)
+    """Which of the cell's runs."""
+    source: str
+    """https://... (with sha256) or file:PATH."""
+    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
+    """Of the file; needed for https."""
+    format: Annotated[str, OneOf(CHOICES["formats"])] = "threetconv"
+    """threetconv: a state dict of this package's networks; authors: of the paper's code."""
+    classes: Names | None = None
+    """Names of the network's outputs in their order, where it is not alphabetical."""
+    n_updates: int | None = Field(None, ge=1)
+    """How long it was trained, if known."""
+    learning_rate: float | None = Field(None, gt=0)
+    """At what constant rate, if known."""
+    licence: str = ""
+    """Of the weights; for the model card."""
+
+
+class Variant(Section):
+    init: Annotated[str, OneOf(("pretrained", "scratch"))]
+    """Start from 2D weights or from random ones."""
+    convolution: Annotated[str, OneOf(CHOICES["convolutions"])]
+    """The kind of convolution."""
+    control: Annotated[str, OneOf(CHOICES["controls"])] = "none"
+    """A negative control of the variant: static repeats one frame of each clip, frame-shuffled puts
+    frames in a random order, label-shuffled permutes the training labels."""
+    networks: Networks | None = None
+    """Only for these networks; all without it."""
+    checkpoints: list[Checkpoint] = Field([])
+    """Runs of the variant that are fetched; the others are trained."""
+
+
+Augment: type[Section] = create_model(  # type: ignore[call-overload]
+    "Augment",
+    __base__=Section,
+    **{
+        name: (
+            float | None,
+            Field(None, ge=o.least, le=o.greatest, description=f"{o.meaning}.".capitalize()),
+        )
+        for name, o in OPTIONS.items()
+    },
+)
+
+
+class Clip(Section):
+    frames: int = Field(ge=1)
+    """Frames sampled evenly from the clip."""
+    height: int = Field(ge=16)
+    """In px."""
+    width: int = Field(ge=16)
+    """In px."""
+
+
+class Counts(Section):
+    train: int = Field(ge=2)
+    """For training."""
+    val: int = Field(ge=2)
+    """For validation."""
+
+
+class Render(Section):
+    set: Annotated[str, OneOf(("gestures", "scenes", "planted"))]
+    """Which synthetic set."""
+    motion: Annotated[str, OneOf(CHOICES["motions"])] | None = None
+    """planted: the one kind of motion in which classes differ."""
+    clips: Counts
+    """How many in each split, over all classes."""
+    frames: Annotated[list[AtLeastTwo], Field(min_length=2, max_length=2)] = Field([20, 28])
+    """Length of a clip, shortest and longest."""
+    size: Size = Field([64, 64])
+    """Height and width of a frame in px."""
+    variety: float | None = Field(None, gt=0, le=1)
+    """gestures: how far places and sizes spread; at 1 (the default) no single frame tells the
+    class, below 1 a frame may hint at which coordinate moves, never at the direction."""
+    classes: (
+        Annotated[
+            Annotated[int, Field(ge=2, le=101), Tag("<integer>")]
+            | Annotated[Names, Tag("<array>")],
+            FORM,
+        ]
+        | None
+    ) = None
+    """gestures: a list of class names; scenes: how many, 2 to 101."""
+
+
+class Dataset(Section):
+    adapter: Annotated[str, OneOf(CHOICES["adapters"])]
+    """Layout of the folder."""
+    root: str | None = None
+    """The data set's folder; not for rendered sets."""
+    options: dict[str, Any] = Field({})
+    """Options of the adapter: classes (all), split, selection, holdout, holdout_seed (ucf101,
+    hmdb51), missing (kinetics). selection: holdout (the default) chooses the best epoch on groups
+    held out of the training list and reports the test list apart; selection: test chooses it on the
+    test list, as the paper did."""
+    stands_for: Annotated[str, OneOf(("jester", "ucf101"))] | None = None
+    """The paper's data set whose numbers are printed beside this one's."""
+    store: Annotated[str, OneOf(("packed", "streamed"))] = "packed"
+    """packed decodes every clip once into one file of uint8 frames; streamed decodes at every epoch
+    and needs no space."""
+    sampling: Annotated[str, OneOf(CHOICES["sampling"])] = "even"
+    """Frames of training clips: even, as in the paper, the same in every epoch; or evenly spaced
+    from an offset drawn anew in every epoch (needs store: streamed)."""
+    augment: Augment = Augment()  # type: ignore[valid-type]
+    """Random changes of training clips, the same for all frames; none, as in the paper."""
+    on_bad_clip: Annotated[str, OneOf(POLICIES)] = "fail"
+    """What to do about a clip that cannot be read: stop, or leave it out and list it."""
+    max_bad_share: float = Field(CEILING, ge=0, le=1)
+    """Share of the clips that skip may leave out before it stops as well."""
+    clip: Clip
+    """What the network sees."""
+    render: Render | None = None
+    """Make the set instead of reading the user's."""
+
+
+class Stills(Section):
+    images: Counts = Counts(train=2400, val=320)
+    """How many in each split, over all classes."""
+    size: Size = Field([64, 64])
+    """Height and width of a frame in px."""
+    epochs: int = Field(4, ge=1)
+    """Passes over the images."""
+    batch_size: int = Field(32, ge=2)
+    """Images per update."""
+    learning_rate: float = Field(0.003, gt=0)
+    """Peak rate."""
+
+
+class Weights2D(Section):
+    source: Annotated[str, OneOf(("stills", "imagenet"))] = "stills"
+    """stills: trained here on rendered still images; imagenet: torchvision's."""
+    carry: Annotated[str, OneOf(("convolutions", "all"))] = "convolutions"
+    """What is carried over; convolutions alone, as in the paper, or all."""
+    stills: Stills = Stills()
+    """The still images and the training on them."""
+
+
+class LearningRates(Section):
+    rate_3t: float | None = Field(None, alias="3t", gt=0)
+    """For 3T networks."""
+    rate_3d: float | None = Field(None, alias="3d", gt=0)
+    """For 3D networks."""
+
+
+class Training(Section):
+    epochs: int = Field(ge=1)
+    """Passes over the training clips."""
+    batch_size: Annotated[
+        Annotated[AtLeastTwo, Tag("<integer>")] | Annotated[dict[str, AtLeastTwo], Tag("<object>")],
+        FORM,
+    ]
+    """Clips per update; a number, or one per network."""
+    learning_rate: LearningRates
+    """Adam's (peak) learning rate per kind of convolution."""
+    schedule: Annotated[str, OneOf(SCHEDULES)] = "constant"
+    """How the learning rate goes with time; constant is the paper's effective one, plateau (halved
+    when validation accuracy stays) what its authors meant."""
+    patience: int = Field(5, ge=1)
+    """Epochs without a better validation accuracy after which plateau halves the rate."""
+    early_stopping: int | None = Field(None, ge=1)
+    """Epochs without a better validation accuracy after which training ends; never without it."""
+    class_weights: Annotated[str, OneOf(CHOICES["class_weights"])] = "none"
+    """Weights of the classes in the loss; balanced makes all classes count alike."""
+    micro_batch: int | None = Field(None, ge=2)
+    """Clips in memory at once; gradients of a batch are summed over such parts. Batch norm sees one
+    part at a time, so this changes numbers. Without it the whole batch."""
+    precision: Annotated[str, OneOf(CHOICES["precisions"])] = "float32"
+    """Of convolutions and products; below float32 on a GPU only."""
+    auxiliary_weight: float = Field(0.3, ge=0)
+    """Weight of each of GoogLeNet's auxiliary heads."""
+    snapshot_every: int = Field(1000, ge=1)
+    """Updates between snapshots of the temporal parameters."""
+    device: Annotated[str, OneOf(("cpu", "cuda"))] = Field(
+        "cpu", json_schema_extra={"remedy": "a GPU is called cuda"}
+    )
+    """Where networks are trained; numbers repeat exactly on cpu only."""
+
+
+class ChosenChannels(Section):
+    faithfulness: int = Field(2, ge=0)
+    """Largest drop in class scores."""
+    displacement: int = Field(2, ge=0)
+    """Transforms that moved furthest."""
+    random: int = Field(1, ge=0)
+    """Drawn at random."""
+
+
+class Explanations(Section):
+    replicates: int = Field(1, ge=0)
+    """Runs of each cell whose channels are explained, the first ones; 0 for none."""
+    networks: Networks | None = None
+    """Only of these networks; all without it."""
+    clips: int = Field(24, ge=2)
+    """Validation clips on which the loss of a channel's motion is measured."""
+    channels: ChosenChannels = ChosenChannels()
+    """How many channels of a run are chosen, and by which rule."""
+    candidates: int | None = Field(None, ge=1)
+    """Only so many channels, those that moved furthest, are tried for faithfulness; all without it.
+    """
+    methods: Annotated[list[Annotated[str, OneOf(CHOICES["methods"])]], Unique()] = Field(
+        list(CHOICES["methods"])
+    )
+    """Saliency methods."""
+    steps: int = Field(500, ge=1)
+    """Steps of activation maximisation; 500 in the paper."""
+    learning_rate: float = Field(0.004, gt=0)
+    """Of activation maximisation; 0.004 in the paper, larger for fewer steps."""
+
+
+class Statistics(Section):
+    alpha: float = Field(0.05, gt=0, lt=0.5)
+    """Level of the tests, held within each family of four parameters."""
+    dataset_contrast: Annotated[Names, Field(max_length=2)] | None = None
+    """F1 compares the first data set with the second; without it, all pairs."""
+    equivalence_ratio: float = Field(1.25, gt=1)
+    """Mean displacements within this factor count as equivalent (TOST)."""
+    energy_rows: int = Field(1000, ge=10, le=2000)
+    """Rows drawn from each run for the energy test on (px, py)."""
+    bootstrap_resamples: int = Field(1000, ge=100)
+    """Resamples of the hierarchical bootstrap."""
+    calibration_replicates: int = Field(400, ge=20)
+    """Simulated studies per network that tell how the tests behave."""
+
+
+class Study(Section):
+    study: str = Field(
+        pattern="^[A-Za-z0-9_-]+$", json_schema_extra={"remedy": "letters, digits, _ and - only"}
+    )
+    """Name of the study; in its report, and in its folders' names where output is left out."""
+    title: str = "What video networks learn about motion"
+    """Title of the report."""
+    seed: int = Field(2006, ge=0)
+    """Everything random follows from this number."""
+    replicates: int = Field(3, ge=1, le=1000)
+    """Training runs per cell of the design, each with its own seed."""
+    output: Output = Output()
+    """Folders, relative to the working directory; without it they carry the study's name."""
+    networks: Networks
+    """Networks of the study."""
+    width: float = Field(1.0, gt=0, le=1)
+    """Factor on every channel count."""
+    variants: Annotated[list[Variant], Field(min_length=1), Unique()]
+    """Trained for every data set and for every network, or those that it names."""
+    datasets: dict[Annotated[str, Field(pattern="^[A-Za-z0-9_]+$")], Dataset] = Field(min_length=1)
+    """Data sets by name; the name is used in file names and in the report."""
+    weights_2d: Weights2D = Weights2D()
+    """Where pretrained variants start."""
+    training: Training
+    """Adam on cross-entropy."""
+    explanations: Explanations = Explanations()
+    """What single channels have learned, shown."""
+    statistics: Statistics = Statistics()
+    """The analysis."""

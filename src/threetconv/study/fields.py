@@ -1,0 +1,77 @@
+"""What the model of a study's configuration is made of: its sections, and values of kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError, core_schema
+
+__all__ = ["FORM", "OneOf", "Section", "Unique"]
+
+
+class Section(BaseModel):
+    """A mapping of the configuration: no unknown keys, no value of another type, no null.
+
+    A key's description is the text below it.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _not_null(cls, value: Any) -> Any:
+        if value is None:
+            raise PydanticCustomError("null", "nothing")
+        return value
+
+
+class OneOf:
+    """A text out of these."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = list(names)
+
+    def __get_pydantic_core_schema__(self, *_: Any) -> core_schema.CoreSchema:
+        return core_schema.literal_schema(self.names)
+
+
+class Unique:
+    """A list in which nothing stands twice."""
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_before_validator_function(_each_once, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {**handler(schema), "uniqueItems": True}
+
+
+def _each_once(value: Any) -> Any:
+    if isinstance(value, list) and any(value.count(item) > 1 for item in value):
+        raise PydanticCustomError("twice", "an entry stands twice")
+    return value
+
+
+FORM = Discriminator(
+    lambda value: {dict: "<object>", list: "<array>"}.get(type(value), "<integer>")
+)
+"""Which form of a value was meant that may be a number, a list or a mapping: the tag of the form,
+its type in JSON schema between pointed brackets."""

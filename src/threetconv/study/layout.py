@@ -1,0 +1,209 @@
+"""Where a study's files lie and which runs they are of: what the rules of the workflow ask.
+
+Paths are relative to the working directory, as Snakemake takes them. Standard library only, since
+rules are read before any of their environments exists.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from threetconv.data.contents import note_changes
+from threetconv.records.plan import Run, plan_runs
+
+__all__ = ["StudyLayout"]
+
+Config = dict[str, Any]
+Files = dict[str, str]  # name of an input -> path
+CHANNEL_TABLES = ("channels", "faithfulness", "chosen", "images", "sanity")  # of each run
+
+
+class StudyLayout:
+    """Files and runs of one study.
+
+    Args:
+        study: validated, with every default filled in.
+
+    Attributes:
+        results, reports: its folders.
+        datasets: name -> settings.
+        runs: run id -> run.
+        rendered: data sets that the workflow makes.
+        planted: data set of planted motion -> which motion.
+        stands_for: data set -> the paper's data set beside whose numbers its own are printed.
+        fetched: run id -> checkpoint, of runs that are fetched instead of trained.
+        runs_3t: runs that have temporal parameters; `inits` are theirs.
+        parameter_files, control_files: tables of temporal parameters, of controls apart.
+        preference_files: which class each channel prefers, where motion is planted.
+        explained: ids of the runs whose channels are explained, the first ones of each cell.
+        explained_pairs: (network, data set) of these.
+        explained_tables: name -> table of all explained runs.
+        explanations: tables of single explained runs.
+    """
+
+    def __init__(self, study: Config) -> None:
+        self.study = study
+        self.results: str = study["output"]["results"]
+        self.reports: str = study["output"]["reports"]
+        self.datasets: dict[str, Config] = study["datasets"]
+        self.runs = {run.run_id: run for run in plan_runs(study)}
+        renders = {name: d["render"] for name, d in self.datasets.items() if "render" in d}
+        self.rendered = list(renders)
+        self.planted = {n: r["motion"] for n, r in renders.items() if r["set"] == "planted"}
+        self.stands_for = {
+            name: d["stands_for"] for name, d in self.datasets.items() if "stands_for" in d
+        }
+        self.fetched = {
+            run.run_id: entry for run in self.runs.values() for entry in self._checkpoints_of(run)
+        }
+        self.runs_3t = [run for run in self.runs.values() if run.convolution == "3t"]
+        self.inits = list(dict.fromkeys(run.init for run in self.runs_3t))
+        real = [run for run in self.runs_3t if run.control == "none"]
+        self.parameter_files = [self.parameter_file(run) for run in real]
+        self.control_files = [self.parameter_file(run) for run in self.runs_3t if run not in real]
+        self.preference_files = [
+            f"{self.results}/preferences/{run.run_id}.parquet"
+            for run in self.runs_3t
+            if self.planted
+        ]
+        explanations = study["explanations"]
+        explained = [
+            run
+            for run in self.runs.values()
+            if run.control == "none"
+            and run.replicate <= explanations["replicates"]
+            and run.network in explanations.get("networks", study["networks"])
+        ]
+        self.explained = [run.run_id for run in explained]
+        self.explained_pairs = list(dict.fromkeys((r.network, r.dataset) for r in explained))
+        folder = f"{self.results}/explanations"
+        names = (*CHANNEL_TABLES, "trajectories")
+        self.explained_tables = {name: f"{folder}/{name}.parquet" for name in names}
+        self.explanations = [
+            f"{folder}/{run_id}/{name}.parquet"
+            for run_id in self.explained
+            for name in CHANNEL_TABLES
+        ]
+
+    def _checkpoints_of(self, run: Run) -> list[Config]:
+        """What the study says of the checkpoint of a run: one entry, or none."""
+        cell = (run.init, run.convolution, run.control)
+        place = (run.network, run.dataset, run.replicate)
+        return [
+            entry
+            for variant in self.study["variants"]
+            if (variant["init"], variant["convolution"], variant["control"]) == cell
+            for entry in variant["checkpoints"]
+            if (entry["network"], entry["dataset"], entry["replicate"]) == place
+        ]
+
+    def dataset_root(self, name: str) -> str:
+        """The folder of a data set: the user's, or the one that the workflow renders."""
+        return str(self.datasets[name].get("root", f"{self.results}/data/{name}"))
+
+    def run_file(self, run_id: str, name: str) -> str:
+        """A file in the folder of a run."""
+        return f"{self.results}/runs/{run_id}/{name}"
+
+    def parameter_file(self, run: Run) -> str:
+        """Where a 3T run's parameter table stands (hive partitions).
+
+        Controls have a folder of their own, so that nobody who reads all of `parameters` mixes
+        them in.
+        """
+        kind = "parameters" if run.control == "none" else "control_parameters"
+        cell = f"network={run.network}/dataset={run.dataset}/init={run.init}"
+        return f"{self.results}/{kind}/{cell}/{run.run_id}.parquet"
+
+    def clip_inputs(self, name: str) -> Files:
+        """The clips of a data set, as what is shown to a network is read from."""
+        if self.datasets[name]["store"] == "packed":
+            packed = f"{self.results}/packed/{name}"
+            return {"table": f"{packed}.parquet", "packed": f"{packed}.npy"}
+        clips = f"{self.results}/clips/{name}"
+        return {"table": f"{clips}.parquet", "contents": f"{clips}.contents.json"}
+
+    def run_inputs(self, run_id: str) -> Files:
+        """What a run is trained on, and its 2D weights if it starts from such."""
+        run = self.runs[run_id]
+        files = self.clip_inputs(run.dataset)
+        if run.init == "pretrained" and run_id not in self.fetched:
+            files["weights"] = f"{self.results}/weights_2d/{run.network}.safetensors"
+        return files
+
+    def run_settings(self, run_id: str) -> Config:
+        """The fields of `threetconv.training.settings.Settings` for a run."""
+        run, training = self.runs[run_id], self.study["training"]
+        sizes = training["batch_size"]
+        own = {
+            "batch_size": sizes[run.network] if isinstance(sizes, dict) else sizes,
+            "learning_rate": training["learning_rate"][run.convolution],
+        }
+        shared = {key: value for key, value in training.items() if key != "device"}
+        return {"early_stopping": None, "micro_batch": None} | shared | own
+
+    def run_data(self, run_id: str) -> Config:
+        """How a run reads its data set. Clips left out in packing are not in the packed table."""
+        dataset = self.datasets[self.runs[run_id].dataset]
+        return {
+            key: dataset[key] for key in ("sampling", "augment", "on_bad_clip", "max_bad_share")
+        }
+
+    def fetched_from(self, run_id: str) -> Config:
+        """What the study says of a checkpoint, without the keys that name its run."""
+        names = ("network", "dataset", "replicate")
+        return {k: v for k, v in self.fetched[run_id].items() if k not in names}
+
+    def card_facts(self, run_id: str) -> Config:
+        """What a run's model card says that its record does not know.
+
+        `selection` is the split that the best epoch is chosen on, "test" as in the paper.
+        """
+        dataset = self.runs[run_id].dataset
+        by_test = self.datasets[dataset]["options"].get("selection") == "test"
+        return {
+            "synthetic": dataset in self.rendered,
+            "selection": "test" if by_test else "val",
+            "licence": self.fetched.get(run_id, {}).get("licence", ""),
+        }
+
+    def explained_parameters(self, run_id: str) -> str:
+        """The parameter table of a run, "" of a 3D run, which has none."""
+        run = self.runs[run_id]
+        return self.parameter_file(run) if run.convolution == "3t" else ""
+
+    def explained_inputs(self, run_id: str) -> Files:
+        """A run, its clips, its parameters, and a run on permuted labels to compare with."""
+        run = self.runs[run_id]
+        files = {
+            "record": self.run_file(run_id, "run.json"),
+            "weights": self.run_file(run_id, "best.safetensors"),
+            **self.clip_inputs(run.dataset),
+        }
+        if parameters := self.explained_parameters(run_id):
+            files["parameters"] = parameters
+        cell = (run.network, run.dataset, run.convolution)
+        for other in self.runs.values():
+            same = (other.network, other.dataset, other.convolution) == cell
+            if other.control == "label-shuffled" and same and other.replicate == 1:
+                files["shuffled"] = self.run_file(other.run_id, "run.json")
+                files["shuffled_weights"] = self.run_file(other.run_id, "best.safetensors")
+        return files
+
+    def changed_note(self, name: str) -> Path:
+        """Where it is noted that clips of a data set have changed since their table was made."""
+        return Path(self.results, "clips", f"{name}.changed.txt")
+
+    def note_changed_clips(self) -> list[str]:
+        """Look which clips of the user's data sets were replaced, and note it; in words."""
+        told = []
+        for name in self.datasets:
+            if name not in self.rendered:
+                contents = Path(self.results, "clips", f"{name}.contents.json")
+                if found := note_changes(contents, self.changed_note(name)):
+                    told.append(
+                        f"Data set {name!r}: {found}. Its clip table and all that follows from it "
+                        "will be made anew."
+                    )
+        return told

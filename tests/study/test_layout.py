@@ -1,0 +1,172 @@
+"""Where a study's files lie, and which runs they are of."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from threetconv.study.layout import StudyLayout
+from threetconv.study.validate import validate_study
+from threetconv.training.settings import Settings
+
+from ..builders.small_study import PRETRAINED, SCRATCH, put, study
+
+ENTRY = {"network": "resnet18", "dataset": "mine", "replicate": 2, "source": "file:a.pt"}
+SHUFFLED = SCRATCH | {"control": "label-shuffled"}
+
+
+def layout(**changes: Any) -> StudyLayout:
+    return StudyLayout(validate_study(study(**changes)))
+
+
+def test_controls_have_a_folder_of_their_own() -> None:
+    found = layout(replicates=1, variants=[SCRATCH, SHUFFLED])
+    assert found.parameter_files == [
+        "results/s/parameters/network=resnet18/dataset=mine/init=scratch/"
+        "resnet18-mine-scratch-3t-r1.parquet",
+        "results/s/parameters/network=resnet18/dataset=made/init=scratch/"
+        "resnet18-made-scratch-3t-r1.parquet",
+    ]
+    assert found.control_files == [
+        file.replace("/parameters/", "/control_parameters/").replace("-r1", "-label-shuffled-r1")
+        for file in found.parameter_files
+    ]
+
+
+def test_3d_runs_have_no_temporal_parameters() -> None:
+    found = layout(replicates=1, variants=[SCRATCH, PRETRAINED | {"convolution": "3d"}])
+    assert [run.init for run in found.runs_3t] == ["scratch"] * 2
+    assert found.inits == ["scratch"]
+    assert len(found.parameter_files) == 2
+    assert len(found.runs) == 4
+    assert found.explained_parameters("resnet18-mine-pretrained-3d-r1") == ""
+    inputs = found.explained_inputs("resnet18-mine-pretrained-3d-r1")
+    assert set(inputs) == {"record", "weights", "table", "packed"}
+
+
+def test_rendered_sets_lie_with_the_results() -> None:
+    found = layout()
+    assert found.dataset_root("mine") == "videos"
+    assert found.dataset_root("made") == "results/s/data/made"
+    assert found.rendered == ["made"]
+    assert found.planted == {}
+    assert found.preference_files == []
+
+
+def test_where_motion_is_planted_every_3t_run_has_preferences() -> None:
+    made = {"set": "planted", "motion": "zoom", "clips": {"train": 4, "val": 2}}
+    config = put(put(study(replicates=1), "datasets.made.adapter", "folder"), "seed", 1)
+    found = StudyLayout(validate_study(put(config, "datasets.made.render", made)))
+    assert found.planted == {"made": "zoom"}
+    assert found.preference_files == [
+        f"results/s/preferences/{run.run_id}.parquet" for run in found.runs_3t
+    ]
+
+
+def test_clips_are_read_packed_or_as_they_are() -> None:
+    found = StudyLayout(validate_study(put(study(), "datasets.mine.store", "streamed")))
+    clips, packed = "results/s/clips/mine", "results/s/packed/made"
+    assert found.clip_inputs("mine") == {
+        "table": f"{clips}.parquet",
+        "contents": f"{clips}.contents.json",
+    }
+    assert found.clip_inputs("made") == {"table": f"{packed}.parquet", "packed": f"{packed}.npy"}
+
+
+def test_a_run_is_fetched_where_the_variant_that_it_is_of_says_so() -> None:
+    variants = [PRETRAINED | {"checkpoints": [ENTRY | {"licence": "CC0"}]}, SCRATCH]
+    found = layout(variants=variants)
+    run_id, trained = "resnet18-mine-pretrained-3t-r2", "resnet18-mine-pretrained-3t-r1"
+    assert list(found.fetched) == [run_id]
+    assert found.fetched_from(run_id) == {
+        "source": "file:a.pt",
+        "format": "threetconv",
+        "licence": "CC0",
+    }
+    assert "weights" not in found.run_inputs(run_id)
+    assert found.run_inputs(trained)["weights"] == "results/s/weights_2d/resnet18.safetensors"
+    assert "weights" not in found.run_inputs("resnet18-mine-scratch-3t-r1")
+    assert found.card_facts(run_id) == {"synthetic": False, "selection": "val", "licence": "CC0"}
+    assert found.card_facts("resnet18-made-scratch-3t-r1") == {
+        "synthetic": True,
+        "selection": "val",
+        "licence": "",
+    }
+
+
+def test_a_card_says_that_the_best_epoch_was_chosen_by_the_test_list() -> None:
+    config = put(study(), "datasets.mine.options", {"selection": "test"})
+    found = StudyLayout(validate_study(config))
+    assert found.card_facts("resnet18-mine-pretrained-3t-r1")["selection"] == "test"
+    assert found.card_facts("resnet18-made-pretrained-3t-r1")["selection"] == "val"
+
+
+def test_settings_are_those_of_a_training_run() -> None:
+    """One batch size for each network, one rate for each convolution; the others for all."""
+    training = {
+        "epochs": 3,
+        "batch_size": {"resnet18": 4, "googlenet": 6},
+        "learning_rate": {"3t": 0.1, "3d": 0.2},
+        "micro_batch": 2,
+        "device": "cuda",
+    }
+    variants = [PRETRAINED, PRETRAINED | {"convolution": "3d"}]
+    found = layout(networks=["resnet18", "googlenet"], variants=variants, training=training)
+    settings = found.run_settings("googlenet-mine-pretrained-3d-r1")
+    assert set(settings) == {field.name for field in fields(Settings)}
+    made = Settings(**settings)
+    assert (made.epochs, made.batch_size, made.learning_rate) == (3, 6, 0.2)
+    assert (made.micro_batch, made.early_stopping, made.snapshot_every) == (2, None, 1000)
+    assert found.run_settings("resnet18-mine-pretrained-3t-r1")["batch_size"] == 4
+    assert found.run_data("resnet18-mine-pretrained-3t-r1") == {
+        "sampling": "even",
+        "augment": {},
+        "on_bad_clip": "fail",
+        "max_bad_share": 0.01,
+    }
+
+
+def test_the_first_real_runs_of_each_cell_are_explained() -> None:
+    found = layout(
+        networks=["resnet18", "googlenet"],
+        variants=[SCRATCH, SHUFFLED],
+        explanations={"replicates": 2, "networks": ["googlenet"]},
+    )
+    assert found.explained == [
+        f"googlenet-{dataset}-scratch-3t-r{k}" for dataset in ("mine", "made") for k in (1, 2)
+    ]
+    assert found.explained_pairs == [("googlenet", "mine"), ("googlenet", "made")]
+    assert len(found.explanations) == 4 * 5
+    assert "trajectories" in found.explained_tables
+    assert layout(explanations={"replicates": 0}).explained == []
+
+
+def test_an_explained_run_is_compared_with_one_on_permuted_labels() -> None:
+    found = layout(variants=[SCRATCH, PRETRAINED, SHUFFLED])
+    files = found.explained_inputs("resnet18-mine-pretrained-3t-r1")
+    assert files["record"] == "results/s/runs/resnet18-mine-pretrained-3t-r1/run.json"
+    other = "results/s/runs/resnet18-mine-scratch-3t-label-shuffled-r1"
+    assert files["shuffled"] == f"{other}/run.json"
+    assert files["shuffled_weights"] == f"{other}/best.safetensors"
+    assert files["parameters"].endswith("/resnet18-mine-pretrained-3t-r1.parquet")
+    assert "shuffled" not in layout(variants=[SCRATCH]).explained_inputs(
+        "resnet18-mine-scratch-3t-r1"
+    )
+
+
+def test_changed_clips_of_the_users_sets_are_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = layout()
+    assert found.note_changed_clips() == []
+    (tmp_path / "results/s/clips").mkdir(parents=True)
+    for name in ("mine", "made"):
+        Path(f"results/s/clips/{name}.contents.json").write_text("damaged, which counts as changed")
+    told = found.note_changed_clips()
+    assert [text.partition(":")[0] for text in told] == ["Data set 'mine'"]
+    assert found.changed_note("mine").exists()
+    assert not found.changed_note("made").exists()
