@@ -10,7 +10,8 @@ from threetconv.errors import InputError
 from threetconv.schemas.statistics import TESTS
 from threetconv.statistics.summaries.summarise import summarise
 from threetconv.statistics.tests.adjust import holm
-from threetconv.statistics.tests.contrasts import COLUMNS, run_tests
+from threetconv.statistics.tests.comparisons import COLUMNS
+from threetconv.statistics.tests.contrasts import run_tests
 from threetconv.statistics.tests.sentences import sentences
 from threetconv.support.files import write_parquet
 from threetconv.support.numerals import p_prose

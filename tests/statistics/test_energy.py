@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from threetconv.errors import InputError
-from threetconv.statistics.tests.contrasts import COLUMNS
+from threetconv.statistics.tests.comparisons import COLUMNS
 from threetconv.statistics.tests.energy import (
     energy_floor,
     energy_tests,

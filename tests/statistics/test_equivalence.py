@@ -12,7 +12,7 @@ from scipy import stats
 from threetconv.errors import InputError
 from threetconv.statistics.summaries.summarise import summarise
 from threetconv.statistics.tests.adjust import holm
-from threetconv.statistics.tests.contrasts import COLUMNS
+from threetconv.statistics.tests.comparisons import COLUMNS
 from threetconv.statistics.tests.equivalence import equivalence_tests, tost
 
 MARGIN = np.log(1.25)

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from threetconv.errors import InputError
-from threetconv.statistics.tests.contrasts import FAMILIES, run_tests
+from threetconv.statistics.tests.contrasts import run_tests
 from threetconv.statistics.tests.families import (
+    FAMILIES,
     Contrast,
     form_blocks,
     form_contrasts,

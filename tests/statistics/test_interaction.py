@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from threetconv.statistics.tests.contrasts import FAMILIES, run_tests
+from threetconv.statistics.tests.contrasts import run_tests
+from threetconv.statistics.tests.families import FAMILIES
 from threetconv.statistics.tests.interaction import permute_interaction
 
 NETWORK = ((3, 3), (3, 3))

@@ -9,7 +9,8 @@ from scipy import stats
 
 from threetconv.schemas.statistics import LAYER_PROFILE, TESTS
 from threetconv.statistics.tests.adjust import benjamini_hochberg
-from threetconv.statistics.tests.contrasts import COLUMNS, run_tests
+from threetconv.statistics.tests.comparisons import COLUMNS
+from threetconv.statistics.tests.contrasts import run_tests
 from threetconv.statistics.tests.layerwise import PROFILE_COLUMNS, layer_profile, layer_tests
 from threetconv.statistics.tests.permutation import permute_many, permute_runs
 from threetconv.support.files import write_parquet

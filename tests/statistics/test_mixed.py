@@ -11,7 +11,7 @@ from scipy import stats
 
 from threetconv.statistics.summaries.summarise import summarise
 from threetconv.statistics.tests.adjust import holm
-from threetconv.statistics.tests.contrasts import COLUMNS
+from threetconv.statistics.tests.comparisons import COLUMNS
 from threetconv.statistics.tests.mixed import fit_mixed, mixed_tests
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from threetconv.errors import InputError
 from threetconv.statistics.tests.adjust import holm
-from threetconv.statistics.tests.contrasts import COLUMNS, run_tests
+from threetconv.statistics.tests.comparisons import COLUMNS
+from threetconv.statistics.tests.contrasts import run_tests
 from threetconv.statistics.tests.outcomes import OUTCOMES, sensitivity_tests
 
 

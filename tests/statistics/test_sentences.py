@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from threetconv.statistics.tests.contrasts import FAMILIES, run_tests
+from threetconv.statistics.tests.contrasts import run_tests
+from threetconv.statistics.tests.families import FAMILIES
 from threetconv.statistics.tests.layerwise import layer_tests
 from threetconv.statistics.tests.sentences import sentence, sentences
 

@@ -18,6 +18,7 @@ from threetconv.errors import look_up
 
 __all__ = [
     "FAMILIES",
+    "TWO_ARMED",
     "Block",
     "Contrast",
     "Family",
@@ -61,6 +62,7 @@ FAMILIES = {
         reference=REAL,
     ),
 }
+TWO_ARMED = ("F1", "F2")  # families of real runs whose blocks have two arms
 
 
 @dataclass(frozen=True)

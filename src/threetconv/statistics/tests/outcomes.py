@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from threetconv.errors import InputError, look_up
-from threetconv.statistics.tests.comparisons import COLUMNS, Settings
-from threetconv.statistics.tests.contrasts import test_models
+from threetconv.statistics.tests.comparisons import COLUMNS
+from threetconv.statistics.tests.contrasts import PermutationSettings, test_models
 from threetconv.statistics.tests.families import with_control
 from threetconv.statistics.tests.permutation import DRAWS, MAX_ENUMERATION
 
@@ -79,7 +79,7 @@ def sensitivity_tests(
     parts = []
     for name in outcomes:
         outcome = look_up(OUTCOMES, name, what="outcome")
-        settings = Settings(
+        settings = PermutationSettings(
             label=f"{outcome.label}, {outcome.rows} rows, {outcome.weighting}",
             alpha=alpha,
             paired=paired,
