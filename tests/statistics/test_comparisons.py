@@ -19,8 +19,8 @@ def arms(comparison):
 
 def test_blocks_and_arms_of_both_families(study):
     first, second = compare(study.runs)
-    assert (first.family.name, first.contrast.text) == ("F1", "gestures / scenes")
-    assert (second.family.name, second.contrast.text) == ("F2", "scratch / pretrained")
+    assert (first.family.name, first.contrast.text) == ("dataset", "gestures / scenes")
+    assert (second.family.name, second.contrast.text) == ("init", "scratch / pretrained")
     assert list(arms(second)) == [
         "googlenet, gestures", "googlenet, scenes", "resnet18, gestures", "resnet18, scenes",
     ]  # fmt: skip
@@ -52,13 +52,13 @@ def test_datasets_choose_and_order_the_contrast_of_f1(study):
         "scratch / pretrained",
     )
     more = pd.concat([study.runs, study.runs.head(1).assign(run_id="x", dataset="other")])
-    assert len(compare(more, ("F1",))) == 3
-    assert len(compare(more, ("F1",), ("gestures", "scenes"))) == 1
+    assert len(compare(more, ("dataset",))) == 3
+    assert len(compare(more, ("dataset",), ("gestures", "scenes"))) == 1
 
 
 def test_a_family_without_two_arms_is_refused(study):
-    with pytest.raises(InputError, match="F1, F2"):
-        compare(study.runs, ("F3",))
+    with pytest.raises(InputError, match="dataset, init"):
+        compare(study.runs, ("dataset x init",))
 
 
 def test_blocks_with_one_arm_are_named(study):
@@ -77,7 +77,7 @@ def test_a_line_knows_its_place_and_its_runs_and_nothing_else(study):
     assert set(line) == set(COLUMNS) - {"library_version"}
     place = ("family", "contrast", "stratum", "parameter", "layer_index", "n_a", "n_b", "method")
     assert [line[name] for name in place] == [
-        "F1", "gestures / scenes", "all", "s", 2, 12, 12, "m",
+        "dataset", "gestures / scenes", "all", "s", 2, 12, 12, "m",
     ]  # fmt: skip
     table = as_table([line], "scipy", outcome="D")
     assert table.columns.tolist() == ["outcome", *COLUMNS]

@@ -11,7 +11,7 @@ import pandas as pd
 from threetconv.errors import InputError, look_up
 from threetconv.networks.registry import CATALOGUE, lift_remedy
 from threetconv.statistics.calibration.calibrate import calibrate
-from threetconv.statistics.calibration.simulate import Layout
+from threetconv.statistics.calibration.simulate import NetworkLayout
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -73,7 +73,7 @@ def _clip_shape(text: str) -> tuple[int, int, int]:
     return frames, height, width
 
 
-def study_layouts(results: Path, networks: Sequence[str] | None = None) -> list[Layout]:
+def study_layouts(results: Path, networks: Sequence[str] | None = None) -> list[NetworkLayout]:
     """The layouts of a study's networks, from the parameter table of one run of each.
 
     Args:
@@ -94,7 +94,9 @@ def study_layouts(results: Path, networks: Sequence[str] | None = None) -> list[
     for name in wanted:
         if name not in files:
             break
-        layouts.append(Layout.from_table(read_parquet(files[name], columns=LAYOUT_COLUMNS), name))
+        layouts.append(
+            NetworkLayout.from_table(read_parquet(files[name], columns=LAYOUT_COLUMNS), name)
+        )
     if not layouts or len(layouts) < len(wanted):
         lacking = wanted[len(layouts)] if wanted else "any network"
         raise InputError(
@@ -106,7 +108,7 @@ def study_layouts(results: Path, networks: Sequence[str] | None = None) -> list[
     return layouts
 
 
-def render(table: pd.DataFrame, layouts: Sequence[Layout]) -> None:
+def render(table: pd.DataFrame, layouts: Sequence[NetworkLayout]) -> None:
     """Print, per network, a table of errors and power and one of coverage."""
     from rich.console import Console  # only for printing
 

@@ -22,7 +22,7 @@ import pandas as pd
 
 from threetconv.errors import InputError
 
-__all__ = ["Draw", "LayerLayout", "Layout", "Study", "draw_study", "simulate_study"]
+__all__ = ["Draw", "LayerLayout", "NetworkLayout", "Study", "draw_study", "simulate_study"]
 
 TAU_LAYER, TAU_CHANNEL, DF = 0.1, 0.4, 4.0
 
@@ -47,7 +47,7 @@ class LayerLayout:
 
 
 @dataclass(frozen=True)
-class Layout:
+class NetworkLayout:
     """How many temporal parameters a network has, and where.
 
     Attributes:
@@ -87,7 +87,7 @@ class Layout:
         return {"network": self.network, "layers": [asdict(layer) for layer in self.layers]}
 
     @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> Layout:
+    def from_dict(cls, fields: dict[str, Any]) -> NetworkLayout:
         """Inverse of `to_dict`."""
         return cls(
             fields["network"],
@@ -98,7 +98,7 @@ class Layout:
         )
 
     @classmethod
-    def from_table(cls, parameters: pd.DataFrame, network: str) -> Layout:
+    def from_table(cls, parameters: pd.DataFrame, network: str) -> NetworkLayout:
         """The layout of the rows of a parameter table.
 
         Args:
@@ -141,7 +141,7 @@ class Draw(NamedTuple):
     Both only multiply the rows of a run, so one draw serves for every tau and ratio.
     """
 
-    shape: Layout
+    shape: NetworkLayout
     seeds: np.ndarray  # (parameters, blocks, 2, runs), standard normal seed effects N_i
     rows: np.ndarray  # float32 (parameters, blocks, 2, runs, reachable rows), at tau = 0
     log_means: np.ndarray  # (parameters, blocks, 2, runs), at tau = 0
@@ -162,7 +162,7 @@ class Draw(NamedTuple):
 
 
 def draw_study(
-    shape: Layout,
+    shape: NetworkLayout,
     rng: np.random.Generator,
     *,
     runs_per_arm: int,
@@ -204,7 +204,7 @@ def draw_study(
 
 
 def simulate_study(
-    shape: Layout,
+    shape: NetworkLayout,
     *,
     runs_per_arm: int,
     blocks: int = 1,

@@ -26,7 +26,7 @@ from threetconv.statistics.summaries.best_rows import CELL, read_best
 from threetconv.statistics.tests.comparisons import Comparison, two_armed
 from threetconv.statistics.tests.families import TWO_ARMED, Block
 
-__all__ = ["COLUMNS", "Layer", "channel_sums", "hierarchical_bootstrap", "resample_cell"]
+__all__ = ["COLUMNS", "ChannelSums", "channel_sums", "hierarchical_bootstrap", "resample_cell"]
 
 COLUMNS = BOOTSTRAP.names
 METHOD = (
@@ -38,7 +38,7 @@ READ = ("layer_index", "channel", *RAW.values())
 CHUNK = 2_000_000  # draws held at once
 
 
-class Layer(NamedTuple):
+class ChannelSums(NamedTuple):
     """One layer of one run: what resampling its channels needs."""
 
     sums: np.ndarray  # (channels, parameters) sum of |z| over the channel's reachable transitions
@@ -153,7 +153,7 @@ def _sorted_arms(comparison: Comparison, block: Block) -> tuple[tuple[str, ...],
     return tuple(sorted(a)), tuple(sorted(b))
 
 
-def channel_sums(frame: pd.DataFrame) -> list[Layer]:
+def channel_sums(frame: pd.DataFrame) -> list[ChannelSums]:
     """Sum of |z| and number of rows of every channel of every layer.
 
     Args:
@@ -170,13 +170,13 @@ def channel_sums(frame: pd.DataFrame) -> list[Layer]:
     sums, counts = grouped.sum(), grouped.size()
     index = sums.index.get_level_values("layer_index").to_numpy()
     return [
-        Layer(sums.to_numpy()[index == layer], counts.to_numpy()[index == layer])
+        ChannelSums(sums.to_numpy()[index == layer], counts.to_numpy()[index == layer])
         for layer in np.unique(index)
     ]
 
 
 def resample_cell(
-    runs: Sequence[Sequence[Layer]], n_resamples: int, rng: np.random.Generator
+    runs: Sequence[Sequence[ChannelSums]], n_resamples: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean D of a cell's runs, as observed and in every resample.
 
@@ -202,7 +202,9 @@ def resample_cell(
     return np.mean(observed, axis=0), drawn.mean(axis=1)
 
 
-def _resample_channels(layers: Sequence[Layer], draws: int, rng: np.random.Generator) -> np.ndarray:
+def _resample_channels(
+    layers: Sequence[ChannelSums], draws: int, rng: np.random.Generator
+) -> np.ndarray:
     """Mean |z| of one run with channels drawn anew inside each layer: (draws, parameters)."""
     sums, rows = np.zeros((draws, len(PARAMETERS))), np.zeros((draws, 1))
     for layer in layers:

@@ -1,8 +1,6 @@
 """The planned tests of whole networks, with the training run as unit.
 
-F1 asks for the dataset, F2 for the initialisation, F3 whether the dataset's effect differs between
-initialisations, "controls" for real runs against negative controls (see
-`threetconv.statistics.tests.families`).
+What is asked is in `threetconv.statistics.tests.families`.
 
 For every contrast and checkpoint there is one blocked test over all blocks (stratum "all") and one
 inside each block, each for the four parameters. Holm's adjustment is over the four parameters of
@@ -27,7 +25,7 @@ from threetconv.records.parameters import PARAMETERS
 from threetconv.statistics.tests import effect_sizes
 from threetconv.statistics.tests.adjust import adjust, holm
 from threetconv.statistics.tests.comparisons import Comparison, as_table, comparisons
-from threetconv.statistics.tests.families import Block, with_control
+from threetconv.statistics.tests.families import TWO_ARMED, Block, with_control
 from threetconv.statistics.tests.interaction import oriented, permute_interactions
 from threetconv.statistics.tests.intervals import Interval, difference_interval, paired_interval
 from threetconv.statistics.tests.permutation import (
@@ -70,7 +68,7 @@ def run_tests(
     runs: pd.DataFrame | None = None,
     *,
     seed: int,
-    families: tuple[str, ...] = ("F1", "F2"),
+    families: tuple[str, ...] = TWO_ARMED,
     datasets: Sequence[str] | None = None,
     checkpoint: str | Sequence[str] = "best",
     rows: str = "reachable",
@@ -88,8 +86,8 @@ def run_tests(
             "controls". Without it all runs of `summaries` count.
         seed: of Monte Carlo draws; each test starts from it, so no test depends on the others.
         families: names in `FAMILIES`.
-        datasets: the two data sets that F1 and F3 compare, the ratio's numerator first; all pairs,
-            in alphabetical order, without it.
+        datasets: the two data sets that a dataset factor compares, the ratio's numerator first; all
+            pairs, in alphabetical order, without it.
         checkpoint: "best" (each run at its best validation epoch), "matched" (all compared runs at
             the same number of updates), or several.
         rows, weighting: which summary to test: rows {"reachable", "all"}, weighting {"pooled",
@@ -100,14 +98,15 @@ def run_tests(
         max_enumeration, draws: see `threetconv.statistics.tests.permutation.permute_runs`.
 
     Returns:
-        Columns `COLUMNS`, one line per family, contrast ("a / b"; F3 "a / b, first / second"),
+        Columns `COLUMNS`, one line per family, contrast ("a / b"; of
+            an interaction "a / b, first / second"),
         checkpoint, stratum ("all" or a block) and parameter. `statistic`: mean over blocks of
-        D_a - D_b (F3: mean over networks of the difference between both inits of that);
-        `estimate` = exp(statistic), a ratio of mean displacements (F3: a ratio of ratios), with its
+        D_a - D_b (interaction: mean over networks of the difference between both inits of that);
+        `estimate` = exp(statistic), a ratio of mean displacements (a ratio of ratios), with its
         95 % interval; `hedges_g`, `cliffs_delta`, `wasserstein`: on D, positive (the first two)
-        when a moved further (F3: g is the statistic on the SD within cells, the others, which
-        compare two groups, are NaN); `status` {"ok", "untestable", "degenerate"} with `reason`;
-        `p_adjusted` only where the status is "ok".
+        when a moved further (interaction: g is the statistic on the SD within cells, the others,
+        which compare two groups, are NaN); `status` {"ok", "untestable", "degenerate"} with
+        `reason`; `p_adjusted` only where the status is "ok".
     """
     settings = PermutationSettings(
         label=f"D = ln mean |z|, {rows} rows, {weighting}",

@@ -1,4 +1,4 @@
-"""F3: does the effect of the dataset depend on the initialisation?
+"""Family "dataset x init": does the effect of the dataset depend on the initialisation?
 
 In every network there are four cells: arms a and b (data sets) at the first and the second level
 of the moderator (initialisation). The statistic is the mean over networks of

@@ -13,7 +13,7 @@ from threetconv.statistics.summaries.snapshot_choice import at_checkpoint
 from threetconv.statistics.tests.adjust import adjust, benjamini_hochberg
 from threetconv.statistics.tests.comparisons import Comparison, as_table, comparisons
 from threetconv.statistics.tests.contrasts import PermutationSettings, measure
-from threetconv.statistics.tests.families import Block, with_control
+from threetconv.statistics.tests.families import TWO_ARMED, Block, with_control
 from threetconv.statistics.tests.permutation import DRAWS, MAX_ENUMERATION
 
 __all__ = ["PROFILE_COLUMNS", "layer_profile", "layer_tests"]
@@ -27,7 +27,7 @@ def layer_tests(
     runs: pd.DataFrame | None = None,
     *,
     seed: int,
-    families: tuple[str, ...] = ("F1", "F2"),
+    families: tuple[str, ...] = TWO_ARMED,
     datasets: Sequence[str] | None = None,
     checkpoint: str | Sequence[str] = ("best", "matched"),
     alpha: float = 0.05,
@@ -42,15 +42,15 @@ def layer_tests(
         runs, seed, datasets, checkpoint, alpha, paired, max_enumeration, draws: as for
             `threetconv.statistics.tests.contrasts.run_tests`; matched updates are those of the same
             contrast there.
-        families: of F1, F2, F3 and "controls".
+        families: names in `threetconv.statistics.tests.families.FAMILIES`.
 
     Returns:
         The tests table's columns, scope "layer", stratum the network: a line per family, contrast,
-        checkpoint, network, parameter and layer. Blocks are those inside the network (F1: init;
-        F2: dataset). `p_adjusted` is Benjamini and Hochberg's, over the layers of one network and
-        parameter; a line is "untestable" where even all layers at their smallest attainable p
-        would leave it above alpha, "degenerate" where a run never moved the layer. Layers without
-        reachable rows have no line.
+        checkpoint, network, parameter and layer. Blocks are those inside the network (of family
+        "dataset": init; of "init": dataset). `p_adjusted` is Benjamini and Hochberg's, over the
+        layers of one network and parameter; a line is "untestable" where even all layers at their
+        smallest attainable p would leave it above alpha, "degenerate" where a run never moved the
+        layer. Layers without reachable rows have no line.
     """
     settings = PermutationSettings(
         label="D = ln mean |z| of the layer, reachable rows",

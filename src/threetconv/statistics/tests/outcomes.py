@@ -47,7 +47,7 @@ def sensitivity_tests(
     *,
     seed: int,
     outcomes: Sequence[str] = tuple(OUTCOMES),
-    families: tuple[str, ...] = ("F1", "F2", "F3"),
+    families: tuple[str, ...] = ("dataset", "init", "dataset x init"),
     datasets: Sequence[str] | None = None,
     checkpoint: str | Sequence[str] = ("best", "matched"),
     alpha: float = 0.05,

@@ -16,8 +16,8 @@ from scipy.stats import permutation_test, spearmanr, t, ttest_ind
 from threetconv.data.synthetic.planted import MOTIONS
 from threetconv.errors import InputError
 from threetconv.statistics.planted.alignment import AXES, COLUMNS, alignment_table, sign_flip
-from threetconv.statistics.planted.verdicts import COLUMNS as TABLE_COLUMNS
-from threetconv.statistics.planted.verdicts import (
+from threetconv.statistics.planted.recovery import COLUMNS as TABLE_COLUMNS
+from threetconv.statistics.planted.recovery import (
     CONTROLS,
     EXPECTED,
     LAYER_COLUMNS,
