@@ -12,9 +12,15 @@ from scipy import stats
 
 from threetconv.statistics.tests.contrasts import run_tests
 from threetconv.statistics.tests.families import FAMILIES
-from threetconv.statistics.tests.interaction import permute_interaction
+from threetconv.statistics.tests.interaction import permute_interactions
 
 NETWORK = ((3, 3), (3, 3))
+
+
+def permute_interaction(networks, **how):
+    """The test of one outcome."""
+    columns = [[tuple(np.reshape(x, (-1, 1)) for x in arms) for arms in n] for n in networks]
+    return permute_interactions(columns, **how)[0]
 
 
 def draw(rng, sizes=NETWORK, networks=1, *, main=0.0, effect=0.0):

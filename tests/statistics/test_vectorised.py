@@ -11,7 +11,7 @@ from scipy import stats
 from threetconv.statistics.calibration import vectorised
 from threetconv.statistics.tests.energy import permute_energy
 from threetconv.statistics.tests.equivalence import tost
-from threetconv.statistics.tests.interaction import permute_interaction
+from threetconv.statistics.tests.interaction import permute_interactions
 from threetconv.statistics.tests.intervals import difference_interval
 from threetconv.statistics.tests.mixed import fit_mixed
 from threetconv.statistics.tests.permutation import permute_runs
@@ -82,7 +82,8 @@ def test_interaction(rng, networks, runs):
     p = vectorised.permutation_p(vectorised.interaction_residuals(values), labels)
     pairs = [blocks_of(study) for study in values]
     split = [[blocks[i : i + 2] for i in range(0, 2 * networks, 2)] for blocks in pairs]
-    assert p == pytest.approx([permute_interaction(study, seed=0).p for study in split])
+    columns = [[[(a[:, None], b[:, None]) for a, b in n] for n in study] for study in split]
+    assert p == pytest.approx([permute_interactions(study, seed=0)[0].p for study in columns])
 
 
 def test_interaction_ignores_main_effects(rng):

@@ -26,7 +26,7 @@ from threetconv.statistics.calibration.scenarios import (
     untestable,
 )
 from threetconv.statistics.calibration.simulate import Draw
-from threetconv.statistics.summaries.bootstrap import Layer, resample_cell
+from threetconv.statistics.summaries.bootstrap import ChannelSums, resample_cell
 
 __all__ = ["ENERGY", "HIERARCHICAL", "ROW_LEVEL_TESTS", "ks_distance", "ks_limit"]
 
@@ -117,14 +117,14 @@ def bootstrap_test(draw: Draw, _independent: Draw, study: int) -> Iterator[Answe
     rng = np.random.default_rng(study)
     shift = np.exp(TAU * draw.seeds[:, 0])
     ends = np.cumsum([layer.reachable_rows for layer in draw.shape.moving])
-    runs_layers: list[list[list[Layer]]] = [[], []]
+    runs_layers: list[list[list[ChannelSums]]] = [[], []]
     for arm, cell in enumerate(runs_layers):
         for run in range(draw.seeds.shape[-1]):
             z = np.abs(draw.rows[:, 0, arm, run]) * shift[:, arm, run, None]
             parts = np.split(z, ends[:-1], axis=1)
             cell.append(
                 [
-                    Layer(
+                    ChannelSums(
                         part.reshape(len(z), -1, layer.channels).sum(axis=1).T.astype(np.float64),
                         np.full(layer.channels, sum(layer.reachable)),
                     )

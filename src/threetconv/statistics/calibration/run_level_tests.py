@@ -1,9 +1,9 @@
 """Run-level tests in calibration: what they find in simulated studies whose truth is known.
 
-Each function takes some studies at once and yields answers: for each scenario (a test at a number of
-runs, with or without an effect) whether it rejected, or covered the truth, in each study. The four
-parameters of a study are independent, so a test of one parameter gets four answers from it. A new
-test is one function and one entry of `RUN_LEVEL_TESTS`.
+Each function takes some studies at once and yields answers: for each scenario (a test at a number
+of runs, with or without an effect) whether it rejected, or covered the truth, in each study. The
+four parameters of a study are independent, so a test of one parameter gets four answers from it.
+A new test is one function and one entry of `RUN_LEVEL_TESTS`.
 """
 
 from __future__ import annotations

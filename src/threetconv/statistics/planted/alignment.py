@@ -21,9 +21,8 @@ import pandas as pd
 from threetconv.errors import InputError, look_up
 from threetconv.records.parameters import derive
 from threetconv.schemas.statistics import ALIGNMENT
-from threetconv.statistics.tests.adjust import benjamini_hochberg, holm
+from threetconv.statistics.tests.adjust import adjust, benjamini_hochberg, holm
 from threetconv.statistics.tests.permutation import DRAWS, permute
-from threetconv.support.levels import passes
 
 __all__ = ["AXES", "COLUMNS", "Axis", "alignment_table", "sign_flip"]
 
@@ -271,22 +270,9 @@ def _over_runs(group: pd.DataFrame, *, level: float, seed: int) -> dict[str, Any
     return line
 
 
-def _adjusted(lines: pd.DataFrame, method: str, alpha: float) -> pd.DataFrame:
+def _adjusted(lines: pd.DataFrame, name: str, alpha: float) -> pd.DataFrame:
     """p_adjusted of one family, or "untestable" where it could never pass."""
-    adjust = benjamini_hochberg if method.startswith("BH") else holm
-    least, adjusted = adjust(lines["p_floor"]), adjust(lines["p_raw"])
-    rows = lines.to_dict("records")
-    for row, low, p in zip(rows, least, adjusted, strict=True):
-        if row["status"] != "ok":
-            continue
-        if not passes(low, alpha):
-            after = f" ({low:.3g} after {method})" if low > row["p_floor"] else ""
-            why = (
-                f"the smallest attainable p is {row['p_floor']:.3g}{after}, above "
-                f"alpha = {alpha:g}: more runs are needed"
-            )
-            reason = "; ".join(part for part in (why, row["reason"]) if part)
-            row |= {"status": "untestable", "reason": reason}
-        else:
-            row["p_adjusted"] = p
+    rows = [{str(name): value for name, value in row.items()} for row in lines.to_dict("records")]
+    method = benjamini_hochberg if name.startswith("BH") else holm
+    adjust(rows, alpha, method, name, "", needed="more runs")
     return pd.DataFrame(rows, columns=lines.columns)

@@ -59,8 +59,18 @@ def adjust(
     method: Callable[[np.ndarray], np.ndarray],
     name: str,
     over: str,
+    *,
+    needed: str = "more runs per arm",
 ) -> None:
-    """Adjust p over the lines; those that could never pass are marked untestable instead."""
+    """Adjust p over the lines, in place; those that could never pass become untestable instead.
+
+    Args:
+        lines: one family of tests: p_raw, p_floor, status, reason; NaN p where none was made.
+        alpha: the level that the adjusted floor must reach.
+        method: `holm` or `benjamini_hochberg`.
+        name, over: the method and the family in words.
+        needed: what would help.
+    """
     floors = np.array([line["p_floor"] for line in lines], dtype=np.float64)
     adjusted = method(np.array([line["p_raw"] for line in lines], dtype=np.float64))
     for line, raw, least, p in zip(lines, floors, method(floors), adjusted, strict=True):
@@ -72,7 +82,7 @@ def adjust(
             why = (
                 f"the smallest attainable p is {raw:.3g}"
                 + (f" ({least:.3g} after {name})" if least > raw else "")
-                + f", above alpha = {alpha:g}: more runs per arm are needed"
+                + f", above alpha = {alpha:g}: {needed} are needed"
             )
             line["reason"] = "; ".join(part for part in (why, str(line["reason"])) if part)
         else:

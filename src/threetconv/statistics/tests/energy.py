@@ -223,9 +223,7 @@ def permute_energy(
     Args:
         blocks: for every block the (n, n) energy distances of its runs and an (n,) mask of arm a,
             neither arm empty.
-        seed: of the Monte Carlo draws; not used when all labelings are enumerated.
-        max_enumeration: enumerate up to this many labelings.
-        draws: Monte Carlo draws B beyond that; then p = (b + 1) / (B + 1).
+        seed, max_enumeration, draws: see `threetconv.statistics.tests.permutation.permute`.
 
     Returns:
         The result; `p` is the share of labelings whose statistic is at least as large.

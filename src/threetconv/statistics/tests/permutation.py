@@ -148,9 +148,7 @@ def permute_runs(
     Args:
         blocks: (values of arm a, values of arm b) per block, one value per run; finite, neither
             empty.
-        seed: of the Monte Carlo draws; not used when all labelings are enumerated.
-        max_enumeration: enumerate up to this many labelings.
-        draws: Monte Carlo draws B beyond that; then p = (b + 1) / (B + 1) (Phipson & Smyth 2010).
+        seed, max_enumeration, draws: see `permute`.
 
     Returns:
         The result. Neither the order of the runs, nor that of the blocks within rounding, nor
