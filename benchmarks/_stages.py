@@ -69,7 +69,11 @@ def summaries(tables: Tables) -> None:
 
 
 def tests(tables: Tables) -> None:
-    options: dict[str, Any] = {"seed": SEED, "families": ("F1", "F2", "F3"), "datasets": DATASETS}
+    options: dict[str, Any] = {
+        "seed": SEED,
+        "families": ("dataset", "init", "dataset x init"),
+        "datasets": DATASETS,
+    }
     tables.statistic(
         "run_tests", tables.made["summaries"], tables.runs, checkpoint=CHECKPOINTS, **options
     )

@@ -57,13 +57,23 @@ def joint_table(cells=CELLS, inits=INITS) -> pd.DataFrame:
 
 def effects_table() -> pd.DataFrame:
     rows = [
-        ("F1", "gestures / scenes", "resnet18", "s", "best", 1.1, np.nan, np.nan, "untestable"),
-        ("F1", "gestures / scenes", "googlenet", "px", "best", 1.15, 1.1, 1.2, "ok"),
-        ("F1", "gestures / scenes", "all", "s", "best", 1.5, 1.1, 2.0, "ok"),
-        ("F1", "gestures / scenes", "all", "s", "matched", 1.4, 1.1, 1.9, "ok"),
-        ("F1", "gestures / scenes", "all", "r", "best", 1.2, 0.8, 1.9, "ok"),
-        ("F2", "scratch / pretrained", "all", "s", "best", np.nan, np.nan, np.nan, "degenerate"),
-        ("F2", "scratch / pretrained", "all", "px", "best", 0.2, 0.0001, 900.0, "untestable"),
+        (
+            "dataset",
+            "gestures / scenes",
+            "resnet18",
+            "s",
+            "best",
+            1.1,
+            np.nan,
+            np.nan,
+            "untestable",
+        ),
+        ("dataset", "gestures / scenes", "googlenet", "px", "best", 1.15, 1.1, 1.2, "ok"),
+        ("dataset", "gestures / scenes", "all", "s", "best", 1.5, 1.1, 2.0, "ok"),
+        ("dataset", "gestures / scenes", "all", "s", "matched", 1.4, 1.1, 1.9, "ok"),
+        ("dataset", "gestures / scenes", "all", "r", "best", 1.2, 0.8, 1.9, "ok"),
+        ("init", "scratch / pretrained", "all", "s", "best", np.nan, np.nan, np.nan, "degenerate"),
+        ("init", "scratch / pretrained", "all", "px", "best", 0.2, 0.0001, 900.0, "untestable"),
         ("controls", "none / static", "all", "s", "best", 1.3, 1.2, 1.4, "ok"),
         ("controls", "none / label-shuffled", "all", "s", "best", 1.05, 0.9, 1.2, "ok"),
     ]
@@ -91,12 +101,12 @@ def profile_table() -> pd.DataFrame:
 
 def layer_tests_table() -> pd.DataFrame:
     rows = [
-        ("F1", "googlenet", "s", 1, "matched", 0.01, "ok"),
-        ("F1", "googlenet", "s", 2, "matched", 0.2, "ok"),
-        ("F1", "googlenet", "s", 3, "best", 0.01, "ok"),
-        ("F2", "googlenet", "r", 0, "matched", 0.04, "ok"),
-        ("F2", "googlenet", "r", 3, "matched", np.nan, "untestable"),
-        ("F1", "resnet18", "s", 0, "matched", 0.01, "ok"),
+        ("dataset", "googlenet", "s", 1, "matched", 0.01, "ok"),
+        ("dataset", "googlenet", "s", 2, "matched", 0.2, "ok"),
+        ("dataset", "googlenet", "s", 3, "best", 0.01, "ok"),
+        ("init", "googlenet", "r", 0, "matched", 0.04, "ok"),
+        ("init", "googlenet", "r", 3, "matched", np.nan, "untestable"),
+        ("dataset", "resnet18", "s", 0, "matched", 0.01, "ok"),
     ]
     names = ["family", "stratum", "parameter", "layer_index", "checkpoint", "p_adjusted", "status"]
     return pd.DataFrame(rows, columns=names).assign(scope="layer", contrast="a / b")

@@ -135,16 +135,16 @@ LAYERS = ("conv1", "layer1.0.conv1", "layer1.0.conv2", "layer4.1.conv2")
 
 
 def make_tests(networks: list[str], datasets: list[str]) -> pd.DataFrame:
-    """Families F1, F2, F3 and controls at both checkpoints, and F1 and F2 by layer."""
+    """All families at both checkpoints, and those of two arms by layer."""
     inits = ("pretrained", "scratch")
     contrast = " / ".join(datasets[:2])
     by_dataset = [f"{n}, {d}" for n in networks for d in datasets]
     families = []
     if len(datasets) > 1:
-        families.append(("F1", contrast, [f"{n}, {i}" for n in networks for i in inits]))
-    families.append(("F2", "scratch / pretrained", by_dataset))
+        families.append(("dataset", contrast, [f"{n}, {i}" for n in networks for i in inits]))
+    families.append(("init", "scratch / pretrained", by_dataset))
     if len(datasets) > 1:
-        families.append(("F3", f"{contrast}, scratch / pretrained", networks))
+        families.append(("dataset x init", f"{contrast}, scratch / pretrained", networks))
     families += [("controls", f"none / {name}", [f"{b}, scratch" for b in by_dataset])
                  for name in CONTROLS]  # fmt: skip
     rows = []
@@ -161,7 +161,7 @@ def make_tests(networks: list[str], datasets: list[str]) -> pd.DataFrame:
                 line |= {"n_a": 12, "n_b": 12, "p_raw": 0.0039, "p_floor": 1.25e-5,
                          "p_adjusted": adjusted, "status": "ok", "reason": ""}  # fmt: skip
             rows.append(line)
-            if stratum in networks or family not in {"F1", "F2"} or not blocked:
+            if stratum in networks or family not in {"dataset", "init"} or not blocked:
                 continue
             for network, (i, _) in itertools.product(networks, enumerate(LAYERS)):
                 layer = tests_line(
@@ -216,10 +216,12 @@ def tests_line(
 def make_sensitivity(networks: list[str], datasets: list[str]) -> pd.DataFrame:
     """Outcomes, MixedLM, equivalence and energy tests as lines of one table."""
     base = make_tests(networks, datasets).drop(columns="sentence")
-    base = base[(base["scope"] == "model") & base["family"].isin(["F1", "F2", "F3"])]
+    base = base[
+        (base["scope"] == "model") & base["family"].isin(["dataset", "init", "dataset x init"])
+    ]
     overall = base[base["stratum"] == "all"]
     frames = [overall.assign(outcome=name) for name in ("D, all rows, pooled", "ln SD")]
-    arms = base[base["family"].isin(["F1", "F2"])]
+    arms = base[base["family"].isin(["dataset", "init"])]
     tost = arms.assign(
         outcome="D", method="TOST; equal means a ratio between 1/1.25 and 1.25", p_floor=0.0
     )
@@ -269,7 +271,7 @@ def make_profile(networks: list[str], datasets: list[str]) -> pd.DataFrame:
 
 def make_bootstrap(networks: list[str], datasets: list[str]) -> pd.DataFrame:
     base = make_tests(networks, datasets)
-    base = base[(base["scope"] == "model") & base["family"].isin(["F1", "F2"])]
+    base = base[(base["scope"] == "model") & base["family"].isin(["dataset", "init"])]
     keep = ["family", "contrast", "stratum", "parameter", "checkpoint", "estimate", "ci_low",
             "ci_high"]  # fmt: skip
     return (

@@ -70,11 +70,11 @@ def test_power_prints_a_table_and_sentences(run):
     assert result.exit_code == 0, result.output
     text = flat(result.stdout)
     assert "Power to find a ratio of 1.3" in text
-    assert "F1 (all blocks)" in text
+    assert "dataset (all blocks)" in text
     assert "untestable" in text
-    assert "5 seeds per cell, 40 runs: a ratio of 1.3 is found by F1 (all blocks) in" in text
-    assert "runs, untestable: F1 or F2 (one block): the smallest attainable p is 0.1" in text
-    assert "Seeds of these that give 80 % power: F1 (all blocks):" in text
+    assert "5 seeds per cell, 40 runs: a ratio of 1.3 is found by dataset (all blocks) in" in text
+    assert "runs, untestable: dataset or init (one block): the smallest attainable p is 0.1" in text
+    assert "Seeds of these that give 80 % power: dataset (all blocks):" in text
     assert "0.2 log units (as given)" in text
 
 
@@ -92,7 +92,9 @@ def test_power_writes_its_table(run, tmp_path):
     csv = pd.read_csv(tmp_path / "p.csv")
     records = json.loads((tmp_path / "p.json").read_text())
     assert (
-        csv["family"].tolist() == [r["family"] for r in records] == ["F1", "F2", "F1 or F2", "F3"]
+        csv["family"].tolist()
+        == [r["family"] for r in records]
+        == ["dataset", "init", "dataset or init", "dataset x init"]
     )
     assert csv["power"].tolist() == pytest.approx([r["power"] for r in records])
 

@@ -15,11 +15,11 @@ from torch import nn
 from threetconv.errors import InputError
 from threetconv.explain.channel import Channel
 from threetconv.explain.motion.trajectories import CHANNELS, channel_table, steps, trajectory
-from threetconv.explain.motion.words import noise_floor
 from threetconv.figures.trajectories import trajectories
 from threetconv.layer import motion
 from threetconv.layer.conv3t import Conv3T
 from threetconv.networks.layer_info import LayerInfo
+from threetconv.records.noise_floor import channel_floor
 from threetconv.records.parameters import RAW, tabulate
 
 LAYER = LayerInfo(0, "conv", (7, 7, 7), 40, 1, 16, (True,) * 6)
@@ -137,7 +137,7 @@ def test_columns_order_and_agreement_with_one_channel() -> None:
 def test_floors_of_the_table() -> None:
     parameters = walk(LAYER, 1e-4)
     table = channel_table(parameters, [LAYER], 1e-4)
-    floor = noise_floor(1e-4, 6)
+    floor = channel_floor(1e-4, 6)
     assert (table["floor_zoom"] == floor.zoom).all()
     assert (table["floor_turn_deg"] == floor.turn_deg).all()
     np.testing.assert_allclose(table["floor_px"], 6 * floor.fraction)
@@ -163,7 +163,7 @@ def test_what_is_not_reachable_does_not_widen_the_floor() -> None:
     layer = LayerInfo(0, "conv", (4, 3, 3), 6000, 1, 16, (False, True, True))
     table = channel_table(walk(layer, 1e-4), [layer], 1e-4)
     assert 0.041 < table["moves"].mean() < 0.059
-    assert table["floor_turn_deg"].iloc[0] == noise_floor(1e-4, 2).turn_deg
+    assert table["floor_turn_deg"].iloc[0] == channel_floor(1e-4, 2).turn_deg
 
 
 def test_adam_on_noise_moves_five_percent() -> None:

@@ -48,7 +48,7 @@ def test_effects_put_the_blocked_test_first_and_name_each_of_several_contrasts()
         ["all blocks"],
         ["none / static", "none / label-shuffled"],
     ]
-    assert "F1: dataset: gestures / scenes" in texts(figure)
+    assert "dataset: gestures / scenes" in texts(figure)
 
 
 def test_effects_leave_out_a_single_block_that_repeats_the_blocked_test() -> None:

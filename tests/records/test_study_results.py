@@ -59,7 +59,7 @@ def results(tmp_path: Path) -> Path:
     save(pd.DataFrame(has), folder / "runs.parquet")
     metrics = pd.DataFrame({"run_id": [of["run_id"] for of in (*has, *had)], "value": 1.0})
     save(metrics, folder / "metrics.parquet")  # of an earlier run of the study
-    save(pd.DataFrame({"family": ["F1"], "p": [0.1]}), folder / "tests.parquet")
+    save(pd.DataFrame({"family": ["dataset"], "p": [0.1]}), folder / "tests.parquet")
     return folder
 
 

@@ -41,7 +41,7 @@ from ..builders.study_tables import (
 from .test_explanations import make_tables
 
 ALPHA = 0.05
-MAIN = ("F1", "F2", "F3")
+MAIN = ("dataset", "init", "dataset x init")
 STATUSES = ("mixed", "untestable", "all", "none", "at alpha", "best only", "degenerate")
 
 
@@ -265,7 +265,8 @@ CLAIMS: list[Claim] = [
      lambda m, s: s.real.groupby("dataset")["best_step"].mean().std() > 0),
     (r"Pretraining in general", lambda m, s: bool((s.real["init"] == "pretrained").any())),
     (r"so its p is approximate",
-     lambda m, s: bool((s.planned.loc[s.planned["family"] == "F3", "status"] == "ok").any())),
+     lambda m, s: bool(
+         (s.planned.loc[s.planned["family"] == "dataset x init", "status"] == "ok").any())),
     (r"Fetched weights\. (\d+) run",
      lambda m, s: int(m[1]) == int((s.runs["source"] == "fetched").sum())),
     (r"on a test split not at all|chose nothing", lambda m, s: False),  # no study has one

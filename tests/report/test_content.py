@@ -102,11 +102,11 @@ def test_tests_show_floor_interval_and_adjusted_p(document: Document) -> None:
     table = found["Table C"]
     row = [cell.text for cell in table.rows[0]]
     assert row == [
-        "F1", "matched", "s", "12 / 12", "1.54", "[1.23, 1.92]", "0.0039",
+        "dataset", "matched", "s", "12 / 12", "1.54", "[1.23, 1.92]", "0.0039",
         "1.3e-5", "0.016", "1.29", "differs",
     ]  # fmt: skip
     assert len(table.rows) == 3 * 2 * 4  # families, checkpoints, parameters
-    assert [row[0].text for row in table.rows[::8]] == ["F1", "F2", "F3"]
+    assert [row[0].text for row in table.rows[::8]] == ["dataset", "init", "dataset x init"]
     assert [row[1].text for row in table.rows[::4]] == ["matched", "best"] * 3
     inside = found["Table C, continued"]
     assert len(inside.rows) == 2 * 4 * (4 + 4 + 2)
@@ -180,8 +180,8 @@ def test_a_study_of_one_own_dataset_has_no_dataset_contrast(
 ) -> None:
     document = build_document(**make_study(("resnet18",), ("my_videos",), 2, synthetic=False))
     text = words(document)
-    assert "F1 is missing here" in text
-    assert "F2 is missing here" not in text
+    assert "Family dataset is missing here" in text
+    assert "Family init is missing here" not in text
     assert "without a second dataset" in text
     assert "There are 2 runs per cell." in text
     for label in ("Table 1", "Table 2", "Table 3", "Table 4"):
@@ -291,7 +291,7 @@ def test_controls_are_counted_apart_from_real_runs(study: Study) -> None:
 
 def test_layers_that_differ_are_counted_and_listed_by_name(full: Document) -> None:
     text = words(full)
-    expected = "F1 (dataset, gestures / scenes) in googlenet, matched updates: 4 of 16 layers "
+    expected = "Family dataset (gestures / scenes) in googlenet, matched updates: 4 of 16 layers "
     assert (
         f"{expected}and parameters that could be tested are shown to differ (s 1, r 1, px 1, py 1)."
         in text
@@ -309,8 +309,8 @@ def test_untestable_layers_give_their_reason(study: Study, extra: Study) -> None
     study["tests_table"].loc[layers, "reason"] = "the smallest attainable p is 0.1"
     text = words(build_document(**study, layer_profile=extra["layer_profile"]))
     assert (
-        "F2 (start, scratch / pretrained) in resnet18, best checkpoint: none of the 16 layers and "
-        "parameters could be tested: the smallest attainable p is 0.1." in text
+        "Family init (scratch / pretrained) in resnet18, best checkpoint: none of the 16 layers "
+        "and parameters could be tested: the smallest attainable p is 0.1." in text
     )
 
 
@@ -318,13 +318,15 @@ def test_sensitivity_is_compact_and_prints_floor_and_status(full: Document) -> N
     found = tables(full)
     table = found["Table F"]
     assert len(table.rows) == 3 * 2 * 2  # families x outcomes at matched updates, two lines each
-    assert [row[0].text for row in table.rows] == ["F1"] * 4 + ["F2"] * 4 + ["F3"] * 4
+    assert [row[0].text for row in table.rows] == ["dataset"] * 4 + ["init"] * 4 + [
+        "dataset x init"
+    ] * 4
     first, second = ([cell.text for cell in row] for row in table.rows[:2])
     assert first[1:3] == ["D, all rows, pooled", "1.54, p 0.016*"]
     assert first[-3:] == ["0.937, p 0.43", "ok", "1.3e-5"]
     assert second[2] == "[1.23, 1.92]"
     assert second[-2:] == ["", ""]
-    assert "F1: gestures / scenes; F2: scratch / pretrained;" in table.note
+    assert "dataset: gestures / scenes; init: scratch / pretrained;" in table.note
     mixed = found["Table F, mixed model"]
     assert len(mixed.rows) == 8 * 2
     assert "floor" not in [column.name for column in found["Table G"].columns]
@@ -425,14 +427,16 @@ def test_every_new_figure_has_its_place(study: Study, extra: Study) -> None:
 
 def test_many_contrasts_are_summed_up_and_their_sentences_folded(study: Study) -> None:
     tests = study["tests_table"]
-    first = tests[(tests["family"] == "F1") & tests["stratum"].isin(["all", "resnet18, scratch"])]
+    first = tests[
+        (tests["family"] == "dataset") & tests["stratum"].isin(["all", "resnet18, scratch"])
+    ]
     contrasts = [f"a / {x}" for x in "bcdef"]
     study["tests_table"] = pd.concat([first.assign(contrast=name) for name in contrasts])
     document = build_document(**study)
     summary = document.summary[0]
     assert isinstance(summary, Paragraph)
     assert (
-        "Of family F1 (5 contrasts) 10 of 20 comparisons are shown to differ after Holm's "
+        "Of family dataset (5 contrasts) 10 of 20 comparisons are shown to differ after Holm's "
         "adjustment (matched updates)." in summary.text
     )
     folds = [b.summary for b in document.blocks() if isinstance(b, Details)]

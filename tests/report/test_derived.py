@@ -448,8 +448,8 @@ def test_more_runs_are_said_not_to_help_only_where_they_did_not() -> None:
 
 
 def test_f3_is_approximate_where_it_was_tested() -> None:
-    f3 = outcomes(0.4).assign(family="F3")
-    known = make_calibration(NETS).assign(test="permutation of F3, approximate")
+    f3 = outcomes(0.4).assign(family="dataset x init")
+    known = make_calibration(NETS).assign(test="permutation of dataset x init, approximate")
     assert limits.interaction(f3, known).endswith("how well it keeps its level.")
     assert limits.interaction(f3, make_calibration(NETS)).endswith("approximate.")
     assert limits.interaction(outcomes(None), known) == ""

@@ -10,7 +10,7 @@ from scipy import stats
 from threetconv.errors import InputError
 from threetconv.statistics.summaries.bootstrap import (
     COLUMNS,
-    Layer,
+    ChannelSums,
     channel_sums,
     hierarchical_bootstrap,
     resample_cell,
@@ -39,7 +39,7 @@ def write(table, folder):
 def layer(*channels):
     """A layer whose channels have these values of |z| (one per transition), in all parameters."""
     sums = np.array([[float(sum(values))] * 4 for values in channels])
-    return Layer(sums, np.array([len(values) for values in channels]))
+    return ChannelSums(sums, np.array([len(values) for values in channels]))
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_parameters_share_their_draws():
     """A channel is drawn with all its parameters."""
     rng = np.random.default_rng(1)
     base = rng.exponential(1, (20, 1))
-    run = [Layer(base * [1, 2, 3, 4], np.ones(20, dtype=np.int64))]
+    run = [ChannelSums(base * [1, 2, 3, 4], np.ones(20, dtype=np.int64))]
     _, drawn = resample_cell([run], 30, np.random.default_rng(0))
     assert drawn[:, 1] - drawn[:, 0] == pytest.approx(np.log(2))
     assert drawn[:, 3] - drawn[:, 0] == pytest.approx(np.log(4))
@@ -129,7 +129,7 @@ def test_columns_and_estimates(planted):
     assert len(table) == 2 * 5 * 4
     assert set(table["status"]) == {"descriptive"}
     assert table["method"].str.contains("covers less than its level").all()
-    tests = run_tests(summarise(*study), study.runs, seed=0, families=("F1", "F2"))
+    tests = run_tests(summarise(*study), study.runs, seed=0, families=("dataset", "init"))
     key = ["family", "stratum", "parameter"]
     both = table.merge(tests, on=key, suffixes=("", "_test"))
     assert len(both) == len(table)
@@ -143,7 +143,7 @@ def test_swapping_labels_inverts_the_interval(planted):
     swapped = hierarchical_bootstrap(
         paths, study.runs, seed=1, n_resamples=400, datasets=("scenes", "gestures")
     )
-    a, b = (t[t["family"] == "F1"].reset_index(drop=True) for t in (table, swapped))
+    a, b = (t[t["family"] == "dataset"].reset_index(drop=True) for t in (table, swapped))
     np.testing.assert_allclose(a["ci_low"], 1 / b["ci_high"], rtol=1e-9)
     np.testing.assert_allclose(a["estimate"], 1 / b["estimate"], rtol=1e-9)
 
@@ -168,7 +168,7 @@ def test_arms_with_the_same_values_are_drawn_apart(planted, tmp_path):
     scenes = study.parameters[study.parameters["dataset"] == "scenes"]
     copy = scenes.assign(dataset="copies", run_id=scenes["run_id"].str.replace("scenes", "copies"))
     paths = write(pd.concat([scenes, copy]), tmp_path)
-    table = hierarchical_bootstrap(paths, seed=1, n_resamples=100, families=("F1",))
+    table = hierarchical_bootstrap(paths, seed=1, n_resamples=100, families=("dataset",))
     np.testing.assert_allclose(table["estimate"], 1)
     assert (table["ci_high"] / table["ci_low"] > 1.02).all()
 
@@ -181,11 +181,11 @@ def test_edges(make_study, tmp_path):
     assert single["ci_low"].isna().all()
     assert single["estimate"].gt(0).all()
     lacking = [path for path in paths if "resnet18-scenes-scratch" not in path.name]
-    found = hierarchical_bootstrap(lacking, seed=0, n_resamples=20, families=("F1",))
+    found = hierarchical_bootstrap(lacking, seed=0, n_resamples=20, families=("dataset",))
     assert found["reason"].iloc[-1] == "no block has runs of both gestures and scenes"
     study = make_study(k=2, still=("scenes",))
     paths = write(study.parameters, tmp_path / "still")
-    still = hierarchical_bootstrap(paths, study.runs, seed=0, n_resamples=20, families=("F1",))
+    still = hierarchical_bootstrap(paths, study.runs, seed=0, n_resamples=20, families=("dataset",))
     assert set(still["status"]) == {"degenerate"}
     assert still["estimate"].isna().all()
     assert hierarchical_bootstrap([], seed=0).columns.tolist() == COLUMNS

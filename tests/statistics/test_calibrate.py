@@ -16,11 +16,11 @@ from statsmodels.stats.proportion import proportion_confint
 from threetconv.errors import InputError
 from threetconv.statistics.calibration.calibrate import COLUMNS, calibrate, validity, wilson
 from threetconv.statistics.calibration.network_layout import layout
-from threetconv.statistics.calibration.row_probes import ks_distance, ks_limit
-from threetconv.statistics.calibration.simulate import LayerLayout, Layout
+from threetconv.statistics.calibration.row_level_tests import ks_distance, ks_limit
+from threetconv.statistics.calibration.simulate import LayerLayout, NetworkLayout
 from threetconv.statistics.tests.permutation import permute_runs
 
-SMALL = Layout(
+SMALL = NetworkLayout(
     "small",
     (
         LayerLayout("stem", 64, (True,) * 6),
@@ -86,7 +86,7 @@ def test_same_seed_same_table_whatever_the_workers(table):
 
 
 def test_a_network_does_not_depend_on_its_neighbours():
-    other = Layout("other", SMALL.layers)
+    other = NetworkLayout("other", SMALL.layers)
     both = calibrate([other, SMALL], replicates=5, seed=0)
     assert list(both["network"].unique()) == ["other", "small"]
     alone = both[both["network"] == "small"].reset_index(drop=True)
@@ -246,7 +246,7 @@ def test_other_tests_keep_their_level(paper):
     for test in (
         "permutation, Holm",
         "sign flips",
-        "permutation of F3",
+        "permutation of dataset x init",
         "layer-wise",
         "MixedLM, t",
     ):

@@ -1,4 +1,4 @@
-"""Families F1 and F2: what is tested, what is called untestable, and invariants of the table."""
+"""Families of two arms: what is tested, what is called untestable, and invariants of the table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from threetconv.errors import InputError
 from threetconv.schemas.statistics import TESTS
 from threetconv.statistics.summaries.summarise import summarise
 from threetconv.statistics.tests.adjust import holm
-from threetconv.statistics.tests.contrasts import COLUMNS, run_tests
+from threetconv.statistics.tests.comparisons import COLUMNS
+from threetconv.statistics.tests.contrasts import run_tests
 from threetconv.statistics.tests.sentences import sentences
 from threetconv.support.files import write_parquet
 from threetconv.support.numerals import p_prose
@@ -45,9 +46,9 @@ def values(summaries, **wanted):
 def test_columns_and_lines(tests_table):
     assert tests_table.columns.tolist() == COLUMNS == PLANNED
     assert len(tests_table) == 2 * (1 + 4) * 4
-    assert set(tests_table["family"]) == {"F1", "F2"}
+    assert set(tests_table["family"]) == {"dataset", "init"}
     assert set(tests_table["contrast"]) == {"gestures / scenes", "scratch / pretrained"}
-    first = tests_table[tests_table["family"] == "F1"]
+    first = tests_table[tests_table["family"] == "dataset"]
     assert first["stratum"].unique().tolist() == [
         "all", "googlenet, pretrained", "googlenet, scratch", "resnet18, pretrained",
         "resnet18, scratch",
@@ -57,7 +58,9 @@ def test_columns_and_lines(tests_table):
 
 
 def test_the_estimate_is_the_ratio_of_mean_displacements(tests_table, summaries):
-    line = tests_table[(tests_table["family"] == "F1") & (tests_table["parameter"] == "px")].iloc[0]
+    line = tests_table[
+        (tests_table["family"] == "dataset") & (tests_table["parameter"] == "px")
+    ].iloc[0]
     differences = [
         values(summaries, parameter="px", dataset="gestures", network=n, init=i).mean()
         - values(summaries, parameter="px", dataset="scenes", network=n, init=i).mean()
@@ -72,13 +75,13 @@ def test_the_estimate_is_the_ratio_of_mean_displacements(tests_table, summaries)
 
 def test_a_planted_effect_is_found_and_an_absent_one_is_not(tests_table):
     blocked = tests_table[tests_table["stratum"] == "all"]
-    planted = blocked[blocked["family"] == "F1"]
+    planted = blocked[blocked["family"] == "dataset"]
     assert planted["estimate"].between(1.5, 2.1).all()
     assert (planted["p_adjusted"] < 0.001).all()
     assert planted["p_floor"].to_numpy() == pytest.approx(1.25e-5)
     assert planted["exact"].all()
     assert (planted["n_permutations"] == 160_000).all()
-    absent = blocked[blocked["family"] == "F2"]
+    absent = blocked[blocked["family"] == "init"]
     assert absent["estimate"].between(0.8, 1.25).all()
     assert (absent["p_adjusted"] > 0.05).all()
     assert set(blocked["status"]) == {"ok"}
@@ -101,7 +104,7 @@ def test_three_runs_in_one_block_are_untestable_never_insignificant(tests_table)
 
 def test_five_runs_in_one_block_are_testable(make_study):
     study = make_study(k=5, ratio=1.8, networks=("resnet18",))
-    tests = run_tests(summarise(*study), study.runs, seed=1, families=("F1",))
+    tests = run_tests(summarise(*study), study.runs, seed=1, families=("dataset",))
     single = tests[tests["stratum"] != "all"]
     assert set(single["status"]) == {"ok"}
     assert single["p_floor"].to_numpy() == pytest.approx(2 / 252)
@@ -110,7 +113,7 @@ def test_five_runs_in_one_block_are_testable(make_study):
 
 def test_four_runs_pass_alpha_but_not_holm(make_study):
     study = make_study(k=4, ratio=1.8, networks=("resnet18",))
-    single = run_tests(summarise(*study), study.runs, seed=1, families=("F1",))
+    single = run_tests(summarise(*study), study.runs, seed=1, families=("dataset",))
     single = single[single["stratum"] != "all"]
     assert single["p_floor"].to_numpy() == pytest.approx(2 / 70)
     assert set(single["status"]) == {"untestable"}
@@ -131,11 +134,11 @@ def test_one_run_per_arm_gives_estimates_only(make_study):
 def test_identity_everywhere_is_degenerate(make_study):
     study = make_study(k=3, still=("scenes",))
     tests = run_tests(summarise(*study), study.runs, seed=1)
-    first = tests[tests["family"] == "F1"]
+    first = tests[tests["family"] == "dataset"]
     assert set(first["status"]) == {"degenerate"}
     assert first["reason"].str.contains("D = -inf").all()
     assert first[["estimate", "ci_low", "p_raw", "p_adjusted"]].isna().all().all()
-    inside = tests[(tests["family"] == "F2") & tests["stratum"].str.contains("gestures")]
+    inside = tests[(tests["family"] == "init") & tests["stratum"].str.contains("gestures")]
     assert set(inside["status"]) == {"untestable"}  # the other dataset moves; three runs are few
 
 
@@ -161,7 +164,7 @@ def test_a_block_with_one_arm_only_is_left_out_with_a_note(summaries, study):
     gone = (study.runs["network"] == "resnet18") & (study.runs["dataset"] == "scenes")
     gone &= study.runs["init"] == "scratch"
     kept = summaries[~summaries["run_id"].isin(study.runs.loc[gone, "run_id"])]
-    tests = run_tests(kept, study.runs, seed=1, families=("F1",))
+    tests = run_tests(kept, study.runs, seed=1, families=("dataset",))
     blocked = tests[tests["stratum"] == "all"]
     assert set(blocked["status"]) == {"ok"}
     assert blocked["reason"].str.contains("resnet18, scratch left out").all()
@@ -174,8 +177,8 @@ def test_a_block_with_one_arm_only_is_left_out_with_a_note(summaries, study):
 
 def test_one_dataset_leaves_f2_only(summaries, study):
     one = summaries[summaries["dataset"] == "scenes"]
-    assert set(run_tests(one, study.runs, seed=1)["family"]) == {"F2"}
-    assert run_tests(one, study.runs, seed=1, families=("F1",)).columns.tolist() == COLUMNS
+    assert set(run_tests(one, study.runs, seed=1)["family"]) == {"init"}
+    assert run_tests(one, study.runs, seed=1, families=("dataset",)).columns.tolist() == COLUMNS
 
 
 def test_paired_runs_flip_signs(summaries, study):
@@ -193,8 +196,8 @@ def test_swapping_the_labels_flips_signs_only(summaries, study, tests_table):
         dataset=summaries["dataset"].map({"gestures": "scenes", "scenes": "gestures"})
     )
     runs = study.runs
-    again = run_tests(swapped, runs, seed=1, families=("F1",))
-    first = tests_table[tests_table["family"] == "F1"].reset_index(drop=True)
+    again = run_tests(swapped, runs, seed=1, families=("dataset",))
+    first = tests_table[tests_table["family"] == "dataset"].reset_index(drop=True)
     np.testing.assert_allclose(again["statistic"], -first["statistic"])
     np.testing.assert_allclose(again["estimate"], 1 / first["estimate"])
     np.testing.assert_allclose(again["ci_low"], 1 / first["ci_high"])
@@ -215,7 +218,9 @@ def test_the_order_of_lines_does_not_matter_and_bytes_repeat(
 
 
 def test_monte_carlo_lines_say_so(summaries, study):
-    tests = run_tests(summaries, study.runs, seed=8, families=("F1",), max_enumeration=1, draws=199)
+    tests = run_tests(
+        summaries, study.runs, seed=8, families=("dataset",), max_enumeration=1, draws=199
+    )
     assert not tests["exact"].any()
     assert set(tests["n_permutations"]) == {199}
     assert set(tests["rng_seed"]) == {8}
@@ -240,7 +245,7 @@ def test_sentences(tests_table):
     assert f"{line['ci_low']:#.3g} to {line['ci_high']:#.3g}" in text
     assert "could not be tested at matched updates: the length of training may make it" in text
     assert f"smallest attainable {p_prose(line['p_floor'])}" in text
-    null = texts[(tests_table["family"] == "F2") & (tests_table["stratum"] == "all")]
+    null = texts[(tests_table["family"] == "init") & (tests_table["stratum"] == "all")]
     assert null.str.contains("no difference is shown [", regex=False).all()
     untestable = texts[tests_table["status"] == "untestable"]
     assert untestable.str.contains("untestable, because the smallest attainable p").all()
@@ -261,9 +266,9 @@ def test_sentences_without_interval_or_ratio(make_study):
 
 def test_named_datasets_choose_the_contrast_and_its_direction(summaries, study, tests_table):
     names = sorted(study.runs["dataset"].unique(), reverse=True)
-    turned = run_tests(summaries, study.runs, seed=1, families=("F1",), datasets=names)
+    turned = run_tests(summaries, study.runs, seed=1, families=("dataset",), datasets=names)
     assert set(turned["contrast"]) == {" / ".join(names)}
-    straight = tests_table[tests_table["family"] == "F1"]
+    straight = tests_table[tests_table["family"] == "dataset"]
     np.testing.assert_allclose(turned["estimate"], 1 / straight["estimate"], rtol=1e-12)
-    none = run_tests(summaries, study.runs, seed=1, families=("F1",), datasets=["a", "b"])
+    none = run_tests(summaries, study.runs, seed=1, families=("dataset",), datasets=["a", "b"])
     assert none.empty

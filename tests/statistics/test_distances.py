@@ -88,7 +88,7 @@ def test_the_line_is_made_of_the_pooled_reachable_rows(planted, parameter, colum
         factor * rows.loc[rows["dataset"] == name, column].to_numpy(np.float64)
         for name in ("gestures", "scenes")
     )
-    keep = (table["family"] == "F1") & (table["stratum"] == "resnet18, scratch")
+    keep = (table["family"] == "dataset") & (table["stratum"] == "resnet18, scratch")
     (found,) = table[keep & (table["parameter"] == parameter)].to_dict("records")
     assert (found["n_a"], found["n_b"]) == (a.size, b.size)
     assert found["wasserstein"] == pytest.approx(stats.wasserstein_distance(a, b))
@@ -108,7 +108,7 @@ def test_the_joint_distance_is_the_square_root(planted):
         rows.loc[rows["init"] == name, ["translate_x", "translate_y"]].to_numpy(np.float64) / 2
         for name in ("scratch", "pretrained")
     )
-    keep = (table["family"] == "F2") & (table["stratum"] == "googlenet, scenes")
+    keep = (table["family"] == "init") & (table["stratum"] == "googlenet, scenes")
     found = table.loc[keep & (table["parameter"] == "px, py"), "energy"].item()
     assert found == pytest.approx(np.sqrt(joint_energy(a, b)))
 
@@ -116,7 +116,7 @@ def test_the_joint_distance_is_the_square_root(planted):
 def test_swapping_labels_flips_the_sign_of_delta_only(planted):
     paths, study, table = planted
     swapped = row_distances(paths, study.runs, seed=1, datasets=("scenes", "gestures"))
-    a, b = (t[t["family"] == "F1"].reset_index(drop=True) for t in (table, swapped))
+    a, b = (t[t["family"] == "dataset"].reset_index(drop=True) for t in (table, swapped))
     for name in VALUES[:3]:
         np.testing.assert_allclose(a[name], b[name], rtol=1e-9)
     np.testing.assert_allclose(a["cliffs_delta"], -b["cliffs_delta"])
@@ -155,7 +155,7 @@ def test_edges(make_study, tmp_path):
     plain = still[still["parameter"] != "px, py"]
     assert set(plain["note"]) == {"no row left the identity"}
     lacking = [path for path in paths if "resnet18-scenes-scratch" not in path.name]
-    found = row_distances(lacking, study.runs, seed=0, families=("F1",))
+    found = row_distances(lacking, study.runs, seed=0, families=("dataset",))
     alone = found[found["stratum"] == "resnet18, scratch"]
     assert alone[VALUES].isna().all(axis=None)
     assert set(alone["note"]) == {"runs of one arm only"}

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from threetconv.errors import InputError
-from threetconv.statistics.tests.contrasts import COLUMNS
+from threetconv.statistics.tests.comparisons import COLUMNS
 from threetconv.statistics.tests.energy import (
     energy_floor,
     energy_tests,
@@ -192,8 +192,8 @@ def test_columns_and_lines(table):
     assert set(table["rng_seed"]) == {1}
     overall = table[table["stratum"] == "all"].set_index("family")
     assert overall["p_floor"].tolist() == pytest.approx([1e-4, 1e-4])
-    assert overall.loc["F1", "p_raw"] == pytest.approx(1e-4)
-    assert overall.loc["F2", "p_raw"] > 0.05
+    assert overall.loc["dataset", "p_raw"] == pytest.approx(1e-4)
+    assert overall.loc["init", "p_raw"] > 0.05
     assert (overall["p_adjusted"] == overall["p_raw"]).all()
     assert (overall["n_a"] == 12).all()
     single = table[table["stratum"] != "all"]
@@ -214,7 +214,9 @@ def test_the_line_is_made_of_the_rows(table, files):
         for name in ("gestures", "scenes")
     ]
     expected = joint_energy(*(arm.to_numpy(np.float64) / 2 / np.median(z) for arm in arms))
-    found = table[(table["family"] == "F1") & (table["stratum"] == "resnet18, scratch")].iloc[0]
+    found = table[(table["family"] == "dataset") & (table["stratum"] == "resnet18, scratch")].iloc[
+        0
+    ]
     assert found["statistic"] == pytest.approx(expected)
 
 
@@ -245,7 +247,7 @@ def test_edges(make_study, tmp_path):
     assert set(single["status"]) == {"untestable"}
     assert set(single["p_floor"]) == {1.0}
     lacking = [path for path in paths if "resnet18-scenes-scratch" not in path.name]
-    found = energy_tests(lacking, study.runs, seed=0, families=("F1",))
+    found = energy_tests(lacking, study.runs, seed=0, families=("dataset",))
     assert (
         found["reason"].iloc[0].endswith("block resnet18, scratch left out: runs of one arm only")
     )

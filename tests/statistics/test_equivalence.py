@@ -12,7 +12,7 @@ from scipy import stats
 from threetconv.errors import InputError
 from threetconv.statistics.summaries.summarise import summarise
 from threetconv.statistics.tests.adjust import holm
-from threetconv.statistics.tests.contrasts import COLUMNS
+from threetconv.statistics.tests.comparisons import COLUMNS
 from threetconv.statistics.tests.equivalence import equivalence_tests, tost
 
 MARGIN = np.log(1.25)
@@ -104,7 +104,9 @@ def test_equal_arms_are_shown_to_be_equal(table):
 
 def test_a_real_difference_is_not(make_study):
     study = make_study(k=3, ratio=1.8)
-    first = equivalence_tests(summarise(*study), study.runs, families=("F1",), checkpoints=["best"])
+    first = equivalence_tests(
+        summarise(*study), study.runs, families=("dataset",), checkpoints=["best"]
+    )
     assert (first["p_adjusted"] > 0.5).all()
     assert first["reason"].str.contains("low power: 3 runs").all()
 
@@ -120,7 +122,7 @@ def test_the_line_is_made_of_the_runs_d(table, alike):
         for name in ("gestures", "scenes")
     )
     found = line(
-        table, family="F1", stratum="resnet18, scratch", checkpoint="matched", parameter="r"
+        table, family="dataset", stratum="resnet18, scratch", checkpoint="matched", parameter="r"
     )
     assert found["p_raw"] == pytest.approx(tost([(a, b)], MARGIN).p)
     assert found["statistic"] == pytest.approx(a.mean() - b.mean())
@@ -135,7 +137,7 @@ def test_holm_over_four_parameters(table):
 
 def test_swapping_labels_inverts_the_estimate_only(table, alike):
     swapped = equivalence_tests(*alike, datasets=("scenes", "gestures"))
-    a, b = (t[t["family"] == "F1"].reset_index(drop=True) for t in (table, swapped))
+    a, b = (t[t["family"] == "dataset"].reset_index(drop=True) for t in (table, swapped))
     np.testing.assert_allclose(a["p_raw"], b["p_raw"], rtol=1e-9)
     np.testing.assert_allclose(a["estimate"], 1 / b["estimate"])
     np.testing.assert_allclose(a["ci_low"], 1 / b["ci_high"])
@@ -166,7 +168,7 @@ def test_one_run_per_arm_is_untestable(make_study):
 def test_runs_that_never_moved_are_degenerate(make_study):
     study = make_study(k=2, still=("scenes",))
     found = equivalence_tests(
-        summarise(*study), study.runs, families=("F1",), checkpoints=("best",)
+        summarise(*study), study.runs, families=("dataset",), checkpoints=("best",)
     )
     assert set(found["status"]) == {"degenerate"}
     assert found["reason"].str.contains("never left the identity").all()
@@ -188,7 +190,7 @@ def test_without_a_common_update_nothing_is_matched(study):
 def test_an_incomplete_block_is_left_out(alike):
     summaries, runs = alike
     lacking = runs[~runs["run_id"].str.startswith("resnet18-scenes-scratch")]
-    found = equivalence_tests(summaries, lacking, families=("F1",), checkpoints=("best",))
+    found = equivalence_tests(summaries, lacking, families=("dataset",), checkpoints=("best",))
     whole = line(found, stratum="all", parameter="s")
     assert (whole["n_a"], whole["status"]) == (15, "ok")
     assert "block resnet18, scratch left out: runs of one arm only" in whole["reason"]
@@ -204,7 +206,9 @@ def test_runs_outside_complete_blocks_do_not_hold_up_the_matching(alike):
     single = runs["run_id"] == "resnet18-gestures-scratch-3t-r1"
     kept = summaries[~((summaries["run_id"] == runs.loc[single, "run_id"].item())
                        & (summaries["tag"] == "snapshot"))]  # fmt: skip
-    found = equivalence_tests(kept, runs[~partners], families=("F1",), checkpoints=("matched",))
+    found = equivalence_tests(
+        kept, runs[~partners], families=("dataset",), checkpoints=("matched",)
+    )
     whole = line(found, stratum="all", parameter="s")
     assert (whole["n_a"], whole["status"]) == (15, "ok")
     assert "at update 100" in whole["method"]
@@ -214,7 +218,7 @@ def test_a_run_without_a_best_epoch_is_left_out_and_named(alike):
     summaries, runs = alike
     gone = "googlenet-scenes-scratch-3t-r4"
     kept = summaries[~((summaries["run_id"] == gone) & (summaries["tag"] == "best"))]
-    found = equivalence_tests(kept, runs, families=("F1",), checkpoints=("best",))
+    found = equivalence_tests(kept, runs, families=("dataset",), checkpoints=("best",))
     whole = line(found, stratum="all", parameter="s")
     assert (whole["n_a"], whole["n_b"], whole["status"]) == (20, 19, "ok")
     assert f"without this checkpoint: {gone}" in whole["reason"]

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from threetconv.errors import InputError
-from threetconv.statistics.tests.contrasts import FAMILIES, run_tests
+from threetconv.statistics.tests.contrasts import run_tests
 from threetconv.statistics.tests.families import (
+    FAMILIES,
     Contrast,
     form_blocks,
     form_contrasts,
@@ -31,22 +32,22 @@ def test_contrasts_are_in_a_fixed_order(tables):
     _, runs = tables
     found = {name: [c.text for c in form_contrasts(runs, f)] for name, f in FAMILIES.items()}
     assert found == {
-        "F1": ["gestures / scenes"],
-        "F2": ["scratch / pretrained"],
-        "F3": ["gestures / scenes, scratch / pretrained"],
+        "dataset": ["gestures / scenes"],
+        "init": ["scratch / pretrained"],
+        "dataset x init": ["gestures / scenes, scratch / pretrained"],
         "controls": ["none / static", "none / frame-shuffled", "none / label-shuffled"],
     }
-    turned = named_family("F3", ["scenes", "gestures"])
+    turned = named_family("dataset x init", ["scenes", "gestures"])
     assert [c.text for c in form_contrasts(runs, turned, ["scenes", "gestures"])] == [
         "scenes / gestures, scratch / pretrained"
     ]
-    assert form_contrasts(runs, named_family("F1"), ["a", "b"]) == []
+    assert form_contrasts(runs, named_family("dataset"), ["a", "b"]) == []
 
 
 def test_a_third_initialisation_comes_last(tables):
     _, runs = tables
     more = pd.concat([runs, runs.assign(init="distilled", run_id=runs["run_id"] + "-d")])
-    found = [c.text for c in form_contrasts(more, FAMILIES["F2"])]
+    found = [c.text for c in form_contrasts(more, FAMILIES["init"])]
     assert found == ["scratch / pretrained", "scratch / distilled", "pretrained / distilled"]
 
 
@@ -55,7 +56,7 @@ def test_blocks_hold_runs_by_replicate_whatever_the_order(tables):
     real = runs[runs["control"] == "none"]
     for order in (real, real.sample(frac=1, random_state=1)):
         table = order.reset_index(drop=True)
-        blocks = blocks_of(table, "F1", Contrast(("gestures", "scenes")))
+        blocks = blocks_of(table, "dataset", Contrast(("gestures", "scenes")))
         assert [b.name for b in blocks] == [
             "googlenet, pretrained", "googlenet, scratch", "resnet18, pretrained",
             "resnet18, scratch",
@@ -72,8 +73,8 @@ def test_blocks_hold_runs_by_replicate_whatever_the_order(tables):
 def test_an_interaction_has_four_cells_a_network(tables):
     _, runs = tables
     real = runs[runs["control"] == "none"].reset_index(drop=True)
-    contrast = form_contrasts(real, FAMILIES["F3"])[0]
-    blocks = blocks_of(real, "F3", contrast)
+    contrast = form_contrasts(real, FAMILIES["dataset x init"])[0]
+    blocks = blocks_of(real, "dataset x init", contrast)
     assert [b.name for b in blocks] == ["googlenet", "resnet18"]
     assert [(b.count(0), b.count(1)) for b in blocks] == [(4, 4), (4, 4)]
     (a, _), (_, d) = blocks[0].arms
@@ -93,7 +94,7 @@ def test_blocks_without_the_control_are_not_formed(tables):
 
 def test_controls_and_3d_runs_stay_out_of_the_other_families(tables):
     summaries, runs = tables
-    families = ("F1", "F2", "F3")
+    families = ("dataset", "init", "dataset x init")
     real = runs[runs["control"] == "none"]
     expected = run_tests(
         summaries[summaries["run_id"].isin(real["run_id"])], real, seed=1, families=families
@@ -141,5 +142,5 @@ def test_controls_of_one_network_only(tables):
 
 
 def test_unknown_family():
-    with pytest.raises(InputError, match="one of F1, F2, F3, controls"):
+    with pytest.raises(InputError, match="one of controls, dataset, dataset x init, init"):
         named_family("F4")

@@ -1,4 +1,4 @@
-"""F3: known answers, invariants, and how often it rejects a true null hypothesis."""
+"""The interaction: known answers, invariants, and how often it rejects a true null hypothesis."""
 
 from __future__ import annotations
 
@@ -10,10 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from threetconv.statistics.tests.contrasts import FAMILIES, run_tests
-from threetconv.statistics.tests.interaction import permute_interaction
+from threetconv.statistics.tests.contrasts import run_tests
+from threetconv.statistics.tests.families import FAMILIES
+from threetconv.statistics.tests.interaction import permute_interactions
 
 NETWORK = ((3, 3), (3, 3))
+
+
+def permute_interaction(networks, **how):
+    """The test of one outcome."""
+    columns = [[tuple(np.reshape(x, (-1, 1)) for x in arms) for arms in n] for n in networks]
+    return permute_interactions(columns, **how)[0]
 
 
 def draw(rng, sizes=NETWORK, networks=1, *, main=0.0, effect=0.0):
@@ -165,7 +172,7 @@ def values(summaries, parameter):
 
 def test_the_lines_of_f3(tables):
     summaries, runs = tables
-    tests = run_tests(summaries, runs, seed=1, families=("F3",))
+    tests = run_tests(summaries, runs, seed=1, families=("dataset x init",))
     assert tests["stratum"].unique().tolist() == ["all", "googlenet", "resnet18"]
     assert set(tests["contrast"]) == {"gestures / scenes, scratch / pretrained"}
     assert set(tests["status"]) == {"ok"}
@@ -180,7 +187,7 @@ def test_the_lines_of_f3(tables):
 
 def test_estimate_interval_and_g_by_hand(tables):
     summaries, runs = tables
-    line = run_tests(summaries, runs, seed=1, families=("F3",)).iloc[2]
+    line = run_tests(summaries, runs, seed=1, families=("dataset x init",)).iloc[2]
     assert line["parameter"] == "px"
     cells = values(summaries, "px")
     variances = [cell.var(ddof=1) for cell in cells.values()]
@@ -204,8 +211,10 @@ def test_estimate_interval_and_g_by_hand(tables):
 
 def test_swapped_datasets_flip_signs_only(tables):
     summaries, runs = tables
-    one = run_tests(summaries, runs, seed=1, families=("F3",))
-    other = run_tests(summaries, runs, seed=1, families=("F3",), datasets=["scenes", "gestures"])
+    one = run_tests(summaries, runs, seed=1, families=("dataset x init",))
+    other = run_tests(
+        summaries, runs, seed=1, families=("dataset x init",), datasets=["scenes", "gestures"]
+    )
     np.testing.assert_allclose(other["estimate"], 1 / one["estimate"])
     np.testing.assert_allclose(other["ci_low"], 1 / one["ci_high"])
     np.testing.assert_allclose(other["hedges_g"], -one["hedges_g"])
@@ -216,7 +225,7 @@ def test_a_missing_cell_is_untestable_with_its_reason(tables):
     summaries, runs = tables
     gone = (runs["dataset"] == "scenes") & (runs["init"] == "scratch")
     gone &= runs["network"] == "resnet18"
-    some = run_tests(summaries, runs[~gone], seed=1, families=("F3",))
+    some = run_tests(summaries, runs[~gone], seed=1, families=("dataset x init",))
     alone = some[some["stratum"] == "resnet18"]
     assert set(alone["status"]) == {"untestable"}
     assert alone["reason"].str.contains("each scratch and pretrained").all()
@@ -227,7 +236,7 @@ def test_a_missing_cell_is_untestable_with_its_reason(tables):
 
 def test_one_run_a_cell_is_untestable_with_an_estimate(make_summaries):
     summaries, runs = make_summaries(k=1)
-    tests = run_tests(summaries, runs, seed=1, families=("F3",))
+    tests = run_tests(summaries, runs, seed=1, families=("dataset x init",))
     assert set(tests["status"]) == {"untestable"}
     assert tests["reason"].str.contains("smallest attainable p is 1,").all()
     assert tests["estimate"].notna().all()
@@ -236,7 +245,7 @@ def test_one_run_a_cell_is_untestable_with_an_estimate(make_summaries):
 
 def test_pairs(tables):
     summaries, runs = tables
-    tests = run_tests(summaries, runs, seed=1, families=("F3",), paired=True)
+    tests = run_tests(summaries, runs, seed=1, families=("dataset x init",), paired=True)
     assert tests["p_floor"].to_numpy() == pytest.approx([2 / 2**12] * 4 + [2 / 2**6] * 8)
     assert tests["method"].str.contains("within pairs").all()
-    assert FAMILIES["F3"].moderator == "init"
+    assert FAMILIES["dataset x init"].moderator == "init"

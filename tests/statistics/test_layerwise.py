@@ -9,7 +9,8 @@ from scipy import stats
 
 from threetconv.schemas.statistics import LAYER_PROFILE, TESTS
 from threetconv.statistics.tests.adjust import benjamini_hochberg
-from threetconv.statistics.tests.contrasts import COLUMNS, run_tests
+from threetconv.statistics.tests.comparisons import COLUMNS
+from threetconv.statistics.tests.contrasts import run_tests
 from threetconv.statistics.tests.layerwise import PROFILE_COLUMNS, layer_profile, layer_tests
 from threetconv.statistics.tests.permutation import permute_many, permute_runs
 from threetconv.support.files import write_parquet
@@ -28,7 +29,7 @@ def tables(make_summaries):
 
 @pytest.fixture(scope="module")
 def layers(tables):
-    return layer_tests(*tables, seed=1, families=("F1", "F2", "F3"))
+    return layer_tests(*tables, seed=1, families=("dataset", "init", "dataset x init"))
 
 
 def changed(summaries, value, **where):
@@ -52,13 +53,13 @@ def test_a_line_for_every_layer(layers):
 
 
 def test_the_planted_layer_is_found_in_its_network_only(layers):
-    f1 = layers[(layers["family"] == "F1") & (layers["checkpoint"] == "matched")]
+    f1 = layers[(layers["family"] == "dataset") & (layers["checkpoint"] == "matched")]
     assert set(f1["status"]) == {"ok"}
     found = f1[f1["p_adjusted"] <= 0.05]
     assert set(zip(found["stratum"], found["layer_index"], strict=True)) == {("resnet18", 1)}
     assert len(found) == 4
     assert found["estimate"].to_numpy() == pytest.approx(2, rel=0.15)
-    assert not (layers.loc[layers["family"] != "F1", "p_adjusted"] <= 0.05).any()
+    assert not (layers.loc[layers["family"] != "dataset", "p_adjusted"] <= 0.05).any()
 
 
 def test_a_layer_is_tested_on_its_own_values(tables, layers):
@@ -75,7 +76,7 @@ def test_a_layer_is_tested_on_its_own_values(tables, layers):
     ]
     expected = permute_runs(blocks, seed=1)
     line = layers[
-        (layers["family"] == "F1") & (layers["stratum"] == "googlenet")
+        (layers["family"] == "dataset") & (layers["stratum"] == "googlenet")
         & (layers["layer_index"] == 2) & (layers["parameter"] == "r")
         & (layers["checkpoint"] == "best")
     ].iloc[0]  # fmt: skip
@@ -93,7 +94,7 @@ def test_benjamini_hochberg_is_over_the_layers_of_a_network_and_parameter(layers
 def test_one_block_of_three_runs_is_untestable(tables):
     summaries, runs = tables
     scratch = runs[runs["init"] == "scratch"]
-    found = layer_tests(summaries, scratch, seed=1, families=("F1",))
+    found = layer_tests(summaries, scratch, seed=1, families=("dataset",))
     assert set(found["status"]) == {"untestable"}
     assert found["p_floor"].to_numpy() == pytest.approx(0.1)
     assert found["reason"].str.contains("smallest attainable p is 0.1, above alpha").all()
@@ -106,14 +107,14 @@ def test_a_layer_that_one_run_never_moved_is_degenerate(tables, layers):
     still = changed(
         summaries, -np.inf, run_id="resnet18-scenes-scratch-3t-r2", layer_index=3, scope="layer"
     )
-    found = layer_tests(still, runs, seed=1, families=("F1", "F2", "F3"))
+    found = layer_tests(still, runs, seed=1, families=("dataset", "init", "dataset x init"))
     here = (found["stratum"] == "resnet18") & (found["layer_index"] == 3)
     assert set(found.loc[here, "status"]) == {"degenerate"}
     assert found.loc[here, "reason"].str.startswith("1 of 6 + 6 runs never left").all()
     assert found.loc[here, ["estimate", "p_raw", "p_adjusted"]].isna().all().all()
     others = ["statistic", "p_raw", "p_floor", "status"]
     pd.testing.assert_frame_equal(found.loc[~here, others], layers.loc[~here, others])
-    group = found[(found["family"] == "F1") & (found["stratum"] == "resnet18")].iloc[:4]
+    group = found[(found["family"] == "dataset") & (found["stratum"] == "resnet18")].iloc[:4]
     assert group["p_adjusted"].notna().tolist() == [True, True, True, False]
     np.testing.assert_allclose(group["p_adjusted"], benjamini_hochberg(group["p_raw"]))
 
@@ -131,7 +132,7 @@ def test_a_layer_that_some_runs_cannot_move_is_untestable(tables):
     summaries, runs = tables
     dead = (summaries["layer_index"] == 3) & (summaries["rows"] == "reachable")
     dead &= summaries["dataset"] == "scenes"
-    found = layer_tests(summaries[~dead], runs, seed=1, families=("F1",))
+    found = layer_tests(summaries[~dead], runs, seed=1, families=("dataset",))
     last = found[found["layer_index"] == 3]
     assert set(last["status"]) == {"untestable"}
     assert last["reason"].str.contains("6 of 6 . 6 runs have no such rows").all()
@@ -141,7 +142,7 @@ def test_without_a_common_step_the_reason_is_said_once_per_parameter(tables):
     summaries, runs = tables
     fetched = summaries["run_id"] == runs["run_id"][0]
     cut = summaries[~fetched | (summaries["tag"] == "best")]
-    found = layer_tests(cut, runs, seed=1, families=("F1",), checkpoint="matched")
+    found = layer_tests(cut, runs, seed=1, families=("dataset",), checkpoint="matched")
     assert len(found) == 2 * 4
     assert set(found["layer_index"]) == {-1}
     assert set(found["status"]) == {"untestable"}

@@ -11,7 +11,7 @@ from scipy import stats
 
 from threetconv.statistics.summaries.summarise import summarise
 from threetconv.statistics.tests.adjust import holm
-from threetconv.statistics.tests.contrasts import COLUMNS
+from threetconv.statistics.tests.comparisons import COLUMNS
 from threetconv.statistics.tests.mixed import fit_mixed, mixed_tests
 
 
@@ -102,13 +102,13 @@ def test_a_planted_effect_is_recovered(planted):
     _, _, table = planted
     assert table.columns.tolist() == ["outcome", *COLUMNS]
     assert len(table) == 2 * 4 * 4
-    first = table[table["family"] == "F1"]
+    first = table[table["family"] == "dataset"]
     assert set(first["status"]) == {"ok"}
     assert first["estimate"].between(1.3, 2.4).all()
     assert (first["ci_low"] < first["estimate"]).all()
     assert ((first["ci_low"] < 1.8) & (first["ci_high"] > 1.8)).mean() > 0.85
     assert (first["p_adjusted"] < 0.05).mean() > 0.7
-    second = table[table["family"] == "F2"]
+    second = table[table["family"] == "init"]
     assert second["estimate"].between(0.6, 1.6).all()
     assert (second["p_adjusted"] > 0.05).mean() > 0.85
 
@@ -147,7 +147,7 @@ def test_a_still_layer_is_left_out_and_named(planted):
     still = (summaries["scope"] == "layer") & (summaries["layer_index"] == 1)
     still &= summaries["run_id"] == "googlenet-scenes-scratch-3t-r2"
     changed = summaries.assign(log_mean_abs=summaries["log_mean_abs"].mask(still, -np.inf))
-    table = mixed_tests(changed, runs, families=("F1",))
+    table = mixed_tests(changed, runs, families=("dataset",))
     hit = table["stratum"] == "googlenet, scratch"
     assert (table.loc[hit, "reason"].str.contains("a run never moved: layer1")).all()
     assert set(table.loc[hit, "n_a"]) == {6}
@@ -164,18 +164,18 @@ def test_what_cannot_be_fitted(make_study):
     table = mixed_tests(summarise(*study), study.runs)
     assert set(table["reason"]) == {"fewer than two layers"}
     study = make_study(k=2, still=("gestures",))
-    table = mixed_tests(summarise(*study), study.runs, families=("F1",))
+    table = mixed_tests(summarise(*study), study.runs, families=("dataset",))
     assert set(table["status"]) == {"degenerate"}
     assert table["estimate"].isna().all()
     only = study.runs[study.runs["dataset"] == "scenes"]
-    table = mixed_tests(summarise(*study), only, families=("F1", "F2"))
-    assert set(table["family"]) == {"F2"}
+    table = mixed_tests(summarise(*study), only, families=("dataset", "init"))
+    assert set(table["family"]) == {"init"}
 
 
 def test_a_block_with_one_arm_is_untestable(planted):
     summaries, runs, _ = planted
     lacking = runs[~runs["run_id"].str.startswith("resnet18-scenes-scratch")]
-    table = mixed_tests(summaries, lacking, families=("F1",))
+    table = mixed_tests(summaries, lacking, families=("dataset",))
     alone = table[table["stratum"] == "resnet18, scratch"]
     assert set(alone["status"]) == {"untestable"}
     assert set(alone["reason"]) == {"the block has runs of one arm only"}

@@ -12,7 +12,8 @@ import pytest
 from threetconv.figures.effects import effects
 from threetconv.figures.profile import profile
 from threetconv.schemas import TABLES
-from threetconv.statistics.tests.contrasts import FAMILIES, run_tests
+from threetconv.statistics.tests.contrasts import run_tests
+from threetconv.statistics.tests.families import FAMILIES
 from threetconv.statistics.tests.layerwise import layer_profile, layer_tests
 from threetconv.statistics.tests.sentences import sentences
 from threetconv.support.files import read_parquet, write_parquet

@@ -8,7 +8,8 @@ import pytest
 
 from threetconv.errors import InputError
 from threetconv.statistics.tests.adjust import holm
-from threetconv.statistics.tests.contrasts import COLUMNS, run_tests
+from threetconv.statistics.tests.comparisons import COLUMNS
+from threetconv.statistics.tests.contrasts import run_tests
 from threetconv.statistics.tests.outcomes import OUTCOMES, sensitivity_tests
 
 
@@ -45,8 +46,8 @@ def test_a_line_per_outcome_family_checkpoint_and_parameter(table):
 )
 def test_other_rows_and_weights_are_run_tests_own(tables, table, outcome, rows, weighting):
     expected = run_tests(
-        *tables, seed=1, families=("F1", "F2", "F3"), checkpoint=("best", "matched"), rows=rows,
-        weighting=weighting,
+        *tables, seed=1, families=("dataset", "init", "dataset x init"),
+        checkpoint=("best", "matched"), rows=rows, weighting=weighting,
     )  # fmt: skip
     expected = expected[expected["stratum"] == "all"].reset_index(drop=True)
     found = table[table["outcome"] == outcome].drop(columns="outcome").reset_index(drop=True)
@@ -68,7 +69,7 @@ def test_ratios_of_other_columns(tables, table, outcome, column, rows):
     logs = np.log(lines[column])
     means = logs.groupby([lines["network"], lines["init"], lines["dataset"]]).mean()
     expected = np.exp((means[:, :, "gestures"] - means[:, :, "scenes"]).mean())
-    line = table[(table["outcome"] == outcome) & (table["family"] == "F1")].iloc[1]
+    line = table[(table["outcome"] == outcome) & (table["family"] == "dataset")].iloc[1]
     assert line["parameter"] == "r"
     assert line["estimate"] == pytest.approx(expected)
     doubled = summaries.assign(**{column: summaries[column] ** 2})
@@ -89,7 +90,7 @@ def test_a_median_of_zero_is_degenerate_and_says_why(tables):
 def test_one_dataset_leaves_f2(tables):
     summaries, runs = tables
     found = sensitivity_tests(summaries, runs[runs["dataset"] == "scenes"], seed=1)
-    assert set(found["family"]) == {"F2"}
+    assert set(found["family"]) == {"init"}
     nothing = sensitivity_tests(summaries, runs.iloc[:0], seed=1)
     assert nothing.columns.tolist() == ["outcome", *COLUMNS]
 

@@ -135,6 +135,21 @@ def test_without_spread_p_and_floor_are_one():
     assert permute_runs(blocks, seed=0)[1:3] == (1.0, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("level", "values", "p"),
+    [
+        (1e7, [-0.2, 0.2, 0.1, 0.3, 0.0, 0.1], 0.7),
+        (1e8, [-0.3, -0.1, 0.0, -0.1, -0.1, -0.3], 1.0),
+        (1e8, [0.2, -0.1, 0.0, 0.3, 0.2, 0.3], 0.2),
+    ],
+)
+def test_a_high_level_does_not_break_ties(level, values, p):
+    """Beside 1e8 the last bit is 1.5e-8, more than the share of the spread that makes a tie."""
+    assert permute_runs([(values[:3], values[3:])], seed=0).p == pytest.approx(p)
+    high = level + np.array(values)
+    assert permute_runs([(high[:3], high[3:])], seed=0).p == pytest.approx(p)
+
+
 def test_a_fixed_seed_fixes_the_result_and_another_changes_it():
     rng = np.random.default_rng(2)
     blocks = [(rng.normal(0.3, 1, 6), rng.normal(0, 1, 6)) for _ in range(2)]

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from threetconv.statistics.tests.contrasts import FAMILIES, run_tests
+from threetconv.statistics.tests.contrasts import run_tests
+from threetconv.statistics.tests.families import FAMILIES
 from threetconv.statistics.tests.layerwise import layer_tests
 from threetconv.statistics.tests.sentences import sentence, sentences
 
@@ -40,7 +41,9 @@ def test_every_line_has_a_sentence_of_its_own(spoken):
 
 
 def test_an_interaction_is_a_ratio_of_ratios(spoken):
-    line = only(spoken, family="F3", stratum="all", parameter="r", checkpoint="best").iloc[0]
+    line = only(
+        spoken, family="dataset x init", stratum="all", parameter="r", checkpoint="best"
+    ).iloc[0]
     start = (
         "Over all blocks, rotation: the ratio of gestures to scenes is "
         f"{line['estimate']:#.3g} times as large with training from scratch as with pretraining"
@@ -51,7 +54,9 @@ def test_an_interaction_is_a_ratio_of_ratios(spoken):
 
 
 def test_matched_updates_are_named(spoken):
-    line = only(spoken, family="F1", stratum="all", parameter="px", checkpoint="matched").iloc[0]
+    line = only(spoken, family="dataset", stratum="all", parameter="px", checkpoint="matched").iloc[
+        0
+    ]
     assert line["sentence"].startswith("Over all blocks, at update 100, horizontal translation ")
     best = spoken.loc[spoken["checkpoint"] == "best", "sentence"]
     assert not best.str.contains("at update").any()
@@ -76,13 +81,13 @@ def test_layers_are_named(tables):
             (summaries["layer_index"] != 2) | (summaries["dataset"] != "scenes"), -np.inf
         )
     )
-    layers = layer_tests(still, runs, seed=1, families=("F1", "F3"))
+    layers = layer_tests(still, runs, seed=1, families=("dataset", "dataset x init"))
     texts = sentences(layers)
     assert not texts.duplicated().any()
     assert texts.iloc[1].startswith("In googlenet, layer 1, scale moved ")
-    dead = texts[(layers["layer_index"] == 2) & (layers["family"] == "F1")]
+    dead = texts[(layers["layer_index"] == 2) & (layers["family"] == "dataset")]
     assert dead.str.contains("no ratio of gestures to scenes can be formed").all()
-    dead = texts[(layers["layer_index"] == 2) & (layers["family"] == "F3")]
+    dead = texts[(layers["layer_index"] == 2) & (layers["family"] == "dataset x init")]
     assert dead.str.contains("no ratio of ratios can be formed").all()
 
 
@@ -90,18 +95,21 @@ def test_without_a_common_step(tables):
     summaries, runs = tables
     fetched = summaries["run_id"] == runs["run_id"][0]
     cut = summaries[~fetched | (summaries["tag"] == "best")]
-    tests = run_tests(cut, runs, seed=1, families=("F3",), checkpoint="matched")
+    tests = run_tests(cut, runs, seed=1, families=("dataset x init",), checkpoint="matched")
     assert sentences(tests).iloc[0] == (
         "Over all blocks, at matched updates, scale: untestable, because the compared runs have "
         "no snapshot at a common number of updates."
     )
 
 
+AT_ALPHA = 0.05 * (1 + 1e-15)  # what adjusting may make of 0.05
+
+
 def line(p, *, checkpoint="matched", estimate=1.5, **more):
     """One tested line."""
     return pd.Series(
         {
-            "family": "F1", "contrast": "a / b", "stratum": "all", "parameter": "s",
+            "family": "dataset", "contrast": "a / b", "stratum": "all", "parameter": "s",
             "layer_index": -1, "checkpoint": checkpoint, "method": "", "estimate": estimate,
             "ci_low": 1.2, "ci_high": 1.8, "ci_method": "", "p_raw": p, "p_floor": 0.001,
             "p_adjusted": p, "status": "ok", "reason": "",
@@ -113,7 +121,7 @@ def line(p, *, checkpoint="matched", estimate=1.5, **more):
 @pytest.mark.parametrize(
     ("best", "matched", "said"),
     [
-        (0.01, line(0.05), "at matched updates too, so the difference is taken as real ["),
+        (0.01, line(AT_ALPHA), "at matched updates too, so the difference is taken as real ["),
         (0.01, line(0.051), "but at matched updates no difference is shown: the length of"),
         (0.01, line(0.01, estimate=0.8), "the difference is the other way round: the length"),
         (0.01, line(0.01, status="untestable"), "could not be tested at matched updates: the"),
@@ -132,7 +140,7 @@ def test_matched_updates_speak_for_themselves():
     assert "differ as much, so the difference is taken as real [" in sentence(line(0.01))
 
 
-@pytest.mark.parametrize("p", [0.05, 0.05 * (1 + 1e-15), 3 * (0.05 / 3)])
+@pytest.mark.parametrize("p", [0.05, AT_ALPHA])
 def test_p_at_alpha_passes(p):
     assert "taken as real" in sentence(line(p))
     assert "adjusted p = 0.050;" in sentence(line(p))
@@ -143,7 +151,7 @@ def test_p_at_alpha_passes(p):
     [
         (0.4, None, ": no difference is shown ["),
         (0.4, 0.4, ": no difference is shown, nor is it ruled out ["),
-        (0.4, 0.05, ": no difference is shown, and equivalence is: a ratio between 1/1.25 and"),
+        (0.4, AT_ALPHA, ": no difference is shown, and equivalence is: a ratio between 1/1.25 and"),
         (0.01, 0.4, "so the difference is taken as real ["),
         (0.01, 0.01, "taken as real; it is small all the same: a ratio between 1/1.25 and 1.25 ["),
         (0.02, "untestable", "so the difference is taken as real ["),

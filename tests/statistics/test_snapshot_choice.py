@@ -58,7 +58,7 @@ def test_a_short_run_sets_the_step_of_the_contrast(tables):
     means = at_100.pivot_table(
         index=["network", "init"], columns="dataset", values="log_mean_abs", aggfunc="mean"
     )
-    line = tests[(tests["family"] == "F1") & (tests["parameter"] == "s")].iloc[0]
+    line = tests[(tests["family"] == "dataset") & (tests["parameter"] == "s")].iloc[0]
     assert line["statistic"] == pytest.approx((means["gestures"] - means["scenes"]).mean())
 
 
@@ -69,10 +69,11 @@ def test_a_run_that_is_not_compared_does_not_set_the_step(tables):
     cut = summaries[~summaries["run_id"].isin(runs.loc[gone, "run_id"])]
     alone = (cut["network"] == "resnet18") & (cut["init"] == "scratch")
     cut = cut[~alone | (cut["step"] == 50)]
-    tests = run_tests(cut, runs, seed=1, families=("F1", "F2"), checkpoint="matched")
+    tests = run_tests(cut, runs, seed=1, families=("dataset", "init"), checkpoint="matched")
     steps = tests.groupby("family")["method"].first().str.extract(r"update (\d+)")[0]
-    assert steps.to_dict() == {"F1": "120", "F2": "50"}  # F2 compares it with pretrained scenes
-    lone = tests[(tests["family"] == "F1") & (tests["stratum"] == "resnet18, scratch")]
+    # family init compares it with pretrained scenes
+    assert steps.to_dict() == {"dataset": "120", "init": "50"}
+    lone = tests[(tests["family"] == "dataset") & (tests["stratum"] == "resnet18, scratch")]
     assert lone["reason"].str.contains("no block has runs of both").all()
 
 
@@ -80,7 +81,7 @@ def test_fetched_runs_have_no_common_step(tables):
     summaries, runs = tables
     fetched = summaries["run_id"] == "googlenet-gestures-scratch-3t-r2"
     cut = summaries[~fetched | (summaries["tag"] == "best")]
-    families = ("F1", "F2", "F3")
+    families = ("dataset", "init", "dataset x init")
     tests = run_tests(cut, runs, seed=1, families=families, checkpoint=("best", "matched"))
     matched = tests[tests["checkpoint"] == "matched"]
     assert set(matched["status"]) == {"untestable"}

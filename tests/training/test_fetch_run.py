@@ -204,7 +204,7 @@ def test_later_stages_take_runs_without_a_noise_floor(
     assert mine["noise_floor"].isna().all()
     assert mine["floor_ratio"].isna().all()
     assert mine["log_mean_abs"].notna().all()
-    tests = run_tests(lines, runs, seed=0, families=("F1",), checkpoint=("best", "matched"))
+    tests = run_tests(lines, runs, seed=0, families=("dataset",), checkpoint=("best", "matched"))
     best = tests[(tests["checkpoint"] == "best") & (tests["parameter"] == "r")]
     assert best["estimate"].notna().all()
     matched = tests[tests["checkpoint"] == "matched"]

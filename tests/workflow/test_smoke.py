@@ -204,10 +204,10 @@ def test_summaries_follow_from_the_parameters(results):
 
 def test_tests_are_families_of_runs(results):
     tests = read_parquet(results / "tests.parquet")
-    assert set(tests["family"]) == {"F1", "F2", "F3", "controls"}
+    assert set(tests["family"]) == {"dataset", "init", "dataset x init", "controls"}
     assert set(tests["checkpoint"]) == {"best", "matched"}
     assert set(tests["unit"]) == {"run"}
-    assert set(tests.loc[tests["family"] == "F1", "contrast"]) == {"gestures / scenes"}
+    assert set(tests.loc[tests["family"] == "dataset", "contrast"]) == {"gestures / scenes"}
     blocks = tests[(tests["stratum"] != "all") & (tests["scope"] == "model")]
     assert (blocks["status"] == "untestable").all()  # two runs an arm cannot reach 0.05
     assert blocks["p_adjusted"].isna().all()
@@ -217,7 +217,7 @@ def test_tests_are_families_of_runs(results):
 
 
 def test_matched_tests_compare_equal_updates(results):
-    """The confirmatory ratio of F1 by hand, from the summaries at the last common step."""
+    """The confirmatory ratio of the datasets by hand, at the last common step."""
     summaries = read_parquet(results / "summaries.parquet")
     lines = summaries[
         (summaries["control"] == "none")
@@ -233,7 +233,7 @@ def test_matched_tests_compare_equal_updates(results):
     ratio = np.exp((means["gestures"] - means["scenes"]).mean())
     tests = read_parquet(results / "tests.parquet")
     found = tests[
-        (tests["family"] == "F1")
+        (tests["family"] == "dataset")
         & (tests["checkpoint"] == "matched")
         & (tests["stratum"] == "all")
         & (tests["scope"] == "model")

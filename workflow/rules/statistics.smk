@@ -147,7 +147,7 @@ if PLANTED:
             alpha=STUDY["statistics"]["alpha"],
             seed=derive_seed(STUDY["seed"], "planted"),
             code=code_digest(
-                "statistics.planted.verdicts", "statistics.planted.alignment"
+                "statistics.planted.recovery", "statistics.planted.alignment"
             ),
         script:
             "../scripts/planted.py"

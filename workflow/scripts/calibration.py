@@ -3,7 +3,7 @@
 from threetconv.records.parameters import read_parameters
 from threetconv.schemas.statistics import CALIBRATION
 from threetconv.statistics.calibration.calibrate import calibrate
-from threetconv.statistics.calibration.simulate import Layout
+from threetconv.statistics.calibration.simulate import NetworkLayout
 from threetconv.support.files import write_parquet
 from threetconv.support.logs import progress_to, step_log
 
@@ -15,7 +15,7 @@ if __name__ == "__main__":  # worker processes import this file again
             read_parameters([file], tags=["best"], columns=COLUMNS) for file in snakemake.input
         ]
         table = calibrate(
-            [Layout.from_table(t, str(t["network"].iloc[0])) for t in tables],
+            [NetworkLayout.from_table(t, str(t["network"].iloc[0])) for t in tables],
             replicates=snakemake.params.replicates,
             seed=snakemake.params.seed,
             workers=snakemake.threads,

@@ -5,7 +5,7 @@ import pandas as pd
 from threetconv.records.parameters import read_parameters
 from threetconv.schemas.statistics import ALIGNMENT, PLANTED, PLANTED_LAYERS
 from threetconv.statistics.planted.alignment import alignment_table
-from threetconv.statistics.planted.verdicts import planted_layers, planted_table
+from threetconv.statistics.planted.recovery import planted_layers, planted_table
 from threetconv.support.files import read_parquet, write_parquet
 from threetconv.support.logs import step_log
 

@@ -3,7 +3,8 @@
 import pandas as pd
 
 from threetconv.schemas.statistics import LAYER_PROFILE, TESTS
-from threetconv.statistics.tests.contrasts import FAMILIES, run_tests
+from threetconv.statistics.tests.contrasts import run_tests
+from threetconv.statistics.tests.families import FAMILIES
 from threetconv.statistics.tests.layerwise import layer_profile, layer_tests
 from threetconv.support.files import read_parquet, write_parquet
 from threetconv.support.logs import step_log

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
-    from threetconv.statistics.calibration.simulate import Layout
+    from threetconv.statistics.calibration.simulate import NetworkLayout
 
 __all__ = ["calibrate"]
 
@@ -94,7 +94,7 @@ def _clip_shape(text: str) -> tuple[int, int, int]:
     return frames, height, width
 
 
-def _study_layouts(results: Path, networks: Sequence[str] | None = None) -> list[Layout]:
+def _study_layouts(results: Path, networks: Sequence[str] | None = None) -> list[NetworkLayout]:
     """The layouts of a study's networks, from the parameter table of one run of each.
 
     Args:
@@ -105,7 +105,7 @@ def _study_layouts(results: Path, networks: Sequence[str] | None = None) -> list
         InputError: where there is no such file.
     """
     from threetconv.records.study_results import open_study
-    from threetconv.statistics.calibration.simulate import Layout
+    from threetconv.statistics.calibration.simulate import NetworkLayout
     from threetconv.support.files import read_parquet  # arrow
 
     files: dict[str, Path] = {}
@@ -116,7 +116,9 @@ def _study_layouts(results: Path, networks: Sequence[str] | None = None) -> list
     for name in wanted:
         if name not in files:
             break
-        layouts.append(Layout.from_table(read_parquet(files[name], columns=LAYOUT_COLUMNS), name))
+        layouts.append(
+            NetworkLayout.from_table(read_parquet(files[name], columns=LAYOUT_COLUMNS), name)
+        )
     if not layouts or len(layouts) < len(wanted):
         lacking = wanted[len(layouts)] if wanted else "any network"
         raise InputError(
@@ -128,7 +130,7 @@ def _study_layouts(results: Path, networks: Sequence[str] | None = None) -> list
     return layouts
 
 
-def _render(table: pd.DataFrame, layouts: Sequence[Layout]) -> None:
+def _render(table: pd.DataFrame, layouts: Sequence[NetworkLayout]) -> None:
     """Print, per network, a table of errors and power and one of coverage."""
     from rich.console import Console  # only for printing
 

@@ -47,6 +47,8 @@ def read_study(study: Path) -> Config:
         expected = "a study in YAML, such as workflow/studies/paper.yaml"
         remedy = "correct the file or its name"
         raise InputError(study, found=found, expected=expected, remedy=remedy)
+    from threetconv.study.validate import validate_study  # pydantic
+
     return validate_study(content)
 
 

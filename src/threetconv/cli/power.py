@@ -121,9 +121,9 @@ def _render(table: pd.DataFrame, *, origin: str, alpha: float) -> None:
     console.print(grid)
     level = table["level"].iloc[0]
     for sentence in (
-        "F1 compares data sets, F2 initialisations, F3 asks whether the first depends on the "
-        "second. Least p: the smallest attainable. Detectable: the smallest ratio above 1 that "
-        "80 % of studies find.",
+        "Family dataset compares data sets, init initialisations; dataset x init asks whether "
+        "the first depends on the second. Least p: the smallest attainable. Detectable: the "
+        "smallest ratio above 1 that 80 % of studies find.",
         f"SD of D between runs of a cell: {tau:.3g} log units ({origin}). Level {level:g}: alpha = "
         f"{alpha:g} over four parameters by Holm, for a parameter that moves alone.",
         *_words(table),

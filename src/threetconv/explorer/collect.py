@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from threetconv.explorer.variant import Variant
+from threetconv.records.noise_floor import noise_floor
 from threetconv.records.run_folder import read_run
 from threetconv.support.files import read_parquet
 
@@ -58,12 +59,12 @@ def _accuracy(folder: Path, best_epoch: int) -> dict[str, float]:
 
 
 def _noise_floor(document: dict[str, object]) -> float:
-    """Mean |z| of a transition under Adam's noise alone: sqrt(2 / pi times the sum of lr^2)."""
+    """The floor of zoom and turn at the best checkpoint; NaN where learning rates are unknown."""
     snapshots = document["snapshots"]
     assert isinstance(snapshots, list)
     for snapshot in snapshots:
         if snapshot["tag"] == "best" and snapshot["sum_lr2"] is not None:
-            return float(np.sqrt(2 / np.pi * snapshot["sum_lr2"]))
+            return float(noise_floor(snapshot["sum_lr2"]))
     return float("nan")
 
 

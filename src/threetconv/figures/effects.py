@@ -23,9 +23,9 @@ __all__ = ["effects"]
 
 BOUND = 100.0
 FAMILIES = {
-    "F1": "F1: dataset",
-    "F2": "F2: start",
-    "F3": "F3: dataset \N{MULTIPLICATION SIGN} start (a ratio of ratios)",
+    "dataset": "dataset",
+    "init": "init",
+    "dataset x init": "dataset \N{MULTIPLICATION SIGN} init (a ratio of ratios)",
     "controls": "real runs / negative controls",
 }
 LOOKS: dict[str, tuple[str, str]] = {"matched": ("o", INITS[0]), "best": ("s", INITS[3])}
@@ -91,7 +91,7 @@ def effects(tests: pd.DataFrame) -> Figure:
 
 
 def in_order(values: pd.Series) -> list[str]:
-    """Families F1, F2, F3, controls; checkpoints matched, best; anything else behind."""
+    """Families and checkpoints as they stand in `FAMILIES` and `LOOKS`; anything else behind."""
     known = [*FAMILIES, *LOOKS]
     return sorted(set(values), key=lambda v: (known.index(v) if v in known else 99, v))
 

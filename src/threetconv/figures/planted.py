@@ -39,7 +39,7 @@ def planted(table: pd.DataFrame) -> Figure:
     the noise floor. The word below a number is the verdict of the table (`recovered`).
 
     Args:
-        table: from `threetconv.statistics.planted.verdicts.planted_table`.
+        table: from `threetconv.statistics.planted.recovery.planted_table`.
     """
     if table.empty:
         return theme.empty("No motion was planted in this study.")

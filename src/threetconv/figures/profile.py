@@ -20,9 +20,9 @@ from threetconv.support.levels import passes
 __all__ = ["profile"]
 
 MARKS: dict[str, tuple[str, str, str]] = {
-    "F1": ("v", "full", "dataset makes a difference in this layer"),
-    "F2": ("s", "none", "start makes a difference in this layer"),
-    "F3": ("D", "none", "dataset \N{MULTIPLICATION SIGN} start in this layer"),
+    "dataset": ("v", "full", "dataset makes a difference in this layer"),
+    "init": ("s", "none", "start makes a difference in this layer"),
+    "dataset x init": ("D", "none", "dataset \N{MULTIPLICATION SIGN} start in this layer"),
 }
 """Family of layer-wise tests -> marker, fill style and legend text of a layer that differs."""
 DASH = (0, (3.5, 2))

@@ -77,7 +77,7 @@ def build_document(
         bootstrap: hierarchical bootstrap intervals.
         calibration: type I error, coverage and power of every test in simulated studies.
         planted_table, planted_layers: ratios of planted motions to floor and controls
-            (`threetconv.statistics.planted.verdicts`), by motion and parameter (whole network, and
+            (`threetconv.statistics.planted.recovery`), by motion and parameter (whole network, and
             first layer), and by layer.
         alignment: correlation of a channel's preferred direction with its parameters.
         channels, faithfulness, chosen_channels, sanity: of all explained runs, one table below

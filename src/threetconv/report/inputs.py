@@ -43,7 +43,7 @@ FIGURES = (
 (explained, class_drops)."""
 CHECKPOINTS = {"matched": "matched updates", "best": "best checkpoint"}
 """Checkpoint of a table -> its name in the text, in the order of the report."""
-MAIN = ("F1", "F2", "F3")
+MAIN = ("dataset", "init", "dataset x init")
 """Families of planned tests; negative controls have a section of their own."""
 
 

@@ -25,7 +25,7 @@ __all__ = [
     "SUMMARIES", "TESTS",
 ]  # fmt: skip
 
-FAMILY = column("family", TEXT, "of tests: F1 data set, F2 initialisation, F3 both, controls")
+FAMILY = column("family", TEXT, "of tests: dataset, init, dataset x init, controls")
 CONTRAST = column("contrast", TEXT, "what is compared: a / b")
 STRATUM = column("stratum", TEXT, "all, or the one block that is looked at")
 SCOPE = column("scope", TEXT, "model or layer")

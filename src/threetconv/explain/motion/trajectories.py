@@ -17,9 +17,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from threetconv.errors import InputError
-from threetconv.explain.motion.words import beyond_noise, describe, noise_floor
+from threetconv.explain.motion.words import beyond_noise, describe
 from threetconv.layer import motion, units
 from threetconv.networks.layer_info import LayerInfo
+from threetconv.records.noise_floor import channel_floor, step_spread
 from threetconv.records.parameters import PARAMETERS, RAW, displacement
 from threetconv.schemas.channels import CHANNELS
 
@@ -35,7 +36,6 @@ Array = NDArray[np.float64]
 _NUMBERS = (
     "zoom", "turn_deg", "right_px", "up_px", "floor_zoom", "floor_turn_deg", "floor_px",
 )  # fmt: skip
-_SD = {"s": 1.0, "r": 1.0, "px": 0.5, "py": 0.5}  # of a displacement, per SD of the raw parameter
 
 
 def trajectory(
@@ -192,7 +192,7 @@ def _of_layer(
         )
     raw = [rows[name].to_numpy(np.float64).reshape(shape) for name in RAW.values()]
     reached = rows["reachable"].to_numpy(bool).reshape(shape)[:, 0]
-    floor = noise_floor(sum_lr2, int(reached.sum()), level=level)
+    floor = channel_floor(sum_lr2, int(reached.sum()), level=level)
     path = motion.trajectory(*raw)
     x, y = path.x[-1], path.y[-1]
     right, up = units.kernel_pixels(x, layer.kernel[2]), units.kernel_pixels(y, layer.kernel[1])
@@ -215,7 +215,7 @@ def _of_layer(
         }
     )
     numbers = [dict(zip(_NUMBERS, row, strict=True)) for row in table[[*_NUMBERS]].to_numpy()]
-    wanders = _spread(z, sum_lr2) > floor.spread
+    wanders = step_spread(z, sum_lr2) > floor.spread
     moves = [w or any(beyond_noise(**n)) for n, w in zip(numbers, wanders, strict=True)]
     return table.assign(
         moves=table["reachable"] & np.array(moves, dtype=bool),
@@ -224,16 +224,6 @@ def _of_layer(
             for n, w in zip(numbers, wanders, strict=True)
         ],
     )
-
-
-def _spread(z: Array, sum_lr2: float | None) -> Array:
-    """Sum of squared deviations of the steps from their mean, (4, m, C) -> (C,), in squared SDs."""
-    if z.shape[1] < 2 or sum_lr2 is None or math.isnan(sum_lr2):
-        return np.zeros(z.shape[2])
-    squares = ((z - z.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)  # (4, C)
-    sd = np.array([_SD[name] for name in PARAMETERS])[:, None] * math.sqrt(sum_lr2)
-    scaled = np.divide(squares, sd**2, out=np.full_like(squares, math.inf), where=sd > 0)
-    return np.where(squares > 0, scaled, 0.0).sum(axis=0)
 
 
 def _pixels_per_fraction(x: Array, y: Array, kernel: tuple[int, int, int]) -> Array:

@@ -1,38 +1,13 @@
 """What a channel does to its content in one line of plain English, as far as it is beyond noise.
 
-The noise floor. Where gradients are noise, Adam makes every raw parameter a random walk: after
-updates of sizes lr_1 ... lr_n it is normal about its start with variance V = sum lr_i^2. In the
-displacements z_s = -ln|s| and z_r = -r the SD is sqrt(V), in z_x = -tx/2 and z_y = ty/2 half of
-that. A channel with m reachable transitions adds up m independent walks, so to first order in its
-parameters
-
-    ln(zoom) and turn (radians)     are normal with SD sqrt(m V),
-    the path's two coordinates      are normal with SD sqrt(m V) / 2 (fractions of the kernel),
-    the path's length               is Rayleigh of that scale,
-    the spread of the m steps       sum_t (z_t - mean z)^2 over the four, in units of their SDs, is
-                                    chi-squared with 4 (m - 1) degrees of freedom (m > 1),
-
-and the four are independent, because the mean of normal numbers is independent of their spread.
-Each is tested at 1 - level^(1/4) (the third root with one transition, which has no spread), so that
-of channels that only walk a share `level` is silent in all of them. The spread finds channels that
-move to and fro; it is in `moves` and in the sentence and has no floor of its own in the table.
-
-To first order: with V of 0.01 (walks of a tenth) and six transitions, composed exactly, 5.9 % of
-6,000 simulated channels lay beyond the floor instead of 5 %; at 0.001 it was 5.4 %. Adam's first
-few updates are larger than lr_i: of 2,000 channels trained on noise, 4.3 % lay beyond after 240
-updates of a one-cycle schedule, 5.7 % after 400 of one size, but 8.3 % after 400 that only shrank.
-
-No torch is imported here.
+Noise floors are those of `threetconv.records.noise_floor`. No torch is imported here.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
-from scipy.special import chdtri, ndtri
-
-__all__ = ["DIRECTIONS", "Floor", "beyond_noise", "describe", "direction", "noise_floor"]
+__all__ = ["DIRECTIONS", "beyond_noise", "describe", "direction"]
 
 DIRECTIONS = ("right", "up-right", "up", "up-left", "left", "down-left", "down", "down-right")
 """Eight names, counter-clockwise from the right, 45 degrees each."""
@@ -94,49 +69,6 @@ def describe(
     if not known:
         return f"{text or 'no motion'} ({UNKNOWN})"
     return text or (WANDERS if wanders else STILL)
-
-
-class Floor(NamedTuple):
-    """What a channel of pure noise stays below; see the module.
-
-    Attributes:
-        zoom: a factor of at least 1, either way.
-        turn_deg: degrees.
-        fraction: length of the path, as a fraction of the kernel.
-        spread: of the steps, in squared SDs; infinite with fewer than two transitions.
-    """
-
-    zoom: float
-    turn_deg: float
-    fraction: float
-    spread: float
-
-
-def noise_floor(sum_lr2: float | None, transitions: int, *, level: float = 0.95) -> Floor:
-    """The floors of a channel with some reachable transitions.
-
-    Args:
-        sum_lr2: sum of the squared learning rates of all updates; NaN or None where unknown.
-        transitions: how many of the channel's transitions are reachable.
-        level: the share of noise-only channels that pass none of the floors.
-
-    Returns:
-        Floors; NaN where `sum_lr2` is unknown, and nothing can move without a transition.
-
-    Raises:
-        ValueError: a negative sum, or a level outside 0 to 1.
-    """
-    if not 0 < level < 1:
-        raise ValueError(f"level={level} must lie between 0 and 1")
-    if sum_lr2 is None or math.isnan(sum_lr2):
-        return Floor(math.nan, math.nan, math.nan, math.nan)
-    if sum_lr2 < 0:
-        raise ValueError(f"sum_lr2={sum_lr2} must not be negative")
-    alpha = 1 - level ** (1 / (4 if transitions > 1 else 3))
-    sd = math.sqrt(transitions * sum_lr2)
-    normal, rayleigh = float(ndtri(1 - alpha / 2)), math.sqrt(-2 * math.log(alpha))
-    spread = float(chdtri(4 * (transitions - 1), alpha)) if transitions > 1 else math.inf
-    return Floor(math.exp(normal * sd), math.degrees(normal * sd), 0.5 * rayleigh * sd, spread)
 
 
 def beyond_noise(

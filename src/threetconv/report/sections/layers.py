@@ -22,7 +22,6 @@ from threetconv.report.wording import join_words, of_all, verb
 __all__ = ["section"]
 
 PLACE = ("layer and parameter", "layers and parameters")
-FACTORS = {"F1": "dataset", "F2": "start", "F3": "dataset and start together"}
 
 
 def section(inputs: Inputs) -> list[Section]:
@@ -107,7 +106,7 @@ def counts(tests: pd.DataFrame, alpha: float) -> list[str]:
         differ = lines[differs(lines, alpha)]
         untested = int((~ok).sum())
         text = (
-            f"{family} ({FACTORS.get(family, 'factor')}, *{escape(contrast)}*) in "
+            f"Family {family} (*{escape(contrast)}*) in "
             f"{escape(network)}, {checkpoint_name(checkpoint)}: "
         )
         if ok.any():

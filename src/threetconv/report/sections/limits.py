@@ -33,7 +33,7 @@ def section(inputs: Inputs, *, faithfulness: pd.DataFrame) -> Section:
         shared_weights(inputs),
         selection(inputs),
         dependence(inputs, faithfulness),
-        interaction(inputs.tested("F3"), inputs.calibration),
+        interaction(inputs.tested("dataset x init"), inputs.calibration),
         simulated(inputs.calibration),
         blockwise(inputs.tested(*MAIN)),
     ]
@@ -271,13 +271,15 @@ def controls(inputs: Inputs) -> str:
 
 
 def interaction(table: pd.DataFrame, calibration: pd.DataFrame) -> str:
-    """F3 is approximate, where it was tested."""
+    """The interaction's p is approximate, where it was tested."""
     if table.empty or not (table["status"] == "ok").any():
         return ""
-    known = len(calibration) and calibration["test"].astype(str).str.contains("F3").any()
+    known = (
+        len(calibration) and calibration["test"].astype(str).str.contains("dataset x init").any()
+    )
     return (
-        "**An exact p for F3.** Its permutation takes away an estimated main effect first, so its "
-        "p is approximate"
+        "**An exact p for dataset x init.** Its permutation takes away an estimated main effect "
+        "first, so its p is approximate"
         + ("; the calibration says how well it keeps its level." if known else ".")
     )
 

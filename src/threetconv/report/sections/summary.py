@@ -128,7 +128,7 @@ def tested(table: pd.DataFrame, alpha: float) -> str:
         anyhow = "" if chosen == "matched" else ", whatever the length of training"
         where = f" ({checkpoint_name(chosen)}{anyhow})"
     pieces = []
-    contrasts = blocked.groupby("family", observed=True)["contrast"].nunique()
+    contrasts = blocked.groupby("family", sort=False, observed=True)["contrast"].nunique()
     for family in contrasts.index[contrasts > MOST_CONTRASTS]:
         lines = blocked[blocked["family"] == family]
         blocked = blocked[blocked["family"] != family]
@@ -139,7 +139,9 @@ def tested(table: pd.DataFrame, alpha: float) -> str:
     for (family, contrast), group in blocked.groupby(
         ["family", "contrast"], sort=False, observed=True
     ):
-        what = "ratio of these ratios" if family == "F3" else "ratio of mean displacements"
+        what = (
+            "ratio of these ratios" if family == "dataset x init" else "ratio of mean displacements"
+        )
         estimates = group["estimate"].dropna()
         if estimates.empty:
             pieces.append(f"No {what} *{escape(contrast)}* could be formed{where}.")

@@ -1,4 +1,4 @@
-"""Families F1, F2 and F3: what was tested, how, and what came out."""
+"""Families dataset, init and dataset x init: what was tested, how, and what came out."""
 
 from __future__ import annotations
 
@@ -31,20 +31,21 @@ EFFECT = Formula(
     "exponential of the difference of the mean D of both groups of runs.",
 )
 QUESTIONS = {
-    "F1": "**F1**: does the *dataset* matter? Compared within blocks of the same network and "
-    "start.",
-    "F2": "**F2**: does the *start* matter? Compared within blocks of the same network and "
+    "dataset": "**dataset**: does the *dataset* matter? Compared within blocks of the same "
+    "network and start.",
+    "init": "**init**: does the *start* matter? Compared within blocks of the same network and "
     "dataset.",
-    "F3": "**F3**: is the difference between datasets larger *from scratch* than pretrained? The "
-    "ratio from scratch is divided by the ratio pretrained, so 1 means that both are equal. The "
-    "labels are permuted after the dataset's main effect has been removed; the p is approximate.",
+    "dataset x init": "**dataset x init**: is the difference between datasets larger *from "
+    "scratch* than pretrained? The ratio from scratch is divided by the ratio pretrained, so 1 "
+    "means that both are equal. The labels are permuted after the dataset's main effect has been "
+    "removed; the p is approximate.",
 }
 MOST_SENTENCES = 16
 """More sentences than this are folded."""
 MISSING = {
-    "F1": "it needs 3T runs on two datasets, those that the study names to contrast.",
-    "F2": "it needs 3T runs from two starts.",
-    "F3": "it needs 3T runs on two datasets and from two starts.",
+    "dataset": "it needs 3T runs on two datasets, those that the study names to contrast.",
+    "init": "it needs 3T runs from two starts.",
+    "dataset x init": "it needs 3T runs on two datasets and from two starts.",
 }
 
 
@@ -57,7 +58,7 @@ def section(inputs: Inputs) -> Section:
             [
                 Paragraph(
                     "No contrast could be formed: a test needs runs on at least two datasets "
-                    "(F1) or from two starts (F2), with the same networks."
+                    "or from two starts, with the same networks."
                 )
             ],
         )
@@ -67,7 +68,7 @@ def section(inputs: Inputs) -> Section:
         *method(inputs.alpha),
         ListBlock([QUESTIONS[name] for name in families]),
         *(
-            Paragraph(f"*{name} is missing here: {MISSING[name]}*")
+            Paragraph(f"*Family {name} is missing here: {MISSING[name]}*")
             for name in MAIN
             if name not in families
         ),

@@ -20,10 +20,10 @@ import pandas as pd
 
 from threetconv.errors import InputError
 from threetconv.schemas.statistics import CALIBRATION
-from threetconv.statistics.calibration.questions import Outcome, Question
-from threetconv.statistics.calibration.row_probes import ENERGY, HIERARCHICAL, ROW_PROBES
-from threetconv.statistics.calibration.run_probes import BLOCKS, PROBES, Batch
-from threetconv.statistics.calibration.simulate import Layout, draw_study
+from threetconv.statistics.calibration.row_level_tests import ENERGY, HIERARCHICAL, ROW_LEVEL_TESTS
+from threetconv.statistics.calibration.run_level_tests import BLOCKS, RUN_LEVEL_TESTS, Batch
+from threetconv.statistics.calibration.scenarios import Answers, Scenario
+from threetconv.statistics.calibration.simulate import NetworkLayout, draw_study
 
 __all__ = ["COLUMNS", "calibrate", "validity", "wilson"]
 
@@ -34,7 +34,7 @@ Progress = Callable[[int, int], None]
 
 
 class Count(NamedTuple):
-    """Answers to one question so far."""
+    """Answers to one scenario so far."""
 
     hits: float = 0.0
     studies: int = 0
@@ -49,7 +49,7 @@ class Count(NamedTuple):
         )
 
 
-Counts = dict[Question, Count]
+Counts = dict[Scenario, Count]
 
 
 def wilson(hits: float, n: int, *, level: float = 0.95) -> tuple[float, float]:
@@ -82,7 +82,7 @@ def validity(quantity: str, low: float, high: float, nominal: float, *, untestab
 
 
 def calibrate(
-    layouts: Sequence[Layout],
+    layouts: Sequence[NetworkLayout],
     *,
     replicates: int = 1_000,
     seed: int = 1,
@@ -121,28 +121,28 @@ def calibrate(
     done = 0
     for (shape, _, studies, _), counts in zip(pieces, _work(pieces, workers), strict=True):
         total = totals[shape.network]
-        for question, count in counts.items():
-            sofar = total.get(question, Count())
-            total[question] = sofar.plus(count)
+        for scenario, count in counts.items():
+            sofar = total.get(scenario, Count())
+            total[scenario] = sofar.plus(count)
         done += studies
         if progress is not None:
             progress(done, replicates * len(layouts))
     lines = [
-        _line(network, question, totals[network][question])
+        _line(network, scenario, totals[network][scenario])
         for network in totals
-        for question in _ordered(totals[network])
+        for scenario in _ordered(totals[network])
     ]
     return pd.DataFrame(lines, columns=COLUMNS)
 
 
-def _ordered(counts: Counts) -> list[Question]:
+def _ordered(counts: Counts) -> list[Scenario]:
     """Naive tests first, then one test after the other; no power of what cannot be tested."""
-    tests = list(dict.fromkeys(question.test for question in counts))
+    tests = list(dict.fromkeys(scenario.test for scenario in counts))
     quantities = {"type I error": 0, "power": 1, "coverage": 2}
     asked = [
-        question
-        for question, count in counts.items()
-        if question.quantity != "power" or count.untestable < count.studies
+        scenario
+        for scenario, count in counts.items()
+        if scenario.quantity != "power" or count.untestable < count.studies
     ]
     return sorted(
         asked,
@@ -153,7 +153,7 @@ def _ordered(counts: Counts) -> list[Question]:
     )  # fmt: skip
 
 
-def _work(pieces: list[tuple[Layout, int, int, int]], workers: int) -> Iterator[Counts]:
+def _work(pieces: list[tuple[NetworkLayout, int, int, int]], workers: int) -> Iterator[Counts]:
     """The pieces' counts, in the pieces' order."""
     if workers == 1:
         yield from (_piece(*piece) for piece in pieces)
@@ -166,7 +166,7 @@ def _work(pieces: list[tuple[Layout, int, int, int]], workers: int) -> Iterator[
             yield future.result()
 
 
-def _piece(shape: Layout, start: int, studies: int, seed: int) -> Counts:
+def _piece(shape: NetworkLayout, start: int, studies: int, seed: int) -> Counts:
     """Counts of studies `start` to `start + studies`; each study has a generator of its own."""
     counts: Counts = {}
     key = [seed, zlib.crc32(shape.network.encode())]
@@ -177,40 +177,40 @@ def _piece(shape: Layout, start: int, studies: int, seed: int) -> Counts:
         independent = draw_study(
             shape, rng, runs_per_arm=1, parameters=1, tau_layer=0, tau_channel=0
         )
-        for row_probe in ROW_PROBES:
-            _count(counts, row_probe(draw, independent, study))
+        for row_test in ROW_LEVEL_TESTS:
+            _count(counts, row_test(draw, independent, study))
         draws.append(draw._replace(rows=np.empty(0)))
     batch = Batch.of(draws, np.random.default_rng([*key, 1, start]))
-    for probe in PROBES:
-        _count(counts, probe(batch))
+    for run_test in RUN_LEVEL_TESTS:
+        _count(counts, run_test(batch))
     return counts
 
 
-def _count(counts: Counts, outcomes: Iterator[Outcome]) -> None:
-    for outcome in outcomes:
-        studies = outcome.hits.size
-        count = Count(float(outcome.hits.sum()), studies, studies * outcome.untestable)
-        counts[outcome.question] = counts.get(outcome.question, Count()).plus(count)
+def _count(counts: Counts, found: Iterator[Answers]) -> None:
+    for answers in found:
+        studies = answers.hits.size
+        count = Count(float(answers.hits.sum()), studies, studies * answers.untestable)
+        counts[answers.scenario] = counts.get(answers.scenario, Count()).plus(count)
 
 
-def _line(network: str, question: Question, count: Count) -> dict[str, object]:
+def _line(network: str, scenario: Scenario, count: Count) -> dict[str, object]:
     low, high = wilson(count.hits, count.studies)
     return {
-        "network": network, "truth": question.truth, "test": question.test,
-        "unit": question.unit, "design": question.design,
-        "runs_per_arm": question.runs_per_arm, "tau": question.tau, "effect": question.effect,
-        "quantity": question.quantity, "estimate": count.hits / count.studies,
+        "network": network, "truth": scenario.truth, "test": scenario.test,
+        "unit": scenario.unit, "design": scenario.design,
+        "runs_per_arm": scenario.runs_per_arm, "tau": scenario.tau, "effect": scenario.effect,
+        "quantity": scenario.quantity, "estimate": count.hits / count.studies,
         "ci_low": low, "ci_high": high, "n_replicates": count.studies,
-        "nominal": question.nominal, "n_untestable": count.untestable,
+        "nominal": scenario.nominal, "n_untestable": count.untestable,
         "valid": validity(
-            question.quantity, low, high, question.nominal,
+            scenario.quantity, low, high, scenario.nominal,
             untestable=count.untestable == count.studies,
         ),
-        "note": question.note,
+        "note": scenario.note,
     }  # fmt: skip
 
 
-def _check(layouts: Sequence[Layout], replicates: int, workers: int) -> None:
+def _check(layouts: Sequence[NetworkLayout], replicates: int, workers: int) -> None:
     names = [shape.network for shape in layouts]
     if not names or len(set(names)) < len(names):
         raise InputError(

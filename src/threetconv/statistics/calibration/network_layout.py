@@ -6,7 +6,7 @@ import torch
 
 from threetconv.networks.build import build_network
 from threetconv.networks.trace import trace
-from threetconv.statistics.calibration.simulate import LayerLayout, Layout
+from threetconv.statistics.calibration.simulate import LayerLayout, NetworkLayout
 
 __all__ = ["layout"]
 
@@ -15,7 +15,7 @@ PAPER_CLIP = (30, 150, 224)  # frames, height, width
 
 def layout(
     network: str, clip_shape: tuple[int, int, int] = PAPER_CLIP, width: float = 1.0
-) -> Layout:
+) -> NetworkLayout:
     """The layout of a registered network, built on torch's meta device and traced.
 
     Args:
@@ -30,4 +30,4 @@ def layout(
         built = build_network(network, num_classes=10, clip_shape=clip_shape, width=width)
     traced = trace(built, clip_shape)
     layers = tuple(LayerLayout(layer.name, layer.channels, layer.reachable) for layer in traced)
-    return Layout(network, layers)
+    return NetworkLayout(network, layers)

@@ -17,7 +17,7 @@ import pandas as pd
 
 from threetconv.errors import InputError
 from threetconv.records.parameters import PARAMETERS
-from threetconv.statistics.calibration import batches
+from threetconv.statistics.calibration import vectorised
 from threetconv.statistics.calibration.calibrate import wilson
 from threetconv.statistics.tests import permutation
 from threetconv.statistics.tests.permutation import attainable_floor, labelings
@@ -36,7 +36,7 @@ LARGEST_D = 20.0  # detectable effects are looked for up to here (SDs of D)
 
 
 class Design(NamedTuple):
-    """One planned test: `blocks` blocks of two arms; F3 has two blocks per network."""
+    """One planned test: `blocks` blocks of two arms; the interaction has two blocks per network."""
 
     family: str
     name: str
@@ -70,16 +70,18 @@ def power_table(
         networks: names; only their number matters.
         datasets, inits: how many of each.
         seeds: runs per cell, several to compare.
-        ratio: the effect: one arm moves `ratio` times as far (F3: a ratio of ratios).
+        ratio: the effect: one arm moves `ratio` times as far (interaction: a ratio of
+            ratios).
         tau: SD of D between runs of one cell, in log units.
         alpha: level of a family of four parameters.
         replicates: simulated studies per design.
         seed: the same seed gives the same table.
 
     Returns:
-        Columns `COLUMNS`; for every number of seeds F1 and F2 over all blocks, a single block of
-        either, and F3, as far as the study has them. `runs`: of the whole study; `p_floor`: the
-        smallest attainable p; `testable`: whether four parameters at that floor would pass Holm;
+        Columns `COLUMNS`; for every number of seeds "dataset" and "init" over all blocks, a single
+        block of either, and "dataset x init", as far as the study has them. `runs`: of the whole
+        study; `p_floor`: the smallest attainable p; `testable`: whether four parameters at that
+        floor would pass Holm;
         `d` = |ln ratio| / tau; `power` at the level alpha / 4 with Wilson's 95 % interval (0 where
         untestable); `detectable_ratio`: the smallest ratio above 1 found in 80 % of studies, NaN
         where there is none; `labelings`: all, or how many were drawn.
@@ -97,7 +99,7 @@ def power_table(
     for k in seeds:
         for design in _designs(len(networks), datasets, inits):
             floor = _floor(design.blocks, k)
-            # with one seed there is no spread within cells, which F3's test permutes
+            # with one seed there is no spread within cells, which the interaction's test permutes
             possible = not (design.interaction and k == 1)
             testable = possible and passes(len(PARAMETERS) * floor, alpha)
             key = (design.blocks, k, design.interaction)
@@ -144,14 +146,14 @@ def _reason(floor: float, alpha: float, *, possible: bool) -> str:
 def _designs(networks: int, datasets: int, inits: int) -> list[Design]:
     designs = []
     if datasets > 1:
-        designs.append(Design("F1", "all blocks", networks * inits))
+        designs.append(Design("dataset", "all blocks", networks * inits))
     if inits > 1:
-        designs.append(Design("F2", "all blocks", networks * datasets))
+        designs.append(Design("init", "all blocks", networks * datasets))
     if any(design.blocks > 1 for design in designs):
         names = " or ".join(design.family for design in designs)
         designs.append(Design(names, "one block", 1))
     if datasets > 1 and inits > 1:
-        designs.append(Design("F3", "all blocks", 2 * networks, interaction=True))
+        designs.append(Design("dataset x init", "all blocks", 2 * networks, interaction=True))
     return designs
 
 
@@ -162,17 +164,17 @@ def _simulate(
     weights = None
     if design.interaction:
         weights = np.array([1.0, -1.0] * (design.blocks // 2)) / (design.blocks // 2)
-    labels = batches.label_runs(
+    labels = vectorised.label_runs(
         design.blocks, k, rng=rng, weights=weights, max_enumeration=DRAWS, draws=DRAWS
     )
     values = rng.standard_normal((replicates, design.blocks, 2, k))
 
     def power(effect: float) -> float:
         if not design.interaction:
-            return float((batches.permutation_p(values, labels, effect) <= level).mean())
+            return float((vectorised.permutation_p(values, labels, effect) <= level).mean())
         moved = values.copy()
         moved[:, ::2, 0] += effect
-        p = batches.permutation_p(batches.interaction_residuals(moved), labels)
+        p = vectorised.permutation_p(vectorised.interaction_residuals(moved), labels)
         return float((p <= level).mean())
 
     count = "all" if labels.exact else f"{DRAWS:,} drawn"

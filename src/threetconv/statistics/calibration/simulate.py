@@ -14,15 +14,15 @@ unreachable rows, which stay at the identity for ever, are left out.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from threetconv.errors import InputError
 
-__all__ = ["Draw", "LayerLayout", "Layout", "Study", "draw_study", "simulate_study"]
+__all__ = ["Draw", "LayerLayout", "NetworkLayout", "Study", "draw_study"]
 
 TAU_LAYER, TAU_CHANNEL, DF = 0.1, 0.4, 4.0
 
@@ -47,7 +47,7 @@ class LayerLayout:
 
 
 @dataclass(frozen=True)
-class Layout:
+class NetworkLayout:
     """How many temporal parameters a network has, and where.
 
     Attributes:
@@ -82,23 +82,8 @@ class Layout:
         """Layers with a row that can leave the identity."""
         return tuple(layer for layer in self.layers if layer.reachable_rows)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON."""
-        return {"network": self.network, "layers": [asdict(layer) for layer in self.layers]}
-
     @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> Layout:
-        """Inverse of `to_dict`."""
-        return cls(
-            fields["network"],
-            tuple(
-                LayerLayout(f["name"], int(f["channels"]), tuple(bool(r) for r in f["reachable"]))
-                for f in fields["layers"]
-            ),
-        )
-
-    @classmethod
-    def from_table(cls, parameters: pd.DataFrame, network: str) -> Layout:
+    def from_table(cls, parameters: pd.DataFrame, network: str) -> NetworkLayout:
         """The layout of the rows of a parameter table.
 
         Args:
@@ -141,7 +126,7 @@ class Draw(NamedTuple):
     Both only multiply the rows of a run, so one draw serves for every tau and ratio.
     """
 
-    shape: Layout
+    shape: NetworkLayout
     seeds: np.ndarray  # (parameters, blocks, 2, runs), standard normal seed effects N_i
     rows: np.ndarray  # float32 (parameters, blocks, 2, runs, reachable rows), at tau = 0
     log_means: np.ndarray  # (parameters, blocks, 2, runs), at tau = 0
@@ -162,7 +147,7 @@ class Draw(NamedTuple):
 
 
 def draw_study(
-    shape: Layout,
+    shape: NetworkLayout,
     rng: np.random.Generator,
     *,
     runs_per_arm: int,
@@ -201,43 +186,6 @@ def draw_study(
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     sums = np.add.reduceat(np.abs(rows), starts, axis=-1, dtype=np.float64)
     return Draw(shape, seeds, rows, np.log(sums.sum(axis=-1) / sizes.sum()), np.log(sums / sizes))
-
-
-def simulate_study(
-    shape: Layout,
-    *,
-    runs_per_arm: int,
-    blocks: int = 1,
-    ratio: float = 1.0,
-    tau: float = 0.1,
-    tau_layer: float = TAU_LAYER,
-    tau_channel: float = TAU_CHANNEL,
-    df: float = DF,
-    seed: int,
-    paired: bool = False,
-    parameters: int = 4,
-) -> Study:
-    """A simulated study; null where `ratio` is 1.
-
-    Args:
-        shape: the layout of every run's rows.
-        ratio: how many times as far arm a moves.
-        tau: SD of D between runs (log units).
-        seed: of the generator; the same seed gives the same bytes.
-        runs_per_arm, blocks, tau_layer, tau_channel, df, paired, parameters: see `draw_study`.
-    """
-    draw = draw_study(
-        shape,
-        np.random.default_rng(seed),
-        runs_per_arm=runs_per_arm,
-        blocks=blocks,
-        parameters=parameters,
-        tau_layer=tau_layer,
-        tau_channel=tau_channel,
-        df=df,
-        paired=paired,
-    )
-    return draw.study(tau=tau, ratio=ratio)
 
 
 def _student(rng: np.random.Generator, size: tuple[int, ...], df: float) -> np.ndarray:

@@ -16,9 +16,11 @@ import pandas as pd
 
 from threetconv.records.parameters import PARAMETERS, RAW, displacement
 from threetconv.schemas.statistics import DISTANCES
+from threetconv.statistics.summaries.best_rows import CELL, read_best
 from threetconv.statistics.tests import effect_sizes
-from threetconv.statistics.tests.arms import TWO_ARMED, Arms, compare, read_best
+from threetconv.statistics.tests.comparisons import two_armed
 from threetconv.statistics.tests.energy import joint_energy
+from threetconv.statistics.tests.families import TWO_ARMED
 
 __all__ = ["COLUMNS", "row_distances"]
 
@@ -27,6 +29,7 @@ JOINT = "px, py"
 MAX_ROWS = 1_000_000  # of both arms together; a second per distance
 MAX_JOINT_ROWS = 2_000  # per arm; its distances take rows x rows x 8 bytes
 PLACE = ("layer_index", "transition", "channel")
+Arms = tuple[Sequence[str], Sequence[str]]  # run ids
 
 
 def row_distances(
@@ -42,10 +45,10 @@ def row_distances(
     """Distances between the arms of every block, reachable rows at the best checkpoint.
 
     Args:
-        files: parameter files of the runs, read one at a time; see `arms.read_best`.
+        files: parameter files of the runs, read one at a time; see `best_rows.read_best`.
         runs: run_id, convolution, control; 3D runs and controls are left out.
         seed: of the rows drawn where there are more than the limits.
-        families, datasets: see `threetconv.statistics.tests.arms.compare`.
+        families, datasets: see `threetconv.statistics.tests.comparisons.comparisons`.
         max_rows: rows of both arms together that one-dimensional distances are formed on.
         max_joint_rows: rows per arm of the distance of (px, py), shared equally by its runs.
 
@@ -58,18 +61,18 @@ def row_distances(
     """
     cells, rows = [], {}
     for run in read_best(files, runs, (*PLACE, *RAW.values())):
-        cells.append((run.run_id, run.network, run.dataset, run.init))
+        cells.append(run.cell)
         frame = run.frame.sort_values(list(PLACE))
         rows[run.run_id] = np.column_stack(
             [displacement(name, frame[RAW[name]]) for name in PARAMETERS]
         )
-    table = pd.DataFrame(cells, columns=["run_id", "network", "dataset", "init"])
     lines: list[dict[str, object]] = []
-    for comparison in compare(table, families, datasets):
-        for arms in comparison.blocks:
+    for comparison in two_armed(pd.DataFrame(cells, columns=CELL), families, datasets):
+        for block in comparison.blocks:
+            arms = comparison.arms(block)
             line: dict[str, object] = {
-                "family": comparison.family, "contrast": comparison.contrast, "stratum": arms.block,
-                "checkpoint": "best", "unit": "row",
+                "family": comparison.family.name, "contrast": comparison.contrast.text,
+                "stratum": block.name, "checkpoint": "best", "unit": "row",
             }  # fmt: skip
             lines += [line | distances for distances in _block(arms, rows, seed, max_rows)]
             lines.append(line | _joint(arms, rows, seed, max_joint_rows))
@@ -82,14 +85,14 @@ def _block(
     arms: Arms, rows: Mapping[str, np.ndarray], seed: int, max_rows: int
 ) -> list[dict[str, object]]:
     """Distances of the four parameters in one block."""
-    a, b = (_pool(names, rows) for names in (arms.a, arms.b))
+    a, b = (_pool(names, rows) for names in arms)
     note = "" if len(a) and len(b) else "runs of one arm only"
     total = len(a) + len(b)
     if total > max_rows and not note:
         share = max_rows / total
         a, b = (
             _thin(values, max(1, int(share * len(values))), seed, names)
-            for values, names in ((a, arms.a), (b, arms.b))
+            for values, names in zip((a, b), arms, strict=True)
         )
         note = f"{len(a):,} + {len(b):,} rows drawn from {total:,}"
     lines = []
@@ -119,12 +122,12 @@ def _joint(
     """The energy distance of (px, py) in one block."""
     columns = [PARAMETERS.index("px"), PARAMETERS.index("py")]
     parts = []
-    for names in (arms.a, arms.b):
+    for names in arms:
         each = max(1, max_rows // max(1, len(names)))
         thinned = {name: _thin(rows[name], each, seed, (name,)) for name in names}
         parts.append(_pool(names, thinned)[:, columns])
     a, b = parts
-    total = sum(len(rows[name]) for name in arms.run_ids)
+    total = sum(len(rows[name]) for names in arms for name in names)
     note = "" if len(a) and len(b) else "runs of one arm only"
     if not note and len(a) + len(b) < total:
         note = f"{len(a):,} + {len(b):,} rows drawn from {total:,}, equally from each run"

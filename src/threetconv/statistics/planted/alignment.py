@@ -21,14 +21,14 @@ import pandas as pd
 from threetconv.errors import InputError, look_up
 from threetconv.records.parameters import derive
 from threetconv.schemas.statistics import ALIGNMENT
-from threetconv.statistics.tests.adjust import benjamini_hochberg, holm
-from threetconv.statistics.tests.permutation import DRAWS
-from threetconv.support.levels import passes
+from threetconv.statistics.tests.adjust import adjust, benjamini_hochberg, holm
+from threetconv.statistics.tests.permutation import DRAWS, permute
 
 __all__ = ["AXES", "COLUMNS", "Axis", "alignment_table", "sign_flip"]
 
 COLUMNS = ALIGNMENT.names
-MAX_ENUMERATION = 17  # runs: 2 ** 17 assignments of signs
+MAX_ENUMERATION = 2**17  # assignments of signs: up to 17 runs
+ROUNDING = 1e-12  # sums closer than this share of the sum of |values| are tied
 
 
 class Axis(NamedTuple):
@@ -135,29 +135,49 @@ def alignment_table(
     )[COLUMNS].astype({"layer_index": np.int32})
 
 
-def sign_flip(values: npt.ArrayLike, *, seed: int = 0, draws: int = DRAWS) -> tuple[float, float]:
+def sign_flip(
+    values: npt.ArrayLike,
+    *,
+    seed: int = 0,
+    max_enumeration: int = MAX_ENUMERATION,
+    draws: int = DRAWS,
+) -> tuple[float, float]:
     """One-sided sign-flip test of mean > 0, values symmetric about 0 under the null hypothesis.
 
     Args:
         values: (n,) one per run, finite, n >= 1.
-        seed, draws: of Monte Carlo draws, for more than 17 values; p = (b + 1) / (draws + 1).
+        seed, max_enumeration, draws: as for `threetconv.statistics.tests.permutation.permute`.
 
     Returns:
         p, and the smallest p that n values could have given: 1 / 2^n, or 1 / (draws + 1).
     """
     x = np.sort(np.asarray(values, dtype=np.float64))  # the order of the runs must not matter
-    observed = x.sum() - 1e-12 * np.abs(x).sum()
-    if x.size <= MAX_ENUMERATION:
+    result = permute(
+        [_Signs(x)], x.sum(keepdims=True), ROUNDING * np.abs(x).sum(keepdims=True),
+        least=0.5**x.size, two_sided=False, seed=seed, max_enumeration=max_enumeration, draws=draws,
+    )[0]  # fmt: skip
+    # by enumeration the floor is that of the design: with zeros among the values fewer p differ
+    return result.p, 0.5**x.size if result.exact else result.floor
+
+
+class _Signs(NamedTuple):
+    """The sum of values whose signs are exchanged."""
+
+    values: np.ndarray  # (n,)
+
+    @property
+    def labelings(self) -> int:
+        return 2**self.values.size
+
+    def every(self) -> np.ndarray:
         sums = np.zeros(1)
-        for value in x:
+        for value in self.values:
             sums = np.concatenate([sums + value, sums - value])
-        return float(np.mean(sums >= observed)), 0.5**x.size
-    rng = np.random.default_rng(seed)
-    reached = 0
-    for start in range(0, draws, 10_000):
-        signs = rng.integers(0, 2, size=(min(10_000, draws - start), x.size)) * 2 - 1
-        reached += int(np.count_nonzero(signs @ x >= observed))
-    return (reached + 1) / (draws + 1), 1 / (draws + 1)
+        return sums[:, None]
+
+    def drawn(self, rng: np.random.Generator, rows: int) -> np.ndarray:
+        signs = rng.integers(0, 2, size=(rows, self.values.size)) * 2 - 1
+        return np.asarray(signs @ self.values[:, None])
 
 
 def _axes(motion: str) -> tuple[Axis, ...]:
@@ -250,22 +270,9 @@ def _over_runs(group: pd.DataFrame, *, level: float, seed: int) -> dict[str, Any
     return line
 
 
-def _adjusted(lines: pd.DataFrame, method: str, alpha: float) -> pd.DataFrame:
+def _adjusted(lines: pd.DataFrame, name: str, alpha: float) -> pd.DataFrame:
     """p_adjusted of one family, or "untestable" where it could never pass."""
-    adjust = benjamini_hochberg if method.startswith("BH") else holm
-    least, adjusted = adjust(lines["p_floor"]), adjust(lines["p_raw"])
-    rows = lines.to_dict("records")
-    for row, low, p in zip(rows, least, adjusted, strict=True):
-        if row["status"] != "ok":
-            continue
-        if not passes(low, alpha):
-            after = f" ({low:.3g} after {method})" if low > row["p_floor"] else ""
-            why = (
-                f"the smallest attainable p is {row['p_floor']:.3g}{after}, above "
-                f"alpha = {alpha:g}: more runs are needed"
-            )
-            reason = "; ".join(part for part in (why, row["reason"]) if part)
-            row |= {"status": "untestable", "reason": reason}
-        else:
-            row["p_adjusted"] = p
+    rows = [{str(name): value for name, value in row.items()} for row in lines.to_dict("records")]
+    method = benjamini_hochberg if name.startswith("BH") else holm
+    adjust(rows, alpha, method, name, "", needed="more runs")
     return pd.DataFrame(rows, columns=lines.columns)

@@ -22,16 +22,11 @@ import pandas as pd
 from threetconv.errors import InputError
 from threetconv.records.parameters import PARAMETERS, RAW, displacement
 from threetconv.schemas.statistics import BOOTSTRAP
-from threetconv.statistics.tests.arms import (
-    TWO_ARMED,
-    Arms,
-    TwoArmContrast,
-    compare,
-    complete,
-    read_best,
-)
+from threetconv.statistics.summaries.best_rows import CELL, read_best
+from threetconv.statistics.tests.comparisons import Comparison, two_armed
+from threetconv.statistics.tests.families import TWO_ARMED, Block
 
-__all__ = ["COLUMNS", "Layer", "channel_sums", "hierarchical_bootstrap", "resample_cell"]
+__all__ = ["COLUMNS", "ChannelSums", "channel_sums", "hierarchical_bootstrap", "resample_cell"]
 
 COLUMNS = BOOTSTRAP.names
 METHOD = (
@@ -43,7 +38,7 @@ READ = ("layer_index", "channel", *RAW.values())
 CHUNK = 2_000_000  # draws held at once
 
 
-class Layer(NamedTuple):
+class ChannelSums(NamedTuple):
     """One layer of one run: what resampling its channels needs."""
 
     sums: np.ndarray  # (channels, parameters) sum of |z| over the channel's reachable transitions
@@ -63,12 +58,12 @@ def hierarchical_bootstrap(
     """Bootstrap every contrast of the families at the best checkpoint.
 
     Args:
-        files: parameter files of the runs, read one at a time; see `arms.read_best`.
+        files: parameter files of the runs, read one at a time; see `best_rows.read_best`.
         runs: run_id, convolution, control; 3D runs and controls are left out.
         seed: of the draws. A cell (network x dataset x init) has its own stream, made from the
             seed and the ids of its runs, so no cell depends on the others; a cell that takes part
             in several contrasts is resampled once.
-        families, datasets: see `threetconv.statistics.tests.arms.compare`.
+        families, datasets: see `threetconv.statistics.tests.comparisons.comparisons`.
         level: of the percentile interval.
         n_resamples: resamples of every cell.
 
@@ -90,14 +85,13 @@ def hierarchical_bootstrap(
         )
     cells, layers = [], {}
     for run in read_best(files, runs, READ):
-        cells.append((run.run_id, run.network, run.dataset, run.init))
+        cells.append(run.cell)
         layers[run.run_id] = channel_sums(run.frame)
-    table = pd.DataFrame(cells, columns=["run_id", "network", "dataset", "init"])
     resampled: dict[tuple[str, ...], tuple[np.ndarray, np.ndarray]] = {}
     lines: list[dict[str, object]] = []
-    for comparison in compare(table, families, datasets):
-        for arms in comparison.blocks:
-            for arm in (tuple(sorted(arms.a)), tuple(sorted(arms.b))):
+    for comparison in two_armed(pd.DataFrame(cells, columns=CELL), families, datasets):
+        for block in comparison.blocks:
+            for arm in _sorted_arms(comparison, block):
                 if arm and arm not in resampled:
                     rng = np.random.default_rng([seed, _digest(arm)])
                     resampled[arm] = resample_cell([layers[name] for name in arm], n_resamples, rng)
@@ -110,28 +104,28 @@ def hierarchical_bootstrap(
 
 
 def _stratum(
-    comparison: TwoArmContrast,
+    comparison: Comparison,
     stratum: str,
-    blocks: Sequence[Arms],
+    blocks: Sequence[Block],
     resampled: dict[tuple[str, ...], tuple[np.ndarray, np.ndarray]],
     level: float,
 ) -> list[dict[str, object]]:
     """The lines of one stratum, one per parameter."""
-    whole, notes = complete(blocks)
-    fewest = min((len(arm) for arms in whole for arm in (arms.a, arms.b)), default=0)
+    whole, notes = comparison.complete(blocks)
+    arms = [_sorted_arms(comparison, block) for block in whole]
+    fewest = min((len(arm) for pair in arms for arm in pair), default=0)
     lines = []
     for index, parameter in enumerate(PARAMETERS):
         line: dict[str, object] = {
-            "family": comparison.family, "contrast": comparison.contrast, "stratum": stratum,
-            "parameter": parameter, "estimate": math.nan, "ci_low": math.nan, "ci_high": math.nan,
+            "family": comparison.family.name, "contrast": comparison.contrast.text,
+            "stratum": stratum, "parameter": parameter, "estimate": math.nan,
+            "ci_low": math.nan, "ci_high": math.nan,
         }  # fmt: skip
         lines.append(line)
         if not whole:
             line |= {"status": "untestable", "reason": comparison.nothing}
             continue
-        pairs = [
-            (resampled[tuple(sorted(arms.a))], resampled[tuple(sorted(arms.b))]) for arms in whole
-        ]
+        pairs = [(resampled[a], resampled[b]) for a, b in arms]
         means = np.array([(a[0][index], b[0][index]) for a, b in pairs])
         if not np.isfinite(means).all():
             why = "a run never left the identity (D = -inf)"
@@ -154,7 +148,12 @@ def _stratum(
     return lines
 
 
-def channel_sums(frame: pd.DataFrame) -> list[Layer]:
+def _sorted_arms(comparison: Comparison, block: Block) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    a, b = comparison.arms(block)
+    return tuple(sorted(a)), tuple(sorted(b))
+
+
+def channel_sums(frame: pd.DataFrame) -> list[ChannelSums]:
     """Sum of |z| and number of rows of every channel of every layer.
 
     Args:
@@ -171,13 +170,13 @@ def channel_sums(frame: pd.DataFrame) -> list[Layer]:
     sums, counts = grouped.sum(), grouped.size()
     index = sums.index.get_level_values("layer_index").to_numpy()
     return [
-        Layer(sums.to_numpy()[index == layer], counts.to_numpy()[index == layer])
+        ChannelSums(sums.to_numpy()[index == layer], counts.to_numpy()[index == layer])
         for layer in np.unique(index)
     ]
 
 
 def resample_cell(
-    runs: Sequence[Sequence[Layer]], n_resamples: int, rng: np.random.Generator
+    runs: Sequence[Sequence[ChannelSums]], n_resamples: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean D of a cell's runs, as observed and in every resample.
 
@@ -203,7 +202,9 @@ def resample_cell(
     return np.mean(observed, axis=0), drawn.mean(axis=1)
 
 
-def _resample_channels(layers: Sequence[Layer], draws: int, rng: np.random.Generator) -> np.ndarray:
+def _resample_channels(
+    layers: Sequence[ChannelSums], draws: int, rng: np.random.Generator
+) -> np.ndarray:
     """Mean |z| of one run with channels drawn anew inside each layer: (draws, parameters)."""
     sums, rows = np.zeros((draws, len(PARAMETERS))), np.zeros((draws, 1))
     for layer in layers:

@@ -11,7 +11,7 @@ from threetconv.records.paper_numbers import paper_displacement
 from threetconv.records.parameters import PARAMETERS
 from threetconv.schemas.statistics import DISPLACEMENT
 from threetconv.statistics.summaries.accuracy import with_paper_dataset
-from threetconv.statistics.tests.contrasts import select_runs
+from threetconv.statistics.tests.families import select_runs
 
 __all__ = ["COLUMNS", "displacement_table"]
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from threetconv.errors import InputError
+from threetconv.records.noise_floor import WALK_SHARE, noise_floor
 from threetconv.records.parameters import PARAMETERS, RAW, read_columns
 from threetconv.schemas.statistics import SUMMARIES
 from threetconv.statistics.summaries.moments import (
@@ -29,7 +30,6 @@ from threetconv.support.processes import pool
 __all__ = ["COLUMNS", "DISPLACEMENTS", "summarise", "summarise_files"]
 
 DISPLACEMENTS = {"s": "z_s", "r": "z_r", "px": "z_x", "py": "z_y"}
-NOISE_FACTOR = {"s": 1.0, "r": 1.0, "px": 0.5, "py": 0.5}  # z of a translation is half of t
 RUN = ["network", "dataset", "init", "control", "replicate"]
 SNAPSHOT = ["run_id", "step", "tag"]
 LAYER = ["layer_index", "layer"]
@@ -59,7 +59,7 @@ def summarise(
         "pooled". `control`: "none" for a run that is no control. `mu_paper`, `sd_paper`: mean and
         SD (ddof 0) of |1 - |1/s||, |r|, |tx/2|, |ty/2|; `sd`: SD (ddof 0) of z; `sd_abs`,
         quantiles: of |z|; `kurtosis`: excess, of z, NaN if constant; `n_identity`: rows exactly
-        at the identity; `noise_floor` = sqrt(2/pi sum_lr2), half for px and py; `floor_ratio` =
+        at the identity; `noise_floor`: see `threetconv.records.noise_floor`; `floor_ratio` =
         exp(D) / noise_floor, NaN at step 0. If all rows are at the identity D = -inf. The order
         of the rows does not matter.
 
@@ -189,8 +189,8 @@ def _with_noise_floor(table: pd.DataFrame, snapshots: pd.DataFrame | None) -> pd
     _refuse_missing(table, snapshots, ["run_id", "step"], "snapshots table")
     walked = snapshots.drop_duplicates(["run_id", "step"])[["run_id", "step", "sum_lr2"]]
     table = table.merge(walked, on=["run_id", "step"], how="left", validate="many_to_one")
-    factor = table["parameter"].map(NOISE_FACTOR).astype(np.float64)
-    floor: pd.Series = factor * np.sqrt(2 / np.pi * table["sum_lr2"].astype(np.float64))
+    share = table["parameter"].map(WALK_SHARE).astype(np.float64)
+    floor: pd.Series = noise_floor(table["sum_lr2"].astype(np.float64), share)
     ratio = np.exp(table["log_mean_abs"]) / floor.where(floor > 0)
     return table.assign(noise_floor=floor, floor_ratio=ratio)
 

@@ -7,7 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["benjamini_hochberg", "holm"]
+from threetconv.support.levels import passes
+
+__all__ = ["adjust", "benjamini_hochberg", "holm"]
 
 
 def holm(p: npt.ArrayLike) -> np.ndarray:
@@ -49,3 +51,39 @@ def _adjust(p: npt.ArrayLike, method: Callable[[np.ndarray], np.ndarray]) -> np.
     adjusted = np.array(method(np.where(missing, 1.0, values)), dtype=np.float64)
     adjusted[missing] = np.nan
     return adjusted
+
+
+def adjust(
+    lines: list[dict[str, object]],
+    alpha: float,
+    method: Callable[[np.ndarray], np.ndarray],
+    name: str,
+    over: str,
+    *,
+    needed: str = "more runs per arm",
+) -> None:
+    """Adjust p over the lines, in place; those that could never pass become untestable instead.
+
+    Args:
+        lines: one family of tests: p_raw, p_floor, status, reason; NaN p where none was made.
+        alpha: the level that the adjusted floor must reach.
+        method: `holm` or `benjamini_hochberg`.
+        name, over: the method and the family in words.
+        needed: what would help.
+    """
+    floors = np.array([line["p_floor"] for line in lines], dtype=np.float64)
+    adjusted = method(np.array([line["p_raw"] for line in lines], dtype=np.float64))
+    for line, raw, least, p in zip(lines, floors, method(floors), adjusted, strict=True):
+        line["adjustment"] = f"{name} over {len(lines)} {over}"
+        if line["status"] != "ok":
+            continue
+        if not passes(least, alpha):
+            line["status"] = "untestable"
+            why = (
+                f"the smallest attainable p is {raw:.3g}"
+                + (f" ({least:.3g} after {name})" if least > raw else "")
+                + f", above alpha = {alpha:g}: {needed} are needed"
+            )
+            line["reason"] = "; ".join(part for part in (why, str(line["reason"])) if part)
+        else:
+            line["p_adjusted"] = p

@@ -1,62 +1,89 @@
-"""One contrast at one checkpoint, and the lines of the tests table that it fills."""
+"""What is compared: one contrast, its runs and blocks, and the lines of a table that it fills.
+
+Every method gets its comparisons here, and every line of the tests and sensitivity tables starts
+as `Comparison.line`.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
+from threetconv.errors import look_up
 from threetconv.schemas.statistics import TESTS
 from threetconv.statistics.summaries.snapshot_choice import Chosen, at_checkpoint
 from threetconv.statistics.tests.families import (
     REAL,
+    TWO_ARMED,
     Block,
     Contrast,
     Family,
     form_blocks,
     form_contrasts,
     named_family,
+    with_control,
 )
-from threetconv.statistics.tests.permutation import DRAWS, MAX_ENUMERATION
 
-__all__ = ["COLUMNS", "Comparison", "Settings", "as_table", "comparisons"]
+__all__ = ["COLUMNS", "OVERALL", "Comparison", "as_table", "comparisons", "two_armed", "versions"]
 
 COLUMNS = TESTS.names
-NUMBERS = (
-    "statistic", "estimate", "ci_low", "ci_high", "p_raw", "p_floor", "p_adjusted", "hedges_g",
-    "cliffs_delta", "wasserstein",
-)  # fmt: skip
+OVERALL = "all"  # the stratum of all blocks together
+NO_SEED = -1  # rng_seed of a method that draws nothing
 RUN = ["run_id", "network", "dataset", "init", "control", "replicate"]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What holds for every test of one table."""
-
-    label: str
-    alpha: float
-    paired: bool
-    seed: int
-    max_enumeration: int = MAX_ENUMERATION
-    draws: int = DRAWS
-    value: str = "log_mean_abs"
-    still: str = "never left the identity (D = -inf)"  # said of runs whose value is infinite
-    single_blocks: bool = True
+BLANK: dict[str, object] = {
+    "scope": "model", "layer_index": -1, "unit": "run", "method": "", "ci_method": "none",
+    "exact": False, "n_permutations": 0, "adjustment": "none", "status": "ok", "reason": "",
+    "rng_seed": NO_SEED, "statistic": math.nan, "estimate": math.nan, "ci_low": math.nan,
+    "ci_high": math.nan, "p_raw": math.nan, "p_floor": math.nan, "p_adjusted": math.nan,
+    "hedges_g": math.nan, "cliffs_delta": math.nan, "wasserstein": math.nan,
+}  # fmt: skip
+"""A line of the tests table before anything is known."""
+NOT_CHOSEN = Chosen(pd.DataFrame(), None, "")
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One contrast at one checkpoint: its runs, their blocks, and the lines to compare."""
+    """One contrast, at one checkpoint: its runs, their blocks, and the lines to compare.
+
+    Attributes:
+        family, contrast: what is compared.
+        table: the lines of the contrast's runs, at any checkpoint.
+        runs: a line per run, ordered by id.
+        blocks: every block that has a run of either arm; their rows are those of `runs`.
+        checkpoint: "best" or "matched".
+        chosen: the lines of `table` at the checkpoint; none before `at` was called.
+    """
 
     family: Family
     contrast: Contrast
-    checkpoint: str
+    table: pd.DataFrame
     runs: pd.DataFrame
     blocks: list[Block]
-    chosen: Chosen
+    checkpoint: str = "best"
+    chosen: Chosen = NOT_CHOSEN
+
+    @property
+    def strata(self) -> list[tuple[str, list[Block]]]:
+        """All blocks together, then every block alone."""
+        return [(OVERALL, self.blocks), *((block.name, [block]) for block in self.blocks)]
+
+    @property
+    def nothing(self) -> str:
+        """Why no test can be made when no block is complete."""
+        at = self.contrast.at
+        both = f", each {' and '.join(at)}" if at else ""
+        return f"no block has runs of both {' and '.join(self.contrast.pair)}{both}"
+
+    def at(self, checkpoint: str) -> Comparison:
+        """The comparison at "best" or "matched": see `at_checkpoint`."""
+        rows = [block.rows for block in self.blocks if block.complete]
+        compared = self.runs["run_id"].iloc[np.concatenate(rows)].tolist() if rows else []
+        chosen = at_checkpoint(self.table, None, checkpoint, compared=compared)
+        return replace(self, checkpoint=checkpoint, chosen=chosen)
 
     def values(self, columns: list[str], value: str) -> pd.DataFrame:
         """Values of the chosen lines: a row per run (as in `runs`), a column per kind of line."""
@@ -65,47 +92,94 @@ class Comparison:
         )
         return wide.reindex(self.runs["run_id"])
 
-    def line(self, stratum: str, parameter: str, blocks: list[Block]) -> dict[str, object]:
-        """A line of the tests table before anything is known."""
+    def arms(self, block: Block) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Run ids of arms a and b of a block, in the order of their replicates."""
+        ((a, b),) = block.arms
+        ids = self.runs["run_id"].to_numpy(object)
+        return tuple(map(str, ids[a])), tuple(map(str, ids[b]))
+
+    def complete(self, blocks: Sequence[Block]) -> tuple[list[Block], list[str]]:
+        """The blocks that have runs of all arms, and a note for each of the others."""
+        lacks = "a cell without runs" if self.contrast.at else "runs of one arm only"
+        notes = [f"block {block.name} left out: {lacks}" for block in blocks if not block.complete]
+        return [block for block in blocks if block.complete], notes
+
+    def line(
+        self, stratum: str, parameter: str, blocks: Sequence[Block] = (), **values: object
+    ) -> dict[str, object]:
+        """A line of the tests table that knows its place, the runs of `blocks`, and `values`."""
         return {
-            "family": self.family.name, "contrast": self.contrast.text, "stratum": stratum,
-            "parameter": parameter, "scope": "model", "layer_index": -1,
-            "checkpoint": self.checkpoint, "unit": "run",
-            "n_a": sum(b.count(0) for b in blocks), "n_b": sum(b.count(1) for b in blocks),
-            "library_version": _versions(), "ci_method": "none", "exact": False,
-            "n_permutations": 0, "adjustment": "none", "status": "ok", "reason": "",
-        } | dict.fromkeys(NUMBERS, math.nan)  # fmt: skip
+            **BLANK, "family": self.family.name, "contrast": self.contrast.text,
+            "stratum": stratum, "parameter": parameter, "checkpoint": self.checkpoint,
+            "n_a": sum(block.count(0) for block in blocks),
+            "n_b": sum(block.count(1) for block in blocks), **values,
+        }  # fmt: skip
 
 
 def comparisons(
-    table: pd.DataFrame,
-    families: Sequence[str],
-    datasets: Sequence[str] | None,
-    checkpoints: Sequence[str],
+    table: pd.DataFrame, families: Sequence[str], datasets: Sequence[str] | None
 ) -> Iterator[Comparison]:
-    """Every contrast of every family at every checkpoint."""
+    """Every contrast of every family, with its blocks.
+
+    Args:
+        table: run_id, network, dataset, init of 3T runs and, where there are such, control and
+            replicate; a run may have many lines.
+        families: names in `FAMILIES`.
+        datasets: the two data sets that a dataset factor compares, the first one being arm a; all
+            pairs in alphabetical order without it.
+
+    Returns:
+        The contrasts in the order of the families, blocks in alphabetical order. Runs of an arm
+        are ordered by replicate and id, so the order of the table's lines does not matter.
+    """
+    table = with_control(table, None)
+    table = table if "replicate" in table else table.assign(replicate=0)
     for name in families:
         family = named_family(name, datasets)
         part = table if family.factor == "control" else table[table["control"] == REAL]
         for contrast in form_contrasts(part, family, datasets):
             inside = part[part[family.factor].isin(contrast.pair)]
             runs = inside[RUN].drop_duplicates("run_id").sort_values("run_id", ignore_index=True)
-            blocks = form_blocks(runs, family, contrast)
-            rows = [block.rows for block in blocks if block.complete]
-            compared = runs["run_id"].iloc[np.concatenate(rows)].tolist() if rows else []
-            for checkpoint in checkpoints:
-                chosen = at_checkpoint(inside, None, checkpoint, compared=compared)
-                yield Comparison(family, contrast, checkpoint, runs, blocks, chosen)
+            yield Comparison(family, contrast, inside, runs, form_blocks(runs, family, contrast))
 
 
-def as_table(lines: list[dict[str, object]]) -> pd.DataFrame:
-    """Lines with the tests table's columns and types."""
+def two_armed(
+    table: pd.DataFrame,
+    families: Sequence[str] = TWO_ARMED,
+    datasets: Sequence[str] | None = None,
+) -> Iterator[Comparison]:
+    """`comparisons` of families whose blocks have two arms.
+
+    Raises:
+        InputError: for another family.
+    """
+    for name in families:
+        look_up(dict.fromkeys(TWO_ARMED), name, what="family with two arms per block")
+    return comparisons(table, families, datasets)
+
+
+def as_table(
+    lines: list[dict[str, object]], *libraries: str, outcome: str | None = None
+) -> pd.DataFrame:
+    """Lines with the tests table's columns and types.
+
+    Args:
+        lines: from `Comparison.line`.
+        libraries: packages that the method rests on, beside numpy.
+        outcome: what was tested, for the first column of the table of sensitivity.
+    """
+    columns = COLUMNS if outcome is None else ["outcome", *COLUMNS]
     if not lines:
-        return pd.DataFrame(columns=COLUMNS)
-    return pd.DataFrame(lines)[COLUMNS].astype({"layer_index": np.int32})
+        return pd.DataFrame(columns=columns)
+    table = pd.DataFrame(lines).assign(outcome=outcome, library_version=versions(*libraries))
+    return table[columns].astype({"layer_index": np.int32})
 
 
-def _versions() -> str:
+def versions(*packages: str) -> str:
+    """Versions of threetconv, numpy and the packages that a method rests on."""
+    from importlib.metadata import version  # only when a table is made
+
     from threetconv import __version__  # avoids a circular import
 
-    return f"threetconv {__version__}, numpy {np.__version__}"
+    others = [f"{package} {version(package)}" for package in packages]
+    return ", ".join([f"threetconv {__version__}", f"numpy {np.__version__}", *others])

@@ -1,8 +1,6 @@
 """The planned tests of whole networks, with the training run as unit.
 
-F1 asks for the dataset, F2 for the initialisation, F3 whether the dataset's effect differs between
-initialisations, "controls" for real runs against negative controls (see
-`threetconv.statistics.tests.families`).
+What is asked is in `threetconv.statistics.tests.families`.
 
 For every contrast and checkpoint there is one blocked test over all blocks (stratum "all") and one
 inside each block, each for the four parameters. Holm's adjustment is over the four parameters of
@@ -17,22 +15,17 @@ attainable p, would leave it above alpha after Holm. It then has an estimate but
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from threetconv.records.parameters import PARAMETERS
 from threetconv.statistics.tests import effect_sizes
-from threetconv.statistics.tests.adjust import holm
-from threetconv.statistics.tests.comparisons import (
-    COLUMNS,
-    Comparison,
-    Settings,
-    as_table,
-    comparisons,
-)
-from threetconv.statistics.tests.families import FAMILIES, Block, Family, select_runs, with_control
+from threetconv.statistics.tests.adjust import adjust, holm
+from threetconv.statistics.tests.comparisons import Comparison, as_table, comparisons
+from threetconv.statistics.tests.families import TWO_ARMED, Block, with_control
 from threetconv.statistics.tests.interaction import oriented, permute_interactions
 from threetconv.statistics.tests.intervals import Interval, difference_interval, paired_interval
 from threetconv.statistics.tests.permutation import (
@@ -41,11 +34,33 @@ from threetconv.statistics.tests.permutation import (
     PermutationResult,
     permute_many,
 )
-from threetconv.support.levels import passes
 
-__all__ = ["COLUMNS", "FAMILIES", "Family", "run_tests", "select_runs"]
+__all__ = ["PermutationSettings", "measure", "run_tests", "test_models"]
 
-OVERALL = "all"
+
+@dataclass(frozen=True)
+class PermutationSettings:
+    """What holds for every permutation test of one table.
+
+    Attributes:
+        label: the value that is tested, in words.
+        alpha: level; decides what is untestable.
+        paired: exchange labels only between runs of the same replicate.
+        seed, max_enumeration, draws: see `threetconv.statistics.tests.permutation.permute`.
+        value: column of the summaries.
+        still: said of runs whose value is infinite.
+        single_blocks: whether every block is tested alone as well.
+    """
+
+    label: str
+    alpha: float
+    paired: bool
+    seed: int
+    max_enumeration: int = MAX_ENUMERATION
+    draws: int = DRAWS
+    value: str = "log_mean_abs"
+    still: str = "never left the identity (D = -inf)"
+    single_blocks: bool = True
 
 
 def run_tests(
@@ -53,7 +68,7 @@ def run_tests(
     runs: pd.DataFrame | None = None,
     *,
     seed: int,
-    families: tuple[str, ...] = ("F1", "F2"),
+    families: tuple[str, ...] = TWO_ARMED,
     datasets: Sequence[str] | None = None,
     checkpoint: str | Sequence[str] = "best",
     rows: str = "reachable",
@@ -71,8 +86,8 @@ def run_tests(
             "controls". Without it all runs of `summaries` count.
         seed: of Monte Carlo draws; each test starts from it, so no test depends on the others.
         families: names in `FAMILIES`.
-        datasets: the two data sets that F1 and F3 compare, the ratio's numerator first; all pairs,
-            in alphabetical order, without it.
+        datasets: the two data sets that a dataset factor compares, the ratio's numerator first; all
+            pairs, in alphabetical order, without it.
         checkpoint: "best" (each run at its best validation epoch), "matched" (all compared runs at
             the same number of updates), or several.
         rows, weighting: which summary to test: rows {"reachable", "all"}, weighting {"pooled",
@@ -83,16 +98,17 @@ def run_tests(
         max_enumeration, draws: see `threetconv.statistics.tests.permutation.permute_runs`.
 
     Returns:
-        Columns `COLUMNS`, one line per family, contrast ("a / b"; F3 "a / b, first / second"),
+        Columns `COLUMNS`, one line per family, contrast ("a / b"; of
+            an interaction "a / b, first / second"),
         checkpoint, stratum ("all" or a block) and parameter. `statistic`: mean over blocks of
-        D_a - D_b (F3: mean over networks of the difference between both inits of that);
-        `estimate` = exp(statistic), a ratio of mean displacements (F3: a ratio of ratios), with its
+        D_a - D_b (interaction: mean over networks of the difference between both inits of that);
+        `estimate` = exp(statistic), a ratio of mean displacements (a ratio of ratios), with its
         95 % interval; `hedges_g`, `cliffs_delta`, `wasserstein`: on D, positive (the first two)
-        when a moved further (F3: g is the statistic on the SD within cells, the others, which
-        compare two groups, are NaN); `status` {"ok", "untestable", "degenerate"} with `reason`;
-        `p_adjusted` only where the status is "ok".
+        when a moved further (interaction: g is the statistic on the SD within cells, the others,
+        which compare two groups, are NaN); `status` {"ok", "untestable", "degenerate"} with
+        `reason`; `p_adjusted` only where the status is "ok".
     """
-    settings = Settings(
+    settings = PermutationSettings(
         label=f"D = ln mean |z|, {rows} rows, {weighting}",
         alpha=alpha,
         paired=paired,
@@ -110,31 +126,31 @@ def run_tests(
 
 def test_models(
     table: pd.DataFrame,
-    settings: Settings,
+    settings: PermutationSettings,
     families: Sequence[str],
     datasets: Sequence[str] | None,
     checkpoints: Sequence[str],
 ) -> pd.DataFrame:
     """The tests of one line per run, snapshot and parameter (with `control`)."""
-    lines = [
-        line
-        for compared in comparisons(table, families, datasets, checkpoints)
-        for line in _group(compared, settings)
-    ]
-    return as_table(lines)
+    return as_table(
+        [
+            line
+            for comparison in comparisons(table, families, datasets)
+            for checkpoint in checkpoints
+            for line in _group(comparison.at(checkpoint), settings)
+        ]
+    )
 
 
-def _group(compared: Comparison, settings: Settings) -> Iterator[dict[str, object]]:
+def _group(compared: Comparison, settings: PermutationSettings) -> Iterator[dict[str, object]]:
     """The tests of one contrast: for every stratum four parameters, adjusted together."""
     table = compared.values(["parameter"], settings.value).reindex(columns=list(PARAMETERS))
     values = table.to_numpy(np.float64)
     blocks = compared.blocks
     if not compared.chosen.reason:
         blocks = [block.kept(~np.isnan(values).any(axis=1)) for block in blocks]
-    strata = [(OVERALL, blocks)]
-    if settings.single_blocks:
-        strata += [(block.name, [block]) for block in blocks]
-    for stratum, some in strata:
+    strata = replace(compared, blocks=blocks).strata
+    for stratum, some in strata if settings.single_blocks else strata[:1]:
         lines = [compared.line(stratum, parameter, some) for parameter in PARAMETERS]
         measure(lines, some, values, compared, settings)
         adjust(lines, settings.alpha, holm, "Holm", "parameters of the stratum")
@@ -146,7 +162,7 @@ def measure(
     blocks: list[Block],
     values: np.ndarray,
     compared: Comparison,
-    settings: Settings,
+    settings: PermutationSettings,
 ) -> None:
     """Fill in estimate, interval, effect sizes and raw p of lines that share their runs.
 
@@ -156,7 +172,7 @@ def measure(
         values: (runs, columns) of the comparison's runs.
         compared, settings: what is compared and how.
     """
-    family, pair, at = compared.family, compared.contrast.pair, compared.contrast.at
+    family = compared.family
     scheme = "within pairs" if settings.paired else "within blocks"
     what = "dataset labels of residuals" if family.moderator else "run labels"
     approximate = ", main effect removed, approximate" if family.moderator else ""
@@ -169,9 +185,7 @@ def measure(
     if compared.chosen.reason:
         fill |= {"status": "untestable", "reason": compared.chosen.reason}
     elif not kept:
-        both = f", each {' and '.join(at)}" if at else ""
-        nothing = f"no block has runs of both {pair[0]} and {pair[1]}{both}"
-        fill |= {"status": "untestable", "reason": nothing}
+        fill |= {"status": "untestable", "reason": compared.nothing}
     for line in lines:
         line.update(fill)
     if "status" in fill:
@@ -198,12 +212,10 @@ def measure(
 
 
 def _usable(
-    blocks: list[Block], compared: Comparison, settings: Settings
+    blocks: list[Block], compared: Comparison, settings: PermutationSettings
 ) -> tuple[list[Block], list[str]]:
     """The blocks that can be compared, and a note for each of the others."""
-    cell = "a cell without runs" if compared.contrast.at else "runs of one arm only"
-    notes = [f"block {b.name} left out: {cell}" for b in blocks if not b.complete]
-    kept = [block for block in blocks if block.complete]
+    kept, notes = compared.complete(blocks)
     if settings.paired:
         kept = [block.paired(compared.runs["replicate"].to_numpy()) for block in kept]
         notes += [
@@ -214,7 +226,7 @@ def _usable(
 
 
 def _numbers(
-    blocks: list[Block], values: np.ndarray, settings: Settings, *, interaction: bool
+    blocks: list[Block], values: np.ndarray, settings: PermutationSettings, *, interaction: bool
 ) -> list[dict[str, object]]:
     """Everything that is computed from the values, for every column of them."""
     cells = [[(values[a], values[b]) for a, b in block.arms] for block in blocks]
@@ -244,7 +256,7 @@ def _numbers(
 def _permuted(
     cells: list[list[tuple[np.ndarray, np.ndarray]]],
     arms: list[tuple[np.ndarray, np.ndarray]],
-    settings: Settings,
+    settings: PermutationSettings,
     *,
     interaction: bool,
 ) -> list[PermutationResult]:
@@ -262,29 +274,3 @@ def _permuted(
 
 def _interval(arms: list[tuple[np.ndarray, np.ndarray]], *, paired: bool) -> Interval:
     return paired_interval([a - b for a, b in arms]) if paired else difference_interval(arms)
-
-
-def adjust(
-    lines: list[dict[str, object]],
-    alpha: float,
-    method: Callable[[np.ndarray], np.ndarray],
-    name: str,
-    over: str,
-) -> None:
-    """Adjust p over the lines; those that could never pass are marked untestable instead."""
-    floors = np.array([line["p_floor"] for line in lines], dtype=np.float64)
-    adjusted = method(np.array([line["p_raw"] for line in lines], dtype=np.float64))
-    for line, raw, least, p in zip(lines, floors, method(floors), adjusted, strict=True):
-        line["adjustment"] = f"{name} over {len(lines)} {over}"
-        if line["status"] != "ok":
-            continue
-        if not passes(least, alpha):
-            line["status"] = "untestable"
-            why = (
-                f"the smallest attainable p is {raw:.3g}"
-                + (f" ({least:.3g} after {name})" if least > raw else "")
-                + f", above alpha = {alpha:g}: more runs per arm are needed"
-            )
-            line["reason"] = "; ".join(part for part in (why, str(line["reason"])) if part)
-        else:
-            line["p_adjusted"] = p

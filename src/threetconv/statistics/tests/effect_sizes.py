@@ -7,7 +7,8 @@ inference; on rows of one network they are descriptions only.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -60,10 +61,7 @@ def wasserstein(reference: npt.ArrayLike, compared: npt.ArrayLike) -> float:
     """Wasserstein-1 distance (scipy); never negative. On D it is in log units."""
     from scipy.stats import wasserstein_distance  # a second to import
 
-    a, b = _array(reference), _array(compared)
-    if a.size == 0 or b.size == 0 or not (np.isfinite(a).all() and np.isfinite(b).all()):
-        return math.nan
-    return float(wasserstein_distance(np.sort(a), np.sort(b)))
+    return _distance(wasserstein_distance, reference, compared)
 
 
 def energy(reference: npt.ArrayLike, compared: npt.ArrayLike) -> float:
@@ -73,10 +71,7 @@ def energy(reference: npt.ArrayLike, compared: npt.ArrayLike) -> float:
     """
     from scipy.stats import energy_distance  # a second to import
 
-    a, b = _array(reference), _array(compared)
-    if a.size == 0 or b.size == 0 or not (np.isfinite(a).all() and np.isfinite(b).all()):
-        return math.nan
-    return float(energy_distance(np.sort(a), np.sort(b)))
+    return _distance(energy_distance, reference, compared)
 
 
 def ks_distance(reference: npt.ArrayLike, compared: npt.ArrayLike) -> float:
@@ -103,6 +98,14 @@ def blocked(pairs: Sequence[Pair]) -> dict[str, float]:
         "cliffs_delta": _mean([cliffs_delta(a, b) for a, b in pairs]),
         "wasserstein": _mean([wasserstein(a, b) for a, b in pairs]),
     }
+
+
+def _distance(distance: Callable[..., Any], first: npt.ArrayLike, second: npt.ArrayLike) -> float:
+    """Between sorted samples, so that sums do not depend on the order; NaN without finite ones."""
+    a, b = np.sort(_array(first)), np.sort(_array(second))
+    if a.size == 0 or b.size == 0 or not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return math.nan
+    return float(distance(a, b))
 
 
 def _array(values: npt.ArrayLike) -> np.ndarray:

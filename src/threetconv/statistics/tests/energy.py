@@ -15,32 +15,29 @@ distance, so rows far out weigh more than their share.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from threetconv.errors import InputError
 from threetconv.layer.units import right, up
-from threetconv.statistics.tests.arms import (
-    TWO_ARMED,
-    Arms,
-    blank_line,
-    compare,
-    complete,
-    read_best,
-    versions,
-)
-from threetconv.statistics.tests.contrasts import COLUMNS
+from threetconv.statistics.summaries.best_rows import CELL, read_best
+from threetconv.statistics.tests.adjust import adjust, holm
+from threetconv.statistics.tests.comparisons import as_table, two_armed
+from threetconv.statistics.tests.families import TWO_ARMED
 from threetconv.statistics.tests.permutation import (
     DRAWS,
     MAX_ENUMERATION,
     PermutationResult,
+    choices,
     labelings,
+    permute,
 )
-from threetconv.support.levels import passes
 
 __all__ = ["energy_floor", "energy_tests", "joint_energy", "permute_energy", "translation_sample"]
 
@@ -67,11 +64,11 @@ def energy_tests(
     """Test every contrast of the families on the joint distribution of (px, py).
 
     Args:
-        files: parameter files of the runs, read one at a time; see `arms.read_best`.
+        files: parameter files of the runs, read one at a time; see `best_rows.read_best`.
         runs: run_id, convolution, control; 3D runs and controls are left out.
         seed: of the rows drawn from each run (together with its id, so that a run's sample does
             not depend on the others) and of Monte Carlo labelings.
-        families, datasets: see `threetconv.statistics.tests.arms.compare`.
+        families, datasets: see `threetconv.statistics.tests.comparisons.comparisons`.
         max_rows: reachable rows drawn from a run, at most `CEILING`.
         alpha: level; decides what is untestable.
         max_enumeration, draws: as in `threetconv.statistics.tests.permutation.permute_runs`.
@@ -95,61 +92,42 @@ def energy_tests(
         )
     cells, samples = [], {}
     for run in read_best(files, runs, TRANSLATIONS):
-        cells.append((run.run_id, run.network, run.dataset, run.init))
+        cells.append(run.cell)
         samples[run.run_id] = translation_sample(run.frame, run.run_id, seed, max_rows)
-    columns = ["outcome", *COLUMNS]
-    if not samples:
-        return pd.DataFrame(columns=columns)
-    c = _scale(list(samples.values()))
-    table = pd.DataFrame(cells, columns=["run_id", "network", "dataset", "init"])
+    c = _scale(samples.values())
     distances: dict[Pair, float] = {}
     method = (
         f"energy test of (px, py) / c, c = {c:.6g}, run labels permuted within blocks, "
         f"at most {max_rows} reachable rows per run"
     )
+    how = {"seed": seed, "max_enumeration": max_enumeration, "draws": draws}
     lines = []
-    for comparison in compare(table, families, datasets):
+    for comparison in two_armed(pd.DataFrame(cells, columns=CELL), families, datasets):
         for stratum, blocks in comparison.strata:
-            line = blank_line(
-                comparison, stratum, PARAMETER, method=method, rng_seed=seed,
+            whole, notes = comparison.complete(blocks)
+            line = comparison.line(
+                stratum, PARAMETER, whole, method=method, rng_seed=seed,
                 ci_method="none (a distance)",
             )  # fmt: skip
-            whole, notes = complete(blocks)
+            lines.append(line)
             if not whole:
-                lines.append(line | {"status": "untestable", "reason": comparison.nothing})
+                line |= {"status": "untestable", "reason": comparison.nothing}
                 continue
-            measured = [_block_distances(block, samples, c, distances) for block in whole]
+            arms = [comparison.arms(block) for block in whole]
             result = permute_energy(
-                measured, seed=seed, max_enumeration=max_enumeration, draws=draws
+                [_block_distances(*pair, samples, c, distances) for pair in arms], **how
             )
-            moved = any(samples[name].any() for block in whole for name in block.run_ids)
-            lines.append(line | _outcome(result, whole, notes, moved, alpha))
-    result_table = pd.DataFrame(lines, columns=columns).assign(
-        outcome="joint distribution", library_version=versions("scipy")
-    )
-    return result_table[columns].astype({"layer_index": np.int32})
-
-
-def _outcome(
-    result: PermutationResult, blocks: Sequence[Arms], notes: list[str], moved: bool, alpha: float
-) -> dict[str, object]:
-    """What the line of a stratum says of its test."""
-    line: dict[str, object] = {
-        "n_a": sum(len(block.a) for block in blocks), "n_b": sum(len(block.b) for block in blocks),
-        "statistic": result.statistic, "estimate": result.statistic, "p_raw": result.p,
-        "p_floor": result.floor, "exact": result.exact, "n_permutations": result.n_permutations,
-        "adjustment": "none (one test per stratum)",
-    }  # fmt: skip
-    if not moved:
-        why = "no run left the identity"
-        return line | {"status": "degenerate", "reason": "; ".join([why, *notes])}
-    if not passes(result.floor, alpha):
-        why = (
-            f"the smallest attainable p is {result.floor:.3g}, above alpha = {alpha:g}: "
-            "more runs per arm are needed"
-        )
-        return line | {"status": "untestable", "reason": "; ".join([why, *notes])}
-    return line | {"p_adjusted": result.p, "reason": "; ".join(notes)}
+            line |= {
+                "statistic": result.statistic, "estimate": result.statistic, "p_raw": result.p,
+                "p_floor": result.floor, "exact": result.exact,
+                "n_permutations": result.n_permutations, "reason": "; ".join(notes),
+            }  # fmt: skip
+            if not any(samples[name].any() for pair in arms for arm in pair for name in arm):
+                still = "; ".join(["no run left the identity", *notes])
+                line |= {"status": "degenerate", "reason": still}
+            adjust([line], alpha, holm, "Holm", "tests")
+            line["adjustment"] = "none (one test per stratum)"
+    return as_table(lines, "scipy", outcome="joint distribution")
 
 
 def translation_sample(frame: pd.DataFrame, run_id: str, seed: int, max_rows: int) -> np.ndarray:
@@ -173,21 +151,25 @@ def translation_sample(frame: pd.DataFrame, run_id: str, seed: int, max_rows: in
     return points[np.sort(rng.choice(len(points), max_rows, replace=False))]
 
 
-def _scale(samples: list[np.ndarray]) -> float:
+def _scale(samples: Iterable[np.ndarray]) -> float:
     """Median |z| of the union without exact zeros; 1 when nothing moved."""
-    moved = np.abs(np.concatenate(samples).ravel())
+    moved = np.abs(np.concatenate([np.empty((0, 2)), *samples]).ravel())
     moved = moved[moved > 0]
     return float(np.median(moved)) if moved.size else 1.0
 
 
 def _block_distances(
-    block: Arms, samples: Mapping[str, np.ndarray], c: float, known: dict[Pair, float]
+    a: Sequence[str],
+    b: Sequence[str],
+    samples: Mapping[str, np.ndarray],
+    c: float,
+    known: dict[Pair, float],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Energy distances of a block's runs, in the order of their ids, and which are of arm a.
 
     `known` keeps the mean distance of every pair of runs, for the blocks of other contrasts.
     """
-    names = sorted(block.run_ids)
+    names = sorted([*a, *b])
 
     def mean(first: str, second: str) -> float:
         if (first, second) not in known:
@@ -198,7 +180,7 @@ def _block_distances(
     for (i, first), (j, second) in combinations(enumerate(names), 2):
         distance = 2 * mean(first, second) - mean(first, first) - mean(second, second)
         matrix[i, j] = matrix[j, i] = max(0.0, distance)  # below zero by rounding only
-    return matrix, np.isin(names, block.a)
+    return matrix, np.isin(names, a)
 
 
 def mean_distance(a: np.ndarray, b: np.ndarray) -> float:
@@ -241,47 +223,38 @@ def permute_energy(
     Args:
         blocks: for every block the (n, n) energy distances of its runs and an (n,) mask of arm a,
             neither arm empty.
-        seed: of the Monte Carlo draws; not used when all labelings are enumerated.
-        max_enumeration: enumerate up to this many labelings.
-        draws: Monte Carlo draws B beyond that; then p = (b + 1) / (B + 1).
+        seed, max_enumeration, draws: see `threetconv.statistics.tests.permutation.permute`.
 
     Returns:
         The result; `p` is the share of labelings whose statistic is at least as large.
     """
     sizes = [(int(mask.sum()), int((~mask).sum())) for _, mask in blocks]
-    observed = float(np.mean([_statistic(e, mask[None, :])[0] for e, mask in blocks]))
-    tolerance = TOLERANCE * max(float(np.abs(e).max()) for e, _ in blocks)
-    count = labelings(sizes)
-    if count <= max_enumeration:
-        totals = np.zeros(1)
-        for (matrix, _), (n_a, n_b) in zip(blocks, sizes, strict=True):
-            block = _statistic(matrix, _all_masks(n_a + n_b, n_a))
-            totals = (totals[:, None] + block[None, :]).ravel()
-        totals /= len(blocks)
-        reached = np.count_nonzero(totals >= observed - tolerance)
-        extreme = np.count_nonzero(totals >= totals.max() - tolerance)
-        floor = max(extreme / count, energy_floor(sizes))
-        return PermutationResult(observed, reached / count, floor, True, count)
-    rng = np.random.default_rng(seed)
-    hits = 0
-    for start in range(0, draws, 10_000):
-        rows = min(10_000, draws - start)
-        totals = np.zeros(rows)
-        for (matrix, _), (n_a, n_b) in zip(blocks, sizes, strict=True):
-            # the smaller arm is drawn: which arm is called a must not matter
-            ordered = np.arange(n_a + n_b) < min(n_a, n_b)
-            totals += _statistic(matrix, rng.permuted(np.tile(ordered, (rows, 1)), axis=1))
-        hits += int(np.count_nonzero(totals / len(blocks) >= observed - tolerance))
-    floor = max(1 / (draws + 1), energy_floor(sizes))
-    return PermutationResult(observed, (hits + 1) / (draws + 1), floor, False, draws)
+    observed = np.mean([_statistic(e, mask[None, :]) for e, mask in blocks], axis=0)
+    largest = max(float(np.abs(e).max()) for e, _ in blocks)
+    # the smaller arm is chosen: which arm is called a must not matter
+    relabelled = [_Energy(e, min(size)) for (e, _), size in zip(blocks, sizes, strict=True)]
+    return permute(
+        relabelled, observed, np.array([TOLERANCE * largest]), least=energy_floor(sizes),
+        two_sided=False, seed=seed, max_enumeration=max_enumeration, draws=draws,
+    )[0]  # fmt: skip
 
 
-def _all_masks(n: int, chosen: int) -> np.ndarray:
-    """(C(n, chosen), n) masks of every choice."""
-    members = np.array(list(combinations(range(n), chosen)), dtype=np.intp)
-    masks = np.zeros((len(members), n), dtype=bool)
-    np.put_along_axis(masks, members, True, axis=1)
-    return masks
+class _Energy(NamedTuple):
+    """The energy distance of the arms of one block."""
+
+    matrix: np.ndarray  # (n, n) energy distances of its runs
+    chosen: int  # runs of one arm
+
+    @property
+    def labelings(self) -> int:
+        return math.comb(len(self.matrix), self.chosen)
+
+    def every(self) -> np.ndarray:
+        return _statistic(self.matrix, choices(len(self.matrix), self.chosen))[:, None]
+
+    def drawn(self, rng: np.random.Generator, rows: int) -> np.ndarray:
+        ordered = np.arange(len(self.matrix)) < self.chosen
+        return _statistic(self.matrix, rng.permuted(np.tile(ordered, (rows, 1)), axis=1))[:, None]
 
 
 def _statistic(matrix: np.ndarray, masks: np.ndarray) -> np.ndarray:

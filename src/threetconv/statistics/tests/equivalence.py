@@ -8,7 +8,7 @@ do not (Schuirmann 1987). The test is parametric: it takes D of the runs as norm
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,20 +16,10 @@ import pandas as pd
 
 from threetconv.errors import InputError
 from threetconv.records.parameters import PARAMETERS
-from threetconv.statistics.summaries.snapshot_choice import at_checkpoint
 from threetconv.statistics.tests import effect_sizes
-from threetconv.statistics.tests.adjust import holm
-from threetconv.statistics.tests.arms import (
-    TWO_ARMED,
-    Arms,
-    TwoArmContrast,
-    blank_line,
-    compare,
-    complete,
-    versions,
-)
-from threetconv.statistics.tests.contrasts import COLUMNS
-from threetconv.statistics.tests.families import select_runs
+from threetconv.statistics.tests.adjust import adjust, holm
+from threetconv.statistics.tests.comparisons import Comparison, as_table, two_armed
+from threetconv.statistics.tests.families import TWO_ARMED, Block, select_runs
 from threetconv.statistics.tests.intervals import Interval, difference_interval
 
 __all__ = ["equivalence_tests", "tost"]
@@ -55,7 +45,7 @@ def equivalence_tests(
         summaries: from `threetconv.statistics.summaries.summarise.summarise`; the model's pooled D
             over reachable rows is used.
         runs: run_id, convolution, control; 3D runs and controls are left out.
-        families, datasets: see `threetconv.statistics.tests.arms.compare`.
+        families, datasets: see `threetconv.statistics.tests.comparisons.comparisons`.
         checkpoints: "best" (each run at its best validation epoch), "matched" (the largest number
             of updates at which every run of the contrast has a snapshot).
         margin: largest ratio that counts as equal, above 1.
@@ -86,42 +76,23 @@ def equivalence_tests(
         & (table["weighting"] == "pooled")
     ]
     lines: list[dict[str, object]] = []
-    for comparison in compare(table, families, datasets):
-        compared = {name for arms in complete(comparison.blocks)[0] for name in arms.run_ids}
+    for comparison in two_armed(table, families, datasets):
         for checkpoint in checkpoints:
-            chosen = at_checkpoint(table, None, checkpoint, compared=compared)
+            compared = comparison.at(checkpoint)
             method = (
-                f"TOST on D = ln mean |z|, reachable rows, pooled{chosen.text}; equal means a "
-                f"ratio between 1/{margin:g} and {margin:g}"
+                f"TOST on D = ln mean |z|, reachable rows, pooled{compared.chosen.text}; equal "
+                f"means a ratio between 1/{margin:g} and {margin:g}"
             )
-            values = {parameter: _by_run(chosen.lines, parameter) for parameter in PARAMETERS}
-            for stratum, blocks in comparison.strata:
-                group = []
-                for parameter in PARAMETERS:
-                    line = blank_line(
-                        comparison, stratum, parameter, checkpoint=checkpoint, method=method
-                    )
-                    if chosen.reason:
-                        line |= {"status": "untestable", "reason": chosen.reason}
-                    else:
-                        line |= _test(comparison, blocks, values[parameter], margin, alpha)
-                    group.append(line)
-                p = holm(np.array([line["p_raw"] for line in group], dtype=np.float64))
-                for line, adjusted in zip(group, p, strict=True):
-                    line["p_adjusted"] = adjusted
-                    line["adjustment"] = f"Holm over {len(group)} parameters of the stratum"
+            values = compared.values(["parameter"], "log_mean_abs").reindex(columns=PARAMETERS)
+            for stratum, blocks in compared.strata:
+                group = [
+                    compared.line(stratum, parameter, method=method)
+                    | _test(compared, blocks, values[parameter].to_numpy(float), margin, alpha)
+                    for parameter in PARAMETERS
+                ]
+                adjust(group, alpha, holm, "Holm", "parameters of the stratum")
                 lines += group
-    if not lines:
-        return pd.DataFrame(columns=["outcome", *COLUMNS])
-    made_by = versions("scipy", "statsmodels")
-    result = pd.DataFrame(lines).assign(outcome="D", library_version=made_by)
-    return result[["outcome", *COLUMNS]].astype({"layer_index": np.int32})
-
-
-def _by_run(lines: pd.DataFrame, parameter: str) -> dict[str, float]:
-    """D of every run."""
-    lines = lines[lines["parameter"] == parameter]
-    return dict(zip(lines["run_id"].astype(str), lines["log_mean_abs"].astype(float), strict=True))
+    return as_table(lines, "scipy", "statsmodels", outcome="D")
 
 
 class Tost(NamedTuple):
@@ -166,29 +137,23 @@ def tost(arms: Values, margin: float, alpha: float = 0.05) -> Tost:
 
 
 def _test(
-    comparison: TwoArmContrast,
-    blocks: Sequence[Arms],
-    values: Mapping[str, float],
-    margin: float,
-    alpha: float,
+    compared: Comparison, blocks: Sequence[Block], values: np.ndarray, margin: float, alpha: float
 ) -> dict[str, object]:
-    """What a line of the table says, before adjustment."""
-    whole, notes = complete(blocks)
-    lacking = sorted(name for arms in whole for name in arms.run_ids if name not in values)
+    """What a line of the table says, before adjustment; `values` has D of every run, or NaN."""
+    if compared.chosen.reason:
+        return {"status": "untestable", "reason": compared.chosen.reason}
+    whole, notes = compared.complete(blocks)
+    present = ~np.isnan(values)
+    lacking = sorted(
+        compared.runs["run_id"][row] for block in whole for row in block.rows if not present[row]
+    )
     if lacking:
         notes.append(f"runs left out, without this checkpoint: {', '.join(lacking)}")
-        kept = [
-            Arms(arms.block, *(tuple(n for n in arm if n in values) for arm in (arms.a, arms.b)))
-            for arms in whole
-        ]
-        whole, more = complete(kept)
+        whole, more = compared.complete([block.kept(present) for block in whole])
         notes += more
     if not whole:
-        return {"status": "untestable", "reason": comparison.nothing}
-    arms = [
-        (np.array([values[n] for n in block.a]), np.array([values[n] for n in block.b]))
-        for block in whole
-    ]
+        return {"status": "untestable", "reason": compared.nothing}
+    arms = [(values[a], values[b]) for block in whole for a, b in block.arms]
     line: dict[str, object] = {
         "n_a": sum(a.size for a, _ in arms), "n_b": sum(b.size for _, b in arms)
     }  # fmt: skip

@@ -1,8 +1,9 @@
 """What is compared with what: the families of tests, their contrasts, and the blocks of each.
 
-F1 and F2 ask whether the dataset, or the initialisation, matters; F3 whether the effect of the
-dataset depends on the initialisation; "controls" how real runs differ from negative controls.
-F1, F2 and F3 use real runs only. 3D runs have no temporal parameters and are always left out.
+"dataset" and "init" ask whether the dataset, or the initialisation, matters; "dataset x init"
+whether the effect of the dataset depends on the initialisation; "controls" how real runs differ
+from negative controls. All but "controls" use real runs only. 3D runs have no temporal parameters
+and are always left out.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from threetconv.errors import look_up
 
 __all__ = [
     "FAMILIES",
+    "TWO_ARMED",
     "Block",
     "Contrast",
     "Family",
@@ -48,10 +50,14 @@ class Family:
 
 
 FAMILIES = {
-    "F1": Family("F1", "dataset", ("network", "init")),
-    "F2": Family("F2", "init", ("network", "dataset"), order=("scratch", "pretrained")),
-    "F3": Family(
-        "F3", "dataset", ("network",), moderator="init", moderator_order=("scratch", "pretrained")
+    "dataset": Family("dataset", "dataset", ("network", "init")),
+    "init": Family("init", "init", ("network", "dataset"), order=("scratch", "pretrained")),
+    "dataset x init": Family(
+        "dataset x init",
+        "dataset",
+        ("network",),
+        moderator="init",
+        moderator_order=("scratch", "pretrained"),
     ),
     "controls": Family(
         "controls",
@@ -61,6 +67,7 @@ FAMILIES = {
         reference=REAL,
     ),
 }
+TWO_ARMED = ("dataset", "init")  # families of real runs whose blocks have two arms
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""F3: does the effect of the dataset depend on the initialisation?
+"""Family "dataset x init": does the effect of the dataset depend on the initialisation?
 
 In every network there are four cells: arms a and b (data sets) at the first and the second level
 of the moderator (initialisation). The statistic is the mean over networks of
@@ -19,7 +19,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from threetconv.statistics.tests.permutation import (
     DRAWS,
@@ -28,9 +27,9 @@ from threetconv.statistics.tests.permutation import (
     permute_many,
 )
 
-__all__ = ["oriented", "permute_interaction", "permute_interactions"]
+__all__ = ["oriented", "permute_interactions"]
 
-Arms = tuple[np.ndarray, np.ndarray]  # values of arms a and b: (n_a,) and (n_b,), or with columns
+Arms = tuple[np.ndarray, np.ndarray]  # values of arms a and b: (n_a, outcomes), (n_b, outcomes)
 Network = Sequence[Arms]  # at the first and at the second level of the moderator
 WITHOUT = PermutationResult(np.nan, np.nan, 1.0, False, 0)
 
@@ -38,34 +37,6 @@ WITHOUT = PermutationResult(np.nan, np.nan, 1.0, False, 0)
 def oriented(networks: Sequence[Network]) -> list[Arms]:
     """All blocks, arms exchanged at the second level: the mean of their differences is T / 2."""
     return [arms for (first, second) in networks for arms in (first, (second[1], second[0]))]
-
-
-def permute_interaction(
-    networks: Sequence[Sequence[tuple[npt.ArrayLike, npt.ArrayLike]]],
-    *,
-    seed: int,
-    paired: bool = False,
-    max_enumeration: int = MAX_ENUMERATION,
-    draws: int = DRAWS,
-) -> PermutationResult:
-    """Two-sided approximate permutation test of the interaction.
-
-    Args:
-        networks: for every network ((a, b) at the first level, (a, b) at the second), each one
-            value per run; finite, none empty.
-        seed: of the Monte Carlo draws.
-        paired: a and b hold the same replicates in the same order; exchange labels within pairs.
-        max_enumeration, draws: see `threetconv.statistics.tests.permutation.permute_runs`.
-
-    Returns:
-        `statistic` is T; `exact` is False, because the test is approximate, also where all
-        labelings were enumerated. A block without spread to permute (one run per cell, or one
-        pair) gives no p (NaN) and floor 1.
-    """
-    columns = [[(_column(a), _column(b)) for a, b in network] for network in networks]
-    return permute_interactions(
-        columns, seed=seed, paired=paired, max_enumeration=max_enumeration, draws=draws
-    )[0]
 
 
 def permute_interactions(
@@ -76,7 +47,20 @@ def permute_interactions(
     max_enumeration: int = MAX_ENUMERATION,
     draws: int = DRAWS,
 ) -> list[PermutationResult]:
-    """The same for many outcomes of the same runs: arrays (runs, outcomes), a result for each."""
+    """Two-sided approximate permutation test of the interaction, for many outcomes at once.
+
+    Args:
+        networks: for every network ((a, b) at the first level, (a, b) at the second), each
+            (runs, outcomes); finite, none empty.
+        seed: of the Monte Carlo draws.
+        paired: a and b hold the same replicates in the same order; exchange labels within pairs.
+        max_enumeration, draws: see `threetconv.statistics.tests.permutation.permute`.
+
+    Returns:
+        For every outcome: `statistic` is T; `exact` is False, because the test is approximate,
+        also where all labelings were enumerated. A block without spread to permute (one run per
+        cell, or one pair) gives no p (NaN) and floor 1.
+    """
     difference = np.mean([a.mean(axis=0) - b.mean(axis=0) for a, b in oriented(networks)], axis=0)
     statistics = 2 * difference
     blocks = [arms for network in networks for arms in network]
@@ -119,7 +103,3 @@ def _without_main_effect(network: Network, *, paired: bool) -> list[Arms]:
                 (half + factor * (a - a.mean(axis=0)), -half + factor * (b - b.mean(axis=0)))
             )
     return blocks
-
-
-def _column(values: npt.ArrayLike) -> np.ndarray:
-    return np.asarray(values, dtype=np.float64).reshape(-1, 1)

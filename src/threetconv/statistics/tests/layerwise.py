@@ -10,10 +10,10 @@ import pandas as pd
 from threetconv.records.parameters import PARAMETERS
 from threetconv.schemas.statistics import LAYER_PROFILE
 from threetconv.statistics.summaries.snapshot_choice import at_checkpoint
-from threetconv.statistics.tests.adjust import benjamini_hochberg
-from threetconv.statistics.tests.comparisons import Comparison, Settings, as_table, comparisons
-from threetconv.statistics.tests.contrasts import adjust, measure
-from threetconv.statistics.tests.families import Block, with_control
+from threetconv.statistics.tests.adjust import adjust, benjamini_hochberg
+from threetconv.statistics.tests.comparisons import Comparison, as_table, comparisons
+from threetconv.statistics.tests.contrasts import PermutationSettings, measure
+from threetconv.statistics.tests.families import TWO_ARMED, Block, with_control
 from threetconv.statistics.tests.permutation import DRAWS, MAX_ENUMERATION
 
 __all__ = ["PROFILE_COLUMNS", "layer_profile", "layer_tests"]
@@ -27,7 +27,7 @@ def layer_tests(
     runs: pd.DataFrame | None = None,
     *,
     seed: int,
-    families: tuple[str, ...] = ("F1", "F2"),
+    families: tuple[str, ...] = TWO_ARMED,
     datasets: Sequence[str] | None = None,
     checkpoint: str | Sequence[str] = ("best", "matched"),
     alpha: float = 0.05,
@@ -42,17 +42,17 @@ def layer_tests(
         runs, seed, datasets, checkpoint, alpha, paired, max_enumeration, draws: as for
             `threetconv.statistics.tests.contrasts.run_tests`; matched updates are those of the same
             contrast there.
-        families: of F1, F2, F3 and "controls".
+        families: names in `threetconv.statistics.tests.families.FAMILIES`.
 
     Returns:
         The tests table's columns, scope "layer", stratum the network: a line per family, contrast,
-        checkpoint, network, parameter and layer. Blocks are those inside the network (F1: init;
-        F2: dataset). `p_adjusted` is Benjamini and Hochberg's, over the layers of one network and
-        parameter; a line is "untestable" where even all layers at their smallest attainable p
-        would leave it above alpha, "degenerate" where a run never moved the layer. Layers without
-        reachable rows have no line.
+        checkpoint, network, parameter and layer. Blocks are those inside the network (of family
+        "dataset": init; of "init": dataset). `p_adjusted` is Benjamini and Hochberg's, over the
+        layers of one network and parameter; a line is "untestable" where even all layers at their
+        smallest attainable p would leave it above alpha, "degenerate" where a run never moved the
+        layer. Layers without reachable rows have no line.
     """
-    settings = Settings(
+    settings = PermutationSettings(
         label="D = ln mean |z| of the layer, reachable rows",
         alpha=alpha,
         paired=paired,
@@ -66,13 +66,14 @@ def layer_tests(
     return as_table(
         [
             line
-            for compared in comparisons(table, families, datasets, checkpoints)
-            for line in _networks(compared, settings)
+            for comparison in comparisons(table, families, datasets)
+            for name in checkpoints
+            for line in _networks(comparison.at(name), settings)
         ]
     )
 
 
-def _networks(compared: Comparison, settings: Settings) -> Iterator[dict[str, object]]:
+def _networks(compared: Comparison, settings: PermutationSettings) -> Iterator[dict[str, object]]:
     """The tests of one contrast, network by network."""
     owner = compared.runs["network"].to_numpy()
     networks: dict[str, list[Block]] = {}
@@ -94,7 +95,7 @@ def _network(
     network: str,
     blocks: list[Block],
     table: pd.DataFrame,
-    settings: Settings,
+    settings: PermutationSettings,
 ) -> Iterator[dict[str, object]]:
     """All layers and parameters of one network; adjusted over the layers of each parameter.
 
@@ -110,8 +111,8 @@ def _network(
     kept = [block.kept(~np.isnan(values).all(axis=1)) for block in blocks]
     lines = []
     for parameter, layer in columns:
-        line = compared.line(network, parameter, kept)
-        lines.append(line | {"scope": "layer", "layer_index": layer})
+        at = {"scope": "layer", "layer_index": layer}
+        lines.append(compared.line(network, parameter, kept, **at))
     measure(lines, kept, values, compared, settings)
     for parameter in PARAMETERS:
         group = [line for line in lines if line["parameter"] == parameter]
@@ -121,12 +122,10 @@ def _network(
 
 
 def _without_lines(
-    compared: Comparison, network: str, blocks: list[Block], settings: Settings
+    compared: Comparison, network: str, blocks: list[Block], settings: PermutationSettings
 ) -> Iterator[dict[str, object]]:
     """One line per parameter (layer -1) that says why no layer can be compared."""
-    lines = [
-        compared.line(network, parameter, blocks) | {"scope": "layer"} for parameter in PARAMETERS
-    ]
+    lines = [compared.line(network, parameter, blocks, scope="layer") for parameter in PARAMETERS]
     measure(lines, blocks, np.empty((len(compared.runs), len(lines))), compared, settings)
     yield from lines
 

@@ -19,12 +19,10 @@ import numpy as np
 import pandas as pd
 
 from threetconv.records.parameters import PARAMETERS
-from threetconv.statistics.summaries.snapshot_choice import at_checkpoint
 from threetconv.statistics.tests import effect_sizes
-from threetconv.statistics.tests.adjust import holm
-from threetconv.statistics.tests.arms import TWO_ARMED, Arms, blank_line, compare, versions
-from threetconv.statistics.tests.contrasts import COLUMNS
-from threetconv.statistics.tests.families import select_runs
+from threetconv.statistics.tests.adjust import adjust, holm
+from threetconv.statistics.tests.comparisons import Comparison, as_table, two_armed
+from threetconv.statistics.tests.families import TWO_ARMED, Block, select_runs
 
 __all__ = ["MixedFit", "fit_mixed", "mixed_tests"]
 
@@ -63,7 +61,7 @@ def mixed_tests(
         summaries: from `threetconv.statistics.summaries.summarise.summarise`; layer lines over
             reachable rows are used.
         runs: run_id, convolution, control; 3D runs and controls are left out.
-        families, datasets: see `threetconv.statistics.tests.arms.compare`.
+        families, datasets: see `threetconv.statistics.tests.comparisons.comparisons`.
         level: of the interval.
 
     Returns:
@@ -77,38 +75,34 @@ def mixed_tests(
     """
     table = select_runs(summaries, runs)
     table = table[(table["scope"] == "layer") & (table["rows"] == "reachable")]
-    table = at_checkpoint(table, None, "best").lines
     lines: list[dict[str, object]] = []
-    for comparison in compare(table, families, datasets):
-        for block in comparison.blocks:
-            group = []
-            for parameter in PARAMETERS:
-                line = blank_line(comparison, block.block, parameter, unit=UNIT)
-                group.append(line | _test(table[table["parameter"] == parameter], block, level))
-            p = holm(np.array([line["p_raw"] for line in group], dtype=np.float64))
-            for line, adjusted in zip(group, p, strict=True):
-                line["p_adjusted"] = adjusted
-                line["adjustment"] = f"Holm over {len(group)} parameters of the stratum"
+    for comparison in two_armed(table, families, datasets):
+        compared = comparison.at("best")
+        for block in compared.blocks:
+            group = [
+                compared.line(block.name, parameter, unit=UNIT)
+                | _test(compared, block, parameter, level)
+                for parameter in PARAMETERS
+            ]
+            adjust(group, 1 - level, holm, "Holm", "parameters of the stratum")
             lines += group
-    if not lines:
-        return pd.DataFrame(columns=["outcome", *COLUMNS])
-    made_by = versions("scipy", "statsmodels")
-    result = pd.DataFrame(lines).assign(outcome="D by layer", library_version=made_by)
-    return result[["outcome", *COLUMNS]].astype({"layer_index": np.int32})
+    return as_table(lines, "scipy", "statsmodels", outcome="D by layer")
 
 
-def _test(table: pd.DataFrame, block: Arms, level: float) -> dict[str, object]:
+def _test(compared: Comparison, block: Block, parameter: str, level: float) -> dict[str, object]:
     """What a line of the table says, before adjustment."""
     from scipy.stats import t as student  # a second to import
 
-    inside = table[table["run_id"].isin(block.run_ids)]
-    y = inside.pivot(index="run_id", columns="layer_index", values="log_mean_abs")  # noqa: PD010
-    names = inside.drop_duplicates("layer_index").set_index("layer_index")["layer"]
+    lines = compared.chosen.lines
+    arms = compared.arms(block)
+    lines = lines[(lines["parameter"] == parameter) & lines["run_id"].isin([*arms[0], *arms[1]])]
+    y = lines.pivot(index="run_id", columns="layer_index", values="log_mean_abs")  # noqa: PD010
+    names = lines.drop_duplicates("layer_index").set_index("layer_index")["layer"]
     moved = np.isfinite(y.to_numpy(np.float64)).all(axis=0)
     still = [str(names[index]) for index in y.columns[~moved]]
     notes = [f"layers left out, where a run never moved: {', '.join(still)}"] if still else []
     y = y.loc[:, moved]
-    a, b = (y.loc[list(arm)].to_numpy(np.float64) for arm in (block.a, block.b))
+    a, b = (y.loc[list(arm)].to_numpy(np.float64) for arm in arms)
     line: dict[str, object] = {"n_a": a.size, "n_b": b.size, "method": METHOD}
     if not (len(a) and len(b)):
         return line | {"status": "untestable", "reason": "the block has runs of one arm only"}

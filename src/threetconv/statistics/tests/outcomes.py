@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from threetconv.errors import InputError, look_up
-from threetconv.statistics.tests.comparisons import COLUMNS, Settings
-from threetconv.statistics.tests.contrasts import test_models
+from threetconv.statistics.tests.comparisons import COLUMNS
+from threetconv.statistics.tests.contrasts import PermutationSettings, test_models
 from threetconv.statistics.tests.families import with_control
 from threetconv.statistics.tests.permutation import DRAWS, MAX_ENUMERATION
 
@@ -47,7 +47,7 @@ def sensitivity_tests(
     *,
     seed: int,
     outcomes: Sequence[str] = tuple(OUTCOMES),
-    families: tuple[str, ...] = ("F1", "F2", "F3"),
+    families: tuple[str, ...] = ("dataset", "init", "dataset x init"),
     datasets: Sequence[str] | None = None,
     checkpoint: str | Sequence[str] = ("best", "matched"),
     alpha: float = 0.05,
@@ -79,7 +79,7 @@ def sensitivity_tests(
     parts = []
     for name in outcomes:
         outcome = look_up(OUTCOMES, name, what="outcome")
-        settings = Settings(
+        settings = PermutationSettings(
             label=f"{outcome.label}, {outcome.rows} rows, {outcome.weighting}",
             alpha=alpha,
             paired=paired,

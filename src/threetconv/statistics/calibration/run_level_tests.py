@@ -1,9 +1,9 @@
-"""Calibration of run-level tests: outcomes on simulated studies whose truth is known.
+"""Run-level tests in calibration: what they find in simulated studies whose truth is known.
 
-A probe takes some studies at once and yields outcomes: for each question (a test at a number of
-runs, with or without an effect) whether it rejected, or covered the truth, in each study. The four
-parameters of a study are independent, so a test of one parameter gets four answers from it. A new
-test is one function and one entry of `PROBES`.
+Each function takes some studies at once and yields answers: for each scenario (a test at a number
+of runs, with or without an effect) whether it rejected, or covered the truth, in each study. The
+four parameters of a study are independent, so a test of one parameter gets four answers from it.
+A new test is one function and one entry of `RUN_LEVEL_TESTS`.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from threetconv.statistics.calibration import batches
-from threetconv.statistics.calibration.questions import (
+from threetconv.statistics.calibration import vectorised
+from threetconv.statistics.calibration.scenarios import (
     ALPHA,
     EFFECT,
     LEVEL,
     NULL,
     RUNS,
     TAU,
-    Outcome,
-    Question,
+    Answers,
+    Scenario,
     levels,
     untestable,
 )
 from threetconv.statistics.calibration.simulate import Draw
 from threetconv.statistics.tests.adjust import benjamini_hochberg, holm
 
-__all__ = ["BLOCKS", "PROBES", "Batch"]
+__all__ = ["BLOCKS", "RUN_LEVEL_TESTS", "Batch"]
 
 MARGIN = 1.25
 BLOCKS = 4  # blocks of the families' overall tests: two networks x two levels of the other factor
@@ -79,39 +79,39 @@ class Batch:
         return self.seeds[:, :, :, :1].repeat(2, axis=3) if paired else self.seeds
 
 
-Probe = Callable[[Batch], Iterator[Outcome]]
+RunLevelTest = Callable[[Batch], Iterator[Answers]]
 
 
-def welch_probe(batch: Batch) -> Iterator[Outcome]:
+def welch_test(batch: Batch) -> Iterator[Answers]:
     """Welch's t on D in one block: level, power and coverage."""
     name = "Welch t on D"
     for runs in RUNS:
         values = _each(batch.values(runs))
-        for shift, question in levels(name, "1 block", runs):
+        for shift, scenario in levels(name, "1 block", runs):
             if runs == 1:
-                yield untestable(question, len(values))
+                yield untestable(scenario, len(values))
                 continue
-            yield Outcome(question, batches.mean_difference(_moved(values, shift)).p() <= ALPHA)
+            yield Answers(scenario, vectorised.mean_difference(_moved(values, shift)).p() <= ALPHA)
     for runs in (3, 5, 8):
-        covered = batches.mean_difference(batch.pooled(runs)).covers(0.0, LEVEL)
-        yield Outcome(_coverage("Welch t interval", "1 block", runs), covered)
+        covered = vectorised.mean_difference(batch.pooled(runs)).covers(0.0, LEVEL)
+        yield Answers(_coverage("Welch t interval", "1 block", runs), covered)
     for runs in (3, 5):
         values = _each(batch.values(runs, BLOCKS))
-        covered = batches.mean_difference(values).covers(0.0, LEVEL)
-        question = _coverage("Satterthwaite t interval", f"{BLOCKS} blocks", runs)
-        yield Outcome(question, covered)
+        covered = vectorised.mean_difference(values).covers(0.0, LEVEL)
+        scenario = _coverage("Satterthwaite t interval", f"{BLOCKS} blocks", runs)
+        yield Answers(scenario, covered)
 
 
-def permutation_probe(batch: Batch) -> Iterator[Outcome]:
+def permutation_test(batch: Batch) -> Iterator[Answers]:
     """Permutation of run labels within blocks, and Holm over four parameters."""
     for runs in RUNS:
         for blocks in (1, BLOCKS):
             design = "1 block" if blocks == 1 else f"{blocks} blocks"
-            labels = batches.label_runs(blocks, runs, rng=batch.rng)
+            labels = vectorised.label_runs(blocks, runs, rng=batch.rng)
             values = batch.values(runs, blocks)
             yield from _permuted("permutation of run labels", design, runs, values, labels)
             yield from _permuted_holm(design, runs, values, labels)
-        labels = batches.sign_flips(BLOCKS, runs, rng=batch.rng)
+        labels = vectorised.sign_flips(BLOCKS, runs, rng=batch.rng)
         values = batch.values(runs, BLOCKS, paired=True)
         note = "arms share the seed effect of a pair"
         yield from _permuted(
@@ -124,68 +124,68 @@ def _permuted(
     design: str,
     runs: int,
     values: np.ndarray,
-    labels: batches.Labelings,
+    labels: vectorised.Labelings,
     *,
     note: str = "",
-) -> Iterator[Outcome]:
-    shifts, questions = zip(*levels(name, design, runs, note=note), strict=True)
-    p = batches.permutation_p(_each(values), labels, shifts)
-    for column, question in zip(p.T, questions, strict=True):
-        yield Outcome(question, column <= ALPHA, labels.floor > ALPHA)
+) -> Iterator[Answers]:
+    shifts, scenarios = zip(*levels(name, design, runs, note=note), strict=True)
+    p = vectorised.permutation_p(_each(values), labels, shifts)
+    for column, scenario in zip(p.T, scenarios, strict=True):
+        yield Answers(scenario, column <= ALPHA, labels.floor > ALPHA)
 
 
 def _permuted_holm(
-    design: str, runs: int, values: np.ndarray, labels: batches.Labelings
-) -> Iterator[Outcome]:
+    design: str, runs: int, values: np.ndarray, labels: vectorised.Labelings
+) -> Iterator[Answers]:
     """Any of four parameters rejected under the null; share of four found under an effect."""
     studies, parameters = values.shape[:2]
     name = f"permutation, Holm over {parameters} parameters"
-    shifts, questions = zip(*levels(name, design, runs), strict=True)
-    p = batches.permutation_p(_each(values), labels, shifts)
+    shifts, scenarios = zip(*levels(name, design, runs), strict=True)
+    p = vectorised.permutation_p(_each(values), labels, shifts)
     adjusted = np.apply_along_axis(holm, 1, p.reshape(studies, parameters, -1))
-    for j, question in enumerate(questions):
+    for j, scenario in enumerate(scenarios):
         found = adjusted[..., j] <= ALPHA
-        hits = np.asarray(found.any(axis=1) if question.truth == NULL else found.mean(axis=1))
-        noted = _noted(question, "any rejection", "mean share of parameters found")
-        yield Outcome(noted, hits, parameters * labels.floor > ALPHA)
+        hits = np.asarray(found.any(axis=1) if scenario.truth == NULL else found.mean(axis=1))
+        noted = _noted(scenario, "any rejection", "mean share of parameters found")
+        yield Answers(noted, hits, parameters * labels.floor > ALPHA)
 
 
-def interaction_probe(batch: Batch) -> Iterator[Outcome]:
-    """F3: data set x initialisation in two networks, the data set's main effect taken out."""
+def interaction_test(batch: Batch) -> Iterator[Answers]:
+    """Data set x initialisation in two networks, the data set's main effect taken out."""
     signs = np.array([1.0, -1.0] * (BLOCKS // 2)) / (BLOCKS // 2)
-    name, note = "permutation of F3, approximate", "effect is a ratio of ratios"
+    name, note = "permutation of dataset x init, approximate", "effect is a ratio of ratios"
     for runs in RUNS:
-        labels = batches.label_runs(BLOCKS, runs, rng=batch.rng, weights=signs)
+        labels = vectorised.label_runs(BLOCKS, runs, rng=batch.rng, weights=signs)
         values = _each(batch.values(runs, BLOCKS))
-        for shift, question in levels(name, f"{BLOCKS} blocks", runs, note=note):
+        for shift, scenario in levels(name, f"{BLOCKS} blocks", runs, note=note):
             if runs == 1:  # without a spread within cells there is nothing to permute
-                yield untestable(question, len(values))
+                yield untestable(scenario, len(values))
                 continue
             moved = values.copy()
             moved[:, ::2, 0] += shift
-            p = batches.permutation_p(batches.interaction_residuals(moved), labels)
-            yield Outcome(question, p <= ALPHA, labels.floor > ALPHA)
+            p = vectorised.permutation_p(vectorised.interaction_residuals(moved), labels)
+            yield Answers(scenario, p <= ALPHA, labels.floor > ALPHA)
 
 
-def layers_probe(batch: Batch) -> Iterator[Outcome]:
+def layers_test(batch: Batch) -> Iterator[Answers]:
     """Layer-wise permutation in two blocks, Benjamini-Hochberg across layers."""
     for runs in RUNS:
-        labels = batches.label_runs(2, runs, rng=batch.rng)
+        labels = vectorised.label_runs(2, runs, rng=batch.rng)
         values = np.moveaxis(_each(batch.layers(runs, 2)), -1, 1)  # studies, layers, blocks, ...
         studies, layers = values.shape[:2]
-        shifts, questions = zip(
+        shifts, scenarios = zip(
             *levels("layer-wise permutation, BH", "2 blocks", runs), strict=True
         )
-        p = batches.permutation_p(_each(values), labels, shifts)
+        p = vectorised.permutation_p(_each(values), labels, shifts)
         adjusted = np.apply_along_axis(benjamini_hochberg, 1, p.reshape(studies, layers, -1))
-        for j, question in enumerate(questions):
+        for j, scenario in enumerate(scenarios):
             found = adjusted[..., j] <= ALPHA
-            hits = np.asarray(found.any(axis=1) if question.truth == NULL else found.mean(axis=1))
-            noted = _noted(question, "false discovery rate", "mean share of layers found")
-            yield Outcome(noted, hits, labels.floor > ALPHA)
+            hits = np.asarray(found.any(axis=1) if scenario.truth == NULL else found.mean(axis=1))
+            noted = _noted(scenario, "false discovery rate", "mean share of layers found")
+            yield Answers(noted, hits, labels.floor > ALPHA)
 
 
-def mixed_probe(batch: Batch) -> Iterator[Outcome]:
+def mixed_test(batch: Batch) -> Iterator[Answers]:
     """MixedLM on run x layer log-means, referred to t(2k - 2) and to N(0, 1)."""
     from scipy import stats  # a second to import
 
@@ -193,35 +193,35 @@ def mixed_probe(batch: Batch) -> Iterator[Outcome]:
     for runs in RUNS:
         for reference in ("t(2k - 2)", "N(0, 1)"):
             name = f"MixedLM, {reference}"
-            for shift, question in levels(name, "1 block", runs, unit="run x layer", note=note):
+            for shift, scenario in levels(name, "1 block", runs, unit="run x layer", note=note):
                 values = _each(batch.layers(runs, 1))[:, 0].copy()
                 if runs == 1:
-                    yield untestable(question, len(values))
+                    yield untestable(scenario, len(values))
                     continue
                 values[:, 0] += shift
-                t = np.abs(batches.mixed_model_t(values))
+                t = np.abs(vectorised.mixed_model_t(values))
                 normal = reference == "N(0, 1)"
                 p = 2 * (stats.norm.sf(t) if normal else stats.t.sf(t, 2 * runs - 2))
-                yield Outcome(question, p <= ALPHA)
+                yield Answers(scenario, p <= ALPHA)
 
 
-def equivalence_probe(batch: Batch) -> Iterator[Outcome]:
+def equivalence_test(batch: Batch) -> Iterator[Answers]:
     """TOST: its level at the margin, its power where nothing differs."""
     margin = math.log(MARGIN)
     for runs in RUNS:
         for ratio, truth, quantity in ((MARGIN, EFFECT, "type I error"), (1.0, NULL, "power")):
-            question = Question(
+            scenario = Scenario(
                 truth, f"TOST, margin {MARGIN:g}", "run", "1 block", runs, TAU, ratio, quantity,
                 "claims equivalence",
             )  # fmt: skip
             values = _moved(_each(batch.values(runs)), math.log(ratio))
             if runs == 1:
-                yield untestable(question, len(values))
+                yield untestable(scenario, len(values))
                 continue
-            yield Outcome(question, batches.equivalence_p(values, margin) <= ALPHA)
+            yield Answers(scenario, vectorised.equivalence_p(values, margin) <= ALPHA)
 
 
-def bootstrap_probe(batch: Batch) -> Iterator[Outcome]:
+def bootstrap_test(batch: Batch) -> Iterator[Answers]:
     """Percentile interval from resampled runs."""
     for runs in (3, 5, 8):
         values = batch.pooled(runs)[:, 0]
@@ -230,8 +230,8 @@ def bootstrap_probe(batch: Batch) -> Iterator[Outcome]:
         ]
         resampled = values[:, 0] @ weights[0].T - values[:, 1] @ weights[1].T
         low, high = np.quantile(resampled, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2], axis=1)
-        question = _coverage("percentile bootstrap over runs", "1 block", runs, "descriptive")
-        yield Outcome(question, (low <= 0) & (high >= 0))
+        scenario = _coverage("percentile bootstrap over runs", "1 block", runs, "descriptive")
+        yield Answers(scenario, (low <= 0) & (high >= 0))
 
 
 def _each(values: np.ndarray) -> np.ndarray:
@@ -242,8 +242,8 @@ def _each(values: np.ndarray) -> np.ndarray:
     return values.reshape(-1, *values.shape[2:])
 
 
-def _coverage(name: str, design: str, runs: int, note: str = "") -> Question:
-    return Question(NULL, name, "run", design, runs, TAU, 1.0, "coverage", note)
+def _coverage(name: str, design: str, runs: int, note: str = "") -> Scenario:
+    return Scenario(NULL, name, "run", design, runs, TAU, 1.0, "coverage", note)
 
 
 def _moved(values: np.ndarray, shift: float) -> np.ndarray:
@@ -251,17 +251,17 @@ def _moved(values: np.ndarray, shift: float) -> np.ndarray:
     return values + np.array([shift, 0.0])[:, None]
 
 
-def _noted(question: Question, under_null: str, under_effect: str) -> Question:
-    note = under_null if question.truth == NULL else under_effect
-    return Question(**{**question.__dict__, "note": note})
+def _noted(scenario: Scenario, under_null: str, under_effect: str) -> Scenario:
+    note = under_null if scenario.truth == NULL else under_effect
+    return Scenario(**{**scenario.__dict__, "note": note})
 
 
-PROBES: tuple[Probe, ...] = (
-    welch_probe,
-    permutation_probe,
-    interaction_probe,
-    layers_probe,
-    mixed_probe,
-    equivalence_probe,
-    bootstrap_probe,
+RUN_LEVEL_TESTS: tuple[RunLevelTest, ...] = (
+    welch_test,
+    permutation_test,
+    interaction_test,
+    layers_test,
+    mixed_test,
+    equivalence_test,
+    bootstrap_test,
 )

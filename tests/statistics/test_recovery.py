@@ -15,10 +15,9 @@ from scipy.stats import permutation_test, spearmanr, t, ttest_ind
 
 from threetconv.data.synthetic.planted import MOTIONS
 from threetconv.errors import InputError
-from threetconv.statistics.planted import alignment
 from threetconv.statistics.planted.alignment import AXES, COLUMNS, alignment_table, sign_flip
-from threetconv.statistics.planted.verdicts import COLUMNS as TABLE_COLUMNS
-from threetconv.statistics.planted.verdicts import (
+from threetconv.statistics.planted.recovery import COLUMNS as TABLE_COLUMNS
+from threetconv.statistics.planted.recovery import (
     CONTROLS,
     EXPECTED,
     LAYER_COLUMNS,
@@ -409,16 +408,14 @@ def test_sign_flip_against_all_assignments(values):
     assert floor <= p <= 1
 
 
-def test_sign_flip_by_draws_and_its_level(monkeypatch):
+def test_sign_flip_by_draws_and_its_level():
     rng = np.random.default_rng(0)
     values = rng.normal(0.3, 1.0, 18)
     drawn, floor = sign_flip(values, seed=1, draws=20_000)
     assert floor == 1 / 20_001
-    monkeypatch.setattr(alignment, "MAX_ENUMERATION", 18)
-    exact, least = sign_flip(values)
+    exact, least = sign_flip(values, max_enumeration=2**18)
     assert least == 0.5**18
     assert drawn == pytest.approx(exact, abs=4 * math.sqrt(exact / 20_000))
-    monkeypatch.undo()
     assert sign_flip(values, seed=1, draws=20_000) == (drawn, floor)
     null = [sign_flip(rng.standard_normal(6))[0] for _ in range(2000)]
     assert np.mean(np.array(null) <= 0.0625) == pytest.approx(0.0625, abs=0.02)

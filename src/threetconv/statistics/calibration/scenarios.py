@@ -1,4 +1,4 @@
-"""The questions that calibration asks of a test, and the answers of simulated studies."""
+"""The scenarios in which calibration tries a test, and the answers of simulated studies."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ __all__ = [
     "NULL",
     "RUNS",
     "TAU",
-    "Outcome",
-    "Question",
+    "Answers",
+    "Scenario",
     "levels",
     "untestable",
 ]
@@ -31,7 +31,7 @@ NULL, EFFECT = "null", "effect"
 
 
 @dataclass(frozen=True)
-class Question:
+class Scenario:
     """One line of the calibration table, before it is answered."""
 
     truth: str
@@ -50,28 +50,28 @@ class Question:
         return {"type I error": ALPHA, "coverage": LEVEL}.get(self.quantity, math.nan)
 
 
-class Outcome(NamedTuple):
+class Answers(NamedTuple):
     """Answers of some studies: `hits` (share that rejected or covered), one per study."""
 
-    question: Question
+    scenario: Scenario
     hits: np.ndarray
     untestable: bool = False  # no outcome of this design can reach the level
 
 
 def levels(
     test: str, design: str, runs: int, *, unit: str = "run", note: str = ""
-) -> Iterator[tuple[float, Question]]:
-    """The questions asked of a test of no difference: its level, and its power at each effect."""
+) -> Iterator[tuple[float, Scenario]]:
+    """The scenarios of a test of no difference: its level, and its power at each effect."""
     for ratio in (1.0, *EFFECTS):
         null = ratio == 1
         quantity = "type I error" if null else "power"
         truth = NULL if null else EFFECT
         yield (
             math.log(ratio),
-            Question(truth, test, unit, design, runs, TAU, ratio, quantity, note),
+            Scenario(truth, test, unit, design, runs, TAU, ratio, quantity, note),
         )
 
 
-def untestable(question: Question, studies: int) -> Outcome:
+def untestable(scenario: Scenario, studies: int) -> Answers:
     """No rejection in any study, because the design allows none."""
-    return Outcome(question, np.zeros(studies), untestable=True)
+    return Answers(scenario, np.zeros(studies), untestable=True)

@@ -17,9 +17,9 @@ import pandas as pd
 from threetconv.errors import InputError, look_up
 from threetconv.records.parameters import PARAMETERS
 from threetconv.schemas.statistics import PLANTED, PLANTED_LAYERS
-from threetconv.statistics.planted.alignment import alignment_table
+from threetconv.statistics.planted.alignment import AXES
 from threetconv.statistics.summaries.snapshot_choice import at_checkpoint
-from threetconv.statistics.tests.adjust import holm
+from threetconv.statistics.tests.adjust import adjust, holm
 from threetconv.statistics.tests.intervals import Interval, difference_interval, paired_interval
 from threetconv.statistics.tests.permutation import DRAWS, permute_runs
 from threetconv.support.levels import passes
@@ -28,17 +28,11 @@ __all__ = [
     "COLUMNS",
     "EXPECTED",
     "LAYER_COLUMNS",
-    "alignment_table",
     "planted_layers",
     "planted_table",
 ]
 
-EXPECTED: dict[str, tuple[str, ...]] = {
-    "translation": ("px", "py"),
-    "rotation": ("r",),
-    "zoom": ("s",),
-    "none": (),
-}
+EXPECTED = {motion: tuple(axis.parameter for axis in axes) for motion, axes in AXES.items()}
 """Planted motion -> parameters that should move."""
 FLOOR, STILL = "noise floor", "no motion"
 CONTROLS = ("static", "frame-shuffled", "label-shuffled")
@@ -109,7 +103,7 @@ def planted_table(
             | _compare(*_values(ours, theirs, parameter), comparison, seed=seed, draws=draws)
             for parameter in PARAMETERS
         ]
-        _adjust(group, alpha)
+        _beyond(group, alpha)
         lines += group
     if not lines:
         return pd.DataFrame(columns=COLUMNS)
@@ -258,25 +252,15 @@ def _compare(
     }
 
 
-def _adjust(lines: list[dict[str, Any]], alpha: float) -> None:
+def _beyond(lines: list[dict[str, Any]], alpha: float) -> None:
     """Holm over the four parameters, `status` and `beyond`, in place."""
-    floors = holm([line["p_floor"] for line in lines])
-    adjusted = holm([line["p_raw"] for line in lines])
-    for line, least, p in zip(lines, floors, adjusted, strict=True):
-        line["beyond"] = "untestable"
-        if line["status"] != "ok":
-            continue
-        if line["comparison"] == FLOOR:
-            line["beyond"] = "yes" if line["ci_low"] > 1 else "no"
-        elif not passes(least, alpha):
-            line["status"] = "untestable"
-            line["reason"] = (
-                f"the smallest attainable p is {line['p_floor']:.3g} ({least:.3g} after Holm), "
-                f"above alpha = {alpha:g}: more runs per arm are needed"
-            )
-        else:
-            line["p_adjusted"] = p
-            line["beyond"] = "yes" if passes(p, alpha) and line["estimate"] > 1 else "no"
+    against_floor = lines[0]["comparison"] == FLOOR
+    if not against_floor:
+        adjust(lines, alpha, holm, "Holm", "parameters")
+    for line in lines:
+        larger = line["ci_low"] > 1 if against_floor else line["estimate"] > 1
+        shown = larger and (against_floor or passes(line["p_adjusted"], alpha))
+        line["beyond"] = "untestable" if line["status"] != "ok" else "yes" if shown else "no"
 
 
 def _verdict(beyond: pd.Series) -> str:

@@ -58,7 +58,7 @@ def label_runs(
         blocks, runs: the design; every block has `runs` runs in each arm.
         rng: of the draws.
         weights: (blocks,) of the blocks' differences in the statistic; 1 / blocks each without it.
-            F3's are +1 and -1 over the networks.
+            an interaction's are +1 and -1 over the networks.
         max_enumeration: list all labelings up to this many.
         draws: random labelings beyond.
     """
@@ -138,7 +138,7 @@ def permutation_p(values: np.ndarray, labels: Labelings, shifts: npt.ArrayLike =
 
 
 def interaction_residuals(values: np.ndarray) -> np.ndarray:
-    """F3: the values without the factor's main effect in each network (see `interaction`).
+    """The values without the factor's main effect in each network (see `interaction`).
 
     Args:
         values: (studies, 2 x networks, 2, runs), at least two runs; blocks 2 i and 2 i + 1 are

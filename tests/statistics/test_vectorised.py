@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from threetconv.statistics.calibration import batches
+from threetconv.statistics.calibration import vectorised
 from threetconv.statistics.tests.energy import permute_energy
 from threetconv.statistics.tests.equivalence import tost
-from threetconv.statistics.tests.interaction import permute_interaction
+from threetconv.statistics.tests.interaction import permute_interactions
 from threetconv.statistics.tests.intervals import difference_interval
 from threetconv.statistics.tests.mixed import fit_mixed
 from threetconv.statistics.tests.permutation import permute_runs
@@ -29,17 +29,17 @@ def blocks_of(study):
 @pytest.mark.parametrize(("blocks", "runs"), [(1, 1), (1, 3), (1, 5), (2, 3), (3, 2)])
 def test_permutation_of_all_labelings(rng, blocks, runs):
     values = rng.normal(size=(12, blocks, 2, runs))
-    labels = batches.label_runs(blocks, runs, rng=rng)
+    labels = vectorised.label_runs(blocks, runs, rng=rng)
     results = [permute_runs(blocks_of(study), seed=0) for study in values]
     assert labels.exact
-    assert batches.permutation_p(values, labels) == pytest.approx([r.p for r in results])
+    assert vectorised.permutation_p(values, labels) == pytest.approx([r.p for r in results])
     assert {labels.floor} == {r.floor for r in results}
 
 
 def test_drawn_labelings_agree_with_the_complete_test(rng):
     values = rng.normal(size=(40, 2, 2, 3)) + np.array([0.8, 0.0])[:, None]
-    drawn = batches.label_runs(2, 3, rng=rng, max_enumeration=10, draws=20_000)
-    p = batches.permutation_p(values, drawn)
+    drawn = vectorised.label_runs(2, 3, rng=rng, max_enumeration=10, draws=20_000)
+    p = vectorised.permutation_p(values, drawn)
     exact = [permute_runs(blocks_of(study), seed=0).p for study in values]
     assert not drawn.exact
     assert p == pytest.approx(exact, abs=0.015)
@@ -48,25 +48,25 @@ def test_drawn_labelings_agree_with_the_complete_test(rng):
 
 def test_effects_are_added_to_arm_a(rng):
     values = rng.normal(size=(9, 2, 2, 3))
-    labels = batches.label_runs(2, 3, rng=rng)
+    labels = vectorised.label_runs(2, 3, rng=rng)
     effects = [0.0, 1.0, -2.0]
-    together = batches.permutation_p(values, labels, effects)
+    together = vectorised.permutation_p(values, labels, effects)
     moved = [values + np.array([effect, 0.0])[:, None] for effect in effects]
-    apart = np.stack([batches.permutation_p(m, labels) for m in moved], axis=1)
+    apart = np.stack([vectorised.permutation_p(m, labels) for m in moved], axis=1)
     assert together == pytest.approx(apart)
 
 
 def test_swapping_the_arms_changes_no_p(rng):
     values = rng.normal(size=(9, 2, 2, 3))
-    labels = batches.label_runs(2, 3, rng=rng)
-    swapped = batches.permutation_p(values[:, :, ::-1], labels)
-    assert swapped == pytest.approx(batches.permutation_p(values, labels))
+    labels = vectorised.label_runs(2, 3, rng=rng)
+    swapped = vectorised.permutation_p(values[:, :, ::-1], labels)
+    assert swapped == pytest.approx(vectorised.permutation_p(values, labels))
 
 
 def test_sign_flips(rng):
     values = rng.normal(size=(12, 2, 2, 3))
-    labels = batches.sign_flips(2, 3, rng=rng)
-    for study, p in zip(values, batches.permutation_p(values, labels), strict=True):
+    labels = vectorised.sign_flips(2, 3, rng=rng)
+    for study, p in zip(values, vectorised.permutation_p(values, labels), strict=True):
         pairs = [(a[i : i + 1], b[i : i + 1]) for a, b in study for i in range(3)]
         result = permute_runs(pairs, seed=0)
         assert p == pytest.approx(result.p)
@@ -78,25 +78,26 @@ def test_interaction(rng, networks, runs):
     values = rng.normal(size=(8, 2 * networks, 2, runs))
     values[:, ::2, 0] += 1.5
     signs = np.array([1.0, -1.0] * networks) / networks
-    labels = batches.label_runs(2 * networks, runs, rng=rng, weights=signs)
-    p = batches.permutation_p(batches.interaction_residuals(values), labels)
+    labels = vectorised.label_runs(2 * networks, runs, rng=rng, weights=signs)
+    p = vectorised.permutation_p(vectorised.interaction_residuals(values), labels)
     pairs = [blocks_of(study) for study in values]
     split = [[blocks[i : i + 2] for i in range(0, 2 * networks, 2)] for blocks in pairs]
-    assert p == pytest.approx([permute_interaction(study, seed=0).p for study in split])
+    columns = [[[(a[:, None], b[:, None]) for a, b in n] for n in study] for study in split]
+    assert p == pytest.approx([permute_interactions(study, seed=0)[0].p for study in columns])
 
 
 def test_interaction_ignores_main_effects(rng):
     values = rng.normal(size=(8, 4, 2, 3))
     moved = values + np.array([3.0, 0.0])[:, None] + np.array([0.0, 5, 1, 2])[:, None, None]
-    assert batches.interaction_residuals(moved) == pytest.approx(
-        batches.interaction_residuals(values)
+    assert vectorised.interaction_residuals(moved) == pytest.approx(
+        vectorised.interaction_residuals(values)
     )
 
 
 @pytest.mark.parametrize("blocks", [1, 3])
 def test_mean_difference(rng, blocks):
     values = rng.normal(size=(10, blocks, 2, 4)) * np.array([1.0, 3.0])[:, None]
-    difference = batches.mean_difference(values)
+    difference = vectorised.mean_difference(values)
     for i, study in enumerate(values):
         interval = difference_interval(blocks_of(study))
         assert difference.df[i] == pytest.approx(interval.df)
@@ -112,7 +113,7 @@ def test_mean_difference(rng, blocks):
 @pytest.mark.parametrize("blocks", [1, 2])
 def test_equivalence(rng, blocks):
     values = 0.2 * rng.normal(size=(10, blocks, 2, 4))
-    p = batches.equivalence_p(values, math.log(1.25))
+    p = vectorised.equivalence_p(values, math.log(1.25))
     expected = [tost(blocks_of(study), math.log(1.25)).p for study in values]
     assert p == pytest.approx(expected)
 
@@ -120,19 +121,19 @@ def test_equivalence(rng, blocks):
 def test_energy(rng):
     distances = np.abs(rng.normal(size=(6, 6)))
     distances = distances + distances.T
-    labels = batches.label_runs(1, 3, rng=rng)
+    labels = vectorised.label_runs(1, 3, rng=rng)
     mask = np.array([True] * 3 + [False] * 3)
     mean = distances - (np.diag(distances)[:, None] + np.diag(distances)) / 2
     for matrix in (distances, mean):  # what belongs to one run alone cancels
         p = permute_energy([(mean, mask)], seed=0).p
-        assert batches.energy_p(matrix, labels) == pytest.approx(p)
+        assert vectorised.energy_p(matrix, labels) == pytest.approx(p)
 
 
 @pytest.mark.parametrize("spread", [0.0, 1.0])  # the variance between runs is zero, or is not
 def test_mixed_model(rng, spread):
     values = rng.normal(size=(4, 2, 3, 5)) + spread * rng.normal(size=(4, 2, 3, 1))
     values += np.arange(5)  # layers differ
-    for study, t in zip(values, batches.mixed_model_t(values), strict=True):
+    for study, t in zip(values, vectorised.mixed_model_t(values), strict=True):
         fit = fit_mixed(study[0], study[1])
         assert not fit.problem
         assert t == pytest.approx(fit.estimate / fit.error, rel=2e-3)

@@ -1,7 +1,7 @@
-"""Calibration of what is computed from rows: the naive tests, the energy test on subsamples.
+"""What is computed from rows, in calibration: the naive tests, the energy test on subsamples.
 
-A row probe takes the draw of one study, a draw of independent rows and the number of the study,
-and yields outcomes. A new one is one function and one entry of `ROW_PROBES`.
+Each function takes the draw of one study, a draw of independent rows and the number of the study,
+and yields answers. A new one is one function and one entry of `ROW_LEVEL_TESTS`.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from functools import lru_cache
 import numpy as np
 
 from threetconv.records.parameters import PARAMETERS
-from threetconv.statistics.calibration import batches
-from threetconv.statistics.calibration.questions import (
+from threetconv.statistics.calibration import vectorised
+from threetconv.statistics.calibration.scenarios import (
     ALPHA,
     EFFECTS,
     LEVEL,
     NULL,
     RUNS,
     TAU,
-    Outcome,
-    Question,
+    Answers,
+    Scenario,
     levels,
     untestable,
 )
 from threetconv.statistics.calibration.simulate import Draw
-from threetconv.statistics.summaries.bootstrap import Layer, resample_cell
+from threetconv.statistics.summaries.bootstrap import ChannelSums, resample_cell
 
-__all__ = ["ENERGY", "HIERARCHICAL", "ROW_PROBES", "ks_distance", "ks_limit"]
+__all__ = ["ENERGY", "HIERARCHICAL", "ROW_LEVEL_TESTS", "ks_distance", "ks_limit"]
 
-RowProbe = Callable[[Draw, Draw, int], Iterator[Outcome]]
+RowLevelTest = Callable[[Draw, Draw, int], Iterator[Answers]]
 ROW_SETTINGS = ((1, 0.05), (1, 0.1), (3, 0.1), (5, 0.1), (5, 0.2))  # runs per arm, tau
 ENERGY = "energy test on (px, py)"
 HIERARCHICAL = "hierarchical bootstrap"
@@ -38,7 +38,7 @@ ENERGY_ROWS, ENERGY_EVERY = 200, 5
 RESAMPLES, RESAMPLE_EVERY = 300, 10
 
 
-def rows_probe(draw: Draw, independent: Draw, _study: int) -> Iterator[Outcome]:
+def rows_test(draw: Draw, independent: Draw, _study: int) -> Iterator[Answers]:
     """The naive tests: rows of the runs of each arm, as if they were independent."""
     rows = independent.rows[0, 0]
     yield from _row_tests(
@@ -51,7 +51,7 @@ def rows_probe(draw: Draw, independent: Draw, _study: int) -> Iterator[Outcome]:
         yield from _row_tests(rows[0].ravel(), rows[1].ravel(), runs, tau, note)
 
 
-def _row_tests(a: np.ndarray, b: np.ndarray, runs: int, tau: float, note: str) -> Iterator[Outcome]:
+def _row_tests(a: np.ndarray, b: np.ndarray, runs: int, tau: float, note: str) -> Iterator[Answers]:
     from scipy import stats  # a second to import
 
     first, second = a.astype(np.float64), b.astype(np.float64)
@@ -62,8 +62,8 @@ def _row_tests(a: np.ndarray, b: np.ndarray, runs: int, tau: float, note: str) -
         "Brown-Forsythe on z": stats.levene(first, second, center="median").pvalue <= ALPHA,
     }
     for test, hit in rejected.items():
-        question = Question(NULL, test, "row", "1 block", runs, tau, 1.0, "type I error", note)
-        yield Outcome(question, np.array([hit]))
+        scenario = Scenario(NULL, test, "row", "1 block", runs, tau, 1.0, "type I error", note)
+        yield Answers(scenario, np.array([hit]))
 
 
 def ks_distance(a: np.ndarray, b: np.ndarray) -> float:
@@ -84,7 +84,7 @@ def ks_limit(n: int, m: int) -> float:
     return float(kstwo.isf(ALPHA, round(n * m / (n + m))))
 
 
-def energy_probe(draw: Draw, _independent: Draw, study: int) -> Iterator[Outcome]:
+def energy_test(draw: Draw, _independent: Draw, study: int) -> Iterator[Answers]:
     """Bivariate energy test on (px, py), by permuting run labels; on every fifth study."""
     from scipy.spatial.distance import cdist  # slow to import
 
@@ -99,32 +99,32 @@ def energy_probe(draw: Draw, _independent: Draw, study: int) -> Iterator[Outcome
         rows = draw.rows[-2:, 0][..., chosen] * np.exp(shift)[..., None]
         for runs in RUNS:
             points = np.moveaxis(rows[:, :, :runs], 0, -1).reshape(-1, 2)
-            question = list(levels(ENERGY, "1 block", runs, note=note))[j][1]
-            labels = batches.label_runs(1, runs, rng=rng)
+            scenario = list(levels(ENERGY, "1 block", runs, note=note))[j][1]
+            labels = vectorised.label_runs(1, runs, rng=rng)
             if labels.floor > ALPHA:
-                yield untestable(question, 1)
+                yield untestable(scenario, 1)
                 continue
             distances = cdist(points, points)
             between_runs = distances.reshape(2 * runs, chosen.size, 2 * runs, chosen.size)
-            p = batches.energy_p(between_runs.mean(axis=(1, 3)), labels)
-            yield Outcome(question, np.array([p <= ALPHA]))
+            p = vectorised.energy_p(between_runs.mean(axis=(1, 3)), labels)
+            yield Answers(scenario, np.array([p <= ALPHA]))
 
 
-def bootstrap_probe(draw: Draw, _independent: Draw, study: int) -> Iterator[Outcome]:
+def bootstrap_test(draw: Draw, _independent: Draw, study: int) -> Iterator[Answers]:
     """Interval of the hierarchical bootstrap, for each parameter; on every tenth study."""
     if study % RESAMPLE_EVERY or draw.log_means.shape[0] != len(PARAMETERS):
         return
     rng = np.random.default_rng(study)
     shift = np.exp(TAU * draw.seeds[:, 0])
     ends = np.cumsum([layer.reachable_rows for layer in draw.shape.moving])
-    runs_layers: list[list[list[Layer]]] = [[], []]
+    runs_layers: list[list[list[ChannelSums]]] = [[], []]
     for arm, cell in enumerate(runs_layers):
         for run in range(draw.seeds.shape[-1]):
             z = np.abs(draw.rows[:, 0, arm, run]) * shift[:, arm, run, None]
             parts = np.split(z, ends[:-1], axis=1)
             cell.append(
                 [
-                    Layer(
+                    ChannelSums(
                         part.reshape(len(z), -1, layer.channels).sum(axis=1).T.astype(np.float64),
                         np.full(layer.channels, sum(layer.reachable)),
                     )
@@ -134,11 +134,11 @@ def bootstrap_probe(draw: Draw, _independent: Draw, study: int) -> Iterator[Outc
     for runs in RUNS[1:]:
         a, b = (resample_cell(cell[:runs], RESAMPLES, rng)[1] for cell in runs_layers)
         low, high = np.quantile(a - b, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2], axis=0)
-        question = Question(
+        scenario = Scenario(
             NULL, HIERARCHICAL, "run", "1 block", runs, TAU, 1.0, "coverage",
             f"descriptive; {RESAMPLES} resamples; four parameters of each study",
         )  # fmt: skip
-        yield Outcome(question, (low <= 0) & (high >= 0))
+        yield Answers(scenario, (low <= 0) & (high >= 0))
 
 
-ROW_PROBES: tuple[RowProbe, ...] = (rows_probe, energy_probe, bootstrap_probe)
+ROW_LEVEL_TESTS: tuple[RowLevelTest, ...] = (rows_test, energy_test, bootstrap_test)

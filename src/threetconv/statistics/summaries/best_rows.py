@@ -1,0 +1,81 @@
+"""Parameter files read run by run: the reachable rows of every run at its best checkpoint.
+
+For methods that need the rows themselves; 3D runs and negative controls take no part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from threetconv.errors import InputError
+from threetconv.records.parameters import read_parameters
+from threetconv.statistics.tests.families import select_runs
+
+__all__ = ["CELL", "RunRows", "read_best"]
+
+CELL = ["run_id", "network", "dataset", "init"]
+
+
+class RunRows(NamedTuple):
+    """Reachable rows of one run at its best checkpoint."""
+
+    run_id: str
+    network: str
+    dataset: str
+    init: str
+    frame: pd.DataFrame
+
+    @property
+    def cell(self) -> tuple[str, str, str, str]:
+        """Its values of `CELL`."""
+        return self[:4]
+
+
+def read_best(
+    files: Sequence[str | Path], runs: pd.DataFrame | None, columns: Sequence[str]
+) -> Iterator[RunRows]:
+    """Reachable rows at the best checkpoint, one run at a time, ordered by run id.
+
+    Only the columns named are read, and a run's rows are dropped when the next run is asked for,
+    so memory holds one run.
+
+    Args:
+        files: ".../network=N/dataset=D/init=I/<run_id>.parquet", one per run; those of 3D runs
+            and controls are skipped.
+        runs: run_id, convolution, control; without it every file counts.
+        columns: raw columns of `threetconv.records.parameters.SCHEMA`.
+
+    Raises:
+        InputError: for a file with rows of several runs, without rows of a best checkpoint, or a
+            second file of one run.
+            Also for a run without a reachable row.
+    """
+    seen: set[str] = set()
+    for file in sorted((Path(file) for file in files), key=lambda path: (path.stem, str(path))):
+        wanted = ["run_id", "reachable", *columns]
+        frame = read_parameters([file], tags=("best",), columns=wanted)
+        ids = [str(name) for name in frame["run_id"].unique()]
+        if len(ids) != 1 or ids[0] in seen:
+            raise InputError(
+                file,
+                found="no rows of a best checkpoint" if not ids else f"rows of {', '.join(ids)}",
+                expected="the rows of one run, which no other file holds",
+                remedy="pass the parameter file of each run once",
+            )
+        seen.add(ids[0])
+        if select_runs(frame[["run_id"]].head(1), runs).empty:
+            continue
+        network, dataset, init = (str(frame[key].iloc[0]) for key in ("network", "dataset", "init"))
+        rows = frame.loc[frame["reachable"].to_numpy(bool), list(columns)].reset_index(drop=True)
+        if rows.empty:
+            raise InputError(
+                file,
+                found="no reachable row at the best checkpoint",
+                expected="at least one temporal parameter that the clips can move",
+                remedy="train on clips with more frames",
+            )
+        yield RunRows(ids[0], network, dataset, init, rows)
