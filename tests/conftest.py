@@ -10,7 +10,7 @@ import hypothesis
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 hypothesis.settings.register_profile("no time limit", deadline=None)  # machines are busy at times
 hypothesis.settings.load_profile("no time limit")
 

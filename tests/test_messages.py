@@ -36,7 +36,7 @@ from threetconv.study.validate import validate_study
 from threetconv.support.download import check_source, fetch
 from threetconv.training.pretrain_2d import read_stills
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 LIFT_IT = 'lift(torchvision.models.resnet50(), "3t")'
 RUN = ["the folder of a finished run, with run.json in it", "give the path of such a folder"]
 DAMAGED = ["a finished run of this version of threetconv", "copy the run's folder again"]
