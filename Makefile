@@ -48,10 +48,11 @@ check-data: .venv/.complete  ## check the data sets of a study (STUDY=config.yam
 calibrate: .venv/.complete  ## simulate 1,000 studies per network at full size: type I error, coverage, power of every test
 	$(BIN)/threetconv calibrate --replicates 1000 --workers 2 --out results/calibration_full_size.parquet
 
-check: .venv/.complete  ## lint, format, types, workflow
+check: .venv/.complete  ## lint, format, types, import contract, workflow
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 

@@ -31,7 +31,10 @@ import yaml
 from threetconv.study.validate import plan_runs, validate_study
 
 ROOT = Path(__file__).resolve().parents[2]
-TEXTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TEXTS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 SMOKE = ROOT / "workflow/studies/smoke.yaml"
 pytestmark = pytest.mark.timeout(1800)  # the smoke study may have to run first
 
@@ -308,3 +311,7 @@ def test_links_lead_somewhere(file):
     for target in re.findall(r"\]\(([^)#\s]+)", prose):
         if not re.match(r"https?:", target):
             assert (file.parent / target).exists(), target
+
+
+def test_readme_is_read_in_one_go():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120

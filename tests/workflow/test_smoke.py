@@ -67,10 +67,10 @@ def test_every_table_has_the_columns_that_are_declared(results):
     assert seen == set(TABLES) - planted
 
 
-def tables_in_readme() -> list[str]:
-    """Patterns of the files that README's section on tables names."""
+def tables_in_docs() -> list[str]:
+    """Patterns of the files that docs/tables.md names."""
     found = []
-    for line in (ROOT / "README.md").read_text().splitlines():
+    for line in (ROOT / "docs/tables.md").read_text().splitlines():
         if line.startswith("| `results/"):
             names = re.findall(r"`([^`]+)`", line.split("|")[1])
             folder = names[0].rpartition("/")[0]
@@ -78,8 +78,8 @@ def tables_in_readme() -> list[str]:
     return [n.replace("<run>", "*").replace("/...", "/**/*.parquet") for n in found]
 
 
-def test_whatever_readme_names_is_made_again_when_it_is_deleted(smoke, results, snakemake):
-    patterns = tables_in_readme()
+def test_whatever_the_docs_name_is_made_again_when_it_is_deleted(smoke, results, snakemake):
+    patterns = tables_in_docs()
     assert len(patterns) >= 15
     done = snakemake(smoke, "--configfile", STUDY, "--dry-run", "--force", "all")
     wanted = re.search(r"(?ms)^(?:local)?rule all:\n    input: (.*?)$", done.stdout + done.stderr)
