@@ -14,7 +14,7 @@ from torch import nn
 
 from threetconv.errors import InputError
 from threetconv.explain.channel import Channel
-from threetconv.explain.saliency import methods
+from threetconv.explain.saliency.gradient import gradient
 from threetconv.explain.trust.sanity import COLUMNS, THRESHOLD, randomise, sanity, spearman, ssim
 from threetconv.layer.conv3t import Conv3T
 from threetconv.networks.build import build_network
@@ -108,7 +108,7 @@ def test_the_unit_explained_stays_the_same(network, clips):
     wanted = []
 
     def look(changed, clip, channel, **options):
-        found = methods.gradient(changed, clip, channel, **options)
+        found = gradient(changed, clip, channel, **options)
         wanted.append((options.get("unit"), found.unit))
         return found
 
@@ -117,7 +117,7 @@ def test_the_unit_explained_stays_the_same(network, clips):
     assert asked is None
     assert others == [(chosen, chosen)] * 2
     assert not table.flagged.any()
-    moved = methods.gradient(randomise(network, ["conv1"], seed=0), clips[:1], CHANNELS[1]).unit
+    moved = gradient(randomise(network, ["conv1"], seed=0), clips[:1], CHANNELS[1]).unit
     assert moved != chosen  # so that it matters
     assert (table.value[table.similarity == "spearman"] > 0).any()
 

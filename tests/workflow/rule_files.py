@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from threetconv.figures.registry import FIGURES
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -16,6 +18,16 @@ class Rule(NamedTuple):
     name: str
     script: Path
     roots: tuple[str, ...]  # modules named in its code_digest(...)
+    inputs: tuple[str, ...]  # those that the rule itself names
+    figure: str | None  # entry of the registry of figures that its script draws
+
+    @property
+    def imported(self) -> set[str]:
+        """Modules of the package that the script imports, by name or through the registry."""
+        named = modules_of(self.script.read_text())
+        if self.figure is None:
+            return named
+        return named - {"figures.registry"} | {"figures." + FIGURES[self.figure].split(".")[0]}
 
 
 def rules() -> dict[str, Rule]:
@@ -31,8 +43,11 @@ def rules() -> dict[str, Rule]:
                 digest[1].replace('f"data.adapters.{', '"data.adapters.folder"') if digest else ""
             )
             roots = re.findall(r'"([\w.]+)"', words)
+            inputs = re.findall(r"\b(\w+)=", text.partition("output:")[0])
+            figure = re.search(r'\bfigure="(\w+)"', text)
             name = text.split(":", 1)[0]
-            found[name] = Rule(name, ROOT / "workflow/scripts" / script[1], tuple(roots))
+            path = ROOT / "workflow/scripts" / script[1]
+            found[name] = Rule(name, path, tuple(roots), tuple(inputs), figure and figure[1])
     return found
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shutil
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from threetconv.data.adapters.registry import ADAPTERS, adapter_module, find_adapter
+from threetconv.figures.registry import FIGURES
 from threetconv.support import provenance
 from threetconv.support.provenance import code_digest
 
@@ -19,6 +22,10 @@ from rule_files import ROOT, modules_of, rules
 RULES = rules()
 TRAINING = {"train", "fetch_run", "train_on_stills", "fetch_imagenet"}
 NETWORKS = TRAINING | {"explain", "explorer", "explanations", "explain_notebook", "preferences"}
+
+FROM_TABLES = [name for name, rule in RULES.items() if rule.script.name == "figures.py"]
+DRAWING = {"clip_strips", "transform_gallery", *FROM_TABLES}
+THEMED = {"study_report", "explain_notebook"}
 
 
 @pytest.fixture
@@ -52,6 +59,10 @@ CASES = {
     "an option of training": ("training/settings.py", "\\Z", "\nx = 1\n", TRAINING),
     "a description of a column": ("schemas/runs.py", "pixels", "px", NOBODY),
     "a column of tests": ("schemas/statistics.py", "WHERE,\n", "WHERE,\nWHERE,\n", {"tests"}),
+    "one figure": ("figures/effects.py", "\\Z", "\nx = 1\n", {"effects"}),
+    "one of two figures": ("figures/histograms.py", "\\Z", "\nx = 1\n", {"distributions"}),
+    "a line of the registry": ("figures/registry.py", "\\Z", "\nx = 1\n", NOBODY),
+    "the look of figures": ("figures/theme.py", "\\Z", "\nx = 1\n", DRAWING | THEMED),
     "the paper's numbers": ("records/paper_numbers.yaml", "\\Z", "\n# 1\n", {"paper_tables"}),
     "the report's style": (
         "report/templates/report.css", "\\Z", "\na {}\n", {"study_report", "explorer"},
@@ -90,7 +101,7 @@ def test_an_edit_of_the_kernels_reruns_what_computes_with_networks(package: Path
 @pytest.mark.parametrize("name", RULES)
 def test_a_digest_follows_all_that_the_script_imports_and_nothing_else(name: str) -> None:
     rule = RULES[name]
-    imported = modules_of(rule.script.read_text())
+    imported = rule.imported
     if name == "clip_table":  # by the adapter of each data set; `read` picks it
         imported = {
             "data.adapters.folder" if module == "data.adapters.registry" else module
@@ -101,6 +112,21 @@ def test_a_digest_follows_all_that_the_script_imports_and_nothing_else(name: str
     if name not in {"notebook", "explain_notebook"}:  # what the notebooks import is named too
         faces = {root for root in rule.roots if (ROOT / "src/threetconv" / root).is_dir()}
         assert set(rule.roots) - faces - {"schemas.channels"} <= imported
+
+
+@pytest.mark.parametrize("name", FROM_TABLES)
+def test_a_figure_is_given_the_tables_that_it_takes(name: str) -> None:
+    figure = RULES[name].figure
+    assert figure is not None
+    module, function = FIGURES[figure].split(".")
+    drawing = getattr(import_module(f"threetconv.figures.{module}"), function)
+    given = RULES[name].inputs
+    assert given
+    assert set(given) <= set(inspect.signature(drawing).parameters)
+
+
+def test_every_figure_of_the_registry_is_drawn_by_one_rule() -> None:
+    assert sorted(str(RULES[name].figure) for name in FROM_TABLES) == sorted(FIGURES)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
+from threetconv.figures.registry import FIGURES
+
 from .imports import reached
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +35,7 @@ class Rule(NamedTuple):
     environment: str
     script: str
     notebook: str | None
+    figure: str | None  # of the registry, whose module the script loads
 
 
 def _rule(name: str, text: str) -> Rule:
@@ -41,7 +44,9 @@ def _rule(name: str, text: str) -> Rule:
     notebook = re.search(r"workflow/notebooks/(\w+)\.ipynb", text)
     assert environment is not None, f"{name} names no environment"
     assert script is not None, f"{name} runs no script"
-    return Rule(name, environment[1] or "training", script[1], notebook and notebook[1])
+    figure = re.search(r"\bfigure=\"(\w+)\"", text)
+    found = [match and match[1] for match in (notebook, figure)]
+    return Rule(name, environment[1] or "training", script[1], *found)
 
 
 RULES = [
@@ -92,6 +97,8 @@ def packages() -> dict[str, list[str]]:
 def imports(rule: Rule) -> dict[str, str]:
     """What a rule's script, and its notebook, can import, and on which way."""
     code = (ROOT / f"workflow/scripts/{rule.script}.py").read_text()
+    if rule.figure:
+        code += f"\nimport threetconv.figures.{FIGURES[rule.figure].split('.')[0]}"
     if rule.notebook:
         cells = json.loads((ROOT / f"workflow/notebooks/{rule.notebook}.ipynb").read_text())
         lines = [

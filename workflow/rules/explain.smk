@@ -60,43 +60,54 @@ rule explanations:
 
 rule explained_figures:
     input:
-        **EXPLAINED_TABLES,
+        **{name: file for name, file in EXPLAINED_TABLES.items() if name != "sanity"},
         runs=f"{RESULTS}/runs.parquet",
     output:
-        rows=report(
+        report(
             [f"{RESULTS}/figures/explained_{n}_{d}.svg" for n, d in EXPLAINED_PAIRS],
             caption="../report/explanations.rst",
             category="Channels",
             labels={"figure": "chosen channels"},
         ),
-        drops=report(
+        report(
             [f"{RESULTS}/figures/class_drops_{n}_{d}.svg" for n, d in EXPLAINED_PAIRS],
             caption="../report/explanations.rst",
             category="Channels",
             labels={"figure": "classes without motion"},
         ),
-        gallery=report(
+    log:
+        f"{RESULTS}/logs/explained_figures.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        figure="explained",
+        options=lambda w, input: {
+            "pairs": EXPLAINED_PAIRS,
+            "explained": EXPLAINED,
+            "folder": str(Path(input.images).parent),
+        },
+        code=code_digest("figures.explained"),
+    script:
+        "../scripts/figures.py"
+
+
+rule transform_gallery:
+    # What each temporal parameter does to an image.
+    output:
+        report(
             f"{RESULTS}/figures/explained_gallery.svg",
             caption="../report/explanations.rst",
             category="Channels",
             labels={"figure": "what the transforms do"},
         ),
     log:
-        f"{RESULTS}/logs/explained_figures.log",
+        f"{RESULTS}/logs/transform_gallery.log",
     conda:
         TRAINING_ENV
     params:
-        pairs=EXPLAINED_PAIRS,
-        explained=EXPLAINED,
-        folder=lambda w, input: str(Path(input.images).parent),
-        code=code_digest(
-            "figures.explained",
-            "figures.explanations",
-            "figures.gallery",
-            "explain.motion.affine_gallery",
-        ),
+        code=code_digest("figures.gallery", "explain.motion.affine_gallery"),
     script:
-        "../scripts/explained_figures.py"
+        "../scripts/transform_gallery.py"
 
 
 rule explorer:

@@ -7,7 +7,7 @@ rule clip_strips:
         table=f"{RESULTS}/clips/{{dataset}}.parquet",
         contents=f"{RESULTS}/clips/{{dataset}}.contents.json",
     output:
-        strip=report(
+        report(
             f"{RESULTS}/figures/clips_{{dataset}}.svg",
             caption="../report/clips.rst",
             category="Data",
@@ -43,9 +43,10 @@ rule accuracy_curves:
     conda:
         "../envs/analysis.yaml"
     params:
+        figure="accuracy",
         code=code_digest("figures.accuracy"),
     script:
-        "../scripts/accuracy_curves.py"
+        "../scripts/figures.py"
 
 
 rule distributions:
@@ -55,13 +56,13 @@ rule distributions:
         joint=f"{RESULTS}/tables/joint_densities.parquet",
         histograms=f"{RESULTS}/tables/histograms.parquet",
     output:
-        distributions=report(
+        report(
             f"{RESULTS}/figures/distributions_{{init}}.svg",
             caption="../report/distributions.rst",
             category="Temporal parameters",
             labels={"figure": "densities", "init": "{init}"},
         ),
-        histograms=report(
+        report(
             f"{RESULTS}/figures/histograms_{{init}}.svg",
             caption="../report/histograms.rst",
             category="Temporal parameters",
@@ -72,14 +73,16 @@ rule distributions:
     conda:
         "../envs/analysis.yaml"
     params:
-        code=code_digest("figures.distributions", "figures.histograms"),
+        figure="distributions",
+        options=lambda w: {"init": w.init},
+        code=code_digest("figures.parameters"),
     script:
-        "../scripts/distributions.py"
+        "../scripts/figures.py"
 
 
 rule effects:
     input:
-        f"{RESULTS}/tests.parquet",
+        tests=f"{RESULTS}/tests.parquet",
     output:
         report(
             f"{RESULTS}/figures/effects.svg",
@@ -92,15 +95,16 @@ rule effects:
     conda:
         "../envs/analysis.yaml"
     params:
+        figure="effects",
         code=code_digest("figures.effects"),
     script:
-        "../scripts/effects.py"
+        "../scripts/figures.py"
 
 
 rule controls:
     # Displacement over noise floor, of real runs and of negative controls.
     input:
-        f"{RESULTS}/summaries.parquet",
+        summaries=f"{RESULTS}/summaries.parquet",
     output:
         report(
             f"{RESULTS}/figures/controls.svg",
@@ -113,15 +117,16 @@ rule controls:
     conda:
         "../envs/analysis.yaml"
     params:
+        figure="controls",
         code=code_digest("figures.controls"),
     script:
-        "../scripts/controls.py"
+        "../scripts/figures.py"
 
 
 rule profiles:
     # Displacement by depth, and the layers that differ.
     input:
-        profile=f"{RESULTS}/layer_profile.parquet",
+        layer_profile=f"{RESULTS}/layer_profile.parquet",
         tests=f"{RESULTS}/tests.parquet",
     output:
         report(
@@ -138,16 +143,19 @@ rule profiles:
     conda:
         "../envs/analysis.yaml"
     params:
-        networks=STUDY["networks"],
-        alpha=STUDY["statistics"]["alpha"],
+        figure="profiles",
+        options={
+            "networks": STUDY["networks"],
+            "alpha": STUDY["statistics"]["alpha"],
+        },
         code=code_digest("figures.profile"),
     script:
-        "../scripts/profiles.py"
+        "../scripts/figures.py"
 
 
 rule calibration_figure:
     input:
-        f"{RESULTS}/calibration.parquet",
+        table=f"{RESULTS}/calibration.parquet",
     output:
         report(
             f"{RESULTS}/figures/calibration.svg",
@@ -160,25 +168,26 @@ rule calibration_figure:
     conda:
         "../envs/analysis.yaml"
     params:
+        figure="calibration",
         code=code_digest("figures.calibration"),
     script:
-        "../scripts/calibration_figure.py"
+        "../scripts/figures.py"
 
 
 if PLANTED:
 
     rule planted_figures:
         input:
-            table=f"{RESULTS}/planted.parquet",
-            alignment=f"{RESULTS}/alignment.parquet",
+            planted_table=f"{RESULTS}/planted.parquet",
+            alignment_table=f"{RESULTS}/alignment.parquet",
         output:
-            planted=report(
+            report(
                 f"{RESULTS}/figures/planted.svg",
                 caption="../report/planted.rst",
                 category="Planted truth",
                 labels={"figure": "motion by parameter"},
             ),
-            alignment=report(
+            report(
                 f"{RESULTS}/figures/alignment.svg",
                 caption="../report/alignment.rst",
                 category="Planted truth",
@@ -189,9 +198,10 @@ if PLANTED:
         conda:
             "../envs/analysis.yaml"
         params:
+            figure="planted",
             code=code_digest("figures.planted"),
         script:
-            "../scripts/planted_figures.py"
+            "../scripts/figures.py"
 
 
 FIGURES = {

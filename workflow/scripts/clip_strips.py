@@ -14,4 +14,4 @@ with step_log(snakemake.log[0]):
     clips, strips = draw_clips(
         table, count=6, frames=params.clip["frames"], seed=params.seed, bad=bad
     )
-    save(clip_strip(strips, list(clips["label"])), snakemake.output.strip)
+    save(clip_strip(strips, list(clips["label"])), snakemake.output[0])

@@ -27,7 +27,7 @@ def power(
         list[int] | None, typer.Option(help="Runs per cell to compare: --seeds 3 5 8.")
     ] = None,
     effect: Annotated[
-        float, typer.Option(help="Ratio of mean displacements (F3: ratio of ratios).")
+        float, typer.Option(help="Ratio of mean displacements (dataset x init: ratio of ratios).")
     ] = 1.25,
     datasets: Annotated[int, typer.Option(help="Number of data sets.")] = 2,
     inits: Annotated[int, typer.Option(help="Number of initialisations.")] = 2,

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from PIL import Image
 
 from threetconv.errors import InputError
-from threetconv.figures.explanations import ChannelRow, Frames
+from threetconv.figures.explanations import ChannelRow, Frames, channel_rows_figure, class_drops
 from threetconv.figures.theme import ordered
 
-__all__ = ["class_drop_table", "explained_rows", "pick_channels", "read_film", "run_name"]
+__all__ = [
+    "class_drop_table",
+    "explained_figures",
+    "explained_rows",
+    "pick_channels",
+    "read_film",
+    "run_name",
+]
 
 KEY = ["run_id", "layer", "channel"]
 SALIENCY = ("gradient", "integrated-gradients", "grad-cam", "guided-backprop")
@@ -28,6 +36,34 @@ RULES = {
     "displacement": "chosen by displacement",
     "random": "drawn at random",
 }
+
+
+def explained_figures(
+    *,
+    runs: pd.DataFrame,
+    faithfulness: pd.DataFrame,
+    pairs: Iterable[tuple[str, str]],
+    explained: Sequence[str],
+    **of_channels: Any,
+) -> dict[str, Figure]:
+    """For each (network, dataset) its chosen channels, and what classes lose without motion.
+
+    Args:
+        runs: the runs table.
+        faithfulness: as `explained_rows` takes it.
+        pairs: (network, dataset).
+        explained: run_id of the runs whose channels were explained.
+        of_channels: the other arguments of `explained_rows`.
+    """
+    figures = {}
+    runs = runs[runs["run_id"].isin(explained)]
+    for network, dataset in pairs:
+        mine = runs[(runs["network"] == network) & (runs["dataset"] == dataset)]
+        rows = explained_rows(runs=mine, faithfulness=faithfulness, **of_channels)
+        drops = class_drop_table(faithfulness, mine[mine["convolution"] == "3t"])
+        figures[f"explained_{network}_{dataset}"] = channel_rows_figure(rows)
+        figures[f"class_drops_{network}_{dataset}"] = class_drops(drops)
+    return figures
 
 
 def explained_rows(

@@ -15,7 +15,7 @@ from matplotlib.patches import Patch, Rectangle
 from threetconv.figures import theme
 from threetconv.figures.theme import DATASETS, INITS, INK, MUTED, PAPER, SYMBOLS, plain
 
-__all__ = ["alignment", "planted"]
+__all__ = ["alignment", "planted", "planted_figures"]
 
 FLOOR, STILL = "noise floor", "no motion"
 MOTIONS = ("translation", "rotation", "zoom", "none")
@@ -30,6 +30,14 @@ FULL = math.log(4)
 """A ratio of 4, or of 1/4, has the full tint."""
 SCOPES = {"first": "first layer", "model": "all layers"}
 """Scopes of the alignment table that are drawn, and their names."""
+
+
+def planted_figures(
+    planted_table: pd.DataFrame, alignment_table: pd.DataFrame
+) -> dict[str, Figure]:
+    """`planted` of whole networks, and `alignment`."""
+    whole = planted_table[planted_table["layer_index"] < 0]
+    return {"planted": planted(whole), "alignment": alignment(alignment_table)}
 
 
 def planted(table: pd.DataFrame) -> Figure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from threetconv.figures.scales import ratio_axis
 from threetconv.figures.theme import INK, MUTED, SYMBOLS, plain
 from threetconv.support.levels import passes
 
-__all__ = ["profile"]
+__all__ = ["profile", "profiles"]
 
 MARKS: dict[str, tuple[str, str, str]] = {
     "dataset": ("v", "full", "dataset makes a difference in this layer"),
@@ -28,6 +29,27 @@ MARKS: dict[str, tuple[str, str, str]] = {
 DASH = (0, (3.5, 2))
 NAMED = 24
 """At most this many layers are named on the axis."""
+
+
+def profiles(
+    layer_profile: pd.DataFrame, tests: pd.DataFrame, *, networks: Sequence[str], alpha: float
+) -> dict[str, Figure]:
+    """`profile` of every network, at matched updates where its runs have such snapshots.
+
+    Fetched runs have none; their profile is that of the best checkpoint.
+    """
+    real = layer_profile[layer_profile["control"] == "none"]
+    matched = set(real.loc[real["checkpoint"] == "matched", "network"])
+    return {
+        f"profile_{network}": profile(
+            layer_profile,
+            tests,
+            network=network,
+            alpha=alpha,
+            checkpoint="matched" if network in matched else "best",
+        )
+        for network in networks
+    }
 
 
 def profile(

@@ -170,7 +170,7 @@ def differs(table: pd.DataFrame, alpha: float) -> pd.Series:
     return (table["status"] == "ok") & passes(table["p_adjusted"], alpha)
 
 
-def verdict(line: pd.Series, alpha: float) -> str:
+def verdict(line: Mapping[Any, Any], alpha: float) -> str:
     """The status, and where a test was made which way it went."""
     if line["status"] != "ok":
         return str(line["status"])

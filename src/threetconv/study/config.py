@@ -263,7 +263,7 @@ class Statistics(Section):
     alpha: float = Field(0.05, gt=0, lt=0.5)
     """Level of the tests, held within each family of four parameters."""
     dataset_contrast: Annotated[Names, Field(max_length=2)] | None = None
-    """F1 compares the first data set with the second; without it, all pairs."""
+    """The family "dataset" compares the first data set with the second; without it, all pairs."""
     equivalence_ratio: float = Field(1.25, gt=1)
     """Mean displacements within this factor count as equivalent (TOST)."""
     energy_rows: int = Field(1000, ge=10, le=2000)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 from threetconv.report import formats
-from threetconv.report.document import Block, Cell, Column, Paragraph, Section, Table
+from threetconv.report.document import Block, Paragraph, Section, Table
 from threetconv.report.inputs import Inputs
+from threetconv.report.tables import make_table, numbers, when, words
 from threetconv.report.wording import join_words
 
 __all__ = ["section"]
@@ -56,8 +57,7 @@ def section(inputs: Inputs) -> Section:
         "accuracy",
         label="Figure B",
         caption="Validation accuracy by epoch. Thin lines are runs, thick lines the mean of a "
-        "variant; the "
-        "dotted line is chance.",
+        "variant; the dotted line is chance.",
         alt="Line charts of validation accuracy against epoch, one panel per network and dataset, "
         "with every run, the mean of each variant, and the chance level. "
         "The final values are in Tables 1 and 3.",
@@ -103,57 +103,36 @@ def without_paper(table: pd.DataFrame) -> str:
 def accuracy(table: pd.DataFrame, label: str, caption: str, *, variant: str) -> Table:
     """Lines network x dataset x variant, this study beside the paper."""
     counts = variant == "convolution"
-    paper = table["paper_accuracy"].notna().any() if "paper_accuracy" in table else False
-    heads = [
-        Column("network", "left"),
-        Column("dataset", "left"),
-        Column({"convolution": "conv.", "init": "start"}[variant], "left"),
-        Column("runs"),
-        Column("accuracy %", group="validation"),
-        Column("clips", group="validation"),
+    paper = "paper_accuracy" in table and table["paper_accuracy"].notna().any()
+    spread = formats.percent_spread
+    validation = ("accuracy_mean", "accuracy_min", "accuracy_max")
+    columns = [
+        words("network"),
+        words("dataset"),
+        words("conv." if counts else "start", lambda x: CONVOLUTIONS.get(x[variant], x[variant])),
+        numbers("runs", "n_runs", formats.count),
+        numbers("accuracy %", validation, spread, group="validation"),
+        numbers("clips", "n_clips", formats.count, group="validation"),
+        *when(
+            has_test(table),
+            numbers("accuracy %", ("test_mean", "test_min", "test_max"), spread, group="test"),
+            numbers("clips", "n_test_clips", formats.count, group="test"),
+        ),
+        numbers("chance %", "chance", formats.percent, group="this study"),
+        *when(counts, numbers("parameters", "n_parameters", formats.count, group="this study")),
+        *when(paper, numbers("accuracy %", "paper_accuracy", formats.percent, group="paper")),
+        *when(
+            paper and counts,
+            numbers("parameters", "paper_n_parameters", formats.count, group="paper"),
+        ),
     ]
-    if has_test(table):
-        heads += [Column("accuracy %", group="test"), Column("clips", group="test")]
-    heads.append(Column("chance %", group="this study"))
-    if counts:
-        heads.append(Column("parameters", group="this study"))
-    if paper:
-        heads.append(Column("accuracy %", group="paper"))
-        if counts:
-            heads.append(Column("parameters", group="paper"))
-    rows = []
-    order = table.sort_values(["network", "dataset", variant], key=variant_order)
-    for _, line in order.iterrows():
-        shown = str(line[variant])
-        row = [
-            Cell(str(line["network"])),
-            Cell(str(line["dataset"])),
-            Cell(CONVOLUTIONS.get(shown, shown)),
-            formats.count(line["n_runs"]),
-            formats.percent_spread(
-                line["accuracy_mean"], line["accuracy_min"], line["accuracy_max"]
-            ),
-            formats.count(line["n_clips"]),
-        ]
-        if has_test(table):
-            row += [
-                formats.percent_spread(line["test_mean"], line["test_min"], line["test_max"]),
-                formats.count(line["n_test_clips"]),
-            ]
-        row.append(formats.percent(line["chance"]))
-        if counts:
-            row.append(formats.count(line["n_parameters"]))
-        if paper:
-            row.append(formats.percent(line["paper_accuracy"]))
-            if counts:
-                row.append(formats.count(line["paper_n_parameters"]))
-        rows.append(tuple(row))
     note = (
         "The paper's figures are one run each, on Jester or UCF101, with networks of full width."
         if paper
         else without_paper(table)
     )
-    return Table(heads, rows, caption, label=label, group_by=2, note=note)
+    order = table.sort_values(["network", "dataset", variant], key=variant_order)
+    return make_table(order, columns, caption, label=label, group_by=2, note=note)
 
 
 def variant_order(column: pd.Series) -> pd.Series:

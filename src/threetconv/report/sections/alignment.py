@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from threetconv.report import formats
-from threetconv.report.document import (
-    Block,
-    Cell,
-    Column,
-    ListBlock,
-    Paragraph,
-    Section,
-    Table,
-    escape,
-)
+from threetconv.report.document import Block, Cell, ListBlock, Paragraph, Section, Table, escape
 from threetconv.report.inputs import Inputs
+from threetconv.report.tables import P_VALUES, make_table, not_ok, numbers, words
 from threetconv.support.levels import passes
 
 __all__ = ["sections"]
@@ -84,46 +79,24 @@ def axis(line: pd.Series) -> str:
 def correlations(table: pd.DataFrame) -> Table:
     """All correlations of first layers and of whole models."""
     several = [k for k in ("network", "init", "dataset") if told_apart(table, k)]
-    heads = [
-        Column("layers", "left"),
-        *(Column(key, "left") for key in several),
-        Column("direction", "left"),
-        Column("", "left"),
-        Column("clips", "left"),
-        Column("correlation"),
-        Column("95 % interval"),
-        Column("p"),
-        Column("floor"),
-        Column("p (Holm)"),
-        Column("status", "left"),
+    columns = [
+        words("layers", lambda line: SCOPES[line["scope"]].partition(" layer")[0]),
+        *(words(key) for key in several),
+        words("direction", "axis"),
+        words("", lambda line: line.get("parameter", "")),
+        words("clips", lambda line: "real" if line["control"] == "none" else line["control"]),
+        numbers("correlation", "correlation", ".3f"),
+        numbers("95 % interval", signed_interval),
+        *P_VALUES,
+        words("status"),
     ]
-    rows, muted = [], set()
-    for i, (_, line) in enumerate(table.iterrows()):
-        control = str(line["control"])
-        rows.append(
-            (
-                Cell(SCOPES[str(line["scope"])].removesuffix(" layers").removesuffix(" layer")),
-                *(Cell(str(line[key])) for key in several),
-                Cell(str(line["axis"])),
-                Cell(str(line.get("parameter", ""))),
-                Cell("real" if control == "none" else control),
-                formats.number(line["correlation"], ".3f"),
-                signed_interval(line),
-                formats.p_value(line["p_raw"]),
-                formats.p_value(line["p_floor"]),
-                formats.p_value(line["p_adjusted"]),
-                Cell(str(line["status"])),
-            )
-        )
-        if line["status"] != "ok":
-            muted.add(i)
-    return Table(
-        heads,
-        rows,
+    return make_table(
+        table,
+        columns,
         "Alignment of preference and displacement, mean over runs: first layer, all layers.",
         label="Table N",
         group_by=len(several) + 3,
-        muted=frozenset(muted),
+        muted=not_ok,
         note=f"Runs: {formats.count_range(table['n_runs'])}.",
         wide=True,
     )
@@ -135,7 +108,7 @@ def told_apart(table: pd.DataFrame, key: str) -> bool:
     return bool(pairs["axis"].duplicated().any())
 
 
-def signed_interval(line: pd.Series) -> Cell:
+def signed_interval(line: Mapping[Any, Any]) -> Cell:
     """[-0.12, 0.30] with two decimals."""
     low, high = (formats.number(line[name], ".2f") for name in ("ci_low", "ci_high"))
     if formats.DASH in (low.text, high.text):

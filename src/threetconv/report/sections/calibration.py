@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import pandas as pd
 
 from threetconv.report import formats
-from threetconv.report.document import (
-    Block,
-    Cell,
-    Column,
-    Details,
-    Paragraph,
-    Section,
-    Table,
-    escape,
-)
+from threetconv.report.document import Block, Cell, Details, Paragraph, Section, Table, escape
 from threetconv.report.inputs import Inputs
+from threetconv.report.tables import Shown, make_table, numbers, when, words
 from threetconv.report.wording import join_words
 
 __all__ = ["section"]
@@ -26,6 +21,7 @@ TITLES = {
     "coverage": "Coverage: share of intervals that hold the true ratio",
     "power": "Power: share of simulated studies with a true difference in which the test finds it",
 }
+NOTHING = Cell(formats.DASH)
 KEYS = ["test", "unit", "design", "runs_per_arm", "tau"]
 
 
@@ -129,44 +125,34 @@ def grid(table: pd.DataFrame, label: str, title: str) -> Table:
     ordered = pd.concat([table[naive], table[~naive]])
     power = (table["quantity"] == "power").all()
     keys = [*KEYS, "effect"] if power and len(set(table["effect"])) > 1 else KEYS
-    judged = any(str(v) for v in table["valid"])
+    judged = (table["valid"].astype(str) != "").any()
     counted = table["design"].astype(str).str.fullmatch(r"\d+ blocks?").all()
-    networks = sorted({str(n) for n in table["network"]})
-    heads = [
-        Column("test", "left"),
-        Column("unit", "left"),
-        Column("blocks" if counted else "design", "left"),
-        Column("runs"),
-        Column("\N{GREEK SMALL LETTER TAU}"),
+    columns = [
+        words("test"),
+        words("unit"),
+        words("blocks", lambda x: x["design"].partition(" ")[0]) if counted else words("design"),
+        numbers("runs", "runs_per_arm", formats.count),
+        numbers("\N{GREEK SMALL LETTER TAU}", "tau", "g"),
+        *when("effect" in keys, numbers("ratio", "effect", "g")),
     ]
-    heads += [Column("ratio")] if "effect" in keys else []
-    for network in networks:
-        heads += [Column("share", group=network), Column("95 % interval", group=network)]
-        if judged:
-            heads.append(Column("", "left", group=network))
-    rows: list[tuple[Cell, ...]] = []
-    muted: set[int] = set()
-    for key, lines in ordered.groupby(keys, sort=False, observed=True):
-        design = str(key[2]).partition(" ")[0] if counted else str(key[2])
-        row = [Cell(str(key[0])), Cell(str(key[1])), Cell(design)]
-        row += [formats.count(key[3]), formats.number(key[4], "g")]
-        row += [formats.number(part, "g") for part in key[5:]]
-        by_network = {str(line["network"]): line for _, line in lines.iterrows()}
-        for network in networks:
-            row += shares(by_network.get(network), verdict=judged)
-        if (lines["valid"].astype(str) == "untestable").all():
-            muted.add(len(rows))
-        rows.append(tuple(row))
+    for network in sorted(set(table["network"])):
+        columns += of_network(network, verdict=judged)
+    lines = [
+        dict(zip(keys, key, strict=True))
+        | {"silent": (group["valid"] == "untestable").all()}
+        | {"networks": {line["network"]: line for line in group.to_dict("records")}}
+        for key, group in ordered.groupby(keys, sort=False, observed=True)
+    ]
     replicates = formats.count_range(table["n_replicates"])
     notes = remarks(table)
     note = f"Runs: per arm and block. Simulated studies per line: {replicates}. Intervals: Wilson."
-    return Table(
-        heads,
-        rows,
+    return make_table(
+        lines,
+        columns,
         f"{title}.",
         label=label,
         group_by=3,
-        muted=frozenset(muted),
+        muted=lambda line: line["silent"],
         note=escape(" ".join([note, *notes])),
         wide=True,
     )
@@ -184,16 +170,29 @@ def remarks(table: pd.DataFrame) -> list[str]:
     return out
 
 
-def shares(line: pd.Series | None, *, verdict: bool) -> list[Cell]:
-    """Share, interval and verdict of one network."""
-    if line is None:
-        return [Cell(formats.DASH)] * (2 + verdict)
-    share = formats.number(line["estimate"], ".3f")
-    cells = [share, Cell(interval_of_shares(line), share.sort)]
-    return [*cells, Cell(str(line["valid"]))] if verdict else cells
+def of_network(network: str, *, verdict: bool) -> tuple[Shown, ...]:
+    """Share, interval and verdict of one network; dashes where it was not simulated."""
+
+    def shown(show: Callable[[Mapping[Any, Any]], Cell]) -> Callable[[Mapping[Any, Any]], Cell]:
+        def cell(line: Mapping[Any, Any]) -> Cell:
+            return show(line["networks"][network]) if network in line["networks"] else NOTHING
+
+        return cell
+
+    return (
+        numbers("share", shown(share), group=network),
+        numbers("95 % interval", shown(interval_of_shares), group=network),
+        *when(verdict, words("", shown(lambda line: Cell(line["valid"])), group=network)),
+    )
 
 
-def interval_of_shares(line: pd.Series) -> str:
-    """[0.04, 0.06]."""
+def share(line: Mapping[Any, Any]) -> Cell:
+    """0.052."""
+    return formats.number(line["estimate"], ".3f")
+
+
+def interval_of_shares(line: Mapping[Any, Any]) -> Cell:
+    """[0.04, 0.06], sorted by the share."""
     low, high = (formats.number(line[name], ".2f").text for name in ("ci_low", "ci_high"))
-    return f"[{low}, {high}]" if formats.DASH not in (low, high) else formats.DASH
+    shown = f"[{low}, {high}]" if formats.DASH not in (low, high) else formats.DASH
+    return Cell(shown, share(line).sort)

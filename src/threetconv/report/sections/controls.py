@@ -5,19 +5,10 @@ from __future__ import annotations
 import pandas as pd
 
 from threetconv.report import formats
-from threetconv.report.document import (
-    Block,
-    Cell,
-    Column,
-    Details,
-    ListBlock,
-    Paragraph,
-    Section,
-    Table,
-    escape,
-)
+from threetconv.report.document import Block, Details, ListBlock, Paragraph, Section, escape
 from threetconv.report.inputs import Inputs, checkpoint_name, differs
 from threetconv.report.sections.tests import results, spoken
+from threetconv.report.tables import make_table, numbers, words
 from threetconv.report.wording import join_words, plural, verb
 
 __all__ = ["section"]
@@ -83,8 +74,7 @@ def coverage(inputs: Inputs) -> str:
     networks = join_words(sorted({str(n) for n in runs["network"]}))
     return (
         f"There {verb(len(runs), 'is', 'are')} {plural(len(runs), 'control run')} in "
-        f"{plural(len(cells), 'combination')} of "
-        f"network, dataset and start ({networks})."
+        f"{plural(len(cells), 'combination')} of network, dataset and start ({networks})."
     )
 
 
@@ -96,34 +86,26 @@ def accuracies(inputs: Inputs) -> list[Block]:
     keys = ["network", "dataset", "init", "convolution"]
     real = inputs.accuracy
     known = {} if real.empty else real.set_index(keys)["accuracy_mean"].to_dict()
-    heads = [
-        Column("network", "left"),
-        Column("dataset", "left"),
-        Column("start", "left"),
-        Column("control", "left"),
-        Column("runs"),
-        Column("accuracy %"),
-        Column("real runs %"),
-        Column("chance %"),
-    ]
-    order = [*keys, "control"]
-    rows = [
-        (
-            *(Cell(str(line[name])) for name in ("network", "dataset", "init", "control")),
-            formats.count(line["n_runs"]),
-            formats.percent_spread(
-                line["accuracy_mean"], line["accuracy_min"], line["accuracy_max"]
-            ),
-            formats.percent(known.get(tuple(line[name] for name in keys))),
-            formats.percent(line["chance"]),
-        )
-        for _, line in table.sort_values(order).iterrows()
-    ]
     caption = (
         "Validation accuracy of negative controls, and of the real runs of the same network, "
         "dataset and start: mean over runs, and the range."
     )
-    return [Table(heads, rows, caption, label="Table O, accuracy", group_by=3)]
+    columns = [
+        words("network"),
+        words("dataset"),
+        words("start", "init"),
+        words("control"),
+        numbers("runs", "n_runs", formats.count),
+        numbers(
+            "accuracy %",
+            ("accuracy_mean", "accuracy_min", "accuracy_max"),
+            formats.percent_spread,
+        ),
+        numbers("real runs %", lambda x: known.get(tuple(x[k] for k in keys)), formats.percent),
+        numbers("chance %", "chance", formats.percent),
+    ]
+    lines = table.sort_values([*keys, "control"])
+    return [make_table(lines, columns, caption, label="Table O, accuracy", group_by=3)]
 
 
 def tested(inputs: Inputs) -> list[Block]:

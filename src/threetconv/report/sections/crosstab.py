@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import zip_longest
+from typing import Any
 
 import pandas as pd
 
 from threetconv.report import formats
-from threetconv.report.document import Cell, Column, Table, escape
+from threetconv.report.document import Cell, Table, escape
 from threetconv.report.inputs import contrast_note, in_order
+from threetconv.report.tables import make_table, numbers, when, words
 
 __all__ = ["cross", "stratum", "with_interval"]
 
-EMPTY = Cell("")
 PARAMETERS = ("s", "r", "px", "py")
+NAMES = {"family": "", "checkpoint": "at", "stratum": "block"}
+"""Key -> head of its column, where that is another word."""
 
 
 def cross(
@@ -34,37 +39,44 @@ def cross(
     """
     once = contrast_note(table)
     keys = [key for key in keys if not (once and key == "contrast")]
-    names = {"family": "", "checkpoint": "at", "stratum": "block"}
-    spoken = {"stratum": stratum}
-    floors = "p_floor" in table and bool((table["p_floor"] > 0).any())
-    heads = [Column(names.get(key, key), "left") for key in keys]
-    heads += [Column(name) for name in PARAMETERS]
-    heads.append(Column("status", "left"))
-    heads += [Column("floor")] if floors else []
-    rows: list[tuple[Cell, ...]] = []
-    muted: set[int] = set()
-    for key, lines in in_order(table).groupby(list(keys), sort=False, observed=True):
-        by_name = {str(line["parameter"]): line for _, line in lines.iterrows()}
-        shown = [show(by_name[p]) if p in by_name else [Cell(formats.DASH)] for p in PARAMETERS]
-        statuses = list(dict.fromkeys(lines["status"].astype(str)))
-        for i in range(max(map(len, shown))):
-            row = [Cell(spoken.get(k, str)(v)) for k, v in zip(keys, key, strict=True)]
-            row += [cells[i] if i < len(cells) else EMPTY for cells in shown]
-            row.append(EMPTY if i else Cell(", ".join(statuses)))
-            row += [EMPTY if i else formats.p_value(lines["p_floor"].max())] if floors else []
-            if "ok" not in statuses and "descriptive" not in statuses:
-                muted.add(len(rows))
-            rows.append(tuple(row))
-    return Table(
-        heads,
-        rows,
+    lines: list[dict[str, Any]] = []
+    for key, group in in_order(table).groupby(keys, sort=False, observed=True):
+        cells = {p: [Cell(formats.DASH)] for p in PARAMETERS}
+        cells |= {str(line["parameter"]): list(show(line)) for _, line in group.iterrows()}
+        statuses = list(dict.fromkeys(group["status"].astype(str)))
+        named = dict(zip(keys, key, strict=True))
+        named["muted"] = not {"ok", "descriptive"} & {*statuses}
+        once_each = {
+            "status": ", ".join(statuses),
+            "floor": formats.p_value(group["p_floor"].max() if "p_floor" in group else None),
+        }
+        for beside in zip_longest(*(cells[p] for p in PARAMETERS), fillvalue=""):
+            lines.append(named | dict(zip(PARAMETERS, beside, strict=True)) | once_each)
+            once_each = {}
+    columns = [
+        *(words(NAMES.get(key, key), partial(spoken, key)) for key in keys),
+        *(numbers(name, name) for name in PARAMETERS),
+        words("status", lambda line: line.get("status", "")),
+        *when(
+            "p_floor" in table and (table["p_floor"] > 0).any(),
+            numbers("floor", lambda line: line.get("floor", "")),
+        ),
+    ]
+    return make_table(
+        lines,
+        columns,
         caption,
         label=label,
         group_by=len(keys),
-        muted=frozenset(muted),
+        muted=lambda line: line["muted"],
         note=escape(f"{once}.") if once else "",
         wide=True,
     )
+
+
+def spoken(key: str, line: Mapping[str, Any]) -> str:
+    """A leading cell."""
+    return stratum(line[key]) if key == "stratum" else str(line[key])
 
 
 def with_interval(line: pd.Series, p: str = "") -> list[Cell]:

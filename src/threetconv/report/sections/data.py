@@ -5,25 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from threetconv.report import formats
-from threetconv.report.document import (
-    Block,
-    Callout,
-    Cell,
-    Column,
-    Paragraph,
-    Section,
-    Table,
-    escape,
-)
+from threetconv.report.document import Block, Callout, Cell, Paragraph, Section, Table, escape
 from threetconv.report.inputs import Inputs
+from threetconv.report.tables import make_table, numbers, words
 from threetconv.report.wording import join_words
 
 __all__ = ["section"]
 
 SETS = {
     "gestures": "The class of a clip is in the **motion only**: hand, tone, size, background, "
-    "light, "
-    "start and speed vary independently of it.",
+    "light, start and speed vary independently of it.",
     "scenes": "The class of a clip is in the **appearance only**: the motion of camera and objects "
     "varies independently of it.",
 }
@@ -45,8 +36,7 @@ def section(inputs: Inputs) -> Section:
             f"clips_{dataset}",
             label=f"Figure A{letter}",
             caption=f"Clips of *{name}*: one clip per row, evenly spaced frames, time runs from "
-            "left to "
-            f"right. {SETS.get(kind, '')} {spread(inputs, dataset)}".strip(),
+            f"left to right. {SETS.get(kind, '')} {spread(inputs, dataset)}".strip(),
             alt=f"A strip of example clips of the dataset {dataset}, one clip per row, "
             "with frames from left to right in time.",
         )
@@ -73,37 +63,29 @@ def stand_ins(inputs: Inputs) -> Callout:
 
 def table(inputs: Inputs) -> Table:
     """Layout, origin, classes and clips of each dataset."""
-    heads = [
-        Column("dataset", "left"),
-        Column("origin", "left"),
-        Column("layout", "left"),
-        Column("beside the paper's", "left"),
-        Column("classes"),
-        Column("train", group="clips"),
-        Column("validation", group="clips"),
-        Column("test", group="clips"),
+
+    def setting(name: str, key: str) -> Any:
+        return inputs.setting(f"datasets.{name}.{key}")
+
+    columns = [
+        words("dataset", str),
+        words("origin", lambda n: "rendered here" if n in inputs.synthetic else "recorded"),
+        words("layout", lambda n: formats.text(setting(n, "adapter"))),
+        words("beside the paper's", lambda n: PAPER.get(setting(n, "stands_for"), formats.DASH)),
+        numbers("classes", lambda n: classes(inputs, n)),
+        numbers("train", lambda n: clips(inputs, n, "train"), group="clips"),
+        numbers("validation", lambda n: clips(inputs, n, "val"), group="clips"),
+        numbers("test", lambda n: clips(inputs, n, "test"), group="clips"),
     ]
-    rows = []
-    for name in inputs.datasets:
-        settings: Any = inputs.setting(f"datasets.{name}", {})
-        runs = inputs.runs[inputs.runs["dataset"].astype(str) == name]
-        rows.append(
-            (
-                Cell(name),
-                Cell("rendered here" if name in inputs.synthetic else "recorded"),
-                formats.text(settings.get("adapter")),
-                Cell(PAPER.get(str(settings.get("stands_for", "")), formats.DASH)),
-                Cell(
-                    formats.count_range(runs["num_classes"])
-                    if "num_classes" in runs
-                    else formats.DASH
-                ),
-                clips(inputs, name, "train"),
-                clips(inputs, name, "val"),
-                clips(inputs, name, "test"),
-            )
-        )
-    return Table(rows=rows, columns=heads, caption="Datasets.", label="Table B")
+    return make_table(inputs.datasets, columns, "Datasets.", label="Table B")
+
+
+def classes(inputs: Inputs, dataset: str) -> str:
+    """Number of classes of a dataset, as its runs have it."""
+    if "num_classes" not in inputs.runs:
+        return formats.DASH
+    mine = inputs.runs["dataset"].astype(str) == dataset
+    return formats.count_range(inputs.runs.loc[mine, "num_classes"])
 
 
 def spread(inputs: Inputs, dataset: str) -> str:

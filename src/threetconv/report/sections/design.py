@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pandas as pd
 
 from threetconv.report import formats
-from threetconv.report.document import (
-    Block,
-    Cell,
-    Column,
-    Details,
-    Facts,
-    Paragraph,
-    Section,
-    Table,
-    escape,
-)
+from threetconv.report.document import Block, Details, Facts, Paragraph, Section, Table, escape
 from threetconv.report.inputs import Inputs
+from threetconv.report.tables import make_table, numbers, when, words
 from threetconv.report.wording import plural
 
 __all__ = ["section"]
 
 VARIANT = ["network", "dataset", "convolution", "init", "control"]
+NO_TIME = pd.Series(dtype=float)
 CONVOLUTIONS = {"3t": "3T", "3d": "3D"}
 
 
@@ -31,19 +26,17 @@ def section(inputs: Inputs) -> Section:
         return Section("What was run", [Paragraph("The runs table is empty: no run was finished.")])
     blocks: list[Block] = [
         Paragraph(
-            "Every variant is a network, a dataset, a kind of convolution (**3T**: a 2D filter "
-            "and an "
-            "affine transformation from each of its slices to the next; **3D**: the regular "
+            "Every variant is a network, a dataset, a kind of convolution (**3T**: a 2D filter and "
+            "an affine transformation from each of its slices to the next; **3D**: the regular "
             "convolution) and a start (**pretrained**: from the weights of a 2D network; "
-            "**scratch**: from random "
-            f"weights). {replication(inputs)}The training run is the unit of the planned tests."
+            f"**scratch**: from random weights). {replication(inputs)}The training run is the unit "
+            "of the planned tests."
         ),
         Facts(facts(inputs)),
         variants(inputs.runs),
         Paragraph(
             "Tables 1 to 4 and Figures 4 and 5 carry the numbers of their counterparts in the "
-            "paper "
-            "(arXiv 2006.15983); what has no counterpart there carries a letter."
+            "paper (arXiv 2006.15983); what has no counterpart there carries a letter."
         ),
         Details(f"Every run ({len(inputs.runs)})", [every_run(inputs.runs)], printed=False),
     ]
@@ -74,7 +67,7 @@ def facts(inputs: Inputs) -> list[tuple[str, str]]:
         ("Updates per run", lengths),
         (
             "Adam, learning rate",
-            "; ".join(f"{CONVOLUTIONS.get(k, k)}: {v:g}" for k, v in rates.items()) or formats.DASH,
+            "; ".join(f"{named(k)}: {v:g}" for k, v in rates.items()) or formats.DASH,
         ),
         ("Schedule", str(inputs.setting("training.schedule", formats.DASH))),
         ("2D weights", two_d(inputs) if "pretrained" in inputs.distinct("init") else formats.DASH),
@@ -106,53 +99,34 @@ def two_d(inputs: Inputs) -> str:
 
 def variants(runs: pd.DataFrame) -> Table:
     """A line for every variant."""
-    rows = []
     runs = with_control(runs)
-    controlled = bool((runs["control"] != "none").any())
-    for key, group in runs.groupby(VARIANT, sort=True, observed=True):
-        network, dataset, convolution, init, control = (str(part) for part in key)
-        first = group.iloc[0]
-        rows.append(
-            (
-                Cell(network),
-                Cell(dataset),
-                Cell(CONVOLUTIONS.get(convolution, convolution)),
-                Cell(init),
-                *([Cell("" if control == "none" else control)] if controlled else []),
-                formats.count(len(group)),
-                Cell(clip_shape(first)),
-                Cell(
-                    formats.count_range(group["n_updates"])
-                    if "n_updates" in group
-                    else formats.DASH
-                ),
-                Cell(
-                    formats.count_range(group["best_epoch"])
-                    if "best_epoch" in group
-                    else formats.DASH
-                ),
-                formats.count(first.get("n_parameters")),
-                formats.count(first.get("n_temporal")),
-                formats.duration(group["seconds"].mean() if "seconds" in group else None),
-            )
-        )
-    heads = [
-        Column("network", "left"),
-        Column("dataset", "left"),
-        Column("conv.", "left"),
-        Column("start", "left"),
-        *([Column("control", "left")] if controlled else []),
-        Column("runs"),
-        Column("clip"),
-        Column("updates"),
-        Column("best epoch"),
-        Column("all", group="parameters"),
-        Column("temporal", group="parameters"),
-        Column("time"),
+
+    def ranged(name: str) -> Callable[[pd.DataFrame], str]:
+        return lambda group: formats.count_range(group[name]) if name in group else formats.DASH
+
+    def first(name: str) -> Callable[[pd.DataFrame], Any]:
+        return lambda group: group.iloc[0].get(name)
+
+    columns = [
+        words("network", first("network")),
+        words("dataset", first("dataset")),
+        words("conv.", lambda group: named(first("convolution")(group))),
+        words("start", first("init")),
+        *when(
+            (runs["control"] != "none").any(),
+            words("control", lambda group: first("control")(group).replace("none", "")),
+        ),
+        numbers("runs", len, formats.count),
+        numbers("clip", lambda group: clip_shape(group.iloc[0])),
+        numbers("updates", ranged("n_updates")),
+        numbers("best epoch", ranged("best_epoch")),
+        numbers("all", first("n_parameters"), formats.count, group="parameters"),
+        numbers("temporal", first("n_temporal"), formats.count, group="parameters"),
+        numbers("time", lambda g: g.get("seconds", NO_TIME).mean(), formats.duration),
     ]
-    return Table(
-        heads,
-        rows,
+    return make_table(
+        [group for _, group in runs.groupby(VARIANT, sort=True, observed=True)],
+        columns,
         "Variants of the study. Clips are frames \N{MULTIPLICATION SIGN} height "
         "\N{MULTIPLICATION SIGN} width in px; the best epoch is that of the highest validation "
         "accuracy (range over runs); the time is the mean over runs.",
@@ -160,6 +134,11 @@ def variants(runs: pd.DataFrame) -> Table:
         group_by=2,
         wide=True,
     )
+
+
+def named(convolution: str) -> str:
+    """3T or 3D."""
+    return CONVOLUTIONS.get(convolution, convolution)
 
 
 def clip_shape(run: pd.Series) -> str:
@@ -170,25 +149,27 @@ def clip_shape(run: pd.Series) -> str:
 
 def every_run(runs: pd.DataFrame) -> Table:
     """All runs, sortable on screen."""
-    shown = [
-        ("run_id", "run", formats.text),
-        ("replicate", "replicate", formats.count),
-        ("seed", "seed", lambda v: formats.number(v, ".0f")),
-        ("lr", "learning rate", lambda v: formats.number(v, "g")),
-        ("n_updates", "updates", formats.count),
-        ("best_epoch", "best epoch", formats.count),
-        ("best_step", "best step", formats.count),
-        ("n_parameters", "parameters", formats.count),
-        ("weights_sha256", "SHA-256 of the weights", lambda v: Cell(formats.text(v).text[:12])),
-        ("seconds", "time", formats.duration),
-        ("source", "source", formats.text),
-        ("status", "status", formats.text),
-    ]
-    shown = [column for column in shown if column[0] in runs]
-    rows = [
-        tuple(show(run[name]) for name, _, show in shown)
-        for _, run in runs.sort_values("run_id").iterrows()
-    ]
-    left = {"run_id", "source", "status", "weights_sha256"}
-    heads = [Column(head, "left" if name in left else "right") for name, head, _ in shown]
-    return Table(heads, rows, "Every training run.", label="Table D", sortable=True, wide=True)
+    columns = {
+        "run_id": words("run", "run_id"),
+        "replicate": numbers("replicate", "replicate", formats.count),
+        "seed": numbers("seed", "seed", ".0f"),
+        "lr": numbers("learning rate", "lr", "g"),
+        "n_updates": numbers("updates", "n_updates", formats.count),
+        "best_epoch": numbers("best epoch", "best_epoch", formats.count),
+        "best_step": numbers("best step", "best_step", formats.count),
+        "n_parameters": numbers("parameters", "n_parameters", formats.count),
+        "weights_sha256": words(
+            "SHA-256 of the weights", lambda run: formats.text(run["weights_sha256"]).text[:12]
+        ),
+        "seconds": numbers("time", "seconds", formats.duration),
+        "source": words("source", lambda run: formats.text(run["source"])),
+        "status": words("status", lambda run: formats.text(run["status"])),
+    }
+    return make_table(
+        runs.sort_values("run_id"),
+        [column for name, column in columns.items() if name in runs],
+        "Every training run.",
+        label="Table D",
+        sortable=True,
+        wide=True,
+    )

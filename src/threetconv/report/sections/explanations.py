@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from threetconv.report import formats
-from threetconv.report.document import (
-    Block,
-    Cell,
-    Column,
-    Details,
-    Paragraph,
-    Section,
-    Table,
-    escape,
-)
+from threetconv.report.document import Block, Details, Paragraph, Section, Table, escape
 from threetconv.report.inputs import Inputs
 from threetconv.report.sections.faithfulness import (
     CELL,
+    CELL_COLUMNS,
     CHANNEL,
-    HEADS,
     classes,
     in_order,
     lookup,
     matters,
     overall,
 )
+from threetconv.report.tables import make_table, numbers, words
 from threetconv.report.wording import join_words, of_all, verb
 
 __all__ = ["FIGURES", "section"]
@@ -111,27 +107,28 @@ def motion(moved: pd.DataFrame) -> list[Block]:
     """How many channels of each kind of run move beyond noise."""
     if moved.empty:
         return []
-    heads = [*HEADS[:3], Column("channels"), Column("can move"), Column("move beyond noise")]
-    rows = []
-    unknown = False
+    rows: list[dict[Any, Any]] = []
     for key, lines in moved.groupby(CELL[:3], sort=True, observed=True):
         able = lines[lines["reachable"].astype(bool)]
         tested = able[able["floor_zoom"].notna()]
-        unknown |= len(tested) < len(able)
-        beyond = tested["moves"].astype(bool)
-        rows.append(
-            (
-                *(Cell(str(name)) for name in key),
-                formats.count(len(lines)),
-                formats.share(len(able) / len(lines)),
-                formats.share(beyond.mean() if len(tested) else None),
-            )
-        )
+        counts = {"n": len(lines), "able": len(able), "tested": len(tested)}
+        counts["beyond"] = int(tested["moves"].astype(bool).sum())
+        rows.append(dict(zip(CELL[:3], key, strict=True)) | counts)
+    columns = [
+        *CELL_COLUMNS[:3],
+        numbers("channels", "n", formats.count),
+        numbers("can move", lambda x: x["able"] / x["n"], formats.share),
+        numbers(
+            "move beyond noise",
+            lambda x: x["beyond"] / x["tested"] if x["tested"] else None,
+            formats.share,
+        ),
+    ]
     note = "Of noise-only channels 5 % would be counted as moving."
-    if unknown:
+    if any(x["tested"] < x["able"] for x in rows):
         note += " Runs whose learning rates are not known have no noise floor and are left out."
     caption = "Channels whose transforms can move at all, and of those the share beyond noise."
-    return [Table(heads, rows, caption, label="Table P", group_by=1, note=note)]
+    return [make_table(rows, columns, caption, label="Table P", group_by=1, note=note)]
 
 
 def pictures(
@@ -175,75 +172,66 @@ def in_words(picked: pd.DataFrame, moved: pd.DataFrame, drops: pd.DataFrame) -> 
     """Rule, fall and sentence of each explained channel."""
     sentence = lookup(moved, "sentence")
     fall = lookup(overall(drops), "drop")
-    heads = [
-        *HEADS,
-        Column("rule", "left"),
-        Column("layer", "left"),
-        Column("channel"),
-        Column("fall, nats"),
-        Column("motion", "left"),
+
+    def of_channel(known: Mapping[Any, Any], line: Mapping[Any, Any], default: Any = None) -> Any:
+        return known.get(tuple(line[name] for name in CHANNEL), default)
+
+    def motion_of(line: Mapping[Any, Any]) -> str:
+        no_words = "a plain 3D convolution" if line["convolution"] == "3d" else formats.DASH
+        return str(of_channel(sentence, line, no_words))
+
+    columns = [
+        *CELL_COLUMNS,
+        words("rule"),
+        words("layer"),
+        numbers("channel", "channel", formats.count),
+        numbers("fall, nats", partial(of_channel, fall), ".4f"),
+        words("motion", motion_of),
     ]
     by_rule = picked.assign(
         place=[RULES.index(rule) if rule in RULES else len(RULES) for rule in picked["rule"]]
     )
-    rows = []
-    for line in in_order(by_rule, "place", "rank").to_dict("records"):
-        key = tuple(line[name] for name in CHANNEL)
-        no_words = "a plain 3D convolution" if line["convolution"] == "3d" else formats.DASH
-        rows.append(
-            (
-                Cell(str(line["network"])),
-                Cell(str(line["dataset"])),
-                Cell(str(line["init"])),
-                Cell(str(line["convolution"]).upper()),
-                Cell(str(line["rule"])),
-                Cell(str(line["layer"])),
-                formats.count(line["channel"]),
-                formats.number(fall.get(key), ".4f"),
-                Cell(str(sentence.get(key, no_words))),
-            )
-        )
+    lines = in_order(by_rule, "place", "rank")
     caption = "What the channels do, in words, and the fall of the log-probability without it."
     note = (
         "3T: the channel's transforms set to the identity. 3D: the channel replaced by its mean, "
         "which takes more away; the two are not to be compared."
     )
-    return Table(heads, rows, caption, label="Table S", group_by=4, note=note, wide=True)
+    return make_table(lines, columns, caption, label="Table S", group_by=4, note=note, wide=True)
 
 
 def sane(checks: pd.DataFrame) -> list[Section]:
     """Similarity of explanations of a trained and a randomised network."""
     if checks.empty:
         return []
-    heads = [Column("method", "left"), Column("channels of", "left"), Column("randomised", "left")]
-    kinds = [str(kind) for kind in ("spearman", "ssim") if (checks["similarity"] == kind).any()]
-    heads += [Column({"spearman": "rank correlation", "ssim": "SSIM"}[kind]) for kind in kinds]
-    heads += [Column("compared"), Column("flagged"), Column("verdict", "left")]
-    rows = []
-    flagged_methods: list[str] = []
     deep = checks["layer_index"] > 0
     checks = checks.assign(depth=np.where(deep, "deeper layers", "first layer"), deep=deep)
     by = ["method", "depth", "randomised"]
     checks["method"] = pd.Categorical(checks["method"], checks["method"].unique())
     in_turn = checks.sort_values(["method", "deep"], kind="stable")
-    for (method, depth, randomised), lines in in_turn.groupby(by, sort=False, observed=True):
-        flagged = lines["flagged"].astype(bool)
-        if flagged.mean() >= 0.5:
-            flagged_methods.append(f"{method} ({depth}, {randomised})")
-        rows.append(
-            (
-                Cell(str(method)),
-                Cell(str(depth)),
-                Cell(str(randomised)),
-                *(
-                    formats.number(lines.loc[lines["similarity"] == kind, "value"].mean(), ".2f")
-                    for kind in kinds
-                ),
-                formats.count(len(lines.drop_duplicates(CHANNEL))),
-                formats.share(flagged.mean()),
-                Cell(verdict(float(flagged.mean()))),
-            )
-        )
+    rows = []
+    for key, lines in in_turn.groupby(by, sort=False, observed=True):
+        means = lines.groupby("similarity", observed=True)["value"].mean()
+        counts = {"n": len(lines.drop_duplicates(CHANNEL)), "flagged": lines["flagged"].mean()}
+        rows.append(dict(zip(by, key, strict=True)) | means.to_dict() | counts)
+    columns = [
+        words("method"),
+        words("channels of", "depth"),
+        words("randomised"),
+        *(
+            numbers(head, lambda line, kind=kind: line.get(kind), ".2f")
+            for kind, head in (("spearman", "rank correlation"), ("ssim", "SSIM"))
+            if (checks["similarity"] == kind).any()
+        ),
+        numbers("compared", "n", formats.count),
+        numbers("flagged", "flagged", formats.share),
+        words("verdict", lambda line: verdict(line["flagged"])),
+    ]
+    flagged_methods = [
+        f"{line['method']} ({line['depth']}, {line['randomised']})"
+        for line in rows
+        if line["flagged"] >= 0.5
+    ]
     said = unchanged(flagged_methods, len(rows))
     caption = (
         "Similarity of explanations before and after randomisation, mean over channels and runs: "
@@ -265,7 +253,7 @@ def sane(checks: pd.DataFrame) -> list[Section]:
                     f"al. 2018). Here it is compared with that of {forgetful(checks)}."
                 ),
                 Paragraph(escape(said)),
-                Table(heads, rows, caption, label="Table R", group_by=2, note=note),
+                make_table(rows, columns, caption, label="Table R", group_by=2, note=note),
             ],
         )
     ]

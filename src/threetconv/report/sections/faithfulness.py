@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from threetconv.report import formats
-from threetconv.report.document import (
-    Block,
-    Cell,
-    Column,
-    ListBlock,
-    Paragraph,
-    Section,
-    Table,
-    escape,
-)
+from threetconv.report.document import Block, ListBlock, Paragraph, Section, escape
 from threetconv.report.inputs import Inputs
+from threetconv.report.tables import make_table, numbers, two_digits, words
 from threetconv.report.wording import join_words
 
-__all__ = ["CELL", "CHANNEL", "HEADS", "classes", "in_order", "lookup", "matters", "overall"]
+__all__ = ["CELL", "CELL_COLUMNS", "CHANNEL", "classes", "in_order", "lookup", "matters", "overall"]
 
 CELL = ["network", "dataset", "init", "convolution"]
 CHANNEL = ["run_id", "layer", "channel"]
-HEADS = [
-    Column("network", "left"),
-    Column("dataset", "left"),
-    Column("start", "left"),
-    Column("kind", "left"),
-]
+CELL_COLUMNS = (
+    words("network"),
+    words("dataset"),
+    words("start", "init"),
+    words("kind", lambda line: str(line["convolution"]).upper()),
+)
 MOST = 3
 """Channels of a run in the table of channels that matter."""
 
@@ -46,21 +39,18 @@ def matters(drops: pd.DataFrame) -> list[Section]:
     worst = of_class.merge(top[keys], on=keys).sort_values("drop", kind="stable")
     worst = worst.drop_duplicates(keys, keep="last").set_index(keys)[["label", "drop"]]
     most = dict(zip(worst.index.to_list(), worst.to_numpy().tolist(), strict=True))
-    heads = [*HEADS, Column("layer", "left"), Column("channel"), Column("fall, nats"),
-             Column("class that loses most", "left"), Column("its fall")]  # fmt: skip
-    rows = []
-    for line in top.to_dict("records"):
-        label, fall = most.get(tuple(line[name] for name in keys), (formats.DASH, None))
-        rows.append(
-            (
-                *cells(line),
-                Cell(str(line["layer"])),
-                formats.count(line["channel"]),
-                formats.significant(line["drop"], 2),
-                Cell(str(label)),
-                formats.significant(fall, 2),
-            )
-        )
+
+    def label_and_fall(line: Mapping[Any, Any]) -> tuple[str, float | None]:
+        return most.get(tuple(line[name] for name in keys), (formats.DASH, None))
+
+    columns = [
+        *CELL_COLUMNS,
+        words("layer"),
+        numbers("channel", "channel", formats.count),
+        numbers("fall, nats", "drop", two_digits),
+        words("class that loses most", lambda line: label_and_fall(line)[0]),
+        numbers("its fall", lambda line: label_and_fall(line)[1], two_digits),
+    ]
     clips = formats.count_range(single["n_clips"])
     caption = (
         f"Channels that matter: of each run up to {MOST} without whose motion (3T) or whose output "
@@ -70,8 +60,9 @@ def matters(drops: pd.DataFrame) -> list[Section]:
         f"Mean over validation clips ({clips} of them); one run each. A fall is what this network "
         "loses when one thing is taken away; what other channels could take over is not in it."
     )
-    table = Table(heads, rows, caption, label="Table Q", group_by=4, sortable=True, note=note,
-                  wide=True)  # fmt: skip
+    table = make_table(
+        top, columns, caption, label="Table Q", group_by=4, sortable=True, note=note, wide=True
+    )
     return [Section("Channels that matter", [table])]
 
 
@@ -141,9 +132,3 @@ def lookup(table: pd.DataFrame, column: str) -> dict[tuple[Any, ...], Any]:
         return {}
     keys = zip(*(table[name] for name in CHANNEL), strict=True)
     return dict(zip(keys, table[column], strict=True))
-
-
-def cells(line: Any) -> tuple[Cell, ...]:
-    """Network, dataset, start and kind of a line."""
-    kind = str(line["convolution"]).upper()
-    return (*(Cell(str(line[name])) for name in CELL[:3]), Cell(kind))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from threetconv.report import formats
 from threetconv.report.document import (
     Block,
     Cell,
-    Column,
     Details,
     ListBlock,
     Paragraph,
@@ -17,6 +19,7 @@ from threetconv.report.document import (
     escape,
 )
 from threetconv.report.inputs import MAIN, Inputs, checkpoint_name, differs
+from threetconv.report.tables import P_VALUES, RATIO, make_table, numbers, words
 from threetconv.report.wording import join_words, of_all, verb
 
 __all__ = ["section"]
@@ -149,42 +152,26 @@ def names(inputs: Inputs) -> dict[tuple[str, int], str]:
 
 def which(tests: pd.DataFrame, layers: dict[tuple[str, int], str]) -> Table:
     """The layers that differ."""
-    heads = [
-        Column("", "left"),
-        Column("contrast", "left"),
-        Column("network", "left"),
-        Column("at", "left"),
-        Column("layer", "left"),
-        Column("", "left"),
-        Column("ratio"),
-        Column("95 % interval"),
-        Column("p"),
-        Column("floor"),
-        Column("p (BH)"),
-    ]
-    rows = []
-    for _, line in tests.iterrows():
+
+    def layer(line: Mapping[Any, Any]) -> Cell:
         index = int(line["layer_index"])
-        name = layers.get((str(line["stratum"]), index), str(index))
-        rows.append(
-            (
-                Cell(str(line["family"])),
-                Cell(str(line["contrast"])),
-                Cell(str(line["stratum"])),
-                Cell(str(line["checkpoint"])),
-                Cell(name, float(index)),
-                Cell(str(line["parameter"])),
-                formats.significant(line["estimate"]),
-                formats.interval(line["ci_low"], line["ci_high"]),
-                formats.p_value(line["p_raw"]),
-                formats.p_value(line["p_floor"]),
-                formats.p_value(line["p_adjusted"]),
-            )
-        )
+        return Cell(layers.get((line["stratum"], index), str(index)), float(index))
+
+    columns = [
+        words("", "family"),
+        words("contrast"),
+        words("network", "stratum"),
+        words("at", "checkpoint"),
+        words("layer", layer),
+        words("", "parameter"),
+        *RATIO,
+        *P_VALUES[:2],
+        numbers("p (BH)", "p_adjusted", formats.p_value),
+    ]
     strata = join_words(sorted({str(s) for s in tests["stratum"]}))
-    return Table(
-        heads,
-        rows,
+    return make_table(
+        tests,
+        columns,
         f"Layers of {escape(strata)} that differ after adjustment over layers.",
         label="Table J",
         group_by=4,

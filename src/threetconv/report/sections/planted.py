@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
+
 import pandas as pd
 
 from threetconv.report import formats
 from threetconv.report.document import (
     Block,
     Cell,
-    Column,
     Details,
     ListBlock,
     Paragraph,
@@ -18,6 +21,7 @@ from threetconv.report.document import (
 )
 from threetconv.report.inputs import Inputs
 from threetconv.report.sections import alignment
+from threetconv.report.tables import P_VALUES, RATIO, Shown, make_table, numbers, pair, when, words
 from threetconv.report.wording import count_word, join_words, plural, verb
 
 __all__ = ["recovered", "section"]
@@ -203,39 +207,48 @@ def matrix(table: pd.DataFrame, label: str = "Table L") -> Table:
     """A line for every motion and parameter, a column for every comparison."""
     present = [name for name in HEADS if (table["comparison"] == name).any()]
     cells = table[["network", "init"]].drop_duplicates()
-    heads = [Column("planted", "left"), Column("dataset", "left")]
-    heads += [Column("network", "left"), Column("start", "left")] if len(cells) > 1 else []
-    heads += [Column("", "left"), Column("expected", "center")]
-    heads += [Column(HEADS[name]) for name in present]
-    heads += [Column("beyond controls", "left"), Column("moved", "left")]
-    rows: list[tuple[Cell, ...]] = []
-    muted: set[int] = set()
-    keys = ["motion", "dataset", *(["network", "init"] if len(cells) > 1 else []), "parameter"]
-    for key, lines in table.groupby(keys, sort=False, observed=True):
-        by_name = {str(line["comparison"]): line for _, line in lines.iterrows()}
-        first = lines.iloc[0]
-        row = [Cell(str(part)) for part in key]
-        row.append(Cell("yes" if bool(first["expected"]) else ""))
-        row += [marked(by_name.get(name)) for name in present]
-        row += [Cell(str(first["beyond_controls"])), Cell(str(first["recovered"]))]
-        if str(first["recovered"]) == "untestable":
-            muted.add(len(rows))
-        rows.append(tuple(row))
-    return Table(
-        heads,
-        rows,
+    several = len(cells) > 1
+    keys = ["motion", "dataset", *(["network", "init"] if several else []), "parameter"]
+    columns = [
+        words("planted", "motion"),
+        words("dataset"),
+        *when(several, words("network"), words("start", "init")),
+        words("", "parameter"),
+        words("expected", lambda line: "yes" if line["expected"] else "", centred=True),
+        *ratios(present),
+        words("beyond controls", "beyond_controls"),
+        words("moved", "recovered"),
+    ]
+    return make_table(
+        [compared(lines) for _, lines in table.groupby(keys, sort=False, observed=True)],
+        columns,
         "Ratios of mean displacements by planted motion and parameter. A star: beyond the "
         "comparison (floor: the interval lies above 1; controls: above 1 and p after Holm's "
         "adjustment small enough). *Beyond controls* asks for the three negative controls, *moved* "
         "for the floor as well.",
         label=label,
         group_by=len(keys) - 1,
-        muted=frozenset(muted),
+        muted=lambda line: line["recovered"] == "untestable",
         wide=True,
     )
 
 
-def marked(line: pd.Series | None) -> Cell:
+def compared(lines: pd.DataFrame) -> dict[Any, Any]:
+    """The first of these lines, and all of them by what is compared with."""
+    records = lines.to_dict("records")
+    return records[0] | {"comparisons": {str(line["comparison"]): line for line in records}}
+
+
+def ratios(comparisons: Iterable[str]) -> list[Shown]:
+    """A column for every comparison."""
+
+    def ratio_to(name: str, line: Mapping[Any, Any]) -> Cell:
+        return marked(line["comparisons"].get(name))
+
+    return [numbers(HEADS[name], partial(ratio_to, name)) for name in comparisons]
+
+
+def marked(line: Mapping[Any, Any] | None) -> Cell:
     """1.54*, a dash where nothing was compared."""
     if line is None:
         return Cell(formats.DASH)
@@ -245,39 +258,21 @@ def marked(line: pd.Series | None) -> Cell:
 
 def comparisons(table: pd.DataFrame) -> Table:
     """All lines with interval, p, floor and status."""
-    heads = [
-        Column("planted", "left"),
-        Column("dataset", "left"),
-        Column("network", "left"),
-        Column("start", "left"),
-        Column("", "left"),
-        Column("against", "left"),
-        Column("runs"),
-        Column("ratio"),
-        Column("95 % interval"),
-        Column("p"),
-        Column("floor"),
-        Column("p (Holm)"),
-        Column("status", "left"),
-    ]
-    rows = [
-        (
-            *(Cell(str(line[name])) for name in CELL),
-            Cell(str(line["parameter"])),
-            Cell(str(line["comparison"])),
-            Cell(f"{formats.count(line['n_a']).text} / {formats.count(line['n_b']).text}"),
-            formats.significant(line["estimate"]),
-            formats.interval(line["ci_low"], line["ci_high"]),
-            formats.p_value(line["p_raw"]),
-            formats.p_value(line["p_floor"]),
-            formats.p_value(line["p_adjusted"]),
-            Cell(str(line["status"])),
-        )
-        for _, line in table.iterrows()
+    columns = [
+        words("planted", "motion"),
+        words("dataset"),
+        words("network"),
+        words("start", "init"),
+        words("", "parameter"),
+        words("against", "comparison"),
+        numbers("runs", ("n_a", "n_b"), pair),
+        *RATIO,
+        *P_VALUES,
+        words("status"),
     ]
     caption = "Every comparison of a planted motion. The noise floor is a number: interval only."
-    return Table(
-        heads, rows, caption, label="Table L, in full", group_by=4, sortable=True, wide=True
+    return make_table(
+        table, columns, caption, label="Table L, in full", group_by=4, sortable=True, wide=True
     )
 
 
@@ -290,19 +285,19 @@ def in_layers(table: pd.DataFrame) -> list[Block]:
         return []
     lines = ordered(lines.sort_values("layer_index", kind="stable"))
     present = [name for name in HEADS if (lines["comparison"] == name).any()]
-    heads = [Column("planted", "left"), Column("dataset", "left"), Column("network", "left")]
-    heads += [Column("", "left"), Column("layer", "left")]
-    heads += [Column(HEADS[name]) for name in present]
     keys = ["motion", "dataset", "network", "parameter", "layer_index"]
-    rows = []
-    for key, group in lines.groupby(keys, sort=False, observed=True):
-        by_name = {str(line["comparison"]): line for _, line in group.iterrows()}
-        layer = Cell(str(group["layer"].iloc[0]), float(group["layer_index"].iloc[0]))
-        row = [*(Cell(str(part)) for part in key[:-1]), layer]
-        rows.append((*row, *(marked(by_name.get(name)) for name in present)))
-    shown = Table(
-        heads,
+    rows = [compared(group) for _, group in lines.groupby(keys, sort=False, observed=True)]
+    columns = [
+        words("planted", "motion"),
+        words("dataset"),
+        words("network"),
+        words("", "parameter"),
+        words("layer", lambda line: Cell(str(line["layer"]), float(line["layer_index"]))),
+        *ratios(present),
+    ]
+    shown = make_table(
         rows,
+        columns,
         "The planted parameters layer by layer: ratios of mean displacements; a star where the "
         "95 % interval lies above 1 (not adjusted for the number of layers).",
         label="Table M",

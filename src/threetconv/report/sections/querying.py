@@ -46,8 +46,7 @@ def section(inputs: Inputs) -> Section:
             Code(PANDAS.format(results=results), "python"),
             Paragraph(
                 "With DuckDB (`pip install duckdb`), which reads only the columns it needs. Both "
-                "pool the rows of all runs of a cell; "
-                "group by `run_id` as well for single runs."
+                "pool the rows of all runs of a cell; group by `run_id` as well for single runs."
             ),
             Code(DUCKDB.format(results=results), "python"),
         ],

@@ -7,9 +7,10 @@ import re
 import pandas as pd
 
 from threetconv.report import formats
-from threetconv.report.document import Block, Cell, Column, Details, Paragraph, Section, Table
+from threetconv.report.document import Block, Cell, Details, Paragraph, Section
 from threetconv.report.inputs import CHECKPOINTS, Inputs, checkpoint_name, differs, verdict
 from threetconv.report.sections.crosstab import cross, stratum, with_interval
+from threetconv.report.tables import P_VALUES, make_table, not_ok, numbers, pair, two_digits, words
 from threetconv.report.wording import join_words, of_all
 from threetconv.support.levels import passes
 
@@ -101,22 +102,13 @@ def energy(table: pd.DataFrame, alpha: float) -> list[Block]:
     """The bivariate test of both translations."""
     if table.empty:
         return []
-    heads = ["", "contrast", "block", "energy distance", "p", "floor", "p (Holm)", "status"]
-    rows = [
-        (
-            Cell(str(line["family"])),
-            Cell(str(line["contrast"])),
-            Cell(stratum(line["stratum"])),
-            formats.significant(line["statistic"]),
-            formats.p_value(line["p_raw"]),
-            formats.p_value(line["p_floor"]),
-            formats.p_value(line["p_adjusted"]),
-            Cell(verdict(line, alpha)),
-        )
-        for _, line in table.iterrows()
-    ]
     columns = [
-        Column(h, "left" if i < 3 or h == "status" else "right") for i, h in enumerate(heads)
+        words("", "family"),
+        words("contrast"),
+        words("block", lambda line: stratum(line["stratum"])),
+        numbers("energy distance", "statistic", formats.significant),
+        *P_VALUES,
+        words("status", lambda line: verdict(line, alpha)),
     ]
     return [
         Paragraph(
@@ -124,14 +116,14 @@ def energy(table: pd.DataFrame, alpha: float) -> list[Block]:
             "labels of runs permuted. It also sees differences of shape and direction that leave "
             "the mean displacement as it is."
         ),
-        Table(
+        make_table(
+            table,
             columns,
-            rows,
             "Bivariate energy test of (px, py), "
             f"{join_words([checkpoint_name(c) for c in table['checkpoint'].unique()])}.",
             label="Table F, translations",
             group_by=2,
-            muted=not_ok(table),
+            muted=not_ok,
             wide=True,
         ),
     ]
@@ -210,23 +202,17 @@ def distances(table: pd.DataFrame) -> list[Block]:
     """Distances between the rows of both groups."""
     if table.empty:
         return []
-    heads = [Column("", "left"), Column("contrast", "left"), Column("block", "left")]
-    heads += [Column("", "left"), Column("rows")]
-    heads += [Column(name) for _, name in ROW_DISTANCES]
-    rows = [
-        (
-            Cell(str(line["family"])),
-            Cell(str(line["contrast"])),
-            Cell(stratum(line["stratum"])),
-            Cell(str(line["parameter"])),
-            Cell(f"{formats.count(line['n_a']).text} / {formats.count(line['n_b']).text}"),
-            *(formats.significant(line[name], 2) for name, _ in ROW_DISTANCES),
-        )
-        for _, line in table.iterrows()
+    columns = [
+        words("", "family"),
+        words("contrast"),
+        words("block", lambda line: stratum(line["stratum"])),
+        words("", "parameter"),
+        numbers("rows", ("n_a", "n_b"), pair),
+        *(numbers(head, name, two_digits) for name, head in ROW_DISTANCES),
     ]
-    shown = Table(
-        heads,
-        rows,
+    shown = make_table(
+        table,
+        columns,
         "Distances between the pooled reachable rows of two groups. They are effect sizes: rows "
         "are not independent, so no p can be attached to them.",
         label="Table I",
@@ -252,8 +238,3 @@ def equal(line: pd.Series, alpha: float) -> list[Cell]:
         return [Cell(str(line["status"]))]
     word = "yes" if passes(float(line["p_adjusted"]), alpha) else "not shown"
     return [Cell(f"{word} ({formats.p_value(line['p_adjusted']).text})")]
-
-
-def not_ok(table: pd.DataFrame) -> frozenset[int]:
-    """Places of the lines that were not tested."""
-    return frozenset(i for i, status in enumerate(table["status"]) if status != "ok")

@@ -8,8 +8,6 @@ from threetconv.report import formats
 from threetconv.report.document import (
     Block,
     Callout,
-    Cell,
-    Column,
     Details,
     Formula,
     ListBlock,
@@ -19,6 +17,7 @@ from threetconv.report.document import (
     escape,
 )
 from threetconv.report.inputs import Inputs
+from threetconv.report.tables import make_table, numbers, two_digits, when, words
 from threetconv.report.wording import join_words, of_all
 
 __all__ = ["section"]
@@ -88,17 +87,14 @@ def measured(inputs: Inputs) -> list[Block]:
     return [
         Paragraph(
             "A 3TConv filter is a 2D filter and, for every transition from one time slice to the "
-            "next, "
-            "four numbers per output channel: a scale *s*, a rotation *r* and two translations "
-            "*tx*, *ty*. "
-            "Training starts them at the identity (*s* = 1, the others 0)."
+            "next, four numbers per output channel: a scale *s*, a rotation *r* and two "
+            "translations *tx*, *ty*. Training starts them at the identity (*s* = 1, the others 0)."
         ),
         WARP,
         Paragraph(
             "The paper's Tables 2 and 4 give mean \N{GREEK SMALL LETTER MU} and standard deviation "
-            "\N{GREEK SMALL LETTER SIGMA} (divisor *n*) over all rows of a network, where a row "
-            "is one "
-            "transition of one channel of one layer:"
+            "\N{GREEK SMALL LETTER SIGMA} (divisor *n*) over all rows of a network, where a row is "
+            "one transition of one channel of one layer:"
         ),
         STATISTIC,
         ListBlock(
@@ -108,14 +104,12 @@ def measured(inputs: Inputs) -> list[Block]:
                 "**r** is in radians. The paper's text says degrees; its code has radians.",
                 "**px** and **py** are fractions of the kernel's extent, not pixels of the image.",
                 "Figures 4 and 5 show the signed values: log zoom \N{MINUS SIGN}ln|s| (above zero: "
-                "content grows), "
-                "\N{MINUS SIGN}r (clockwise), px (to the right), py (upwards).",
+                "content grows), \N{MINUS SIGN}r (clockwise), px (to the right), py (upwards).",
             ]
         ),
         Paragraph(
             "Adam moves a parameter even when its gradient is nothing but noise. After updates "
-            "with learning "
-            "rates \N{GREEK SMALL LETTER ETA} the mean displacement is then about"
+            "with learning rates \N{GREEK SMALL LETTER ETA} the mean displacement is then about"
         ),
         FLOOR,
         Paragraph(
@@ -158,10 +152,9 @@ def tables(table: pd.DataFrame) -> list[Block]:
             Callout(
                 "All rows and reachable rows",
                 "Where few time steps are left, some slices of a kernel only ever meet padding. "
-                "The "
-                "transitions behind them never get a gradient and stay at the identity "
-                f"(here in {names}). **All** counts them, as the paper does; **reachable** "
-                "leaves them out.",
+                "The transitions behind them never get a gradient and stay at the identity (here "
+                f"in {names}). **All** counts them, as the paper does; **reachable** leaves them "
+                "out.",
             )
         )
     return out
@@ -170,43 +163,26 @@ def tables(table: pd.DataFrame) -> list[Block]:
 def displacements(table: pd.DataFrame, number: int) -> Table:
     """One of the paper's tables in long form, each figure beside the paper's own."""
     paper = table["paper_mean"].notna().any()
-    heads = [
-        Column("network", "left"),
-        Column("dataset", "left"),
-        Column("", "left"),
-        Column("\N{GREEK SMALL LETTER MU} (range)", group="all rows"),
-        Column("\N{GREEK SMALL LETTER SIGMA}", group="all rows"),
-        Column("/ floor", group="all rows"),
-        Column("\N{GREEK SMALL LETTER MU}", group="reachable rows"),
-        Column("\N{GREEK SMALL LETTER SIGMA}", group="reachable rows"),
-        Column("/ floor", group="reachable rows"),
-        Column("floor"),
+    mean, sd = "\N{GREEK SMALL LETTER MU}", "\N{GREEK SMALL LETTER SIGMA}"
+    columns = [
+        words("network"),
+        words("dataset"),
+        words("", "parameter"),
+        numbers(
+            f"{mean} (range)", ("mean", "mean_min", "mean_max"), formats.spread, group="all rows"
+        ),
+        numbers(sd, "sd", formats.significant, group="all rows"),
+        numbers("/ floor", "floor_ratio", two_digits, group="all rows"),
+        numbers(mean, "mean_reachable", formats.significant, group="reachable rows"),
+        numbers(sd, "sd_reachable", formats.significant, group="reachable rows"),
+        numbers("/ floor", "floor_ratio_reachable", two_digits, group="reachable rows"),
+        numbers("floor", "noise_floor", formats.significant),
+        *when(
+            paper,
+            numbers(mean, "paper_mean", ".2f", group="paper"),
+            numbers(sd, "paper_sd", ".2f", group="paper"),
+        ),
     ]
-    if paper:
-        heads += [
-            Column("\N{GREEK SMALL LETTER MU}", group="paper"),
-            Column("\N{GREEK SMALL LETTER SIGMA}", group="paper"),
-        ]
-    rows = []
-    for _, line in table.iterrows():
-        row = [
-            Cell(str(line["network"])),
-            Cell(str(line["dataset"])),
-            Cell(str(line["parameter"])),
-            formats.spread(line["mean"], line["mean_min"], line["mean_max"]),
-            formats.significant(line["sd"]),
-            formats.significant(line["floor_ratio"], 2),
-            formats.significant(line["mean_reachable"]),
-            formats.significant(line["sd_reachable"]),
-            formats.significant(line["floor_ratio_reachable"], 2),
-            formats.significant(line["noise_floor"]),
-        ]
-        if paper:
-            row += [
-                formats.number(line["paper_mean"], ".2f"),
-                formats.number(line["paper_sd"], ".2f"),
-            ]
-        rows.append(tuple(row))
     runs = formats.count_range(table["n_runs"])
     note = f"Runs per cell: {runs}. Values are means over runs; the range is over runs."
     if paper:
@@ -216,7 +192,7 @@ def displacements(table: pd.DataFrame, number: int) -> Table:
         f"Temporal parameters of {NAMES[number]}, \N{MULTIPLICATION SIGN} 10\u207b\u00b3: mean and "
         "standard deviation of the displacement from the identity, at the best checkpoint."
     )
-    return Table(heads, rows, caption, label=label, group_by=2, note=note, wide=True)
+    return make_table(table, columns, caption, label=label, group_by=2, note=note, wide=True)
 
 
 def companions(table: pd.DataFrame) -> str:
@@ -247,15 +223,13 @@ def distributions(inputs: Inputs) -> list[Block]:
         out += inputs.figure(
             f"distributions_{init}",
             label=label,
-            caption=f"Distributions of the temporal parameters of 3T networks, start: {init}. "
-            "Left and middle: density of scale and rotation on an asinh axis, log density. "
-            "Right: joint "
+            caption=f"Distributions of the temporal parameters of 3T networks, start: {init}. Left "
+            "and middle: density of scale and rotation on an asinh axis, log density. Right: joint "
             "density of the translations.",
             alt=f"Grid of panels for networks that started {init}: one row per network and "
-            "dataset, with "
-            "the density of scale, the density of rotation, and contours of the joint density of "
-            "the "
-            "two translations. Means and standard deviations are in the table above.",
+            "dataset, with the density of scale, the density of rotation, and contours of the "
+            "joint density of the two translations. Means and standard deviations are in the table "
+            "above.",
         )
     folded: list[Block] = []
     for init in present:
@@ -264,12 +238,10 @@ def distributions(inputs: Inputs) -> list[Block]:
             folded += inputs.figure(
                 f"histograms_{init}",
                 label=f"{label}, as histograms",
-                caption="The same rows drawn as in the paper: counts of the signed values on a "
-                "log axis, "
-                "here with bins shared by all panels, so that heights can be compared.",
-                alt="Histograms of the four temporal parameters for networks that started "
-                f"{init}, one "
-                "row per network and dataset.",
+                caption="The same rows drawn as in the paper: counts of the signed values on a log "
+                "axis, here with bins shared by all panels, so that heights can be compared.",
+                alt=f"Histograms of the four temporal parameters for networks that started {init}, "
+                "one row per network and dataset.",
             )
     if folded:
         out.append(Details("The paper's histograms, with shared bins", folded))

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from threetconv.report import formats
 from threetconv.report.document import (
     Block,
-    Cell,
-    Column,
     Details,
     Formula,
     ListBlock,
@@ -19,6 +16,7 @@ from threetconv.report.document import (
 )
 from threetconv.report.inputs import MAIN, Inputs, checkpoint_name, contrast_note, verdict
 from threetconv.report.sections import sensitivity
+from threetconv.report.tables import P_VALUES, RATIO, make_table, not_ok, numbers, pair, when, words
 from threetconv.report.wording import join_words
 
 __all__ = ["results", "section", "spoken"]
@@ -182,48 +180,28 @@ def results(
     checkpoints = "checkpoint" in table
     once = contrast_note(table)
     families = len(set(table["family"])) > 1
-    heads = [Column("", "left")] if families else []
-    heads += [] if once else [Column("contrast", "left")]
-    heads += [Column("at", "left")] if checkpoints else []
-    heads += [Column("block", "left")] if strata else []
-    heads += [
-        Column("", "left"),
-        Column("runs"),
-        Column("ratio"),
-        Column("95 % interval"),
-        Column("p"),
-        Column("floor"),
-        Column("p (Holm)"),
-        Column("g"),
-        Column("status", "left"),
+    leading = [
+        *when(families, words("", "family")),
+        *when(not once, words("contrast")),
+        *when(checkpoints, words("at", "checkpoint")),
+        *when(strata, words("block", "stratum")),
     ]
-    rows, muted = [], set()
-    for i, (_, line) in enumerate(table.iterrows()):
-        row = [Cell(str(line["family"]))] if families else []
-        row += [] if once else [Cell(str(line["contrast"]))]
-        row += [Cell(str(line["checkpoint"]))] if checkpoints else []
-        row += [Cell(str(line["stratum"]))] if strata else []
-        row += [
-            Cell(str(line["parameter"])),
-            Cell(f"{formats.count(line['n_a']).text} / {formats.count(line['n_b']).text}"),
-            formats.significant(line["estimate"]),
-            formats.interval(line["ci_low"], line["ci_high"]),
-            formats.p_value(line["p_raw"]),
-            formats.p_value(line["p_floor"]),
-            formats.p_value(line["p_adjusted"]),
-            formats.number(line.get("hedges_g"), ".2f"),
-            Cell(verdict(line, alpha)),
-        ]
-        rows.append(tuple(row))
-        if line["status"] != "ok":
-            muted.add(i)
-    return Table(
-        heads,
-        rows,
+    columns = [
+        *leading,
+        words("", "parameter"),
+        numbers("runs", ("n_a", "n_b"), pair),
+        *RATIO,
+        *P_VALUES,
+        numbers("g", lambda line: line.get("hedges_g"), ".2f"),
+        words("status", lambda line: verdict(line, alpha)),
+    ]
+    return make_table(
+        table,
+        columns,
         caption,
         label=label,
-        group_by=(not once) + families + checkpoints + strata,
-        muted=frozenset(muted),
+        group_by=len(leading),
+        muted=not_ok,
         note=methods(table),
         wide=True,
         sortable=strata,

@@ -1,0 +1,10 @@
+"""Draw an entry of the registry of figures from the tables that a rule names."""
+
+from threetconv.figures.registry import draw
+from threetconv.support.files import read_parquet
+from threetconv.support.logs import step_log
+
+with step_log(snakemake.log[0]):
+    tables = {name: read_parquet(path) for name, path in snakemake.input.items()}
+    options = snakemake.params.get("options", {})
+    draw(snakemake.params.figure, tables, snakemake.output, **options)
