@@ -14,7 +14,7 @@ from torch import nn
 
 from threetconv.errors import InputError
 from threetconv.explain.channel import Channel
-from threetconv.explain.saliency.gradient import gradient
+from threetconv.explain.saliency.gradient import gradient as library_gradient
 from threetconv.explain.trust.sanity import COLUMNS, THRESHOLD, randomise, sanity, spearman, ssim
 from threetconv.layer.conv3t import Conv3T
 from threetconv.networks.build import build_network
@@ -33,7 +33,7 @@ def clips():
     return torch.randn(2, 3, *SHAPE, generator=torch.Generator().manual_seed(1))
 
 
-def gradient(network, clip, channel):
+def by_hand(network, clip, channel):
     """The strongest unit's gradient, by hand."""
     clip = clip.requires_grad_()
     outputs = []
@@ -76,7 +76,7 @@ class LooksAway:
         return SimpleNamespace(map=shown, unit=(t, y, x))
 
 
-METHODS = {"gradient": gradient, "edges": edges, "silent": silent}
+METHODS = {"gradient": by_hand, "edges": edges, "silent": silent}
 
 
 def test_an_edge_detector_is_flagged_and_a_gradient_is_not(network, clips):
@@ -108,7 +108,7 @@ def test_the_unit_explained_stays_the_same(network, clips):
     wanted = []
 
     def look(changed, clip, channel, **options):
-        found = gradient(changed, clip, channel, **options)
+        found = library_gradient(changed, clip, channel, **options)
         wanted.append((options.get("unit"), found.unit))
         return found
 
@@ -117,7 +117,7 @@ def test_the_unit_explained_stays_the_same(network, clips):
     assert asked is None
     assert others == [(chosen, chosen)] * 2
     assert not table.flagged.any()
-    moved = gradient(randomise(network, ["conv1"], seed=0), clips[:1], CHANNELS[1]).unit
+    moved = library_gradient(randomise(network, ["conv1"], seed=0), clips[:1], CHANNELS[1]).unit
     assert moved != chosen  # so that it matters
     assert (table.value[table.similarity == "spearman"] > 0).any()
 
@@ -150,7 +150,7 @@ def test_a_network_of_permuted_labels(network, clips):
     other = build_network("resnet18", num_classes=4, clip_shape=SHAPE, width=1 / 16, seed=5)
     for relabelled, same in ((other, False), (copy.deepcopy(network), True)):
         table = sanity(
-            network, clips, CHANNELS[1:], {"gradient": gradient}, seed=0, relabelled=relabelled
+            network, clips, CHANNELS[1:], {"gradient": by_hand}, seed=0, relabelled=relabelled
         )
         lines = table[table.randomised == "labels"]
         assert len(lines) == 2
@@ -162,14 +162,14 @@ def test_the_same_seed_and_any_order_give_the_same_numbers(network, clips):
     drawn = torch.random.get_rng_state()
     np.random.seed(3)  # noqa: NPY002 (the global generator is what must not be touched)
     state = np.random.get_state()[1].copy()  # noqa: NPY002
-    both = sanity(network, clips, CHANNELS, {"gradient": gradient}, seed=3)
+    both = sanity(network, clips, CHANNELS, {"gradient": by_hand}, seed=3)
     assert torch.equal(drawn, torch.random.get_rng_state())
     assert (np.random.get_state()[1] == state).all()  # noqa: NPY002
     turned = sanity(
         network,
         clips,
         CHANNELS[::-1],
-        {"gradient": gradient},
+        {"gradient": by_hand},
         seed=3,
         layer_index={"conv1": 0, "layer1.0.conv2": 2},
     )
@@ -180,7 +180,7 @@ def test_the_same_seed_and_any_order_give_the_same_numbers(network, clips):
         "conv1": 0,
         "layer1.0.conv2": 2,
     }
-    another = sanity(network, clips, CHANNELS, {"gradient": gradient}, seed=4)
+    another = sanity(network, clips, CHANNELS, {"gradient": by_hand}, seed=4)
     assert not np.allclose(another.value, both.value)
 
 
@@ -195,7 +195,7 @@ def test_the_network_is_left_as_it_was(clips):
         network,
         clips,
         CHANNELS[:1],
-        {"gradient": gradient, "edges": edges},
+        {"gradient": by_hand, "edges": edges},
         seed=0,
         progress=lambda *step: steps.append(step),
     )
