@@ -78,7 +78,7 @@ def test_the_network_is_left_as_it_was(network: nn.Module) -> None:
     assert all(p.grad is None and p.requires_grad for p in network.parameters())
     network.eval()
     filter_strip(network, FIRST)
-    assert getattr(network.get_submodule("first"), "_kept", None) is None
+    assert getattr(network.get_submodule("first"), "_cache", None) is None
 
 
 def test_slices_are_symmetric_about_zero(network: nn.Module) -> None:

@@ -73,7 +73,7 @@ def test_known_motion_of_one_channel() -> None:
     still = trajectory(net(layer), Channel("conv", 1))
     assert "right_input_px" not in still
     assert (still[["turn_deg", "right_px", "up_px"]] == 0).all(axis=None)
-    assert layer._kept is None
+    assert layer._cache is None
 
 
 def test_kernel_shape_dilation_and_corners() -> None:
