@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from threetconv.errors import InputError
+from threetconv.study import layout
 from threetconv.study.folder import (
     FOLDERS,
     MARKER,
@@ -77,8 +78,8 @@ def test_studies_may_lie_inside_each_other_but_not_where_one_writes(tmp_path):
 def test_the_folders_are_those_of_the_rules():
     named = {
         name
-        for file in RULES.glob("*.smk")
-        for name in re.findall(r"\{RESULTS\}/(\w+)[/\"]", file.read_text())
+        for file in [*RULES.glob("*.smk"), Path(layout.__file__)]
+        for name in re.findall(r"\{(?:RESULTS|self\.results)\}/(\w+)[/\"]", file.read_text())
     }
     assert len(named) > 10
     assert named | {"aside", "parameters", "control_parameters"} == FOLDERS
