@@ -35,7 +35,7 @@ def test_importing_the_layer_does_not_import_numba() -> None:
 
 def test_machine_code_goes_where_the_user_says(tmp_path: Path) -> None:
     assert run(COMPILE, NUMBA_CACHE_DIR=str(tmp_path)) == "[12 17]\n"
-    assert list(tmp_path.rglob("places.inner_taps-*.nbc"))
+    assert list(tmp_path.rglob("warp_coordinates.inner_taps-*.nbc"))
 
 
 CALLS = {
@@ -63,22 +63,23 @@ def test_an_edit_of_a_file_that_a_kernel_calls_into_is_noticed(kind: str, tmp_pa
     caller, program = CALLS[kind]
     package, kept = tmp_path / "src/threetconv", tmp_path / "kept"
     shutil.copytree(SRC / "threetconv", package, ignore=shutil.ignore_patterns("__pycache__"))
-    (package / "kernels.py").write_text(caller)
+    (package / "layer/cpu/any_size.py").write_text(caller)
     environment = {"PYTHONPATH": str(tmp_path / "src"), "NUMBA_CACHE_DIR": str(kept)}
     assert [run(program, **environment) for _ in range(2)] == ["12\n", "12\n"]
-    assert list(kept.rglob("kernels.first-*.nbc"))
-    called = package / "places.py"
+    assert list(kept.rglob("any_size.first-*.nbc"))
+    called = package / "layer/cpu/warp_coordinates.py"
     called.write_text(called.read_text(encoding="utf-8").replace("MARGIN = 2", "MARGIN = 13"))
     assert run(program, **environment) == f"{13 * 27 + 13}\n"
 
 
 def test_files_that_kernels_are_made_of_are_known() -> None:
     """Each is looked at to see whether machine code that is kept still holds."""
-    from threetconv.layer.cpu.compile import _SOURCES
-
-    for name in _SOURCES:
-        source = (SRC / f"threetconv/{name}.py").read_text(encoding="utf-8")
-        assert {*re.findall(r"^from threetconv\.(\w+) import", source, re.M)} <= {*_SOURCES}
+    files = list((SRC / "threetconv/layer/cpu").glob("*.py"))
+    assert len(files) > 5
+    for file in files:
+        source = file.read_text(encoding="utf-8")
+        imported = re.findall(r"^from (threetconv[\w.]*) import", source, re.M)
+        assert {module.rpartition(".")[0] for module in imported} <= {"threetconv.layer.cpu"}
 
 
 def test_nowhere_to_keep_machine_code_is_no_error() -> None:

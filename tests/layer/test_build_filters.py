@@ -435,11 +435,11 @@ def test_a_missing_numba_is_said_once(
 ) -> None:
     import sys
 
-    import threetconv
+    import threetconv.layer.cpu as package
 
-    for name in ("kernels", "kernels_nine"):
-        monkeypatch.delattr(threetconv, name, raising=False)
-        monkeypatch.setitem(sys.modules, f"threetconv.{name}", None)
+    for name in ("any_size", "nine_taps"):
+        monkeypatch.delattr(package, name, raising=False)
+        monkeypatch.setitem(sys.modules, f"threetconv.layer.cpu.{name}", None)
     assert module._kernels.__wrapped__() is None
     assert "filters are built by torch" in caplog.text
 

@@ -15,8 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from threetconv.cli import estimate as command
 from threetconv.cli.app import app
 from threetconv.errors import InputError
+from threetconv.study import measure_step as measuring
 from threetconv.study.cost import Data, Kind, data_table, estimate, totals, updates_of, wall_hours
 from threetconv.study.measure_step import Step, measure_step, network_size, precision_here
 from threetconv.study.recorded_steps import recorded_steps
@@ -128,7 +130,7 @@ def test_a_measured_step():
 def test_a_step_measured_with_fewer_clips_is_scaled(monkeypatch):
     asked = []
 
-    class Trial(measure_step._Trial):
+    class Trial(measuring._Trial):
         def update(self, n: int) -> float:
             asked.append(n)
             return 0.5 * n
@@ -136,13 +138,13 @@ def test_a_step_measured_with_fewer_clips_is_scaled(monkeypatch):
         def forward(self, n: int) -> float:
             return 0.125 * n
 
-    monkeypatch.setattr(measure_step, "_Trial", Trial)
+    monkeypatch.setattr(measuring, "_Trial", Trial)
     shape = ("resnet18", "3d", (8, 16, 16), 40)
     step = measure_step(*shape, width=0.125, budget=25)
     assert asked == [2, 2, 10, 10, 10, 10]  # 25 s over 5 updates of 0.5 s a clip
     assert (step.seconds, step.validation) == (20, 0.125)
     assert step.source.endswith("with 10 of 40 clips, scaled by their number")
-    monkeypatch.setattr(measure_step, "_memory_free", lambda device: 0.0)
+    monkeypatch.setattr(measuring, "_memory_free", lambda device: 0.0)
     asked.clear()
     step = measure_step(*shape, width=0.125, budget=1000)
     assert asked == [2, 2, 2, 2]
@@ -194,18 +196,18 @@ def test_networks_with_more_than_one_head_are_measured(watched):
 )  # fmt: skip
 def test_parts_that_are_measured(by_time, by_memory, expected):
     """Whole parts as long as there is time; memory has to hold one part, not the batch."""
-    assert measure_step._parts([14, 13, 13], 2, by_time, by_memory) == expected
+    assert measuring._parts([14, 13, 13], 2, by_time, by_memory) == expected
 
 
 def test_a_few_parts_of_a_batch_are_scaled(monkeypatch):
-    class Trial(measure_step._Trial):
+    class Trial(measuring._Trial):
         def update(self, *parts: int) -> float:
             return 0.5 * sum(parts) + 0.25 * len(parts)
 
         def forward(self, n: int) -> float:
             return 0.125 * n
 
-    monkeypatch.setattr(measure_step, "_Trial", Trial)
+    monkeypatch.setattr(measuring, "_Trial", Trial)
     shape = ("resnet18", "3d", (8, 16, 16), 40)
     step = measure_step(*shape, micro_batch=10, width=0.125, budget=70)  # time for 22 clips
     assert (step.seconds, step.validation) == (40 * (0.5 + 0.025), 0.125)
@@ -358,7 +360,7 @@ def test_command_measures_what_is_not_given(run, tmp_path, monkeypatch):
         calls.append((*shape, options["device"], options["threads"]))
         return Step(1.0, 0.0, "measured on paper")
 
-    monkeypatch.setattr(measure_step, "measure_step", measured)
+    monkeypatch.setattr(measuring, "measure_step", measured)
     training = {
         "epochs": 1, "batch_size": 10, "learning_rate": {"3t": 0.001}, "device": "cuda",
     }  # fmt: skip
@@ -384,7 +386,7 @@ def test_command_measures_as_the_study_trains(run, tmp_path, monkeypatch, gpu):
         calls.append([options[name] for name in ("micro_batch", "precision", "device")])
         return Step(1.0, 0.0, "measured on paper")
 
-    monkeypatch.setattr(measure_step, "measure_step", measured)
+    monkeypatch.setattr(measuring, "measure_step", measured)
     monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
     training = {
         "epochs": 1, "batch_size": 10, "learning_rate": {"3t": 0.001}, "device": "cuda",
@@ -489,7 +491,7 @@ def test_decoding_is_measured_when_clips_are_there(tmp_path, broken, policy, mea
         "on_bad_clip": policy,
         "max_bad_share": 0.25,
     }
-    rate = estimate._decode_rate(pd.DataFrame({"path": paths}), dataset)
+    rate = command._decode_rate(pd.DataFrame({"path": paths}), dataset)
     assert (rate is not None) is measured
     assert (rate or 2) > 1
 

@@ -124,6 +124,6 @@ rule explorer:
         title=lambda w: STUDY["title"],  # a plain string's braces would be read as wildcards
         folders=[f"{RESULTS}/explanations/{run_id}" for run_id in EXPLAINED],
         parameters=[explained_parameters(run_id) for run_id in EXPLAINED],
-        code=code_digest("explorer", "explorer.collect"),
+        code=code_digest("explorer.page", "explorer.collect"),
     script:
         "../scripts/explorer.py"

@@ -52,7 +52,7 @@ def git_sha() -> str:
     inside somebody else's).
     """
     try:
-        _git("ls-files", "--error-unmatch", str(Path(__file__).resolve()))
+        _git("ls-files", "--error-unmatch", "support/provenance.py")
         sha = _git("rev-parse", "HEAD")
         return sha + ("+changes" if _git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):

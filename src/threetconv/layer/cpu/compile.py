@@ -12,10 +12,6 @@ from numba.core.ccallback import CFunc
 __all__ = ["Callback", "compiled"]
 
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "boundscheck": False}
-_SOURCES = (
-    *("any_size", "channel_tiles", "compile", "matrix9", "nine_taps"),
-    *("openmp", "simd", "simd_memory", "warp_coordinates", "work_order"),
-)
 
 
 def compiled(function: Any) -> Any:
@@ -68,5 +64,5 @@ def _mind_sources(kernel: Any) -> None:
 def _sources() -> tuple[tuple[float, int], ...]:
     """When the files that make up the kernels were written, and their sizes."""
     here = Path(__file__).parent
-    stats = [(here / f"{name}.py").stat() for name in _SOURCES]
+    stats = [file.stat() for file in sorted(here.glob("*.py"))]
     return tuple((stat.st_mtime, stat.st_size) for stat in stats)
