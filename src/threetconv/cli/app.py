@@ -27,8 +27,9 @@ app = typer.Typer(
 )
 data = typer.Typer(help="Look at the data sets of a study.", no_args_is_help=True)
 app.add_typer(data, name="data")
-for command in (power, calibrate, estimate):
-    app.command(cls=ManyValues)(explained(command))
+app.command(cls=ManyValues)(explained(power))
+app.command(cls=ManyValues)(explained(calibrate))
+app.command(cls=ManyValues)(explained(estimate))
 data.command(cls=ManyValues)(explained(check))
 
 

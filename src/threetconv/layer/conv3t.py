@@ -6,6 +6,7 @@ Source: arXiv 2006.15983, section 3 (equations 1 to 5).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Self
 
 import torch
@@ -233,6 +234,7 @@ class Conv3T(nn.Module):
 
     def _padding(self) -> Paddings:
         """(before, after) along T, H and W."""
+        paddings: Sequence[int | str]
         paddings = (self.padding,) * 3 if isinstance(self.padding, str) else self.padding
         return tuple(map(padding_along, paddings, self.kernel_size, self.dilation))
 
