@@ -36,18 +36,16 @@ __all__ = [
 
 _NUMBER = re.compile(r"-\d")
 
+
+def _no_schema_is_read(file: Path | None) -> None:
+    """Older command lines name the schema of studies, which has become a part of the package."""
+    if file is not None:
+        typer.echo("--schema is no longer read: leave it out", err=True)
+
+
 # arguments and options that mean the same in several commands
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study.")]
-SchemaFile = Annotated[  # of older command lines; the schema has become a part of the package
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        hidden=True,
-        callback=lambda file: (
-            file and typer.echo("--schema is no longer read: leave it out", err=True)
-        ),
-    ),
-]
+SchemaFile = Annotated[Path | None, typer.Option(hidden=True, callback=_no_schema_is_read)]
 Workers = Annotated[int | None, typer.Option(help="Processes.", show_default="one per processor")]
 TableAsCsv = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write the table as CSV as well.")

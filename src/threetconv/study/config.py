@@ -49,19 +49,19 @@ class Checkpoint(Section):
     """Network of the run."""
     dataset: str
     """Data set of the run, by its name in the study."""
-    replicate: int = Field(1, ge=1)
+    replicate: int = Field(default=1, ge=1)
     """Which of the cell's runs."""
     source: str
     """https://... (with sha256) or file:PATH."""
-    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
+    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     """Of the file; needed for https."""
     format: Annotated[str, OneOf(CHOICES["formats"])] = "threetconv"
     """threetconv: a state dict of this package's networks; authors: of the paper's code."""
     classes: Names | None = None
     """Names of the network's outputs in their order, where it is not alphabetical."""
-    n_updates: int | None = Field(None, ge=1)
+    n_updates: int | None = Field(default=None, ge=1)
     """How long it was trained, if known."""
-    learning_rate: float | None = Field(None, gt=0)
+    learning_rate: float | None = Field(default=None, gt=0)
     """At what constant rate, if known."""
     licence: str = ""
     """Of the weights; for the model card."""
@@ -77,21 +77,18 @@ class Variant(Section):
     frames in a random order, label-shuffled permutes the training labels."""
     networks: Networks | None = None
     """Only for these networks; all without it."""
-    checkpoints: list[Checkpoint] = Field([])
+    checkpoints: list[Checkpoint] = Field(default=[])
     """Runs of the variant that are fetched; the others are trained."""
 
 
-Augment: type[Section] = create_model(  # type: ignore[call-overload]
-    "Augment",
-    __base__=Section,
-    **{
-        name: (
-            float | None,
-            Field(None, ge=o.least, le=o.greatest, description=f"{o.meaning}.".capitalize()),
-        )
-        for name, o in OPTIONS.items()
-    },
-)
+_RANGES: Any = {
+    name: (
+        float | None,
+        Field(default=None, ge=o.least, le=o.greatest, description=f"{o.meaning}.".capitalize()),
+    )
+    for name, o in OPTIONS.items()
+}
+Augment: type[Section] = create_model("Augment", __base__=Section, **_RANGES)
 
 
 class Clip(Section):
@@ -117,11 +114,11 @@ class Render(Section):
     """planted: the one kind of motion in which classes differ."""
     clips: Counts
     """How many in each split, over all classes."""
-    frames: Annotated[list[AtLeastTwo], Field(min_length=2, max_length=2)] = Field([20, 28])
+    frames: Annotated[list[AtLeastTwo], Field(min_length=2, max_length=2)] = Field(default=[20, 28])
     """Length of a clip, shortest and longest."""
-    size: Size = Field([64, 64])
+    size: Size = Field(default=[64, 64])
     """Height and width of a frame in px."""
-    variety: float | None = Field(None, gt=0, le=1)
+    variety: float | None = Field(default=None, gt=0, le=1)
     """gestures: how far places and sizes spread; at 1 (the default) no single frame tells the
     class, below 1 a frame may hint at which coordinate moves, never at the direction."""
     classes: (
@@ -140,7 +137,7 @@ class Dataset(Section):
     """Layout of the folder."""
     root: str | None = None
     """The data set's folder; not for rendered sets."""
-    options: dict[str, Any] = Field({})
+    options: dict[str, Any] = Field(default={})
     """Options of the adapter: classes (all), split, selection, holdout, holdout_seed (ucf101,
     hmdb51), missing (kinetics). selection: holdout (the default) chooses the best epoch on groups
     held out of the training list and reports the test list apart; selection: test chooses it on the
@@ -157,7 +154,7 @@ class Dataset(Section):
     """Random changes of training clips, the same for all frames; none, as in the paper."""
     on_bad_clip: Annotated[str, OneOf(POLICIES)] = "fail"
     """What to do about a clip that cannot be read: stop, or leave it out and list it."""
-    max_bad_share: float = Field(CEILING, ge=0, le=1)
+    max_bad_share: float = Field(default=CEILING, ge=0, le=1)
     """Share of the clips that skip may leave out before it stops as well."""
     clip: Clip
     """What the network sees."""
@@ -168,13 +165,13 @@ class Dataset(Section):
 class Stills(Section):
     images: Counts = Counts(train=2400, val=320)
     """How many in each split, over all classes."""
-    size: Size = Field([64, 64])
+    size: Size = Field(default=[64, 64])
     """Height and width of a frame in px."""
-    epochs: int = Field(4, ge=1)
+    epochs: int = Field(default=4, ge=1)
     """Passes over the images."""
-    batch_size: int = Field(32, ge=2)
+    batch_size: int = Field(default=32, ge=2)
     """Images per update."""
-    learning_rate: float = Field(0.003, gt=0)
+    learning_rate: float = Field(default=0.003, gt=0)
     """Peak rate."""
 
 
@@ -188,9 +185,9 @@ class Weights2D(Section):
 
 
 class LearningRates(Section):
-    rate_3t: float | None = Field(None, alias="3t", gt=0)
+    rate_3t: float | None = Field(default=None, alias="3t", gt=0)
     """For 3T networks."""
-    rate_3d: float | None = Field(None, alias="3d", gt=0)
+    rate_3d: float | None = Field(default=None, alias="3d", gt=0)
     """For 3D networks."""
 
 
@@ -207,70 +204,70 @@ class Training(Section):
     schedule: Annotated[str, OneOf(SCHEDULES)] = "constant"
     """How the learning rate goes with time; constant is the paper's effective one, plateau (halved
     when validation accuracy stays) what its authors meant."""
-    patience: int = Field(5, ge=1)
+    patience: int = Field(default=5, ge=1)
     """Epochs without a better validation accuracy after which plateau halves the rate."""
-    early_stopping: int | None = Field(None, ge=1)
+    early_stopping: int | None = Field(default=None, ge=1)
     """Epochs without a better validation accuracy after which training ends; never without it."""
     class_weights: Annotated[str, OneOf(CHOICES["class_weights"])] = "none"
     """Weights of the classes in the loss; balanced makes all classes count alike."""
-    micro_batch: int | None = Field(None, ge=2)
+    micro_batch: int | None = Field(default=None, ge=2)
     """Clips in memory at once; gradients of a batch are summed over such parts. Batch norm sees one
     part at a time, so this changes numbers. Without it the whole batch."""
     precision: Annotated[str, OneOf(CHOICES["precisions"])] = "float32"
     """Of convolutions and products; below float32 on a GPU only."""
-    auxiliary_weight: float = Field(0.3, ge=0)
+    auxiliary_weight: float = Field(default=0.3, ge=0)
     """Weight of each of GoogLeNet's auxiliary heads."""
-    snapshot_every: int = Field(1000, ge=1)
+    snapshot_every: int = Field(default=1000, ge=1)
     """Updates between snapshots of the temporal parameters."""
     device: Annotated[str, OneOf(("cpu", "cuda"))] = Field(
-        "cpu", json_schema_extra={"remedy": "a GPU is called cuda"}
+        default="cpu", json_schema_extra={"remedy": "a GPU is called cuda"}
     )
     """Where networks are trained; numbers repeat exactly on cpu only."""
 
 
 class ChosenChannels(Section):
-    faithfulness: int = Field(2, ge=0)
+    faithfulness: int = Field(default=2, ge=0)
     """Largest drop in class scores."""
-    displacement: int = Field(2, ge=0)
+    displacement: int = Field(default=2, ge=0)
     """Transforms that moved furthest."""
-    random: int = Field(1, ge=0)
+    random: int = Field(default=1, ge=0)
     """Drawn at random."""
 
 
 class Explanations(Section):
-    replicates: int = Field(1, ge=0)
+    replicates: int = Field(default=1, ge=0)
     """Runs of each cell whose channels are explained, the first ones; 0 for none."""
     networks: Networks | None = None
     """Only of these networks; all without it."""
-    clips: int = Field(24, ge=2)
+    clips: int = Field(default=24, ge=2)
     """Validation clips on which the loss of a channel's motion is measured."""
     channels: ChosenChannels = ChosenChannels()
     """How many channels of a run are chosen, and by which rule."""
-    candidates: int | None = Field(None, ge=1)
+    candidates: int | None = Field(default=None, ge=1)
     """Only so many channels, those that moved furthest, are tried for faithfulness; all without it.
     """
     methods: Annotated[list[Annotated[str, OneOf(CHOICES["methods"])]], Unique()] = Field(
-        list(CHOICES["methods"])
+        default=list(CHOICES["methods"])
     )
     """Saliency methods."""
-    steps: int = Field(500, ge=1)
+    steps: int = Field(default=500, ge=1)
     """Steps of activation maximisation; 500 in the paper."""
-    learning_rate: float = Field(0.004, gt=0)
+    learning_rate: float = Field(default=0.004, gt=0)
     """Of activation maximisation; 0.004 in the paper, larger for fewer steps."""
 
 
 class Statistics(Section):
-    alpha: float = Field(0.05, gt=0, lt=0.5)
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
     """Level of the tests, held within each family of four parameters."""
     dataset_contrast: Annotated[Names, Field(max_length=2)] | None = None
     """The family "dataset" compares the first data set with the second; without it, all pairs."""
-    equivalence_ratio: float = Field(1.25, gt=1)
+    equivalence_ratio: float = Field(default=1.25, gt=1)
     """Mean displacements within this factor count as equivalent (TOST)."""
-    energy_rows: int = Field(1000, ge=10, le=2000)
+    energy_rows: int = Field(default=1000, ge=10, le=2000)
     """Rows drawn from each run for the energy test on (px, py)."""
-    bootstrap_resamples: int = Field(1000, ge=100)
+    bootstrap_resamples: int = Field(default=1000, ge=100)
     """Resamples of the hierarchical bootstrap."""
-    calibration_replicates: int = Field(400, ge=20)
+    calibration_replicates: int = Field(default=400, ge=20)
     """Simulated studies per network that tell how the tests behave."""
 
 
@@ -281,15 +278,15 @@ class Study(Section):
     """Name of the study; in its report, and in its folders' names where output is left out."""
     title: str = "What video networks learn about motion"
     """Title of the report."""
-    seed: int = Field(2006, ge=0)
+    seed: int = Field(default=2006, ge=0)
     """Everything random follows from this number."""
-    replicates: int = Field(3, ge=1, le=1000)
+    replicates: int = Field(default=3, ge=1, le=1000)
     """Training runs per cell of the design, each with its own seed."""
     output: Output = Output()
     """Folders, relative to the working directory; without it they carry the study's name."""
     networks: Networks
     """Networks of the study."""
-    width: float = Field(1.0, gt=0, le=1)
+    width: float = Field(default=1.0, gt=0, le=1)
     """Factor on every channel count."""
     variants: Annotated[list[Variant], Field(min_length=1), Unique()]
     """Trained for every data set and for every network, or those that it names."""

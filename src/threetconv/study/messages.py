@@ -89,7 +89,8 @@ def _mistake(details: ErrorDetails) -> _Mistake:
         kind, key = "missing" if kind == "missing" else "unknown", str(loc.pop())
     elif loc and loc[-1] == "[key]":
         kind, loc = "name", loc[:-2]
-    schema, place = study_schema(), []
+    schema = study_schema()
+    place: list[str] = []
     for step in loc:
         if "oneOf" in schema:
             if step == loc[-1] and kind.endswith("_type"):
