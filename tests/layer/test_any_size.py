@@ -35,7 +35,7 @@ def test_importing_the_layer_does_not_import_numba() -> None:
 
 def test_machine_code_goes_where_the_user_says(tmp_path: Path) -> None:
     assert run(COMPILE, NUMBA_CACHE_DIR=str(tmp_path)) == "[12 17]\n"
-    assert list(tmp_path.rglob("places.inner_taps-*.nbc"))
+    assert list(tmp_path.rglob("warp_coordinates.inner_taps-*.nbc"))
 
 
 CALLS = {
