@@ -70,8 +70,12 @@ def _each_once(value: Any) -> Any:
     return value
 
 
-FORM = Discriminator(
-    lambda value: {dict: "<object>", list: "<array>"}.get(type(value), "<integer>")
-)
+def _form(value: Any) -> str:
+    if isinstance(value, dict):
+        return "<object>"
+    return "<array>" if isinstance(value, list) else "<integer>"
+
+
+FORM = Discriminator(_form)
 """Which form of a value was meant that may be a number, a list or a mapping: the tag of the form,
 its type in JSON schema between pointed brackets."""

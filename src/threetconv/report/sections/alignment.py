@@ -53,7 +53,7 @@ def aligned(table: pd.DataFrame, alpha: float) -> list[str]:
     """A point for every axis of the real runs."""
     points = []
     for _, line in table[table["control"].astype(str) == "none"].iterrows():
-        interval = signed_interval(line).text
+        interval = signed_interval(line.to_dict()).text
         value = formats.number(line["correlation"], ".2f").text
         p = line["p_adjusted"] if pd.notna(line["p_adjusted"]) else line["p_raw"]
         if line["status"] != "ok":

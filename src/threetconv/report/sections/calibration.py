@@ -136,7 +136,7 @@ def grid(table: pd.DataFrame, label: str, title: str) -> Table:
         *when("effect" in keys, numbers("ratio", "effect", "g")),
     ]
     for network in sorted(set(table["network"])):
-        columns += of_network(network, verdict=judged)
+        columns += of_network(network, verdict=bool(judged))
     lines = [
         dict(zip(keys, key, strict=True))
         | {"silent": (group["valid"] == "untestable").all()}

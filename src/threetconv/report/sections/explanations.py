@@ -200,6 +200,11 @@ def in_words(picked: pd.DataFrame, moved: pd.DataFrame, drops: pd.DataFrame) -> 
     return make_table(lines, columns, caption, label="Table S", group_by=4, note=note, wide=True)
 
 
+def _similarity(kind: str, line: Mapping[Any, Any]) -> Any:
+    """A mean of that kind; methods are compared by one of two."""
+    return line.get(kind)
+
+
 def sane(checks: pd.DataFrame) -> list[Section]:
     """Similarity of explanations of a trained and a randomised network."""
     if checks.empty:
@@ -209,7 +214,7 @@ def sane(checks: pd.DataFrame) -> list[Section]:
     by = ["method", "depth", "randomised"]
     checks["method"] = pd.Categorical(checks["method"], checks["method"].unique())
     in_turn = checks.sort_values(["method", "deep"], kind="stable")
-    rows = []
+    rows: list[dict[Any, Any]] = []
     for key, lines in in_turn.groupby(by, sort=False, observed=True):
         means = lines.groupby("similarity", observed=True)["value"].mean()
         counts = {"n": len(lines.drop_duplicates(CHANNEL)), "flagged": lines["flagged"].mean()}
@@ -219,7 +224,7 @@ def sane(checks: pd.DataFrame) -> list[Section]:
         words("channels of", "depth"),
         words("randomised"),
         *(
-            numbers(head, lambda line, kind=kind: line.get(kind), ".2f")
+            numbers(head, partial(_similarity, kind), ".2f")
             for kind, head in (("spearman", "rank correlation"), ("ssim", "SSIM"))
             if (checks["similarity"] == kind).any()
         ),
