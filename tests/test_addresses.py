@@ -40,3 +40,12 @@ def test_addresses_in_texts_exist() -> None:
                 wrong[f"{file.relative_to(ROOT)}: {address}"] = None
     assert len(FILES) > 300
     assert not list(wrong)
+
+
+def test_files_that_the_docs_tell_to_touch_exist() -> None:
+    text = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
+    table = "\n".join(line for line in text.splitlines() if line.startswith("| "))
+    named = {name for name in re.findall(r"`([\w/]+\.(?:py|smk))`", table) if "/" in name}
+    assert len(named) > 20
+    folders = (ROOT, ROOT / "src/threetconv")
+    assert not [n for n in named if not any((folder / n).is_file() for folder in folders)]
