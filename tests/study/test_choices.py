@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
-from threetconv.data.adapters.read import ADAPTERS
 
 from threetconv.clips.controls import FRAMES
 from threetconv.data.decoding.frame_sampling import SAMPLING
@@ -18,7 +17,6 @@ from threetconv.training.loss import CLASS_WEIGHTS
 from threetconv.training.settings import PRECISIONS
 
 REGISTRIES: dict[str, Iterable[str]] = {
-    "adapters": ADAPTERS,
     "class_weights": CLASS_WEIGHTS,
     "controls": FRAMES,
     "convolutions": CONVOLUTIONS,

@@ -6,12 +6,9 @@ holds them and their registries together (`tests/study/test_choices.py`).
 
 from __future__ import annotations
 
-from threetconv.data.adapters.registry import ADAPTERS
-
 __all__ = ["CHOICES"]
 
 CHOICES: dict[str, tuple[str, ...]] = {
-    "adapters": ADAPTERS,
     "class_weights": ("none", "balanced"),
     "controls": ("none", "static", "frame-shuffled", "label-shuffled"),
     "convolutions": ("3t", "3d"),

@@ -16,6 +16,7 @@ from pydantic import Field, Tag, create_model
 
 from threetconv.clips.augment_options import OPTIONS
 from threetconv.clips.bad_clips import CEILING, POLICIES
+from threetconv.data.adapters.registry import ADAPTERS
 from threetconv.networks.registry import CATALOGUE
 from threetconv.study.choices import CHOICES
 from threetconv.study.fields import FORM, OneOf, Section, Unique
@@ -133,7 +134,7 @@ class Render(Section):
 
 
 class Dataset(Section):
-    adapter: Annotated[str, OneOf(CHOICES["adapters"])]
+    adapter: Annotated[str, OneOf(ADAPTERS)]
     """Layout of the folder."""
     root: str | None = None
     """The data set's folder; not for rendered sets."""
