@@ -20,6 +20,7 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from threetconv.layer.affine import affine_matrix, sampling_matrix, tap_coordinates, tap_units
 from threetconv.layer.cpu.openmp import carry_out, make_order
+from threetconv.layer.cpu.order_layout import DERIVATIVES, Task
 
 __all__ = ["BACKENDS", "FILTER_PADDINGS", "build_filters", "is_eager"]
 
@@ -226,14 +227,27 @@ class _Compiled(torch.autograd.Function):
         # detached: where the numbers are stays so, even if a parameter's `data` is exchanged
         ctx.given = given = [_flat(parameter.detach()) for parameter in parameters]
         out = weight.new_empty((out_channels, in_channels, last - first, height, width))
-        ctx.order = (  # see `threetconv.layer.cpu.work_order`
-            *_grid(height, width, weight.dtype, align_corners)[1:],
-            filter_padding == "border",
-            *(out_channels, in_channels, len(parameters[1]) + 1, height, width),
-            *slices,
-            *[tensor.data_ptr() for tensor in given],
+        _, grid, grid_length = _grid(height, width, weight.dtype, align_corners)
+        k1, scale, rotate, translate_x, translate_y = [tensor.data_ptr() for tensor in given]
+        ctx.task = Task(
+            grid=grid,
+            grid_length=grid_length,
+            border=filter_padding == "border",
+            out_channels=out_channels,
+            in_channels=in_channels,
+            depth=len(parameters[1]) + 1,
+            height=height,
+            width=width,
+            first=first,
+            last=last,
+            weight=k1,
+            scale=scale,
+            rotate=rotate,
+            translate_x=translate_x,
+            translate_y=translate_y,
+            slices=out.data_ptr(),
         )
-        _run("forward", out, (*ctx.order, out.data_ptr()))
+        _run("forward", out, ctx.task)
         return out
 
     @staticmethod
@@ -250,15 +264,13 @@ class _Compiled(torch.autograd.Function):
         make = torch.empty_like if whole else torch.zeros_like
         found = [make(tensor) for tensor in ctx.given]
         gradient = _flat(gradient)
-        _run(
-            "backward",
-            gradient,
-            (*ctx.order, gradient.data_ptr(), *[tensor.data_ptr() for tensor in found]),
-        )
+        addresses = zip(DERIVATIVES, [tensor.data_ptr() for tensor in found], strict=True)
+        task = ctx.task._replace(slices=gradient.data_ptr(), **dict(addresses))
+        _run("backward", gradient, task)
         return (*found, None, None, None)
 
 
-def _run(name: str, slices: Tensor, arguments: tuple[int, ...]) -> None:
+def _run(name: str, slices: Tensor, task: Task) -> None:
     """Call a kernel, in several threads where `slices` are many numbers."""
     kernels = _kernels()
     assert kernels is not None
@@ -266,7 +278,7 @@ def _run(name: str, slices: Tensor, arguments: tuple[int, ...]) -> None:
         name = f"{name}_nine"
     threads = torch.get_num_threads() if slices.numel() >= _SHARE_FROM else 1
     function = kernels[name].address(_NUMPY[slices.dtype])
-    carry_out(function, make_order(arguments), len(slices), threads)
+    carry_out(function, make_order(task), len(slices), threads)
 
 
 def _backward_by_torch(

@@ -1,19 +1,4 @@
-"""Orders for the compiled kernels: what to build and where its numbers are, as 64-bit integers.
-
-An address costs Python a tenth of a microsecond, an array more than ten times that, and a call for
-a stem's filters has a dozen. Whoever gives an order keeps the memory alive until it is carried out
-and answers for its size, order and dtype: here nothing can be checked.
-
-After the numbers that `threetconv.layer.cpu.openmp` counts pieces with, an order holds, in this
-sequence (all numbers it points to are of one dtype, all arrays flat):
-    grid: address and length of the coordinates of all taps and what follows them, see `task_of`.
-    border: see `threetconv.layer.cpu.warp_coordinates.read`.
-    sizes: number of output channels, number of input channels, D, H, W.
-    wanted: (first, last), the slices first <= d < last.
-    given: addresses of the first slice and of scale, rotate, translate_x, translate_y.
-    slices: address of the slices that are wanted, to be filled, or of the derivatives by them.
-    filled: backward only: addresses of the derivatives by what is given.
-"""
+"""Orders (`threetconv.layer.cpu.order_layout`) as compiled kernels read them."""
 
 from __future__ import annotations
 
@@ -24,13 +9,18 @@ from numba.extending import intrinsic
 from numba.np.numpy_support import carray
 
 from threetconv.layer.cpu.compile import compiled
-from threetconv.layer.cpu.openmp import ARGUMENTS, DONE, NEXT, PIECES
+from threetconv.layer.cpu.openmp import DONE, NEXT, PIECES
+from threetconv.layer.cpu.order_layout import INDEX, LENGTH
 from threetconv.layer.cpu.simd_memory import count_up
 
 __all__ = ["array_at", "filled_at", "next_share", "order_at", "piece_done", "task_of"]
 
-_SLICES, _FILLED = ARGUMENTS + 15, ARGUMENTS + 16
-_LENGTH = ARGUMENTS + 21
+_GRID, _GRID_LENGTH, _BORDER = INDEX["grid"], INDEX["grid_length"], INDEX["border"]
+_OUT, _IN, _DEPTH = INDEX["out_channels"], INDEX["in_channels"], INDEX["depth"]
+_HEIGHT, _WIDTH = INDEX["height"], INDEX["width"]
+_FIRST, _LAST, _SLICES = INDEX["first"], INDEX["last"], INDEX["slices"]
+# the first of five addresses: of the first slice and of the four parameters of the transforms
+_GIVEN, _DERIVATIVES = INDEX["weight"], INDEX["d_weight"]
 
 _intrinsic: Any = intrinsic  # numba passes the first argument, which a type checker would miss
 
@@ -66,13 +56,13 @@ def array_at(address: int, count: int, like: Any) -> Any:
 @compiled
 def order_at(pointer: Any) -> Any:
     """The order at a pointer, and no numbers of the dtype that the pointer promises."""
-    return carray(_integers(pointer), (_LENGTH,)), carray(pointer, (0,))
+    return carray(_integers(pointer), (LENGTH,)), carray(pointer, (0,))
 
 
 @compiled
 def next_share(order: Any) -> Any:
     """(start, stop), the output channels of the next piece; nothing is left if they are equal."""
-    piece, pieces, count = count_up(order, NEXT), order[PIECES], order[ARGUMENTS + 3]
+    piece, pieces, count = count_up(order, NEXT), order[PIECES], order[_OUT]
     if piece >= pieces:
         return count, count
     return count * piece // pieces, count * (piece + 1) // pieces
@@ -90,12 +80,11 @@ def task_of(order: Any, like: Any) -> Any:
 
     `taps` and `units` (`threetconv.layer.cpu.warp_coordinates.read`) lie one behind the other.
     """
-    a = ARGUMENTS
-    length, border = order[a + 1], order[a + 2] != 0
-    grid, n = array_at(order[a], length, like), (length - 4) // 2
-    sizes = (order[a + 3], order[a + 4], order[a + 5], order[a + 6], order[a + 7])
-    wanted = (order[a + 8], order[a + 9])
-    k1, transforms = _parameters_at(order, a + 10, sizes, like)
+    length, border = order[_GRID_LENGTH], order[_BORDER] != 0
+    grid, n = array_at(order[_GRID], length, like), (length - 4) // 2
+    sizes = (order[_OUT], order[_IN], order[_DEPTH], order[_HEIGHT], order[_WIDTH])
+    wanted = (order[_FIRST], order[_LAST])
+    k1, transforms = _parameters_at(order, _GIVEN, sizes, like)
     count = sizes[0] * sizes[1] * (wanted[1] - wanted[0]) * sizes[3] * sizes[4]
     slices = array_at(order[_SLICES], count, like)
     return (grid[:n], grid[n : 2 * n]), grid[2 * n :], border, sizes, wanted, k1, transforms, slices
@@ -104,7 +93,7 @@ def task_of(order: Any, like: Any) -> Any:
 @compiled
 def filled_at(order: Any, sizes: Any, like: Any) -> Any:
     """dk1 and dtransforms: see `any_size`."""
-    return _parameters_at(order, _FILLED, sizes, like)
+    return _parameters_at(order, _DERIVATIVES, sizes, like)
 
 
 @compiled

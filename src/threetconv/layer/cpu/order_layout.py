@@ -1,0 +1,59 @@
+"""What an order to the compiled kernels holds: one declaration, for its writer and its readers.
+
+An order is an array of 64-bit integers: the counts of `threetconv.layer.cpu.openmp`, then the
+fields of `Task`. An address costs Python a tenth of a microsecond, an array more than ten times
+that, and a call for a stem's filters has a dozen. Whoever gives an order keeps the memory alive
+until it is carried out and answers for its size, order and dtype: kernels cannot check them.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from threetconv.layer.cpu.openmp import ARGUMENTS
+
+__all__ = ["DERIVATIVES", "INDEX", "LENGTH", "Task"]
+
+
+class Task(NamedTuple):
+    """What to compute, and where its numbers are: flat arrays of one dtype, by address.
+
+    Attributes:
+        grid, grid_length: coordinates of the taps, then what one unit is in taps; see
+            `threetconv.layer.cpu.work_order.task_of`.
+        border: whether a warp reads the nearest tap outside the kernel; else it reads zeros.
+        out_channels, in_channels, depth, height, width: of the whole filters.
+        first, last: the slices first <= d < last are wanted.
+        weight, scale, rotate, translate_x, translate_y: the first slice and the transforms.
+        slices: the slices that are wanted, to be filled, or the loss's derivatives by them.
+        d_weight, d_scale, d_rotate, d_translate_x, d_translate_y: backward only: the derivatives
+            by what is given, to be filled.
+    """
+
+    grid: int
+    grid_length: int
+    border: int
+    out_channels: int
+    in_channels: int
+    depth: int
+    height: int
+    width: int
+    first: int
+    last: int
+    weight: int
+    scale: int
+    rotate: int
+    translate_x: int
+    translate_y: int
+    slices: int
+    d_weight: int = 0
+    d_scale: int = 0
+    d_rotate: int = 0
+    d_translate_x: int = 0
+    d_translate_y: int = 0
+
+
+INDEX = {name: ARGUMENTS + i for i, name in enumerate(Task._fields)}
+"""Field of `Task` -> its index in an order. Kernels see what they read of it as constants."""
+LENGTH = ARGUMENTS + len(Task._fields)
+DERIVATIVES = tuple(name for name in Task._fields if name.startswith("d_"))
