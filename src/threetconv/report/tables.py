@@ -41,8 +41,8 @@ def words(head: str, source: Source = "", *, group: str = "", centred: bool = Fa
 
     A function may give a `Cell` of its own, one that is sorted by a number, say.
     """
-    align = "center" if centred else "left"
-    return Shown(Column(head, align, group), partial(_cell, source or head, _text))
+    column = Column(head, "center" if centred else "left", group)
+    return Shown(column, partial(_cell, source or head, _text))
 
 
 def numbers(

@@ -209,7 +209,7 @@ def sane(checks: pd.DataFrame) -> list[Section]:
     by = ["method", "depth", "randomised"]
     checks["method"] = pd.Categorical(checks["method"], checks["method"].unique())
     in_turn = checks.sort_values(["method", "deep"], kind="stable")
-    rows = []
+    rows: list[dict[Any, Any]] = []
     for key, lines in in_turn.groupby(by, sort=False, observed=True):
         means = lines.groupby("similarity", observed=True)["value"].mean()
         counts = {"n": len(lines.drop_duplicates(CHANNEL)), "flagged": lines["flagged"].mean()}
@@ -219,7 +219,7 @@ def sane(checks: pd.DataFrame) -> list[Section]:
         words("channels of", "depth"),
         words("randomised"),
         *(
-            numbers(head, lambda line, kind=kind: line.get(kind), ".2f")
+            numbers(head, partial(similarity, kind), ".2f")
             for kind, head in (("spearman", "rank correlation"), ("ssim", "SSIM"))
             if (checks["similarity"] == kind).any()
         ),
@@ -257,6 +257,11 @@ def sane(checks: pd.DataFrame) -> list[Section]:
             ],
         )
     ]
+
+
+def similarity(kind: str, line: Mapping[Any, Any]) -> Any:
+    """The mean of one kind of similarity, where it was measured."""
+    return line.get(kind)
 
 
 def unchanged(methods: list[str], total: int) -> str:
