@@ -108,7 +108,7 @@ def told_apart(table: pd.DataFrame, key: str) -> bool:
     return bool(pairs["axis"].duplicated().any())
 
 
-def signed_interval(line: Mapping[Any, Any]) -> Cell:
+def signed_interval(line: pd.Series | Mapping[Any, Any]) -> Cell:
     """[-0.12, 0.30] with two decimals."""
     low, high = (formats.number(line[name], ".2f") for name in ("ci_low", "ci_high"))
     if formats.DASH in (low.text, high.text):

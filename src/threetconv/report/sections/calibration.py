@@ -125,7 +125,7 @@ def grid(table: pd.DataFrame, label: str, title: str) -> Table:
     ordered = pd.concat([table[naive], table[~naive]])
     power = (table["quantity"] == "power").all()
     keys = [*KEYS, "effect"] if power and len(set(table["effect"])) > 1 else KEYS
-    judged = (table["valid"].astype(str) != "").any()
+    judged = bool((table["valid"].astype(str) != "").any())
     counted = table["design"].astype(str).str.fullmatch(r"\d+ blocks?").all()
     columns = [
         words("test"),

@@ -200,11 +200,6 @@ def in_words(picked: pd.DataFrame, moved: pd.DataFrame, drops: pd.DataFrame) -> 
     return make_table(lines, columns, caption, label="Table S", group_by=4, note=note, wide=True)
 
 
-def _similarity(kind: str, line: Mapping[Any, Any]) -> Any:
-    """A mean of that kind; methods are compared by one of two."""
-    return line.get(kind)
-
-
 def sane(checks: pd.DataFrame) -> list[Section]:
     """Similarity of explanations of a trained and a randomised network."""
     if checks.empty:
@@ -224,7 +219,7 @@ def sane(checks: pd.DataFrame) -> list[Section]:
         words("channels of", "depth"),
         words("randomised"),
         *(
-            numbers(head, partial(_similarity, kind), ".2f")
+            numbers(head, partial(similarity, kind), ".2f")
             for kind, head in (("spearman", "rank correlation"), ("ssim", "SSIM"))
             if (checks["similarity"] == kind).any()
         ),
@@ -262,6 +257,11 @@ def sane(checks: pd.DataFrame) -> list[Section]:
             ],
         )
     ]
+
+
+def similarity(kind: str, line: Mapping[Any, Any]) -> Any:
+    """The mean of one kind of similarity, where it was measured."""
+    return line.get(kind)
 
 
 def unchanged(methods: list[str], total: int) -> str:
