@@ -51,8 +51,7 @@ def read_best(
 
     Raises:
         InputError: for a file with rows of several runs, without rows of a best checkpoint, or a
-            second file of one run.
-            Also for a run without a reachable row.
+            second file of one run, or without a reachable row.
     """
     seen: set[str] = set()
     for file in sorted((Path(file) for file in files), key=lambda path: (path.stem, str(path))):
@@ -70,6 +69,7 @@ def read_best(
         if select_runs(frame[["run_id"]].head(1), runs).empty:
             continue
         network, dataset, init = (str(frame[key].iloc[0]) for key in ("network", "dataset", "init"))
+        # an unreachable row stays at the identity whatever the data, so it tells nothing of them
         rows = frame.loc[frame["reachable"].to_numpy(bool), list(columns)].reset_index(drop=True)
         if rows.empty:
             raise InputError(

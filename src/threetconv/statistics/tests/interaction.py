@@ -64,6 +64,7 @@ def permute_interactions(
     difference = np.mean([a.mean(axis=0) - b.mean(axis=0) for a, b in oriented(networks)], axis=0)
     statistics = 2 * difference
     blocks = [arms for network in networks for arms in network]
+    # no degree of freedom within a block, so no spread to permute or to widen
     if any((a.shape[0] if paired else a.shape[0] + b.shape[0] - 1) < 2 for a, b in blocks):
         return [WITHOUT._replace(statistic=float(t)) for t in statistics]
     units = oriented([_without_main_effect(network, paired=paired) for network in networks])
@@ -94,8 +95,10 @@ def _without_main_effect(network: Network, *, paired: bool) -> list[Arms]:
     for (a, b), d, (n, m), share in zip(network, differences, sizes, shares, strict=True):
         within = n - 1 if paired else n + m - 2
         factor = np.sqrt(max(within + 1 - share, 0) / within)
+        # what is left of the block's difference once the main effect is out
         half = (d - main) / 2
         if paired:
+            # half of a pair's difference to each of its runs
             pair = (a - b - d) * factor / 2
             blocks.append((half + pair, -half - pair))
         else:
