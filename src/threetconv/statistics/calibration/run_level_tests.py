@@ -163,8 +163,7 @@ def interaction_test(batch: Batch) -> Iterator[Answers]:
                 yield untestable(scenario, len(values))
                 continue
             moved = values.copy()
-            # arm a at the first initialisation of each network only: a pure change of the
-            # interaction
+            # arm a at the first initialisation only, which changes the interaction by `shift`
             moved[:, ::2, 0] += shift
             p = vectorised.permutation_p(vectorised.interaction_residuals(moved), labels)
             yield Answers(scenario, p <= ALPHA, labels.floor > ALPHA)

@@ -111,7 +111,7 @@ def planted_table(
     where = np.int32(-1 if layer_index is None else layer_index)
     result = pd.DataFrame(lines).assign(rng_seed=seed, layer_index=where)
     result["expected"] = _expected(result)
-    # "no motion" is shown and does not count: it comes from another data set
+    # "no motion" is shown as well and takes no part in either verdict
     for name, against in (("beyond_controls", CONTROLS), ("recovered", (FLOOR, *CONTROLS))):
         lines_of = result[result["comparison"].isin(against)]
         verdict = lines_of.groupby([*CELL, "parameter"], sort=False)["beyond"].agg(_verdict)

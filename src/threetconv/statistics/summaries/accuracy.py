@@ -56,6 +56,7 @@ def accuracy_table(
         table = table.drop(columns=[n], errors="ignore").merge(
             measured, on=["run_id", "best_epoch"], how="left"
         )
+    # only the validation split is required: sets without a test list have NaN there
     missing = table[table["percent"].isna()]
     if not missing.empty:
         raise InputError(

@@ -50,8 +50,8 @@ def read_best(
         columns: raw columns of `threetconv.records.parameters.SCHEMA`.
 
     Raises:
-        InputError: for a file with rows of several runs, without rows of a best checkpoint, or a
-            second file of one run, or without a reachable row.
+        InputError: for a file with rows of several runs, or of a run that another file holds as
+            well; without rows of a best checkpoint; or without a reachable row.
     """
     seen: set[str] = set()
     for file in sorted((Path(file) for file in files), key=lambda path: (path.stem, str(path))):

@@ -48,7 +48,7 @@ class PermutationSettings:
         paired: exchange labels only between runs of the same replicate.
         seed, max_enumeration, draws: see `threetconv.statistics.tests.permutation.permute`.
         value: column of the summaries.
-        still: said of runs whose value is infinite.
+        still: words for runs whose value is infinite.
         single_blocks: whether every block is tested alone as well.
     """
 

@@ -206,7 +206,7 @@ def form_blocks(runs: pd.DataFrame, family: Family, contrast: Contrast) -> list[
         for column, level in zip(family.blocks, name, strict=True):
             inside &= (runs[column] == level).to_numpy()
         arms = []
-        # without a moderator one pass with an empty level, which selects nothing
+        # without a moderator one pass with an empty level, which restricts nothing
         for level in contrast.at or ("",):
             here = inside & (runs[family.moderator] == level).to_numpy() if level else inside
             a, b = (order[(here & (factor == arm))[order]] for arm in contrast.pair)

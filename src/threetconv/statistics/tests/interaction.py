@@ -8,10 +8,11 @@ of the moderator (initialisation). The statistic is the mean over networks of
 and exp(T) is a ratio of ratios. There is no exact permutation test of an interaction while the
 main effect is unknown (Edgington & Onghena 2007; Anderson & ter Braak 2003). Here the main effect
 of the dataset, estimated in each network, is taken out, and the labels of the dataset are permuted
-within blocks network x moderator. What remains of the estimated effect spreads less than the true
-effect would, so deviations of runs from their cell's mean are widened until the variance of a
-block is again what it would be with the main effect known. Approximate: at 3 runs per cell it
-rejects a true null hypothesis in about 5 % of studies (without the widening in about 7 %).
+within blocks network x moderator. Taking out an estimate in place of the true effect also takes out
+some of the variance between runs, so deviations of runs from their cell's mean are widened until
+the variance of a block is what it would be with the main effect known. The test is approximate: at
+3 runs per cell it rejects a true null hypothesis in about 5 % of studies (without the widening in
+about 7 %).
 """
 
 from __future__ import annotations

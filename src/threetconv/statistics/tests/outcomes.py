@@ -34,8 +34,8 @@ OUTCOMES = {
     "D, layers weighted equally": Outcome(
         "log_mean_abs", "mean over layers of ln mean |z|", "reachable", "layer", logarithm=False
     ),
-    # means of heavy-tailed values are driven by the tails; the median is not
     "ln SD": Outcome("sd", "ln SD of z", "reachable", "pooled"),
+    # means of heavy-tailed values are driven by the tails; the median is not
     "ln median |z|": Outcome("median_abs", "ln median |z|", "reachable", "pooled"),
     # the paper's own statistic, over all rows as in its tables
     "ln paper's mean": Outcome(
