@@ -2,8 +2,8 @@
 
 Pure arithmetic over what is known of each kind of run; `threetconv.study.measure_step` measures an
 update. Assumptions: every update takes the same time; an epoch trains on all clips, except a last
-batch of a single clip; validation costs forward passes; clips are decoded beside training, so that an epoch takes
-the longer of the two; runs share nothing.
+batch of a single clip; validation costs forward passes; clips are decoded while the network trains,
+so an epoch takes as long as the slower of the two; runs share nothing.
 """
 
 from __future__ import annotations

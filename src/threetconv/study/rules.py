@@ -147,7 +147,7 @@ def check_variants(config: Config) -> None:
                     remedy=f"add {network} to networks, or take it out of the variant",
                 )
     runs = [run.run_id for run in plan_runs(config)]
-    # two variants that differ in nothing but their networks may still share a run
+    # variants that differ only in their networks or checkpoints may ask for one run twice
     if len(set(runs)) < len(runs):
         twice = next(run_id for run_id in runs if runs.count(run_id) > 1)
         raise InputError(
