@@ -199,6 +199,7 @@ def _channels(
     keys = ["run_id", "layer_index", "channel"]
     labelled = preferences.set_index([*keys, "label"])["preference"]
     scores = labelled.unstack("label")  # noqa: PD010 (pivot_table averages duplicates silently)
+    # a line per channel: displacements beside the preference for every class
     return means.reset_index().merge(scores.reset_index(), on=keys).merge(wanted, on="run_id")
 
 
@@ -225,6 +226,8 @@ def _by_run(channels: pd.DataFrame, motions: Mapping[str, str]) -> pd.DataFrame:
         if len(AXES[motion]) > 1:
             grouped = pd.concat(whole).groupby([*cell, "scope", *place], sort=True)
             together = ", ".join(axis.parameter for axis in AXES[motion])
+            # a run that lacks one axis has no mean: an average over other axes would not be
+            # comparable
             mean = grouped["correlation"].agg(lambda values: values.mean(skipna=False))
             parts.append(mean.reset_index().assign(motion=motion, axis="all", parameter=together))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()

@@ -66,6 +66,7 @@ def read_best(
                 remedy="pass the parameter file of each run once",
             )
         seen.add(ids[0])
+        # after the checks, so that a wrong file of a control is found as well
         if select_runs(frame[["run_id"]].head(1), runs).empty:
             continue
         network, dataset, init = (str(frame[key].iloc[0]) for key in ("network", "dataset", "init"))
