@@ -143,6 +143,7 @@ def _render(table: pd.DataFrame, layouts: Sequence[NetworkLayout]) -> None:
         title = f"{network}: {rows:,} reachable rows in {layers} layers"
         console.print(_errors(lines[lines["quantity"] != "coverage"], title))
         console.print(_coverage(lines[lines["quantity"] == "coverage"], str(network)))
+    # a test on rows answers once per study, so its answers are the studies
     n = table.loc[table["unit"] == "row", "n_replicates"].max()
     console.print(
         f"{n:,} simulated studies per network; Wilson 95 % intervals. Nominal type I error 0.05, "

@@ -88,6 +88,7 @@ def estimate(
             network, convolution, dataset = cell
             data, size = sets[dataset], _batch_size(config, network)
             status.update(f"{network}, {convolution}, clips of {'x'.join(map(str, data.clip))}")
+            # runs that differ in anything else take the same time: measured once
             same = (network, convolution, data.clip, size)
             if "-".join(cell) in given:
                 step = given["-".join(cell)]

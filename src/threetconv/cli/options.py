@@ -102,6 +102,7 @@ def explained(command: Callable[..., None]) -> Callable[..., None]:
 def processors() -> int:
     """Processors this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
+    # a batch system may give a job fewer processors than the machine has
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 

@@ -108,6 +108,7 @@ def _render(table: pd.DataFrame, *, origin: str, alpha: float) -> None:
             shown = ("untestable", "")
             if line["testable"]:
                 ratio_found = line["detectable_ratio"]
+                # NaN, where no effect is large enough, is not above 1
                 found = f"{ratio_found:.2f}" if ratio_found > 1 else "none"
                 interval = f"({line['ci_low']:.2f} to {line['ci_high']:.2f})"
                 shown = (f"{line['power']:.2f} {interval}", found)

@@ -1,4 +1,4 @@
-"""The model card of a run folder: what the weights are, measured how, and how to load them.
+"""The model card of a run folder: what the weights are, how they were measured, how to load them.
 
 Markdown with the YAML header that the Hugging Face hub reads, from run.json and metrics.parquet
 alone. torch is not needed.
@@ -141,6 +141,7 @@ def _results(folder: Path, record: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def _header(record: Mapping[str, Any], results: pd.DataFrame, licence: str) -> dict[str, Any]:
+    # an SPDX identifier; the hub wants other licences as "other" with a name
     known = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*", licence)
     name: dict[str, Any] = {"license": licence.lower() if known else "unknown"}
     if licence and not known:
@@ -234,6 +235,7 @@ def _test(results: pd.DataFrame, source: str) -> str:
 
 
 def _settings(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    # fields that SETTINGS does not know yet are shown under their own names
     for name in [*SETTINGS, *(name for name in record if name not in SETTINGS)]:
         if name in record and name not in ELSEWHERE:
             value = record[name]
@@ -274,6 +276,7 @@ def _files(record: Mapping[str, Any], licence: str) -> Iterator[tuple[str, str]]
 
 
 def _code(text: Any) -> str:
+    # a backtick would end the code, a bar the table's cell
     return "`" + str(text).replace("`", "'").replace("|", "/") + "`"
 
 

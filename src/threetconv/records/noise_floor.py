@@ -15,9 +15,9 @@ parameters
                                     chi-squared with 4 (m - 1) degrees of freedom (m > 1),
 
 and the four are independent, because the mean of normal numbers is independent of their spread.
-Each is tested at 1 - level^(1/4) (the third root with one transition, which has no spread), so that
-of channels that only walk a share `level` is silent in all of them: `channel_floor`. The spread
-finds channels that move to and fro.
+Each is tested at 1 - level^(1/4), so that a channel that only walks passes none of the four with
+probability `level`: `channel_floor`. With one transition there is no spread, and the root is the
+third. The spread finds channels that move to and fro.
 
 To first order: with V of 0.01 (walks of a tenth) and six transitions, composed exactly, 5.9 % of
 6,000 simulated channels lay beyond the floor instead of 5 %; at 0.001 it was 5.4 %. Adam's first
@@ -53,7 +53,7 @@ def noise_floor(sum_lr2: Any, share: Any = WALK_SHARE["r"]) -> Any:
 
 
 class ChannelFloor(NamedTuple):
-    """What a channel of pure noise stays below; see the module.
+    """What a channel with noise alone stays below, with probability `level`; see the module.
 
     Attributes:
         zoom: a factor of at least 1, either way.
@@ -77,7 +77,7 @@ def channel_floor(sum_lr2: float | None, transitions: int, *, level: float = 0.9
         level: the share of noise-only channels that pass none of the floors.
 
     Returns:
-        Floors; NaN where `sum_lr2` is unknown, and nothing can move without a transition.
+        Floors; NaN where `sum_lr2` is unknown, and those of the identity without a transition.
 
     Raises:
         ValueError: a negative sum, or a level outside 0 to 1.
@@ -90,8 +90,10 @@ def channel_floor(sum_lr2: float | None, transitions: int, *, level: float = 0.9
         return ChannelFloor(math.nan, math.nan, math.nan, math.nan)
     if sum_lr2 < 0:
         raise ValueError(f"sum_lr2={sum_lr2} must not be negative")
+    # Sidak (1967): several independent tests together at 1 - level
     alpha = 1 - level ** (1 / (4 if transitions > 1 else 3))
     sd = math.sqrt(transitions * sum_lr2)
+    # quantiles: two-sided normal, and Rayleigh, exp(-x^2 / 2) = alpha
     normal, rayleigh = float(ndtri(1 - alpha / 2)), math.sqrt(-2 * math.log(alpha))
     spread = float(chdtri(4 * (transitions - 1), alpha)) if transitions > 1 else math.inf
     path = WALK_SHARE["px"] * rayleigh * sd
@@ -112,5 +114,6 @@ def step_spread(z: npt.NDArray[np.float64], sum_lr2: float | None) -> npt.NDArra
         return np.zeros(z.shape[2])
     squares = ((z - z.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)  # (4, C)
     sd = np.array(list(WALK_SHARE.values()))[:, None] * math.sqrt(sum_lr2)
+    # before the first update sd = 0, and any spread is beyond what noise could do
     scaled = np.divide(squares, sd**2, out=np.full_like(squares, math.inf), where=sd > 0)
     return np.asarray(np.where(squares > 0, scaled, 0.0).sum(axis=0))

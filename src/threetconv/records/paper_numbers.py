@@ -1,6 +1,6 @@
 """Every number that the paper prints, as tidy tables.
 
-Source: Ras et al., arXiv 2006.15983, Tables 1 to 4; kept in `reference.yaml` beside this file.
+Source: Ras et al., arXiv 2006.15983, Tables 1 to 4; kept in `paper_numbers.yaml` beside this file.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TABLES = {"pretrained": 2, "scratch": 4}
 
 @cache
 def load_reference() -> dict[str, Any]:
-    """The whole of `reference.yaml`; do not change what is returned."""
+    """The whole of `paper_numbers.yaml`; the result is cached, so do not change it."""
     import yaml  # the tables below are rarely needed
 
     text = files("threetconv.records").joinpath("paper_numbers.yaml").read_text(encoding="utf-8")
@@ -47,7 +47,7 @@ def paper_accuracy() -> pd.DataFrame:
     lines = []
     for dataset, entries in load_reference()["accuracy_percent"].items():
         for key, value in entries.items():
-            variant, network = key.rsplit("_", 1)
+            variant, network = key.rsplit("_", 1)  # "scratch_3t_resnet18"
             convolution, init = VARIANTS[variant]
             lines.append((dataset, network, convolution, init, float(value)))
     return pd.DataFrame(lines, columns=["dataset", "network", "convolution", "init", "accuracy"])
@@ -62,7 +62,7 @@ def paper_parameter_counts() -> pd.DataFrame:
     lines = []
     for dataset, entries in load_reference()["parameter_counts"].items():
         for key, value in entries.items():
-            convolution, network = key.split("_", 1)
+            convolution, network = key.split("_", 1)  # "3t_resnet18"
             lines.append((dataset, network, convolution, int(value)))
     return pd.DataFrame(lines, columns=["dataset", "network", "convolution", "n_parameters"])
 

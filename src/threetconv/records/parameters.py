@@ -200,6 +200,7 @@ def tabulate(
             arrays[name] = array
         transitions, channels = arrays["scale"].shape
         depth, height, width = layer.kernel
+        # arrays are (transitions, channels) and `ravel` goes row by row: channels vary fastest
         frames.append(
             pd.DataFrame(
                 {
@@ -261,6 +262,7 @@ def read_columns(file: str | Path, columns: Sequence[str]) -> pd.DataFrame:
         present = pq.read_schema(file).names
         lacking = [name for name in columns if name not in present]
         if not lacking:
+            # as categories: 1e7 Python strings would take far more than the numbers
             with pq.ParquetFile(file, read_dictionary=texts) as source:
                 return source.read(columns=list(columns)).to_pandas()
     except pa.ArrowInvalid as error:

@@ -38,6 +38,7 @@ def plan_runs(config: Mapping[str, Any]) -> list[Run]:
                     continue
                 cell = (network, dataset, variant["init"], variant["convolution"])
                 control = variant.get("control", "none")
+                # real runs carry no "none" in their names
                 names = cell if control == "none" else (*cell, control)
                 for replicate in range(1, config["replicates"] + 1):
                     run_id = "-".join((*names, f"r{replicate}"))
@@ -47,7 +48,7 @@ def plan_runs(config: Mapping[str, Any]) -> list[Run]:
 
 
 def derive_seed(seed: int, name: str) -> int:
-    """A seed of its own for everything that has a name, 0 <= seed < 2**31.
+    """The seed that belongs to a name, 0 <= seed < 2**31.
 
     Runs of different cells share no random numbers, so they are independent given the data and the
     2D weights; adding a cell to a study changes no other cell.

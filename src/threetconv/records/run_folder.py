@@ -80,6 +80,7 @@ def write_run(
         record,
         n_bad_clips=len(bad_clips),
         n_parameters=sum(p.numel() for p in network.parameters()),
+        # scale, rotate and two translations for every channel and transition
         n_temporal=sum(4 * layer.channels * len(layer.reachable) for layer in layers),
         sum_lr2=result.sum_lr2,
         n_updates=result.n_updates,
@@ -102,6 +103,7 @@ def write_run(
         "snapshots": snapshots,
         "bad_clips": dict(sorted(bad_clips.items())),
     }
+    # last: its presence says that the run is complete (`read_run`)
     write_text(folder / "run.json", json.dumps(document, indent=1) + "\n")
 
 
@@ -123,6 +125,7 @@ def read_run(folder: str | Path) -> dict[str, Any]:
         )
     try:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        # raises where the file is JSON of another form
         document["run"]["run_id"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise damaged_run(folder, f"{type(error).__name__}: {error}") from error
@@ -161,7 +164,7 @@ def parameter_table(folder: str | Path) -> pd.DataFrame:
     layers = [LayerInfo.from_dict(fields) for fields in document["layers"]]
     frames = []
     for number, snapshot in enumerate(document["snapshots"]):
-        prefix = f"{number}/"
+        prefix = f"{number}/"  # with the slash: 1 is the start of 12 too
         values = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
         frames.append(
             tabulate(

@@ -119,6 +119,7 @@ class StudyResults:
         if name.startswith("_") or name not in TABLES:
             raise AttributeError(f"no table {name!r}; there are {', '.join(self.tables())}")
         table = self._dataset(name).to_table().to_pandas()
+        # `__getattr__` is called for missing attributes only, so the table is read once
         setattr(self, name, table)
         return table
 
@@ -203,4 +204,5 @@ class StudyResults:
         dataset = ds.dataset(files, partitioning=HIVE if TABLES[name][0] == name else None)
         if "run_id" not in dataset.schema.names:
             return dataset
+        # tables of an earlier configuration may still hold runs that the study no longer has
         return dataset.filter(pc.field("run_id").isin(self.runs["run_id"].tolist()))

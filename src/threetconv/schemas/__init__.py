@@ -1,8 +1,9 @@
 """The columns of every table that the workflow writes: name, type, meaning, unit.
 
 `TABLES` has them by the table's name. A table is added beside its kin (`clips`, `runs`, `channels`,
-`statistics`) and to `TABLES`. Modules import a schema from the file that it stands in, so that a
-new column of a test does not make training run again.
+`statistics`) and to `TABLES`. Modules import a schema from the file that it stands in and not from
+here: a step runs again when a module that it imports changes, and a new column of a test must not
+make training run again.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ def with_prefix(prefix: str, columns: list[pa.Field], suffix: str) -> list[pa.Fi
     """The same columns once more, of what `prefix` says; `suffix` ends the names."""
     found = []
     for field in columns:
+        # arrow keeps metadata as bytes
         words = {key.decode(): value.decode() for key, value in field.metadata.items()}
         about = prefix + words["description"]
         found.append(column(field.name + suffix, field.type, about, words.get("unit", "")))

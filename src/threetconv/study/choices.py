@@ -1,4 +1,4 @@
-"""What a study may choose by name, where the registry of the names loads numpy, pandas or torch.
+"""Names that a study may choose from, where their registry's module loads numpy, pandas or torch.
 
 A study is planned on hosts that have none of these, so the names stand here once more; a test
 holds them and their registries together (`tests/study/test_choices.py`).

@@ -38,9 +38,9 @@ AtLeastTwo = Annotated[int, Field(ge=2)]
 
 class Output(Section):
     results: str | None = None
-    """Everything that is computed; results/<study> without it."""
+    """Folder of everything that is computed; results/<study> without it."""
     reports: str | None = None
-    """The HTML and PDF reports; reports/<study> without it."""
+    """Folder of the HTML and PDF reports; reports/<study> without it."""
 
 
 class Checkpoint(Section):
@@ -51,21 +51,21 @@ class Checkpoint(Section):
     dataset: str
     """Data set of the run, by its name in the study."""
     replicate: int = Field(default=1, ge=1)
-    """Which of the cell's runs."""
+    """Number of the run in its cell."""
     source: str
-    """https://... (with sha256) or file:PATH."""
+    """Where the file is: https://... (with sha256) or file:PATH."""
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
-    """Of the file; needed for https."""
+    """SHA-256 of the file; needed for https."""
     format: Annotated[str, OneOf(CHOICES["formats"])] = "threetconv"
-    """threetconv: a state dict of this package's networks; authors: of the paper's code."""
+    """threetconv: a state dict of this package's networks; authors: a file of the paper's code."""
     classes: Names | None = None
-    """Names of the network's outputs in their order, where it is not alphabetical."""
+    """Class names in the order of the network's outputs; needed where it is not alphabetical."""
     n_updates: int | None = Field(default=None, ge=1)
-    """How long it was trained, if known."""
+    """Updates that it was trained for, if known."""
     learning_rate: float | None = Field(default=None, gt=0)
-    """At what constant rate, if known."""
+    """Constant learning rate that it was trained with, if known."""
     licence: str = ""
-    """Of the weights; for the model card."""
+    """Licence of the weights, for the model card."""
 
 
 class Variant(Section):
@@ -74,12 +74,12 @@ class Variant(Section):
     convolution: Annotated[str, OneOf(CHOICES["convolutions"])]
     """The kind of convolution."""
     control: Annotated[str, OneOf(CHOICES["controls"])] = "none"
-    """A negative control of the variant: static repeats one frame of each clip, frame-shuffled puts
-    frames in a random order, label-shuffled permutes the training labels."""
+    """Negative control of the variant: static repeats one frame of each clip, frame-shuffled puts
+    frames in a random order, label-shuffled permutes the training labels. none: no control."""
     networks: Networks | None = None
-    """Only for these networks; all without it."""
+    """Train the variant for these networks only; for all without it."""
     checkpoints: list[Checkpoint] = Field(default=[])
-    """Runs of the variant that are fetched; the others are trained."""
+    """Runs of the variant whose weights are fetched; the others are trained."""
 
 
 _RANGES: Any = {
@@ -96,16 +96,16 @@ class Clip(Section):
     frames: int = Field(ge=1)
     """Frames sampled evenly from the clip."""
     height: int = Field(ge=16)
-    """In px."""
+    """Height of a frame in px."""
     width: int = Field(ge=16)
-    """In px."""
+    """Width of a frame in px."""
 
 
 class Counts(Section):
     train: int = Field(ge=2)
-    """For training."""
+    """Number for training."""
     val: int = Field(ge=2)
-    """For validation."""
+    """Number for validation."""
 
 
 class Render(Section):
@@ -114,9 +114,9 @@ class Render(Section):
     motion: Annotated[str, OneOf(CHOICES["motions"])] | None = None
     """planted: the one kind of motion in which classes differ."""
     clips: Counts
-    """How many in each split, over all classes."""
+    """Number of clips in each split, over all classes."""
     frames: Annotated[list[AtLeastTwo], Field(min_length=2, max_length=2)] = Field(default=[20, 28])
-    """Length of a clip, shortest and longest."""
+    """Shortest and longest length of a clip, in frames."""
     size: Size = Field(default=[64, 64])
     """Height and width of a frame in px."""
     variety: float | None = Field(default=None, gt=0, le=1)
@@ -130,7 +130,7 @@ class Render(Section):
         ]
         | None
     ) = None
-    """gestures: a list of class names; scenes: how many, 2 to 101."""
+    """gestures: a list of class names; scenes: the number of classes, 2 to 101."""
 
 
 class Dataset(Section):
@@ -149,14 +149,15 @@ class Dataset(Section):
     """packed decodes every clip once into one file of uint8 frames; streamed decodes at every epoch
     and needs no space."""
     sampling: Annotated[str, OneOf(CHOICES["sampling"])] = "even"
-    """Frames of training clips: even, as in the paper, the same in every epoch; or evenly spaced
-    from an offset drawn anew in every epoch (needs store: streamed)."""
+    """Frames of training clips. even: evenly spaced, the same in every epoch, as in the paper;
+    random-offset: evenly spaced from an offset drawn in every epoch (needs store: streamed)."""
     augment: Augment = Augment()  # type: ignore[valid-type]
-    """Random changes of training clips, the same for all frames; none, as in the paper."""
+    """Random changes of training clips, the same for all frames of a clip; none by default, as in
+    the paper."""
     on_bad_clip: Annotated[str, OneOf(POLICIES)] = "fail"
-    """What to do about a clip that cannot be read: stop, or leave it out and list it."""
+    """fail: stop at a clip that cannot be read; skip: leave such clips out and list them."""
     max_bad_share: float = Field(default=CEILING, ge=0, le=1)
-    """Share of the clips that skip may leave out before it stops as well."""
+    """Largest share of the clips that skip leaves out; beyond it, skip stops as well."""
     clip: Clip
     """What the network sees."""
     render: Render | None = None
@@ -165,31 +166,31 @@ class Dataset(Section):
 
 class Stills(Section):
     images: Counts = Counts(train=2400, val=320)
-    """How many in each split, over all classes."""
+    """Number of images in each split, over all classes."""
     size: Size = Field(default=[64, 64])
     """Height and width of a frame in px."""
     epochs: int = Field(default=4, ge=1)
-    """Passes over the images."""
+    """Passes over the training images."""
     batch_size: int = Field(default=32, ge=2)
     """Images per update."""
     learning_rate: float = Field(default=0.003, gt=0)
-    """Peak rate."""
+    """Peak learning rate."""
 
 
 class Weights2D(Section):
     source: Annotated[str, OneOf(("stills", "imagenet"))] = "stills"
     """stills: trained here on rendered still images; imagenet: torchvision's."""
     carry: Annotated[str, OneOf(("convolutions", "all"))] = "convolutions"
-    """What is carried over; convolutions alone, as in the paper, or all."""
+    """What is taken from the 2D weights: the convolutions alone, as in the paper, or everything."""
     stills: Stills = Stills()
     """The still images and the training on them."""
 
 
 class LearningRates(Section):
     rate_3t: float | None = Field(default=None, alias="3t", gt=0)
-    """For 3T networks."""
+    """Learning rate of 3T networks."""
     rate_3d: float | None = Field(default=None, alias="3d", gt=0)
-    """For 3D networks."""
+    """Learning rate of 3D networks."""
 
 
 class Training(Section):
@@ -203,19 +204,19 @@ class Training(Section):
     learning_rate: LearningRates
     """Adam's (peak) learning rate per kind of convolution."""
     schedule: Annotated[str, OneOf(SCHEDULES)] = "constant"
-    """How the learning rate goes with time; constant is the paper's effective one, plateau (halved
-    when validation accuracy stays) what its authors meant."""
+    """Learning rate over time. constant: what the paper's code did in effect; plateau: halved when
+    validation accuracy no longer improves, as its authors intended."""
     patience: int = Field(default=5, ge=1)
     """Epochs without a better validation accuracy after which plateau halves the rate."""
     early_stopping: int | None = Field(default=None, ge=1)
     """Epochs without a better validation accuracy after which training ends; never without it."""
     class_weights: Annotated[str, OneOf(CHOICES["class_weights"])] = "none"
-    """Weights of the classes in the loss; balanced makes all classes count alike."""
+    """Weights of the classes in the loss; with balanced all classes count alike."""
     micro_batch: int | None = Field(default=None, ge=2)
-    """Clips in memory at once; gradients of a batch are summed over such parts. Batch norm sees one
-    part at a time, so this changes numbers. Without it the whole batch."""
+    """Clips in memory at once; gradients of a batch are summed over parts of this size. Batch norm
+    sees one part at a time, so this changes the results. Without it the whole batch is one part."""
     precision: Annotated[str, OneOf(CHOICES["precisions"])] = "float32"
-    """Of convolutions and products; below float32 on a GPU only."""
+    """Precision of convolutions and matrix products; below float32 on a GPU only."""
     auxiliary_weight: float = Field(default=0.3, ge=0)
     """Weight of each of GoogLeNet's auxiliary heads."""
     snapshot_every: int = Field(default=1000, ge=1)
@@ -223,45 +224,44 @@ class Training(Section):
     device: Annotated[str, OneOf(("cpu", "cuda"))] = Field(
         default="cpu", json_schema_extra={"remedy": "a GPU is called cuda"}
     )
-    """Where networks are trained; numbers repeat exactly on cpu only."""
+    """Where networks are trained; results repeat exactly on cpu only."""
 
 
 class ChosenChannels(Section):
     faithfulness: int = Field(default=2, ge=0)
-    """Largest drop in class scores."""
+    """Number of channels with the largest drop in class scores."""
     displacement: int = Field(default=2, ge=0)
-    """Transforms that moved furthest."""
+    """Number of channels whose transforms moved furthest."""
     random: int = Field(default=1, ge=0)
-    """Drawn at random."""
+    """Number of channels drawn at random."""
 
 
 class Explanations(Section):
     replicates: int = Field(default=1, ge=0)
-    """Runs of each cell whose channels are explained, the first ones; 0 for none."""
+    """How many runs of each cell have their channels explained, the first ones; 0 for none."""
     networks: Networks | None = None
-    """Only of these networks; all without it."""
+    """Explain runs of these networks only; of all without it."""
     clips: int = Field(default=24, ge=2)
-    """Validation clips on which the loss of a channel's motion is measured."""
+    """Validation clips on which the effect of removing a channel's motion is measured."""
     channels: ChosenChannels = ChosenChannels()
     """How many channels of a run are chosen, and by which rule."""
     candidates: int | None = Field(default=None, ge=1)
-    """Only so many channels, those that moved furthest, are tried for faithfulness; all without it.
-    """
+    """Try only this many channels, those that moved furthest, for faithfulness; all without it."""
     methods: Annotated[list[Annotated[str, OneOf(CHOICES["methods"])]], Unique()] = Field(
         default=list(CHOICES["methods"])
     )
-    """Saliency methods."""
+    """Saliency methods to show."""
     steps: int = Field(default=500, ge=1)
     """Steps of activation maximisation; 500 in the paper."""
     learning_rate: float = Field(default=0.004, gt=0)
-    """Of activation maximisation; 0.004 in the paper, larger for fewer steps."""
+    """Learning rate of activation maximisation; 0.004 in the paper, larger for fewer steps."""
 
 
 class Statistics(Section):
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
-    """Level of the tests, held within each family of four parameters."""
+    """Significance level, held within each family of four parameters."""
     dataset_contrast: Annotated[Names, Field(max_length=2)] | None = None
-    """The family "dataset" compares the first data set with the second; without it, all pairs."""
+    """Two data sets that the family "dataset" compares, first with second; all pairs without it."""
     equivalence_ratio: float = Field(default=1.25, gt=1)
     """Mean displacements within this factor count as equivalent (TOST)."""
     energy_rows: int = Field(default=1000, ge=10, le=2000)
@@ -269,14 +269,14 @@ class Statistics(Section):
     bootstrap_resamples: int = Field(default=1000, ge=100)
     """Resamples of the hierarchical bootstrap."""
     calibration_replicates: int = Field(default=400, ge=20)
-    """Simulated studies per network that tell how the tests behave."""
+    """Simulated studies per network with which the tests are calibrated."""
 
 
 class Study(Section):
     study: str = Field(
         pattern="^[A-Za-z0-9_-]+$", json_schema_extra={"remedy": "letters, digits, _ and - only"}
     )
-    """Name of the study; in its report, and in its folders' names where output is left out."""
+    """Name of the study: in its report, and in its folders' names where output is left out."""
     title: str = "What video networks learn about motion"
     """Title of the report."""
     seed: int = Field(default=2006, ge=0)
@@ -284,20 +284,20 @@ class Study(Section):
     replicates: int = Field(default=3, ge=1, le=1000)
     """Training runs per cell of the design, each with its own seed."""
     output: Output = Output()
-    """Folders, relative to the working directory; without it they carry the study's name."""
+    """Folders, relative to the working directory; named after the study without it."""
     networks: Networks
     """Networks of the study."""
     width: float = Field(default=1.0, gt=0, le=1)
     """Factor on every channel count."""
     variants: Annotated[list[Variant], Field(min_length=1), Unique()]
-    """Trained for every data set and for every network, or those that it names."""
+    """What is trained on every data set, with every network or those that the variant names."""
     datasets: dict[Annotated[str, Field(pattern="^[A-Za-z0-9_]+$")], Dataset] = Field(min_length=1)
     """Data sets by name; the name is used in file names and in the report."""
     weights_2d: Weights2D = Weights2D()
-    """Where pretrained variants start."""
+    """2D weights that pretrained variants start from."""
     training: Training
-    """Adam on cross-entropy."""
+    """Training, by Adam on cross-entropy."""
     explanations: Explanations = Explanations()
-    """What single channels have learned, shown."""
+    """Explanations of what single channels have learned."""
     statistics: Statistics = Statistics()
-    """The analysis."""
+    """Statistical analysis."""

@@ -1,9 +1,9 @@
 """What a study costs before it runs: hours, wall time, disk and jobs, from measured step times.
 
 Pure arithmetic over what is known of each kind of run; `threetconv.study.measure_step` measures an
-update. Assumptions: every update takes the same time; an epoch trains on all clips but a last batch
-of one; validation costs forward passes; clips are decoded beside training, so that an epoch takes
-the longer of the two; runs share nothing.
+update. Assumptions: every update takes the same time; an epoch trains on all clips, except a last
+batch of a single clip; validation costs forward passes; clips are decoded while the network trains,
+so an epoch takes as long as the slower of the two; runs share nothing.
 """
 
 from __future__ import annotations
@@ -169,6 +169,7 @@ def wall_hours(runs: Sequence[tuple[float, int]], jobs: int) -> float:
         runs: (hours of a run, how many such runs).
         jobs: at the same time, each at the speed of a run that is alone.
     """
+    # longest processing time first (Graham 1969): the next run takes the slot that is free first
     slots = [0.0] * jobs
     for hours in sorted((h for h, n in runs for _ in range(n)), reverse=True):
         heapq.heapreplace(slots, slots[0] + hours)
@@ -192,6 +193,7 @@ def totals(
     """
     runs = int(table["runs"].sum())
     largest = table.sort_values("checkpoint_gb", ascending=False)
+    # the worst moment: the runs with the largest checkpoints all train at once
     left, checkpoints = jobs, 0.0
     for size, count in zip(largest["checkpoint_gb"], largest["runs"], strict=True):
         taken = min(left, int(count))

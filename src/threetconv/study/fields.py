@@ -1,4 +1,4 @@
-"""What the model of a study's configuration is made of: its sections, and values of kinds."""
+"""Parts of the configuration's model: sections, choices, lists without duplicates, forms."""
 
 from __future__ import annotations
 
@@ -35,13 +35,14 @@ class Section(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _not_null(cls, value: Any) -> Any:
+        # None as a default means that a key may be left out; a key without a value is a mistake
         if value is None:
             raise PydanticCustomError("null", "nothing")
         return value
 
 
 class OneOf:
-    """A text out of these."""
+    """A text that is one of `names`."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self.names = list(names)
@@ -51,7 +52,7 @@ class OneOf:
 
 
 class Unique:
-    """A list in which nothing stands twice."""
+    """A list without duplicates."""
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -65,6 +66,7 @@ class Unique:
 
 
 def _each_once(value: Any) -> Any:
+    # `count` and not a set: entries may be mappings, which have no hash
     if isinstance(value, list) and any(value.count(item) > 1 for item in value):
         raise PydanticCustomError("twice", "an entry stands twice")
     return value
@@ -77,5 +79,5 @@ def _form(value: Any) -> str:
 
 
 FORM = Discriminator(_form)
-"""Which form of a value was meant that may be a number, a list or a mapping: the tag of the form,
-its type in JSON schema between pointed brackets."""
+"""Discriminator of values that may be a number, a list or a mapping. The tag of a form is its type
+in JSON schema, in angle brackets."""

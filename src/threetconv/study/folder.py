@@ -175,7 +175,7 @@ def hold(study: str, output: Mapping[str, str]) -> IO[str]:
 def stale_files(results: str | Path, made: Iterable[Pattern[str]]) -> list[Path]:
     """What lies in a results folder of runs, cells or stages that the study does not have.
 
-    Trained runs, clips and weights are none of it: they are costly, and nobody pools them.
+    Trained runs, clips and weights are left where they are: they are costly, and nobody pools them.
 
     Args:
         results: the study's results folder.

@@ -59,6 +59,7 @@ class StudyLayout:
         }
         self.runs_3t = [run for run in self.runs.values() if run.convolution == "3t"]
         self.inits = list(dict.fromkeys(run.init for run in self.runs_3t))
+        # controls get their own folder, so that no reader pools them with real runs
         real = [run for run in self.runs_3t if run.control == "none"]
         self.parameter_files = [self.parameter_file(run) for run in real]
         self.control_files = [self.parameter_file(run) for run in self.runs_3t if run not in real]
@@ -128,6 +129,7 @@ class StudyLayout:
         """What a run is trained on, and its 2D weights if it starts from such."""
         run = self.runs[run_id]
         files = self.clip_inputs(run.dataset)
+        # a fetched run brings its weights and needs no 2D ones
         if run.init == "pretrained" and run_id not in self.fetched:
             files["weights"] = f"{self.results}/weights_2d/{run.network}.safetensors"
         return files
@@ -186,6 +188,7 @@ class StudyLayout:
         cell = (run.network, run.dataset, run.convolution)
         for other in self.runs.values():
             same = (other.network, other.dataset, other.convolution) == cell
+            # a network that learned nothing from the labels: the reference of the sanity checks
             if other.control == "label-shuffled" and same and other.replicate == 1:
                 files["shuffled"] = self.run_file(other.run_id, "run.json")
                 files["shuffled_weights"] = self.run_file(other.run_id, "best.safetensors")

@@ -1,4 +1,4 @@
-"""Seconds per update of a network, measured on this machine; `step_records`: of finished runs."""
+"""Seconds per update of a network, measured on this machine (finished runs: `recorded_steps`)."""
 
 from __future__ import annotations
 
@@ -87,9 +87,9 @@ def measure_step(
 
     Updates are those of training (`threetconv.training.step`): a batch is taken in the parts that
     `micro_batch` makes of it, at `precision`. Begins with two clips, to learn what a clip costs.
-    As many whole parts are measured as time allows, or a smaller one if time or memory allow no
-    whole one; if these are not all of `batch_size`, the time is scaled by the number of clips, and
-    `Step.source` says so.
+    Then as many whole parts are measured as time allows, or one smaller part where time or memory
+    do not allow a whole one. Where that is less than a batch, the time is scaled by the number of
+    clips, and `Step.source` says so.
 
     Args:
         name, convolution, clip, batch_size, width: of the run; clip is (frames, height, width).

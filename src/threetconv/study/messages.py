@@ -1,4 +1,4 @@
-"""What the model of studies refuses, in the house's words: found, allowed, what to do."""
+"""Messages for what the model of a study refuses: found, allowed, what to do."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def explained(error: ValidationError) -> InputError:
 
 
 def _order(mistake: _Mistake) -> str:
-    """Of several unknown keys the alphabetically first; of others the first one stays so."""
+    """Sort key: unknown keys in alphabetical order, other mistakes in the order of pydantic."""
     return mistake.key if mistake.kind == "unknown" else ""
 
 
@@ -92,6 +92,7 @@ def _mistake(details: ErrorDetails) -> _Mistake:
     schema = study_schema()
     place: list[str] = []
     for step in loc:
+        # pydantic's location names the form of the value here, which is no key of the study
         if "oneOf" in schema:
             if step == loc[-1] and kind.endswith("_type"):
                 break  # of none of the forms: all of them are told
@@ -124,6 +125,7 @@ def _meant(value: Any, schema: Schema) -> str:
     if not isinstance(value, str) or not kinds & {"integer", "number"}:
         return ""
     text = value.strip()
+    # YAML 1.1 reads 1e-3 as text; it wants a point and a sign, 1.0e-3
     if found := _EXPONENT.fullmatch(text):
         digits, fraction, sign, exponent = found.groups()
         fraction = fraction if fraction and len(fraction) > 1 else ".0"

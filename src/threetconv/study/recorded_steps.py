@@ -15,8 +15,8 @@ def recorded_steps(results: str | Path) -> pd.DataFrame:
     """Seconds per update of finished runs, validation included, as they were.
 
     Args:
-        results: results folder of a study; its ``runs/*/run.json`` are read, of runs that it has
-            (of all that are there, while none has finished the study).
+        results: results folder of a study; its ``runs/*/run.json`` are read: those of the study's
+            runs, or all that are there while the study is not finished.
 
     Returns:
         network, convolution, dataset, seconds (median over the runs of a kind), runs, batch_size,
@@ -30,6 +30,7 @@ def recorded_steps(results: str | Path) -> pd.DataFrame:
 
     folder = Path(results) / "runs"
     files = sorted(folder.glob("*/run.json"))
+    # results/runs.parquet: the study is finished, and older runs may lie beside its own
     if folder.with_suffix(".parquet").is_file():
         present = set(open_study(results).runs["run_id"])
         files = [file for file in files if file.parent.name in present]

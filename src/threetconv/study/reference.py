@@ -88,6 +88,7 @@ def in_words(schema: Schema) -> str:
         words += f" of the form {schema['pattern']}"
     bounds = [text.format(schema[name]) for name, text in _LIMITS.items() if name in schema]
     if bounds:
+        # "of at least 2", but "above 0"
         words += " of " if bounds[0].startswith("at") else " "
         words += " and ".join(bounds)
     low, high = schema.get("minItems"), schema.get("maxItems")

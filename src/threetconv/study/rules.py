@@ -27,6 +27,7 @@ def _datasets(config: Config) -> Iterator[tuple[str, Config]]:
 
 def check_output(config: Config) -> None:
     """Folders that can be named in files' paths, and a study's name that no folder has already."""
+    # folded: some file systems take Runs and runs for one folder
     if config["study"].casefold() in FOLDERS:
         raise InputError(
             "configuration: study",
@@ -34,6 +35,7 @@ def check_output(config: Config) -> None:
             expected=f"another name than {', '.join(sorted(FOLDERS))}",
             remedy=f"call it my_{config['study']}, for example",
         )
+    # these folders end up in Snakemake's paths, which are patterns
     for kind, folder in config["output"].items():
         if PurePath(folder).name in ("", ".", ".."):
             wrong = "no folder of its own"
@@ -67,6 +69,7 @@ def check_clips(config: Config) -> None:
 def check_render(config: Config) -> None:
     for name, dataset in _datasets(config):
         where, render = f"configuration: datasets.{name}", dataset.get("render")
+        # exactly one of the two
         if (render is None) == ("root" not in dataset):
             raise InputError(
                 where,
@@ -76,6 +79,7 @@ def check_render(config: Config) -> None:
             )
         if render is None:
             continue
+        # rendered sets are written in the layout of the data set that they imitate
         layout = {"gestures": "jester", "scenes": "ucf101", "planted": "folder"}[render["set"]]
         if dataset["adapter"] != layout:
             raise InputError(
@@ -92,6 +96,7 @@ def check_render(config: Config) -> None:
                 expected="[shortest, longest]",
                 remedy="swap the two",
             )
+        # one key, two forms: gestures have names, scenes are made to a number
         classes = render.get("classes")
         if classes is not None and isinstance(classes, int) != (render["set"] == "scenes"):
             raise InputError(
@@ -142,6 +147,7 @@ def check_variants(config: Config) -> None:
                     remedy=f"add {network} to networks, or take it out of the variant",
                 )
     runs = [run.run_id for run in plan_runs(config)]
+    # variants that differ only in their networks or checkpoints may ask for one run twice
     if len(set(runs)) < len(runs):
         twice = next(run_id for run_id in runs if runs.count(run_id) > 1)
         raise InputError(
@@ -150,6 +156,7 @@ def check_variants(config: Config) -> None:
             expected="every variant once for each network",
             remedy="remove one of the two variants",
         )
+    # a control says something only beside the real run of the same cell
     real = {_cell(run) for run in plan_runs(config) if run.control == "none"}
     for run in plan_runs(config):
         if _cell(run) not in real:
@@ -216,6 +223,7 @@ def check_training(config: Config) -> None:
 def check_drawing(config: Config) -> None:
     """What is drawn anew in every epoch needs clips that are decoded anew and may be changed so."""
     for name, dataset in _datasets(config):
+        # packed clips hold the frames that were chosen once
         if dataset["sampling"] != "even" and dataset["store"] == "packed":
             raise InputError(
                 f"configuration: datasets.{name}.sampling",
@@ -223,6 +231,7 @@ def check_drawing(config: Config) -> None:
                 expected="store: streamed",
                 remedy="set store to streamed, or sampling to even",
             )
+        # a mirrored "Swiping Left" is a "Swiping Right" with the wrong label
         if dataset["augment"].get("horizontal_flip") and dataset["adapter"] == "jester":
             raise InputError(
                 f"configuration: datasets.{name}.augment.horizontal_flip",

@@ -1,4 +1,4 @@
-"""How large a validated study is, before anything of it exists: clips and jobs."""
+"""How large a validated study is, in clips and jobs, before anything of it exists."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Counts = tuple[int, int, int]  # train, val, test
 
 
 def published_counts(dataset: Mapping[str, Any]) -> dict[str, int] | None:
-    """Published clips by split and classes of a data set; None for a part of one, or unknown."""
+    """Published numbers of clips by split, and of classes; None for a part of a set, or unknown."""
     options = dataset["options"]
     if "render" in dataset or "classes" in options:
         return None
@@ -91,6 +91,7 @@ def clip_counts(
         look_up(config["datasets"], name, what="data set of the study")
         train, _, val = value.partition("/")
         where = f"--clips {text}"
+        # without a number for validation, 1 passes the check and is replaced by 0 below
         by_hand[name] = (round(positive(where, train)), round(positive(where, val or "1")), 0)
         by_hand[name] = by_hand[name] if val else (by_hand[name][0], 0, 0)
     counts, words = {}, []

@@ -49,5 +49,6 @@ def _name_folders(config: Config) -> None:
     for kind in ("results", "reports"):
         default = kind if config["study"] == EMBEDDED else f"{kind}/{config['study']}"
         folder = config["output"].setdefault(kind, default)
+        # a blank name is left for `check_output` to refuse
         if folder.strip():
             config["output"][kind] = posixpath.normpath(folder)

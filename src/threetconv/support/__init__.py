@@ -1,1 +1,1 @@
-"""What every stage leans on: files, logs, provenance, processes."""
+"""What every stage uses: files, logs, provenance, processes."""

@@ -114,6 +114,7 @@ def fetch(
     if check_source(source, sha256) == "https":
         assert sha256 is not None
         return _download(source, sha256.lower(), cache, downloader)
+    # file:PATH is the path as it is; file://... is a URL with % escapes
     path = Path(source.removeprefix("file:"))
     if source.startswith("file://"):
         path = Path(unquote(urlsplit(source).path))
@@ -146,6 +147,7 @@ def _download(url: str, sha256: str, cache: str | Path, downloader: Downloader |
             downloader=downloader or pooch.HTTPDownloader(progressbar=False, chunk_size=CHUNK),
         )
     except (OSError, ValueError) as error:  # requests' errors are OSErrors
+        # pooch tells a wrong hash from other failures by the message alone
         wrong = isinstance(error, ValueError) and "known hash" in str(error)
         remedy = (
             "if the publisher has changed the file, correct sha256; nothing of the download is kept"

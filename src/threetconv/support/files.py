@@ -42,6 +42,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
+        # mkstemp makes files private; give this one the mode that `open` would (the mask can only
+        # be read by setting it)
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)

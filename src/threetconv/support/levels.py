@@ -1,4 +1,4 @@
-"""The one rule that holds a p-value against a level."""
+"""The one rule by which a p-value is compared with a level."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ P = TypeVar("P", float, np.ndarray, pd.Series)
 
 
 def passes(p: P, alpha: float) -> P:
-    """Whether p is at most `alpha`, within rounding; what is no number does not pass."""
+    """Whether p is at most `alpha`, within rounding; NaN does not pass."""
     return p <= alpha * (1 + ROUNDING)

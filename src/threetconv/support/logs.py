@@ -23,11 +23,12 @@ def step_log(path: str | Path) -> Iterator[logging.Logger]:
     """
     log = logging.getLogger("threetconv")
     Path(path).parent.mkdir(parents=True, exist_ok=True)
+    # backslashreplace: a message may name a file whose name is not valid UTF-8
     to_file = logging.FileHandler(path, mode="w", encoding="utf-8", errors="backslashreplace")
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
     to_terminal = logging.StreamHandler(sys.stderr)
     to_terminal.setFormatter(logging.Formatter(f"[{Path(path).stem}] %(message)s"))
-    to_terminal.setLevel(logging.WARNING)
+    to_terminal.setLevel(logging.WARNING)  # many steps share the terminal
     previous = log.level
     log.setLevel(logging.INFO)
     for handler in (to_file, to_terminal):

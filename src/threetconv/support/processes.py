@@ -47,7 +47,7 @@ class Workers:
             return self._executor.submit(function, *args, **kwargs)
 
     def close(self) -> None:
-        """Drop what has not begun, wait for the rest, end the processes; again does nothing."""
+        """Drop what has not begun, wait for the rest, end the processes; may be called twice."""
         if self._executor._broken:  # joins, without ending, a process started as another died
             for process in list((self._executor._processes or {}).values()):
                 process.kill()

@@ -1,1 +1,1 @@
-"""Do the tests keep their promises? Simulated studies whose truth is known."""
+"""Level, power and coverage of the tests, on simulated studies with a known truth."""

@@ -1,10 +1,10 @@
-"""Calibration: do the tests in use keep their promises, in the layout of a real network?
+"""Calibration: do the tests keep their nominal level and coverage in a real network's layout?
 
 Studies with a known truth are simulated (`threetconv.statistics.calibration.simulate`), every test
 is run on them, and the table says how often it rejected a true null hypothesis (type I error,
 nominal .05), found an effect (power), or held the truth in its interval (coverage, nominal .95).
-The naive tests on pooled rows are there as well, under the null only: power means nothing without
-the level.
+The naive tests on pooled rows are tried as well, under the null only: the power of a test that
+does not keep its level means nothing.
 """
 
 from __future__ import annotations
@@ -60,16 +60,17 @@ def wilson(hits: float, n: int, *, level: float = 0.95) -> tuple[float, float]:
     share = hits / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    # at 0 or n hits a bound equals the share; rounding must not push it past the share
     return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
 
 
 def validity(quantity: str, low: float, high: float, nominal: float, *, untestable: bool) -> str:
-    """What an interval says of a promise.
+    """How an interval of the estimate compares with the nominal value.
 
     Returns:
         "untestable" where no outcome could have rejected; "valid" where the interval holds the
         nominal value; "liberal" where the test rejects too often or the interval covers too
-        little; "conservative" the other way round; "" for power, which promises nothing.
+        little; "conservative" in the opposite case; "" for power, which has no nominal value.
     """
     if untestable:
         return "untestable"
@@ -162,6 +163,7 @@ def _work(pieces: list[tuple[NetworkLayout, int, int, int]], workers: int) -> It
 
     with pool(workers) as processes:
         futures = [processes.submit(_piece, *piece) for piece in pieces]
+        # in order of submission: the sums are floats and depend on the order of their terms
         for future in futures:
             yield future.result()
 
@@ -169,17 +171,19 @@ def _work(pieces: list[tuple[NetworkLayout, int, int, int]], workers: int) -> It
 def _piece(shape: NetworkLayout, start: int, studies: int, seed: int) -> Counts:
     """Counts of studies `start` to `start + studies`; each study has a generator of its own."""
     counts: Counts = {}
+    # crc32, because `hash` of a text differs between processes
     key = [seed, zlib.crc32(shape.network.encode())]
     draws = []
     for study in range(start, start + studies):
-        rng = np.random.default_rng([*key, 0, study])
+        rng = np.random.default_rng([*key, 0, study])  # 0: studies; 1, below: batches
         draw = draw_study(shape, rng, runs_per_arm=MOST_RUNS, blocks=BLOCKS)
+        # rows without any shared effect: the one case in which tests on rows must keep their level
         independent = draw_study(
             shape, rng, runs_per_arm=1, parameters=1, tau_layer=0, tau_channel=0
         )
         for row_test in ROW_LEVEL_TESTS:
             _count(counts, row_test(draw, independent, study))
-        draws.append(draw._replace(rows=np.empty(0)))
+        draws.append(draw._replace(rows=np.empty(0)))  # run-level tests need none
     batch = Batch.of(draws, np.random.default_rng([*key, 1, start]))
     for run_test in RUN_LEVEL_TESTS:
         _count(counts, run_test(batch))

@@ -1,9 +1,9 @@
-"""Planning: which effects a study of so many seeds can find, before anyone trains.
+"""Planning: which effects a study with k seeds can find, before anything is trained.
 
 D = ln mean |z| of a run is taken as normal with SD tau between the runs of a cell, a ratio of
 mean displacements is a shift of ln(ratio), and the permutation tests of the plan are run on
-simulated values. The level is alpha / 4: what Holm asks of one parameter when the other three
-show nothing.
+simulated values. The level is alpha / 4: Holm's bound for the smallest of four p-values, so the
+power is that of finding one parameter when the other three show no effect.
 """
 
 from __future__ import annotations
@@ -103,6 +103,7 @@ def power_table(
             possible = not (design.interaction and k == 1)
             testable = possible and passes(len(PARAMETERS) * floor, alpha)
             key = (design.blocks, k, design.interaction)
+            # families with equally many blocks have the same power: simulate it once
             if testable and key not in known:
                 rng = np.random.default_rng([seed, *map(int, key)])
                 known[key] = _simulate(
@@ -163,16 +164,20 @@ def _simulate(
     """Power at the standardised effect d, and the effect that is found in 80 % of studies."""
     weights = None
     if design.interaction:
+        # mean over networks of (difference at the first init - difference at the second)
         weights = np.array([1.0, -1.0] * (design.blocks // 2)) / (design.blocks // 2)
     labels = vectorised.label_runs(
         design.blocks, k, rng=rng, weights=weights, max_enumeration=DRAWS, draws=DRAWS
     )
+    # drawn once: all effects share the noise, so power changes with the effect alone when `_bisect`
+    # compares them
     values = rng.standard_normal((replicates, design.blocks, 2, k))
 
     def power(effect: float) -> float:
         if not design.interaction:
             return float((vectorised.permutation_p(values, labels, effect) <= level).mean())
         moved = values.copy()
+        # arm a at the first initialisation only, which changes the interaction by `effect`
         moved[:, ::2, 0] += effect
         p = vectorised.permutation_p(vectorised.interaction_residuals(moved), labels)
         return float((p <= level).mean())
@@ -184,6 +189,7 @@ def _simulate(
 def _bisect(power: Callable[[float], float]) -> float:
     """The smallest effect (to .02 SD) with the wanted power; NaN when it is not reached."""
     low, high = 0.0, 0.5
+    # double until the power is reached, then halve the bracket
     while power(high) < WANTED:
         low, high = high, 2 * high
         if high > LARGEST_D:
@@ -222,6 +228,7 @@ def tau_from(summaries: pd.DataFrame, runs: pd.DataFrame | None = None) -> float
         table = table[table["control"] == "none"]
     table = table[np.isfinite(table["log_mean_abs"])]
     cells = table.groupby(["parameter", "network", "dataset", "init"])["log_mean_abs"]
+    # sums of squares and degrees of freedom add up over cells of different size
     spread = pd.DataFrame({"squares": cells.var(ddof=0) * cells.size(), "df": cells.size() - 1})
     pooled = spread.groupby("parameter").sum()
     pooled = pooled[pooled["df"] > 0]

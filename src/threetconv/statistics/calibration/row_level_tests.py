@@ -1,4 +1,4 @@
-"""What is computed from rows, in calibration: the naive tests, the energy test on subsamples.
+"""Calibration of what is computed from rows: naive tests, energy test, hierarchical bootstrap.
 
 Each function takes the draw of one study, a draw of independent rows and the number of the study,
 and yields answers. A new one is one function and one entry of `ROW_LEVEL_TESTS`.
@@ -81,6 +81,7 @@ def ks_limit(n: int, m: int) -> float:
     """D from which `scipy.stats.ks_2samp(method="asymp")` rejects; its p takes 20 ms a call."""
     from scipy.stats import kstwo  # a second to import
 
+    # scipy's asymptotic p is kstwo.sf(D, round(n m / (n + m))); this is its inverse
     return float(kstwo.isf(ALPHA, round(n * m / (n + m))))
 
 
@@ -125,6 +126,7 @@ def bootstrap_test(draw: Draw, _independent: Draw, study: int) -> Iterator[Answe
             cell.append(
                 [
                     ChannelSums(
+                        # (parameters, transitions, channels), as `_channel_of_row` lays rows out
                         part.reshape(len(z), -1, layer.channels).sum(axis=1).T.astype(np.float64),
                         np.full(layer.channels, sum(layer.reachable)),
                     )

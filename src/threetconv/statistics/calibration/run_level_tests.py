@@ -32,7 +32,7 @@ from threetconv.statistics.tests.adjust import benjamini_hochberg, holm
 
 __all__ = ["BLOCKS", "RUN_LEVEL_TESTS", "Batch"]
 
-MARGIN = 1.25
+MARGIN = 1.25  # largest ratio that counts as equal
 BLOCKS = 4  # blocks of the families' overall tests: two networks x two levels of the other factor
 RESAMPLES = 1_000
 
@@ -147,6 +147,7 @@ def _permuted_holm(
         found = adjusted[..., j] <= ALPHA
         hits = np.asarray(found.any(axis=1) if scenario.truth == NULL else found.mean(axis=1))
         noted = _noted(scenario, "any rejection", "mean share of parameters found")
+        # Holm multiplies the smallest p by the number of parameters
         yield Answers(noted, hits, parameters * labels.floor > ALPHA)
 
 
@@ -162,6 +163,7 @@ def interaction_test(batch: Batch) -> Iterator[Answers]:
                 yield untestable(scenario, len(values))
                 continue
             moved = values.copy()
+            # arm a at the first initialisation only, which changes the interaction by `shift`
             moved[:, ::2, 0] += shift
             p = vectorised.permutation_p(vectorised.interaction_residuals(moved), labels)
             yield Answers(scenario, p <= ALPHA, labels.floor > ALPHA)
@@ -181,7 +183,9 @@ def layers_test(batch: Batch) -> Iterator[Answers]:
         for j, scenario in enumerate(scenarios):
             found = adjusted[..., j] <= ALPHA
             hits = np.asarray(found.any(axis=1) if scenario.truth == NULL else found.mean(axis=1))
+            # under the complete null the false discovery rate is the chance of any rejection
             noted = _noted(scenario, "false discovery rate", "mean share of layers found")
+            # Benjamini-Hochberg leaves the floor as it is where every layer attains it
             yield Answers(noted, hits, labels.floor > ALPHA)
 
 
@@ -209,6 +213,7 @@ def equivalence_test(batch: Batch) -> Iterator[Answers]:
     """TOST: its level at the margin, its power where nothing differs."""
     margin = math.log(MARGIN)
     for runs in RUNS:
+        # TOST's null hypothesis is a difference, so its level is tried at the margin
         for ratio, truth, quantity in ((MARGIN, EFFECT, "type I error"), (1.0, NULL, "power")):
             scenario = Scenario(
                 truth, f"TOST, margin {MARGIN:g}", "run", "1 block", runs, TAU, ratio, quantity,
@@ -225,6 +230,8 @@ def bootstrap_test(batch: Batch) -> Iterator[Answers]:
     """Percentile interval from resampled runs."""
     for runs in (3, 5, 8):
         values = batch.pooled(runs)[:, 0]
+        # runs drawn with replacement are multinomial counts; the counts do not depend on the
+        # values, so all studies share them
         weights = [
             batch.rng.multinomial(runs, np.full(runs, 1 / runs), RESAMPLES) / runs for _ in "ab"
         ]

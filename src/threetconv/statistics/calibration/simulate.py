@@ -24,6 +24,7 @@ from threetconv.errors import InputError
 
 __all__ = ["Draw", "LayerLayout", "NetworkLayout", "Study", "draw_study"]
 
+# log SD between layers of a run and between channels; degrees of freedom of Student's t
 TAU_LAYER, TAU_CHANNEL, DF = 0.1, 0.4, 4.0
 
 
@@ -177,6 +178,7 @@ def draw_study(
     layers = shape.moving
     channels = np.array([layer.channels for layer in layers])
     sizes = np.array([layer.reachable_rows for layer in layers])
+    # (*cells, channels of all layers)
     log_scale = tau_channel * rng.standard_normal((*cells, channels.sum()), dtype=np.float32)
     log_scale += np.repeat(
         tau_layer * rng.standard_normal((*cells, len(layers)), dtype=np.float32), channels, axis=-1
@@ -184,6 +186,7 @@ def draw_study(
     rows = _student(rng, (*cells, int(sizes.sum())), df)
     rows *= np.exp(log_scale)[..., _channel_of_row(layers)]
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    # sums of |z| by layer, (*cells, layers); summed in float64, since the rows are float32
     sums = np.add.reduceat(np.abs(rows), starts, axis=-1, dtype=np.float64)
     return Draw(shape, seeds, rows, np.log(sums.sum(axis=-1) / sizes.sum()), np.log(sums / sizes))
 
@@ -191,6 +194,7 @@ def draw_study(
 def _student(rng: np.random.Generator, size: tuple[int, ...], df: float) -> np.ndarray:
     """Student's t in float32: a normal over the root of a mean chi-square."""
     noise = rng.standard_normal(size, dtype=np.float32)
+    # chi-square(df) / df is Gamma(df / 2) times 2 / df
     noise /= np.sqrt(rng.standard_gamma(df / 2, size, dtype=np.float32) * np.float32(2 / df))
     return noise
 
@@ -199,6 +203,7 @@ def _channel_of_row(layers: Iterable[LayerLayout]) -> np.ndarray:
     """Index of the channel (counted over all layers) that each reachable row belongs to."""
     parts, first = [], 0
     for layer in layers:
+        # rows of a layer lie transition by transition, each with all channels
         parts.append(np.tile(np.arange(first, first + layer.channels), sum(layer.reachable)))
         first += layer.channels
     return np.concatenate(parts)

@@ -57,8 +57,8 @@ def label_runs(
     Args:
         blocks, runs: the design; every block has `runs` runs in each arm.
         rng: of the draws.
-        weights: (blocks,) of the blocks' differences in the statistic; 1 / blocks each without it.
-            an interaction's are +1 and -1 over the networks.
+        weights: (blocks,) of the blocks' differences in the statistic; 1 / blocks each without it;
+            those of an interaction are +1 and -1, over the number of networks.
         max_enumeration: list all labelings up to this many.
         draws: random labelings beyond.
     """

@@ -1,7 +1,8 @@
 """How far apart the arms' rows are: distances between distributions, without p-values.
 
-The rows of a run share its history, so a test on rows rejects a true null hypothesis in most cases;
-their distances are sound as descriptions. Rows of an arm's runs are pooled.
+The rows of a run share its training, so a test that takes rows as independent rejects a true null
+hypothesis in most cases. Distances between rows describe the arms and are given without a test.
+Rows of an arm's runs are pooled.
 """
 
 from __future__ import annotations
@@ -123,6 +124,7 @@ def _joint(
     columns = [PARAMETERS.index("px"), PARAMETERS.index("py")]
     parts = []
     for names in arms:
+        # equally many rows from every run, so that no run weighs more than another
         each = max(1, max_rows // max(1, len(names)))
         thinned = {name: _thin(rows[name], each, seed, (name,)) for name in names}
         parts.append(_pool(names, thinned)[:, columns])
@@ -149,6 +151,7 @@ def _thin(values: np.ndarray, wanted: int, seed: int, names: Sequence[str]) -> n
     """`wanted` rows without replacement; seed and names alone decide which."""
     if len(values) <= wanted:
         return values
+    # sha256, because `hash` of a text differs between processes
     digest = hashlib.sha256("\n".join(sorted(names)).encode()).digest()
     rng = np.random.default_rng([seed, int.from_bytes(digest[:8], "big")])
     return values[np.sort(rng.choice(len(values), wanted, replace=False))]

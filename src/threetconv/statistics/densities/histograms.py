@@ -35,6 +35,7 @@ def histograms(
     frame = moved_rows(parameters, tag=tag, rows=rows)
     tables = []
     for parameter in PARAMETERS:
+        # over the union of the cells: with common bins the panels' heights can be compared
         edges = np.histogram_bin_edges(frame[PRIMED[parameter]].to_numpy(np.float64), bins)
         for cell, group in frame.groupby(CELL, sort=True, observed=True):
             counts, _ = np.histogram(group[PRIMED[parameter]].to_numpy(np.float64), edges)
@@ -77,6 +78,7 @@ def joint_histogram(
             pd.DataFrame(
                 {
                     **dict(zip(CELL, cell, strict=True)),
+                    # counts are (x, y) in row-major order: y varies fastest
                     "x_left": np.repeat(x_edges[:-1], bins),
                     "x_right": np.repeat(x_edges[1:], bins),
                     "y_left": np.tile(y_edges[:-1], bins),

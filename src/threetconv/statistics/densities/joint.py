@@ -28,8 +28,7 @@ class RadialKDE:
     Args:
         points: (n, 2) finite points, n >= 1, the identity (0, 0) taken out.
         c: scale of the compression, above zero.
-        bandwidth: of the kernel in the compressed plane; Silverman's rule on robust spreads if
-            None.
+        bandwidth: of the kernel in the compressed plane; Silverman's rule if None.
     """
 
     def __init__(self, points: np.ndarray, c: float, bandwidth: float | None = None) -> None:
@@ -53,6 +52,8 @@ class RadialKDE:
         """Density per unit of x and y at (m, 2) points -> (m,)."""
         points = np.asarray(points, dtype=np.float64)
         r = np.hypot(points[:, 0], points[:, 1])
+        # Jacobian of the map r -> v = asinh(r / c): (v / r) dv/dr, with dv/dr = 1 / sqrt(r^2 + c^2)
+        # and v / r -> 1 / c at the origin
         tangential = np.where(r > 0, np.arcsinh(r / self.c) / np.where(r > 0, r, 1.0), 1 / self.c)
         return self._interpolate(self._compress(points)) * tangential / np.hypot(r, self.c)
 
@@ -99,18 +100,21 @@ def joint_density(
     c, reach = _shared_window(everything)
     axis = c * np.sinh(np.linspace(-1, 1, points) * math.asinh(reach / c))
     if points % 2:
+        # the middle of linspace and sinh may miss 0 by rounding
         axis[points // 2] = 0.0
     grid = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
     tables = []
     for cell, group in frame.groupby(CELL, sort=True, observed=True):
         xy = group[["px_prime", "py_prime"]].to_numpy(np.float64)
         moved = xy[(xy != 0).any(axis=1)]
+        # a fixed order, so that sums do not depend on the order of the table
         moved = moved[np.lexsort((moved[:, 1], moved[:, 0]))]
         density, thresholds, width = np.zeros(len(grid)), [math.nan] * len(LEVELS), math.nan
         if len(moved):
             estimate = RadialKDE(moved, c)
             density, width = estimate(grid), estimate.bandwidth
             at_data = estimate(moved)
+            # p % of the data have a density above the threshold of the p % region (Hyndman 1996)
             thresholds = [float(np.quantile(at_data, 1 - level / 100)) for level in LEVELS]
         outside = np.count_nonzero((np.abs(moved) > reach).any(axis=1))
         tables.append(

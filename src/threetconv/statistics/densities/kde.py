@@ -1,8 +1,9 @@
 """Densities of heavy-tailed temporal parameters.
 
 The parameters pile up at the identity and have tails a hundred times wider; one bandwidth on the
-raw axis blurs the peak or shatters the tails. The estimate is therefore made in u = asinh(x / c),
-nearly linear inside c and logarithmic outside, and brought back with du/dx = 1 / sqrt(x^2 + c^2).
+raw axis oversmooths the peak or undersmooths the tails. The estimate is therefore made in
+u = asinh(x / c), nearly linear inside c and logarithmic outside, and transformed back with the
+Jacobian du/dx = 1 / sqrt(x^2 + c^2).
 """
 
 from __future__ import annotations

@@ -82,17 +82,20 @@ def alignment_table(
 
     Returns:
         Columns `COLUMNS`; lines for every network, data set, init, control and axis, of scope
-        "layer" (Spearman's correlation over the channels of one layer, averaged over runs) and of
-        scope "model" (the same over all layers, each channel ranked within its layer: the mean of
-        the layers' correlations, weighted by channels) and "first" (the first layer once more, as
-        a question of its own: the only layer whose input is the clip; the channels of deeper ones
-        may prefer a direction because their input does). Where a motion has two axes, both scopes
-        have lines of axis "all" with each run's mean over them. A channel's displacement is its
-        mean signed z over reachable transitions. t interval over runs; sign-flip permutation of
-        runs, one-sided, since the direction was planted (`sign_flip`). `p_adjusted`: Holm over the
-        axes for single axes, nothing for "all" or for a single axis, Benjamini-Hochberg over layers
-        for layers. Only runs with a correlation count; none is left where nothing varies. `status`:
-        "ok", "untestable" or "degenerate", with `reason`.
+
+        - "layer": Spearman's correlation over the channels of one layer, averaged over runs;
+        - "model": the same over all layers, each channel ranked within its layer (the mean of the
+          layers' correlations, weighted by channels);
+        - "first": the first layer once more, tested on its own. It is the only layer whose input is
+          the clip; channels of deeper layers may prefer a direction because their input does.
+
+        Where a motion has two axes, "model" and "first" also have lines of axis "all", with each
+        run's mean over the axes. A channel's displacement is its mean signed z over reachable
+        transitions. The interval is a t interval over runs; the test is a sign-flip permutation of
+        runs, one-sided since the direction was planted (`sign_flip`). `p_adjusted`:
+        Benjamini-Hochberg over layers for scope "layer", Holm over the axes where there are two,
+        no adjustment for "all" or for a single axis. Runs in which nothing varies have no
+        correlation and do not count. `status`: "ok", "untestable" or "degenerate", with `reason`.
 
     Raises:
         InputError: a run of a planted motion without parameters or without preferences.
@@ -171,6 +174,7 @@ class _Signs(NamedTuple):
 
     def every(self) -> np.ndarray:
         sums = np.zeros(1)
+        # doubles each time: in the end the 2^n sums, (2^n,)
         for value in self.values:
             sums = np.concatenate([sums + value, sums - value])
         return sums[:, None]
@@ -195,6 +199,7 @@ def _channels(
     keys = ["run_id", "layer_index", "channel"]
     labelled = preferences.set_index([*keys, "label"])["preference"]
     scores = labelled.unstack("label")  # noqa: PD010 (pivot_table averages duplicates silently)
+    # a line per channel: displacements beside the preference for every class
     return means.reset_index().merge(scores.reset_index(), on=keys).merge(wanted, on="run_id")
 
 
@@ -221,6 +226,8 @@ def _by_run(channels: pd.DataFrame, motions: Mapping[str, str]) -> pd.DataFrame:
         if len(AXES[motion]) > 1:
             grouped = pd.concat(whole).groupby([*cell, "scope", *place], sort=True)
             together = ", ".join(axis.parameter for axis in AXES[motion])
+            # a run that lacks one axis has no mean: an average over other axes would not be
+            # comparable
             mean = grouped["correlation"].agg(lambda values: values.mean(skipna=False))
             parts.append(mean.reset_index().assign(motion=motion, axis="all", parameter=together))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()

@@ -107,9 +107,11 @@ def planted_table(
         lines += group
     if not lines:
         return pd.DataFrame(columns=COLUMNS)
+    # -1 stands for the whole model
     where = np.int32(-1 if layer_index is None else layer_index)
     result = pd.DataFrame(lines).assign(rng_seed=seed, layer_index=where)
     result["expected"] = _expected(result)
+    # "no motion" is shown as well and takes no part in either verdict
     for name, against in (("beyond_controls", CONTROLS), ("recovered", (FLOOR, *CONTROLS))):
         lines_of = result[result["comparison"].isin(against)]
         verdict = lines_of.groupby([*CELL, "parameter"], sort=False)["beyond"].agg(_verdict)
@@ -164,6 +166,7 @@ def _lines(
     wanted = runs[(runs["convolution"] == "3t") & runs["dataset"].isin(list(motions))]
     kept = summaries.drop(columns=["control"], errors="ignore")
     kept = kept[kept["rows"] == "reachable"].merge(wanted[["run_id", "control"]], on="run_id")
+    # controls share the step with real runs: they are what the real runs are compared with
     chosen = at_checkpoint(kept, None, checkpoint, compared=set(kept["run_id"]))
     if chosen.reason and len(kept):
         raise InputError(
@@ -188,6 +191,7 @@ def _comparisons(
         yield where, FLOOR, ours, None
         for control in CONTROLS:
             yield where, control, ours, cell[cell["control"] == control]
+        # the data set without motion would be compared with itself
         if where["motion"] == "none":
             continue
         same = (table["network"] == where["network"]) & (table["init"] == where["init"])
@@ -199,6 +203,7 @@ def _values(ours: pd.DataFrame, theirs: pd.DataFrame | None, parameter: str) -> 
     """D of both arms, in the order of run ids; the second is ln floor of the same runs."""
     ours = ours[ours["parameter"] == parameter].sort_values("run_id")
     if theirs is None:
+        # each run has the floor of its own learning rates and updates
         floors = ours["noise_floor"].to_numpy(np.float64)
         with np.errstate(divide="ignore"):
             return ours["log_mean_abs"].to_numpy(np.float64), np.log(floors)
@@ -213,6 +218,7 @@ def _estimate(a: np.ndarray, b: np.ndarray, comparison: str) -> dict[str, Any]:
     interval, estimate = Interval(math.nan, math.nan, "none", math.nan), math.nan
     if finite:
         estimate = math.exp(a.mean() - b.mean())
+        # D and the floor belong to the same run, so their differences are paired
         pairs = comparison == FLOOR
         interval = paired_interval([a - b]) if pairs else difference_interval([(a, b)])
     return {
@@ -258,6 +264,7 @@ def _beyond(lines: list[dict[str, Any]], alpha: float) -> None:
     if not against_floor:
         adjust(lines, alpha, holm, "Holm", "parameters")
     for line in lines:
+        # the permutation test is two-sided: a small p with a ratio below 1 shows the opposite
         larger = line["ci_low"] > 1 if against_floor else line["estimate"] > 1
         shown = larger and (against_floor or passes(line["p_adjusted"], alpha))
         line["beyond"] = "untestable" if line["status"] != "ok" else "yes" if shown else "no"

@@ -56,6 +56,7 @@ def accuracy_table(
         table = table.drop(columns=[n], errors="ignore").merge(
             measured, on=["run_id", "best_epoch"], how="left"
         )
+    # only the validation split is required: sets without a test list have NaN there
     missing = table[table["percent"].isna()]
     if not missing.empty:
         raise InputError(
@@ -64,7 +65,7 @@ def accuracy_table(
             expected="one for every run",
             remedy="delete the run's folder and train it again",
         )
-    table = table.assign(chance=100 / table["num_classes"])
+    table = table.assign(chance=100 / table["num_classes"])  # a uniform guess
     result = (
         table.groupby(VARIANT, sort=True, observed=True)
         .agg(
@@ -98,6 +99,7 @@ def beside_paper(table: pd.DataFrame, paper_dataset: Mapping[str, str] | None) -
     table = table.merge(
         accuracy, on=["paper_dataset", "network", "convolution", "init"], how="left"
     ).merge(counts, on=["paper_dataset", "network", "convolution"], how="left")
+    # the paper trained no controls; the merge gave them the figures of the real variant
     table.loc[table["control"] != "none", ["paper_accuracy", "paper_n_parameters"]] = np.nan
     return table.astype({"paper_accuracy": np.float64, "paper_n_parameters": np.float64})
 

@@ -50,9 +50,8 @@ def read_best(
         columns: raw columns of `threetconv.records.parameters.SCHEMA`.
 
     Raises:
-        InputError: for a file with rows of several runs, without rows of a best checkpoint, or a
-            second file of one run.
-            Also for a run without a reachable row.
+        InputError: for a file with rows of several runs, or of a run that another file holds as
+            well; without rows of a best checkpoint; or without a reachable row.
     """
     seen: set[str] = set()
     for file in sorted((Path(file) for file in files), key=lambda path: (path.stem, str(path))):
@@ -67,9 +66,11 @@ def read_best(
                 remedy="pass the parameter file of each run once",
             )
         seen.add(ids[0])
+        # after the checks, so that a wrong file of a control is found as well
         if select_runs(frame[["run_id"]].head(1), runs).empty:
             continue
         network, dataset, init = (str(frame[key].iloc[0]) for key in ("network", "dataset", "init"))
+        # an unreachable row stays at the identity whatever the data, so it tells nothing of them
         rows = frame.loc[frame["reachable"].to_numpy(bool), list(columns)].reset_index(drop=True)
         if rows.empty:
             raise InputError(

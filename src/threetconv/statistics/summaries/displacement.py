@@ -53,6 +53,7 @@ def displacement_table(
         (table["tag"] == tag) & (table["scope"] == "model") & (table["weighting"] == "pooled")
     ]
     keys = [*CELL, "parameter"]
+    # the paper pooled unreachable rows, which never leave the identity, with the others
     everything = _cells(table[table["rows"] == "all"], keys)
     reachable = _cells(table[table["rows"] == "reachable"], keys)
     result = everything.join(reachable[VALUES].add_suffix("_reachable")).reset_index()
@@ -74,6 +75,7 @@ def displacement_table(
 def _cells(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """Run-level values of one set of rows, aggregated over the runs of each cell."""
     table = table.assign(
+        # the paper's tables are in units of 1e-3
         mean=1e3 * table["mu_paper"],
         sd=1e3 * table["sd_paper"],
         floor=1e3 * table["noise_floor"].astype(np.float64),

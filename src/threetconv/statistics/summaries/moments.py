@@ -69,6 +69,7 @@ class Layout:
         rows = np.add.reduceat(self.counts, _starts(self.layers))
         layer = row = first = 0
         while first < len(rows):
+            # snapshots that fit into CHUNK rows, at least one; never a part of one
             reach = np.searchsorted(np.cumsum(rows[first:]), CHUNK, side="right")
             last = first + max(1, int(reach))
             within = self.counts[layer : layer + int(self.layers[first:last].sum())]
@@ -87,6 +88,7 @@ def layouts(keys: pd.DataFrame, snapshot: list[str], layer: list[str]) -> dict[s
         snapshot, layer: the columns that name a snapshot, and a layer in it.
     """
     names = [*snapshot, *layer]
+    # a stretch begins where any key changes; from here on a stretch stands for its rows
     changed = np.zeros(len(keys), dtype=bool)
     changed[:1] = True
     for name in [*names, "reachable"]:
@@ -107,6 +109,7 @@ def layouts(keys: pd.DataFrame, snapshot: list[str], layer: list[str]) -> dict[s
         group = kept.groupby(names, sort=True).ngroup().to_numpy()
         order = np.argsort(group, kind="stable")
         starts, lengths = first[kept.index][order], length[kept.index][order]
+        # row numbers of every stretch, in the sorted order of the stretches
         index = np.repeat(starts - _starts(lengths), lengths) + np.arange(lengths.sum())
         complete = len(index) == len(keys) and (starts == _starts(lengths)).all()
         heads = np.flatnonzero(np.diff(group[order], prepend=-1))
@@ -143,6 +146,7 @@ def statistics(parameter: str, raw: np.ndarray, layout: Layout) -> tuple[Table, 
     by_snapshot: list[Table] = []
     for rows, layers, snapshots in layout.chunks():
         values = raw[rows].copy()
+        # sums over increasing values do not depend on the order of the rows
         _sort_within(values, layers)
         z, paper = displacement(parameter, values), magnitude(parameter, values)
         absolute = np.abs(z)
@@ -165,6 +169,7 @@ def equal_weight(by_layer: Table, layers: np.ndarray) -> Table:
     table = {name: np.add.reduceat(by_layer[name], starts) for name in COUNTS}
     for name in STATISTICS:
         known = ~np.isnan(by_layer[name])
+        # a constant layer has no kurtosis (NaN), and must not take the model's with it
         number = np.add.reduceat(known, starts, dtype=np.int64)
         total = np.add.reduceat(np.where(known, by_layer[name], 0.0), starts)
         table[name] = np.where(number > 0, total / np.maximum(number, 1), np.nan)

@@ -138,6 +138,7 @@ def _lines(keys: pd.DataFrame, read: Read) -> pd.DataFrame:
             _refuse_meaningless(values, name, layout)
             by_layer, pooled = statistics(name, values, layout)
             equal = equal_weight(by_layer, layout.layers)
+            # in the order of `_names`
             numbers[rows].append(joined([pooled, equal, by_layer]))
     tables = []
     for rows, layout in found.items():
@@ -151,6 +152,7 @@ def _lines(keys: pd.DataFrame, read: Read) -> pd.DataFrame:
 
 def _names(layout: Layout) -> pd.DataFrame:
     """What the lines of a parameter are about: snapshots pooled, equal-weight, and layers."""
+    # -1 and "" stand for the whole model
     snapshots = layout.snapshots[SNAPSHOT].assign(layer_index=-1, layer="", scope="model")
     return pd.concat(
         [
@@ -189,8 +191,10 @@ def _with_noise_floor(table: pd.DataFrame, snapshots: pd.DataFrame | None) -> pd
     _refuse_missing(table, snapshots, ["run_id", "step"], "snapshots table")
     walked = snapshots.drop_duplicates(["run_id", "step"])[["run_id", "step", "sum_lr2"]]
     table = table.merge(walked, on=["run_id", "step"], how="left", validate="many_to_one")
+    # px and py are half of a raw parameter, so they walk half as far
     share = table["parameter"].map(WALK_SHARE).astype(np.float64)
     floor: pd.Series = noise_floor(table["sum_lr2"].astype(np.float64), share)
+    # no update, no floor: NaN instead of a division by zero at step 0
     ratio = np.exp(table["log_mean_abs"]) / floor.where(floor > 0)
     return table.assign(noise_floor=floor, floor_ratio=ratio)
 

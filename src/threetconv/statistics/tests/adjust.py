@@ -30,6 +30,7 @@ def holm(p: npt.ArrayLike) -> np.ndarray:
 
 def _holm(p: np.ndarray) -> np.ndarray:
     order = np.argsort(p, kind="stable")
+    # the i-th smallest of m p-values times m - i + 1, never below the one before it
     stepped = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1))
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(stepped, 1.0)
@@ -48,6 +49,7 @@ def _adjust(p: npt.ArrayLike, method: Callable[[np.ndarray], np.ndarray]) -> np.
     if values.size == 0:
         return values.copy()
     missing = np.isnan(values)
+    # 1.0: a missing test still counts in the size of the family
     adjusted = np.array(method(np.where(missing, 1.0, values)), dtype=np.float64)
     adjusted[missing] = np.nan
     return adjusted
@@ -71,6 +73,7 @@ def adjust(
         name, over: the method and the family in words.
         needed: what would help.
     """
+    # adjusted floors say what the family would get if every test came out as extreme as it can
     floors = np.array([line["p_floor"] for line in lines], dtype=np.float64)
     adjusted = method(np.array([line["p_raw"] for line in lines], dtype=np.float64))
     for line, raw, least, p in zip(lines, floors, method(floors), adjusted, strict=True):

@@ -107,7 +107,7 @@ class Comparison:
     def line(
         self, stratum: str, parameter: str, blocks: Sequence[Block] = (), **values: object
     ) -> dict[str, object]:
-        """A line of the tests table that knows its place, the runs of `blocks`, and `values`."""
+        """A line of the tests table with its keys, the run counts of `blocks`, and `values`."""
         return {
             **BLANK, "family": self.family.name, "contrast": self.contrast.text,
             "stratum": stratum, "parameter": parameter, "checkpoint": self.checkpoint,

@@ -1,6 +1,6 @@
 """The planned tests of whole networks, with the training run as unit.
 
-What is asked is in `threetconv.statistics.tests.families`.
+The questions are in `threetconv.statistics.tests.families`.
 
 For every contrast and checkpoint there is one blocked test over all blocks (stratum "all") and one
 inside each block, each for the four parameters. Holm's adjustment is over the four parameters of
@@ -48,7 +48,7 @@ class PermutationSettings:
         paired: exchange labels only between runs of the same replicate.
         seed, max_enumeration, draws: see `threetconv.statistics.tests.permutation.permute`.
         value: column of the summaries.
-        still: said of runs whose value is infinite.
+        still: words for runs whose value is infinite.
         single_blocks: whether every block is tested alone as well.
     """
 
@@ -98,10 +98,10 @@ def run_tests(
         max_enumeration, draws: see `threetconv.statistics.tests.permutation.permute_runs`.
 
     Returns:
-        Columns `COLUMNS`, one line per family, contrast ("a / b"; of
-            an interaction "a / b, first / second"),
-        checkpoint, stratum ("all" or a block) and parameter. `statistic`: mean over blocks of
-        D_a - D_b (interaction: mean over networks of the difference between both inits of that);
+        Columns `COLUMNS`, one line per family, contrast ("a / b"; of an interaction
+        "a / b, first / second"), checkpoint, stratum ("all" or a block) and parameter.
+        `statistic`: mean over blocks of D_a - D_b (interaction: mean over networks of D_a - D_b at
+        the first initialisation minus the same at the second);
         `estimate` = exp(statistic), a ratio of mean displacements (a ratio of ratios), with its
         95 % interval; `hedges_g`, `cliffs_delta`, `wasserstein`: on D, positive (the first two)
         when a moved further (interaction: g is the statistic on the SD within cells, the others,
@@ -148,6 +148,7 @@ def _group(compared: Comparison, settings: PermutationSettings) -> Iterator[dict
     values = table.to_numpy(np.float64)
     blocks = compared.blocks
     if not compared.chosen.reason:
+        # a run that lacks one parameter is left out of all four: a family shares its runs
         blocks = [block.kept(~np.isnan(values).any(axis=1)) for block in blocks]
     strata = replace(compared, blocks=blocks).strata
     for stratum, some in strata if settings.single_blocks else strata[:1]:
@@ -195,6 +196,7 @@ def measure(
     finite = []
     for column, line in enumerate(lines):
         line.update({"n_a": n_a, "n_b": n_b, "reason": "; ".join(notes)})
+        # NaN: the run has no such rows; infinite: it has, and none of them moved
         absent = int(np.count_nonzero(np.isnan(taken[:, column])))
         still = int(np.count_nonzero(~np.isfinite(taken[:, column]))) - absent
         if not absent and not still:
@@ -206,6 +208,7 @@ def measure(
         line["status"] = "untestable" if absent else "degenerate"
         line["reason"] = "; ".join([why, *notes])
     if finite:
+        # all testable columns at once, under the same labelings
         numbers = _numbers(kept, values[:, finite], settings, interaction=bool(family.moderator))
         for column, found in zip(finite, numbers, strict=True):
             lines[column].update(found)
@@ -221,6 +224,7 @@ def _usable(
         notes += [
             f"block {b.name} left out: no replicate in both arms" for b in kept if not b.complete
         ]
+        # pairing may have left a block without runs
         kept = [block for block in kept if block.complete]
     return kept, notes
 
@@ -240,6 +244,7 @@ def _numbers(
         statistic = factor * float(np.mean([a.mean() - b.mean() for a, b in pairs]))
         sizes = effect_sizes.blocked([(b, a) for a, b in pairs])
         if interaction:
+            # Cliff's delta and Wasserstein compare two groups, and an interaction has four
             sizes = dict.fromkeys(sizes, math.nan) | {"hedges_g": factor * sizes["hedges_g"]}
         found.append(
             {

@@ -40,6 +40,7 @@ def blocked_hedges_g(pairs: Sequence[Pair]) -> float:
             df += group.size - 1
     if not differences or df < 1 or not squares > 0:
         return math.nan
+    # without it d is too large in small samples: by a quarter at df = 4
     correction = 1 - 3 / (4 * df - 1)
     return float(np.mean(differences) / math.sqrt(squares / df) * correction)
 

@@ -264,6 +264,8 @@ def _statistic(matrix: np.ndarray, masks: np.ndarray) -> np.ndarray:
     to_first = first @ matrix
     n_1, n_2 = first.sum(axis=1), second.sum(axis=1)
     between = (to_first * second).sum(axis=1) / (n_1 * n_2)
+    # a run with itself counts (as 0), hence n^2 and not n (n - 1): the energy distance of the
+    # pooled arms (V-statistic)
     inside_1 = (to_first * first).sum(axis=1) / n_1**2
     inside_2 = ((second @ matrix) * second).sum(axis=1) / n_2**2
     return between - inside_1 / 2 - inside_2 / 2

@@ -1,8 +1,8 @@
 """Equivalence of two arms within a margin: two one-sided t tests on the run-level D (TOST).
 
-A difference that is not found is no evidence of equality. TOST turns the question round: its null
-hypothesis is that mean displacements differ by more than the margin, so a small p says that they
-do not (Schuirmann 1987). The test is parametric: it takes D of the runs as normal within an arm.
+A large p-value of a test for a difference is no evidence of equality. The null hypothesis of TOST
+is that mean displacements differ by at least the margin, so a small p says that they differ by less
+(Schuirmann 1987). The test is parametric: it takes D of the runs as normal within an arm.
 """
 
 from __future__ import annotations
@@ -129,6 +129,7 @@ def tost(arms: Values, margin: float, alpha: float = 0.05) -> Tost:
 
         a, b = arms[0]
         return Tost(float(ttost_ind(a, b, -margin, margin, usevar="unequal")[0]), interval)
+    # the half-width at level 1 - 2 alpha is the (1 - alpha) quantile times the standard error
     half, centre = (interval.high - interval.low) / 2, (interval.high + interval.low) / 2
     error = half / float(student.ppf(1 - alpha, interval.df))
     above = float(student.sf((centre + margin) / error, interval.df))

@@ -193,6 +193,7 @@ def form_blocks(runs: pd.DataFrame, family: Family, contrast: Contrast) -> list[
             have the level compared with it are formed.
     """
     factor = runs[family.factor].to_numpy()
+    # real runs are in every cell, so a block exists where the control was trained
     anchor = contrast.pair[1:] if family.reference else contrast.pair
     named = runs[np.isin(factor, anchor)]
     if contrast.at is not None:
@@ -205,6 +206,7 @@ def form_blocks(runs: pd.DataFrame, family: Family, contrast: Contrast) -> list[
         for column, level in zip(family.blocks, name, strict=True):
             inside &= (runs[column] == level).to_numpy()
         arms = []
+        # without a moderator one pass with an empty level, which restricts nothing
         for level in contrast.at or ("",):
             here = inside & (runs[family.moderator] == level).to_numpy() if level else inside
             a, b = (order[(here & (factor == arm))[order]] for arm in contrast.pair)

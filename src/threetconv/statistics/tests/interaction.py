@@ -8,10 +8,11 @@ of the moderator (initialisation). The statistic is the mean over networks of
 and exp(T) is a ratio of ratios. There is no exact permutation test of an interaction while the
 main effect is unknown (Edgington & Onghena 2007; Anderson & ter Braak 2003). Here the main effect
 of the dataset, estimated in each network, is taken out, and the labels of the dataset are permuted
-within blocks network x moderator. What remains of the estimated effect spreads less than the true
-effect would, so deviations of runs from their cell's mean are widened until the variance of a
-block is again what it would be with the main effect known. Approximate: at 3 runs per cell it
-rejects a true null hypothesis in about 5 % of studies (without the widening in about 7 %).
+within blocks network x moderator. Taking out an estimate in place of the true effect also takes out
+some of the variance between runs, so deviations of runs from their cell's mean are widened until
+the variance of a block is what it would be with the main effect known. The test is approximate: at
+3 runs per cell it rejects a true null hypothesis in about 5 % of studies (without the widening in
+about 7 %).
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ def permute_interactions(
     difference = np.mean([a.mean(axis=0) - b.mean(axis=0) for a, b in oriented(networks)], axis=0)
     statistics = 2 * difference
     blocks = [arms for network in networks for arms in network]
+    # no degree of freedom within a block, so no spread to permute or to widen
     if any((a.shape[0] if paired else a.shape[0] + b.shape[0] - 1) < 2 for a, b in blocks):
         return [WITHOUT._replace(statistic=float(t)) for t in statistics]
     units = oriented([_without_main_effect(network, paired=paired) for network in networks])
@@ -94,8 +96,10 @@ def _without_main_effect(network: Network, *, paired: bool) -> list[Arms]:
     for (a, b), d, (n, m), share in zip(network, differences, sizes, shares, strict=True):
         within = n - 1 if paired else n + m - 2
         factor = np.sqrt(max(within + 1 - share, 0) / within)
+        # what is left of the block's difference once the main effect is out
         half = (d - main) / 2
         if paired:
+            # half of a pair's difference to each of its runs
             pair = (a - b - d) * factor / 2
             blocks.append((half + pair, -half - pair))
         else:

@@ -36,6 +36,7 @@ def difference_interval(
     means, variances, dfs = [], [], []
     for a, b in blocks:
         first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
+        # one run has no variance
         if min(first.size, second.size) < 2:
             return _none("one run in an arm")
         means.append(first.mean() - second.mean())
@@ -69,7 +70,9 @@ def _student(
     total = float(parts.sum())
     if not means or not total > 0:
         return _none("no spread between runs")
+    # Welch and Satterthwaite; the factor 1 / blocks^2 of every variance cancels here
     df = total**2 / float((parts**2 / np.asarray(dfs)).sum())
+    # the variance of a mean over blocks is the sum of their variances / blocks^2
     half = float(t.ppf(0.5 + level / 2, df)) * math.sqrt(total) / len(means)
     centre = float(np.mean(means))
     return Interval(centre - half, centre + half, name, df)

@@ -79,6 +79,7 @@ def _networks(compared: Comparison, settings: PermutationSettings) -> Iterator[d
     networks: dict[str, list[Block]] = {}
     for block in compared.blocks:
         networks.setdefault(block.key[compared.family.blocks.index("network")], []).append(block)
+    # without a common checkpoint there are no values, and so no layers to list
     wide = None
     if not compared.chosen.reason:
         wide = compared.values(["parameter", "layer_index"], settings.value)
@@ -86,6 +87,7 @@ def _networks(compared: Comparison, settings: PermutationSettings) -> Iterator[d
         if wide is None:
             yield from _without_lines(compared, network, blocks, settings)
         else:
+            # layer indices start anew in every network: keep the layers that this one has
             here = wide.loc[:, wide[owner == network].notna().any()]
             yield from _network(compared, network, blocks, here, settings)
 
@@ -108,6 +110,8 @@ def _network(
     if not columns:
         return
     values = table[columns].to_numpy(np.float64)
+    # a run without any value at this checkpoint is left out; one that lacks single layers makes
+    # those layers untestable in `measure`
     kept = [block.kept(~np.isnan(values).all(axis=1)) for block in blocks]
     lines = []
     for parameter, layer in columns:
@@ -116,6 +120,8 @@ def _network(
     measure(lines, kept, values, compared, settings)
     for parameter in PARAMETERS:
         group = [line for line in lines if line["parameter"] == parameter]
+        # dozens of layers: control the false discovery rate (Benjamini and Hochberg 1995) and not,
+        # as Holm would, the chance of any error
         over = f"layers of {network}"
         adjust(group, settings.alpha, benjamini_hochberg, "Benjamini-Hochberg", over)
     yield from lines
@@ -188,6 +194,7 @@ def _profile(lines: pd.DataFrame) -> pd.DataFrame:
     )
     all_moved = table["moved"] == table["n_runs"]
     centre = table["centre"].where(all_moved, -np.inf)  # a run at the identity has D = -inf
+    # one run has no spread, so no interval
     several = all_moved & (table["n_runs"] > 1)
     df = (table["n_runs"] - 1).where(several, np.nan).to_numpy(np.float64)
     half = t.ppf(0.975, df) * table["sd"] / np.sqrt(table["n_runs"])

@@ -25,16 +25,19 @@ class Outcome:
     label: str
     rows: str
     weighting: str
-    logarithm: bool = True  # of the column, which then holds the number itself
+    logarithm: bool = True  # take ln of the column; False where it is a logarithm already
 
 
 OUTCOMES = {
     "D, all rows": Outcome("log_mean_abs", "D = ln mean |z|", "all", "pooled", logarithm=False),
+    # pooling lets wide layers decide
     "D, layers weighted equally": Outcome(
         "log_mean_abs", "mean over layers of ln mean |z|", "reachable", "layer", logarithm=False
     ),
     "ln SD": Outcome("sd", "ln SD of z", "reachable", "pooled"),
+    # means of heavy-tailed values are driven by the tails; the median is not
     "ln median |z|": Outcome("median_abs", "ln median |z|", "reachable", "pooled"),
+    # the paper's own statistic, over all rows as in its tables
     "ln paper's mean": Outcome(
         "mu_paper", "ln mean |1 - |1/s||, |r|, |tx/2|, |ty/2|", "all", "pooled"
     ),
@@ -110,6 +113,6 @@ def _with_outcome(table: pd.DataFrame, outcome: Outcome) -> pd.DataFrame:
     table = table[(table["rows"] == outcome.rows) & (table["weighting"] == outcome.weighting)]
     values = table[outcome.column].to_numpy(np.float64)
     if outcome.logarithm:
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore"):  # ln 0 = -inf, reported as degenerate
             values = np.log(values)
     return table.assign(outcome=values)

@@ -113,9 +113,11 @@ def permute(
     if count <= max_enumeration:
         totals = np.zeros((1, observed.size))
         for block in blocks:
+            # every labeling of the blocks so far with every one of this block
             totals = (totals[:, None] + block.every()[None, :]).reshape(-1, observed.size)
         totals = size(totals) / len(blocks)
         hits = np.count_nonzero(totals >= reach, axis=0)
+        # labelings that tie with the most extreme one: with these values p cannot be smaller
         extreme = np.count_nonzero(totals >= totals.max(axis=0) - slack, axis=0)
         return [
             PermutationResult(float(t), int(h) / count, max(int(e) / count, least), True, count)
@@ -234,6 +236,8 @@ class _MeanDifference(NamedTuple):
     def _of(self, members: np.ndarray) -> np.ndarray:
         """For each row of `members` (0 or 1)."""
         rest = self.values.shape[0] - self.chosen
+        # values are centred: the rest sums to minus the sum S of the chosen, so the means differ by
+        # S / chosen + S / rest
         return np.asarray((members @ self.values) * (self.sign * (1 / self.chosen + 1 / rest)))
 
 

@@ -46,6 +46,7 @@ def sentences(
             over.
     """
     other = [*KEY, "checkpoint"]
+    # a line at the best checkpoint is worded by whether matched updates confirm it
     matched = _by_key(tests[tests["checkpoint"] == "matched"], KEY)
     equal: dict[tuple[object, ...], pd.Series] = {}
     if equivalence is not None and len(equivalence):
@@ -82,12 +83,14 @@ def sentence(
     """
     (a, b), *at = _arms(line)
     what = f"{_where(line)}, {NAMES.get(line['parameter'], line['parameter'])}"
+    # D = -inf in some run, so the arms have no ratio
     if line["status"] == "degenerate":
         ratio = "ratio of ratios" if at else f"ratio of {a} to {b}"
         return f"{what}: no {ratio} can be formed, because {line['reason']}."
     estimate = float(line["estimate"])
     if not math.isfinite(estimate):
         return f"{what}: untestable, because {line['reason']}."
+    # an interaction: two arms, compared at two levels of another factor
     if at:
         first, second = at[0]
         ratio = _ratio(estimate, "large")
@@ -124,6 +127,7 @@ def _shown(line: pd.Series, matched: pd.Series | None, alpha: float) -> str:
         doubt = "but this could not be tested at matched updates"
     elif not passes(float(matched["p_adjusted"]), alpha):
         doubt = "but at matched updates no difference is shown"
+    # both significant with opposite signs confirm nothing
     elif (float(matched["estimate"]) > 1) != (float(line["estimate"]) > 1):
         doubt = "but at matched updates the difference is the other way round"
     else:
@@ -158,6 +162,7 @@ def _where(line: pd.Series) -> str:
 
 def _ratio(estimate: float, much: str) -> str:
     said = significant(estimate)
+    # "1.00 times as far" would read as a difference
     return f"as {much}" if said == "1.00" else f"{said} times as {much}"
 
 
