@@ -18,6 +18,7 @@ __all__ = ["PRECISIONS", "Group", "LabelledSet", "Settings"]
 
 Group = NDArray[np.int64]
 """Indices of the items of one batch."""
+# name -> the type that autocast computes in; None: no autocast
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
