@@ -188,7 +188,7 @@ class _Run:
         self.progress = _Progress(progress.epoch + 1, plateau=progress.plateau, rows=progress.rows)
 
     def parts(self, group: Group) -> list[Group]:
-        """A batch cut into the parts that this process holds in memory one at a time."""
+        """This process's share of each micro-batch of a batch."""
         return [self.world.share(part) for part in parts_of(group, self.settings.micro_batch)]
 
     def update(self, group: Group, batches: list[tuple[Tensor, Tensor]]) -> None:
