@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 
 Frames = NDArray[np.uint8]
 Offset = Callable[[int], float]
-"""Number of a clip -> where in their stretches its frames are taken, in [0, 1)."""
+"""Number of a clip -> place of its frames in their stretches, in [0, 1) (`frame_sampling`)."""
 Change = Callable[[int, Frames], Frames]
 """What is done to a clip: (its number, frames) -> frames; pickled for worker processes."""
 

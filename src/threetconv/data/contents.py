@@ -83,7 +83,7 @@ def table_text(table: pd.DataFrame) -> bytes:
 
 
 def data_digest(table: pd.DataFrame, marks: Mapping[str, str]) -> str:
-    """SHA-256 of a clip table and of what its clips are."""
+    """SHA-256 of a clip table and of the marks of its clips."""
     return hashlib.sha256(table_text(table) + "".join(marks.values()).encode()).hexdigest()
 
 

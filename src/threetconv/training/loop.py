@@ -1,4 +1,4 @@
-"""Train one network on clips: the whole loop, readable in one go.
+"""Train one network on clips: the whole training loop.
 
 Adam, cross-entropy, GoogLeNet's auxiliary heads at 0.3, the weights of the best validation epoch,
 and snapshots of the temporal parameters on a grid of updates. Source: arXiv 2006.15983 and the
@@ -162,7 +162,7 @@ class _Run:
         return self.progress.epoch <= self.settings.epochs
 
     def epoch(self) -> None:
-        """The rest of the epoch under way, and what is measured after it."""
+        """Train the rest of the current epoch, then measure."""
         tick, progress, batch_size = time.perf_counter(), self.progress, self.settings.batch_size
         # drawn from seed and epoch alone, so that a run that goes on in mid-epoch finds the same
         # order and can leave out the batches that are done

@@ -114,7 +114,7 @@ def train_on_stills(
 
 
 def fetch_imagenet(name: str, out: str | Path, cache: str | Path) -> None:
-    """Fetch torchvision's ImageNet weights; the SHA-256's first digits, in its name, are verified.
+    """Fetch torchvision's ImageNet weights and verify the SHA-256 digits in the file's name.
 
     A file of that name in `cache` is used instead of a download, once its own hash is verified.
 

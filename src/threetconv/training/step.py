@@ -1,4 +1,4 @@
-"""One update of a network: the gradients of a batch, in parts and on several processes; Adam."""
+"""One update of a network by Adam, from a batch in parts and on several processes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class NotFiniteError(ArithmeticError):
 
     Args:
         found: what it is.
-        layer: where it came up, when that can be told.
+        layer: where it arose, if that is known.
     """
 
     def __init__(self, found: str, layer: str | None) -> None:
@@ -51,7 +51,7 @@ def parts_of(group: Group, micro_batch: int | None) -> list[Group]:
     """A batch cut into parts of at most `micro_batch` items, of sizes that differ by one at most.
 
     Only a batch of one item gives a part of one item, because batch norm over a single value has
-    no variance.
+    no variance. To avoid such parts, some get one or two items more than `micro_batch`.
     """
     size = micro_batch or len(group)
     parts = min(math.ceil(len(group) / size), max(1, len(group) // 2))
@@ -83,11 +83,9 @@ class Steps:
         self._weights = look_up(CLASS_WEIGHTS, settings.class_weights, what="class weights")(labels)
         self._settings, self._device, self._world = settings, device, world
         self.network, self._model = network, prepare(network, world)  # the same parameters
+        # `step` sets the rate of each update; fused: one kernel for all parameters
         self._optimiser = torch.optim.Adam(
-            # the rate is set anew in every step; fused: one kernel for all parameters
-            network.parameters(),
-            lr=settings.learning_rate,
-            fused=True,
+            network.parameters(), lr=settings.learning_rate, fused=True
         )
         # bfloat16 has the range of float32 and needs no loss scaling
         self._scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "float16")

@@ -42,8 +42,8 @@ def launch(
 ) -> None:
     """Run ``python -m module arguments`` as several processes, which `distributed.join` unites.
 
-    Output and errors of the processes go where this one's go. When one fails, the others are ended;
-    when this one is ended, in whatever way, so are they all.
+    The processes write to this one's stdout and stderr. When one fails, the others are ended. When
+    this one ends, in whatever way, they all end.
 
     Args:
         processes: how many, on this machine.

@@ -55,7 +55,7 @@ class TrainJob:
         width: factor on every channel count.
         settings: of training.
         weights: 2D weights of a pretrained run; None for one from scratch.
-        carry: what of them is carried over.
+        carry: what is carried over from the 2D weights.
         folder: where the four files go.
         log_file: where the run's log goes.
         device: "cpu" or "cuda".

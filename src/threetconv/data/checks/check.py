@@ -181,7 +181,6 @@ def _published(table: pd.DataFrame, published: Mapping[str, int]) -> Found:
     A "val" that the publishers do not have was held out of their training list, or is their test
     list where the table has no "test" (see `threetconv.data.adapters.holdout`).
     """
-    # clips found, to compare with the counts of the publishers' own lists
     have = {str(split): len(part) for split, part in table.groupby("split")}
     if "val" in have and "val" not in published:
         home = "train" if "test" in have else "test"

@@ -120,7 +120,7 @@ def check_pixels(width: int, height: int, most: int) -> None:
 
 
 class Stopwatch:
-    """Refuses to go on after `seconds` of this thread's processor time."""
+    """Raises a `RefusedError` after `seconds` of this thread's processor time."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

@@ -83,7 +83,7 @@ def draw_cones(
 def _splat(
     cones: Cones, size: tuple[int, int], *, light: Array, ambient: float, softness: Array
 ) -> tuple[NDArray[np.intp], Array, Array, Array]:
-    """What the cones put where: flat pixel (N,), weight (N,), shaded colour (N, 3), cover (N,)."""
+    """Pixels of the cones: flat index (N,), weight (N,), shaded colour (N, 3), cover (N,)."""
     height, width = size
     a, b = cones.start, cones.end
     axis = b - a

@@ -38,7 +38,7 @@ _SKIN = np.array(
 
 @dataclass(frozen=True)
 class Look:
-    """All that a clip shows and that does not move: drawn without knowing the gesture.
+    """Everything in a clip that does not move, drawn independently of the gesture.
 
     Attributes:
         thumb: -1 thumb on the left of the picture, +1 on the right (at yaw 0, angle 0).

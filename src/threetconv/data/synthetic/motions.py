@@ -255,8 +255,7 @@ def poses(label: str, frames: int, rng: np.random.Generator, *, variety: float =
         size=tracks["size"],
         angle=tracks["angle"],
         lean=lean,
-        # thumb gestures: the forearm lies along the fist; else it follows less than half of the
-        # angle
+        # only thumb gestures have a lean, and there the forearm turns with the fist
         arm=np.where(lean > 0.0, 1.0, 0.45),
         pitch=tracks["pitch"],
         yaw=tracks["yaw"],

@@ -1,8 +1,8 @@
 """`stills`: pictures of generic visual concepts, on which a 2D network learns edges and shapes.
 
 A replacement for ImageNet that needs no download: 2D weights for pretrained 3T networks are trained
-on it. Its classes are not those of `scenes`: gratings, textures, shapes and a few simple objects, in
-any colour.
+on it. Its classes are gratings, textures, shapes and a few simple objects, in any colour, and not
+those of `scenes`.
 """
 
 from __future__ import annotations
