@@ -133,8 +133,7 @@ class ClipChange:
     def __call__(self, i: int, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Clip i, uint8 (T, H, W, 3), changed."""
         if self.control is not None:
-            # the control comes first: it stands for another data set, which is then augmented as
-            # any
+            # the control first: it stands for a data set, which is then augmented like any other
             frames = self.control(i, frames)
         if self.augment is not None:
             frames = self.augment(frames, int(draw(self.seed, self.epoch, i, 1).integers(2**31)))

@@ -76,7 +76,7 @@ class Split:
         """Normalised clips (B, 3, T, H, W) and labels (B,) of each group of positions."""
 
         def offset(i: int) -> float:
-            # from seed, epoch and clip alone, so that it does not matter who asks when
+            # depends on seed, epoch and clip alone, not on the order of calls
             return float(draw(self._seed, epoch, i, 0).random())
 
         plain = self._change is None and self._augment is None

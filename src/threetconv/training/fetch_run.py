@@ -40,7 +40,7 @@ __all__ = ["fetch_run"]
 log = logging.getLogger(__name__)
 
 UNKNOWN: Any = None  # null in the record
-EPOCH = 0  # "not from training", whose epochs count from 1
+EPOCH = 0  # not an epoch of training, which count from 1
 BATCH = 64  # clips at a time; changes nothing but memory
 
 

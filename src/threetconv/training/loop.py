@@ -244,7 +244,7 @@ class _Run:
                 expected="at least one readable batch of two clips",
                 remedy="repair the data set: threetconv data check tells which clips are broken",
             )
-        # loss is weighted by class, accuracy is not
+        # class weights count in the loss, not in the accuracy
         trained = progress.loss / progress.weight, progress.correct / progress.seen
         measured = {"train": (*trained, int(progress.seen))}
         measured["val"] = evaluate(

@@ -69,7 +69,7 @@ def draw_cones(
     # a pixel is covered as far as by the cone that covers it most; `at` since pixels repeat
     np.maximum.at(cover, where, alpha)
     hit = np.flatnonzero(cover)
-    # sums by pixel; much faster than np.add.at
+    # sums over the cones at each pixel
     total = np.bincount(where, weight, count)[hit]
     painted = np.tile(background.reshape(1, height * width, 3), (frames, 1, 1)).reshape(count, 3)
     below = painted[hit]

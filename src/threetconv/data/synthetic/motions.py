@@ -147,7 +147,7 @@ def _drum(tracks: Tracks, frames: int, rng: np.random.Generator) -> None:
     """Fingers tap one after the other, the little finger first."""
     phase = _swing(frames, (2.0, 3.2), rng)[:, None] + np.arange(5) * 0.9
     depth = rng.uniform(0.45, 0.65)
-    # the thumb taps less
+    # the thumb moves less than the fingers
     tracks["tap"] = depth * np.maximum(np.sin(phase), 0.0) * np.array([0.3, 1, 1, 1, 1])
 
 
