@@ -159,7 +159,7 @@ def _read_list(path: Path) -> list[Entry]:
 
 
 def _has_header(first: str) -> bool:
-    """Whether a list whose first line this is has commas and a header; else lines ``id;label``."""
+    """Whether a first line is the header of a comma-separated list; else lines are ``id;label``."""
     names = [name.strip().lower() for name in next(csv.reader([first]), [])]
     return "label" in names or any(key in names for key in KEYS)
 
