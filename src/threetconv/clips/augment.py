@@ -3,8 +3,8 @@
 The paper trains without augmentation. Each option is off until a study sets it:
 
 horizontal_flip  probability of a mirror image. It swaps left and right, so `refuse_flip` refuses
-                 it where classes are named by them; elsewhere it makes motion to the left as
-                 frequent as to the right, and so the temporal parameters tx symmetric.
+                 it where class names distinguish them. Elsewhere it makes motion to the left as
+                 frequent as to the right, and thereby the temporal parameters tx symmetric.
 crop             least share of the area that a random crop keeps; the crop is resized to the
                  clip's size, which speeds motion up by the same factor.
 crop_ratio       how far the crop's aspect ratio may be from the clip's, as a factor.
@@ -102,7 +102,9 @@ class Augmentation:
         import torch  # slow to import
 
         change = _transform(self, *frames.shape[1:3])
+        # (T, 3, H, W), which torchvision takes for a stack of images and changes alike
         pictures = torch.from_numpy(frames.transpose(0, 3, 1, 2).copy())
+        # torchvision's transforms draw from torch's global generator and take no other
         with torch.random.fork_rng(devices=[]), _one_thread():
             torch.default_generator.manual_seed(seed)  # that of the CPU alone
             changed = change(pictures)
@@ -131,6 +133,7 @@ class ClipChange:
     def __call__(self, i: int, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Clip i, uint8 (T, H, W, 3), changed."""
         if self.control is not None:
+            # the control first: it stands for a data set, which is then augmented like any other
             frames = self.control(i, frames)
         if self.augment is not None:
             frames = self.augment(frames, int(draw(self.seed, self.epoch, i, 1).integers(2**31)))
@@ -138,7 +141,7 @@ class ClipChange:
 
 
 def draw(seed: int, epoch: int, i: int, what: int) -> np.random.Generator:
-    """Where something random about clip i in an epoch is drawn from; `what` tells purposes apart.
+    """The random generator of clip i in an epoch, one for each purpose (`what`).
 
     0: the offset of its frames; 1: its augmentation.
     """
@@ -198,6 +201,8 @@ def _transform(options: Augmentation, height: int, width: int) -> Callable[[Tens
     if options.rotation:
         steps.append(v2.RandomRotation(options.rotation, interpolation=bilinear))
     if options.crop < 1:
+        # torchvision draws the ratio evenly in its logarithm, so bounds of / by and * by are
+        # symmetric
         own, by = width / height, options.crop_ratio
         steps.append(
             v2.RandomResizedCrop(
@@ -231,4 +236,5 @@ def refuse_flip(classes: Sequence[str], where: str) -> None:
 
 
 def _words(name: str) -> set[str]:
+    # runs of capitals ("LEFT"), else a word with or without a capital: "SwipingLeft" gives two
     return {word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)}

@@ -1,6 +1,6 @@
-"""The options of augmentation: numbers alone, since a plan needs them and the changes need numpy.
+"""The options of augmentation, apart from the code: planning a study has no NumPy.
 
-What each option does is told in `threetconv.clips.augment`.
+See `threetconv.clips.augment` for what each option does.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ class Option(NamedTuple):
 OPTIONS: dict[str, Option] = {
     "horizontal_flip": Option(0, 0, 1, "probability of a mirror image, which swaps left and right"),
     "crop": Option(1, 0.05, 1, "least share of the area that a random crop keeps; 1: no crop"),
+    # torchvision's default ratio, 3/4 to 4/3, about the clip's own instead of 1
     "crop_ratio": Option(4 / 3, 1, 4, "greatest factor between aspect ratios of crop and clip"),
     "rotation": Option(0, 0, 180, "greatest angle of a random rotation, in degrees"),
     "brightness": Option(0, 0, 1, "brightness times a factor from [1 - x, 1 + x]"),

@@ -1,4 +1,4 @@
-"""Clips that cannot be read: stop at the first, or leave them out, list them and have a limit."""
+"""Clips that cannot be read: stop at the first, or skip and list them up to a limit."""
 
 from __future__ import annotations
 
@@ -76,6 +76,7 @@ class BadClips:
         """
         if self.policy == "fail":
             raise error
+        # met again in a later epoch or by another reader; one warning is enough
         if path in self.found:
             return
         what = error.found if error.where == path else f"{error.where}: {error.found}"
@@ -85,6 +86,7 @@ class BadClips:
             raise self._too_many() from error
 
     def _too_many(self) -> InputError:
+        # the newest, as earlier ones are in the log
         newest = list(self.found.items())[-LISTED:]
         lines = [f"{path} ({what})" for path, what in newest]
         if len(self.found) > LISTED:
@@ -107,7 +109,7 @@ class BadClips:
 
 
 def clips_of_run(table: pd.DataFrame, document: Mapping[str, Any], *, split: str) -> pd.DataFrame:
-    """The clips of a split that a run has seen: those of the table but the ones it left out.
+    """The clips of a split that a run has seen: all but those that it skipped.
 
     Args:
         table: clip table of the run's data set, whole: without a column ``row``, a clip's place in
@@ -118,6 +120,7 @@ def clips_of_run(table: pd.DataFrame, document: Mapping[str, Any], *, split: str
     Raises:
         InputError: no such clips.
     """
+    # before rows are filtered out, while position and entry still agree
     table = table if "row" in table else table.assign(row=range(len(table)))
     shown = table[table["split"] == split]
     shown = shown[~shown["path"].isin(list(document.get("bad_clips", {})))]

@@ -1,10 +1,10 @@
 """Negative controls: the same training on clips from which motion, or the labels, were taken away.
 
-static           every clip shows one of its frames all the time: nothing can be learned of motion
-frame-shuffled   the frames of every clip in a random order: motion without direction or course
-label-shuffled   training labels dealt out anew: nothing at all can be learned but by heart
+static           every clip repeats one of its frames: there is no motion to learn
+frame-shuffled   the frames of every clip in random order: motion without direction or continuity
+label-shuffled   training labels permuted: clips can only be memorised
 
-What temporal parameters do beyond what they do here is owed to motion.
+Where temporal parameters differ from those of a control, the cause is what the control took away.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ FRAMES: dict[str, Callable[[Frames, np.random.Generator], Frames]] = {
     "none": _as_they_are,
     "static": _static,
     "frame-shuffled": _frame_shuffled,
+    # its frames stay; `shuffle_labels` changes the table
     "label-shuffled": _as_they_are,
 }
 
@@ -59,12 +60,14 @@ def change_frames(control: str, *, seed: int) -> Change | None:
     change = look_up(FRAMES, control, what="control")
     if change is _as_they_are:
         return None
+    # a partial of module functions can be pickled, a closure cannot
     return partial(_changed, change, seed)
 
 
 def _changed(
     change: Callable[[Frames, np.random.Generator], Frames], seed: int, i: int, frames: Frames
 ) -> Frames:
+    # no epoch in the seed: a control is another data set, not augmentation
     return change(frames, np.random.default_rng([seed, i]))
 
 
@@ -72,5 +75,6 @@ def shuffle_labels(table: pd.DataFrame, *, seed: int) -> pd.DataFrame:
     """The clip table with the labels of its training clips permuted; validation keeps its own."""
     rows = np.flatnonzero((table["split"] == "train").to_numpy())
     labels = table["label"].to_numpy(copy=True)
+    # a permutation, so that every class keeps its number of training clips
     labels[rows] = labels[rows[np.random.default_rng([seed]).permutation(len(rows))]]
     return table.assign(label=labels)

@@ -1,11 +1,15 @@
 """The clips of a table, read one by one or as a stream: packed or from their files.
 
-Processes of our own read ahead, and not those of torch's `DataLoader`, which was tried (torch 2.14,
-two workers, 64 clips of 90 frames an epoch). Once they run both cost the same: 1.5 s of processor
-time an epoch with ours, 1.5 to 1.6 s with theirs. But every worker of a `DataLoader` imports torch,
-so that it begins after 2.0 s of processor time and holds 640 MB, ours after 0.25 s and 74 MB: a run
-has two sets of workers, and in a study most runs take a minute. Nor can a `DataLoader` say at which
-clip a decoder crashed; it knows only the number of the process that died.
+Worker processes of our own read ahead. torch's `DataLoader` was tried instead (torch 2.14, two
+workers, 64 clips of 90 frames an epoch). An epoch took 1.5 s with ours and 1.5 to 1.6 s with a
+`DataLoader`. These are processor times, measured on a busy machine, where wall times could not be
+compared; they favour neither. The decision rests on three other points:
+
+- start-up: a `DataLoader` worker imports torch and needs 2.0 s of processor time before its first
+  clip, ours 0.25 s. A run has two sets of workers, and most runs of a study take a minute;
+- memory: two workers of a `DataLoader` hold 1283 MB, two of ours 147 MB;
+- crashes: when a decoder kills its worker, the error here names the clips that were being read. A
+  `DataLoader` knows only the number of the process that died.
 """
 
 from __future__ import annotations
@@ -39,9 +43,9 @@ log = logging.getLogger(__name__)
 
 Frames = NDArray[np.uint8]
 Offset = Callable[[int], float]
-"""Number of a clip -> where in their stretches its frames are taken, in [0, 1)."""
+"""Number of a clip -> place of its frames in their stretches, in [0, 1) (`frame_sampling`)."""
 Change = Callable[[int, Frames], Frames]
-"""What is done to a clip: (its number, frames) -> frames; for worker processes it is pickled."""
+"""What is done to a clip: (its number, frames) -> frames; pickled for worker processes."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """Mean of ImageNet's pixels, RGB in [0, 1] (torchvision's documentation)."""
@@ -64,6 +68,7 @@ def normalise(clips: NDArray[np.uint8] | torch.Tensor) -> torch.Tensor:
     import torch  # only where tensors are made
 
     if isinstance(clips, np.ndarray):
+        # a packed array is mapped read-only, and torch warns about tensors that share such memory
         clips = torch.from_numpy(clips if clips.flags.writeable else clips.copy())
     if clips.dtype != torch.uint8 or clips.ndim != 5 or clips.shape[-1] != 3:
         raise ValueError(
@@ -72,6 +77,7 @@ def normalise(clips: NDArray[np.uint8] | torch.Tensor) -> torch.Tensor:
     shape = (1, 3, 1, 1, 1)
     mean = torch.tensor(IMAGENET_MEAN, device=clips.device).view(shape)
     sd = torch.tensor(IMAGENET_SD, device=clips.device).view(shape)
+    # (B, 3, T, H, W), still a view of the bytes; the next line copies it once
     moved = clips.permute(0, 4, 1, 2, 3)
     pixels = moved.to(torch.float32, memory_format=torch.contiguous_format)
     return pixels.div_(255).sub_(mean).div_(sd)
@@ -80,9 +86,10 @@ def normalise(clips: NDArray[np.uint8] | torch.Tensor) -> torch.Tensor:
 class ClipDataset:
     """The clips of a table, from a packed array or decoded when asked for.
 
-    Usable as a map-style dataset of torch, whose classes it does not need. It owns the processes
-    that read ahead: they start with the first stream that wants them and live until `close`, the
-    end of a ``with`` block, or of the dataset, so that an epoch does not wait for them to start.
+    Usable as a map-style dataset of torch without being a subclass of its `Dataset`. It owns the
+    processes that read ahead: they start with the first stream that needs them and live until
+    `close`, the end of a ``with`` block or of the dataset, so that only the first epoch waits for
+    them to start.
 
     Args:
         table: clip table. With `packed`, its column ``row`` says where each clip is in the
@@ -143,6 +150,7 @@ class ClipDataset:
             raise ValueError("frames and size are needed to decode clips on the fly")
         self.shape = (frames, *size, 3)
         self._processes: Workers | None = None
+        # clips whose shortness is in the log already: one line a clip, not one an epoch
         self._told: set[str] = set()
 
     @property
@@ -182,6 +190,7 @@ class ClipDataset:
             ValueError: another number of workers than before, or a `change` that cannot be sent to
                 them.
         """
+        # copying packed frames is faster than receiving them from another process
         if workers and (self._file is None or change is not None):
             yield from self._stream_ahead(order, workers, ahead, offset, change)
             return
@@ -212,6 +221,7 @@ class ClipDataset:
 
     def _read(self, i: int, offset: Offset | None) -> Frames:
         if self._file is not None:
+            # a copy: `change` may write to it, and the caller holds no part of the mapped file
             return np.array(self._array[self._rows[i]])
         return self._checked(i, self._task(i, offset)())
 
@@ -230,6 +240,8 @@ class ClipDataset:
         i = -1
         try:
             while True:
+                # tops up the tasks under way; their number bounds the frames that are held in
+                # memory
                 for i in islice(coming, ahead + 1 - len(waiting)):
                     read = self._task(i, offset)
                     waiting.append((i, processes.submit(_changed_clip, read, i, change)))
@@ -245,9 +257,11 @@ class ClipDataset:
                 waiting.popleft()
                 yield frames
         except BrokenProcessPool as error:
+            # the pool does not say which task killed its worker. Tasks are begun in order, so it is
+            # one of the first `workers` that are unfinished; `i` where the pool broke at `submit`
             unread = [j for j, task in waiting if not _succeeded(task)][:workers] or [i]
             self.close()
-            raise worker_died([self.paths[j] for j in unread]) from error  # taken in order
+            raise worker_died([self.paths[j] for j in unread]) from error
         finally:
             for _, task in waiting:
                 task.cancel()
@@ -262,12 +276,13 @@ class ClipDataset:
         return self._processes
 
     def _task(self, i: int, offset: Offset | None) -> Callable[[], Clip]:
-        """What reads clip i, in any process."""
+        """A picklable function that reads clip i, in any process."""
         if self._file is not None:
             return partial(_unpack, str(self._file), int(self._rows[i]))
         frames, *size, _ = self.shape
         how: dict[str, Any] = {"frames": frames, "size": tuple(size), "sampling": self._sampling}
         if offset is not None:
+            # the number is sent, since the function need not be picklable
             how["offset"] = offset(i)
         return partial(decode_clip, self.paths[i], **how)
 
@@ -294,9 +309,10 @@ def _label_indices(table: pd.DataFrame, classes: list[str]) -> NDArray[np.int64]
 
 
 def _demand_picklable(change: Change | None) -> None:
-    """Before any process starts: tasks that cannot be sent would leave them waiting for ever."""
+    """Checked before a worker starts: with a task that cannot be sent it would wait for ever."""
     try:
         pickle.dumps(change)
+    # local functions raise AttributeError, objects such as locks TypeError
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise ValueError(
             f"with workers, change must be picklable, not a lambda or inner function ({error})"
@@ -318,6 +334,7 @@ def _unpack(file: str, row: int) -> Clip:
 @lru_cache(maxsize=1)
 def _mapped(file: str) -> np.memmap:
     """A packed array; a worker belongs to one data set and maps it once."""
+    # the parent has checked the file (`open_packed`)
     array: np.memmap = np.load(file, mmap_mode="r", allow_pickle=False)
     return array
 

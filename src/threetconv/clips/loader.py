@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Split", "batches", "prefetch"]
 
 T = TypeVar("T")
-_POLL = 0.05  # seconds after which a thread that cannot put its item looks whether it still should
+_POLL = 0.05  # seconds between two looks of a waiting thread whether it is still wanted
 
 
 class Split:
@@ -40,10 +40,9 @@ class Split:
             and this one are pickled.
         random_offset: whether frames are sampled from an offset drawn anew in every epoch.
         device: where the clips are wanted.
-        ahead: batches that a thread has there before they are asked for, so that a GPU does not
-            wait while they are put together and sent; 0: none. Not for the CPU, where that work
-            would take its time from training all the same, and not for clips that this process has
-            to augment itself.
+        ahead: batches that a thread prepares before they are asked for, so that a GPU does not wait
+            while they are stacked and sent; 0: none. Of no use on the CPU, where that work takes
+            its time from training, and not done for clips that this process augments itself.
     """
 
     def __init__(
@@ -77,6 +76,7 @@ class Split:
         """Normalised clips (B, 3, T, H, W) and labels (B,) of each group of positions."""
 
         def offset(i: int) -> float:
+            # depends on seed, epoch and clip alone, not on the order of calls
             return float(draw(self._seed, epoch, i, 0).random())
 
         plain = self._change is None and self._augment is None
@@ -110,15 +110,15 @@ def batches(
         dataset: the clips.
         groups: indices into `dataset`, one sequence for each batch.
         workers: processes that decode and change clips ahead, about one group and two clips for
-            each of them; 0 does it in this one. They live on in `dataset`. A packed dataset without
-            a `change` is read here in any case, since reading it costs next to nothing.
+            each of them; 0 does it in this one. `dataset` keeps them. A packed dataset without a
+            `change` is always read in this process, since that costs next to nothing.
         change: what is done to clip i, (i, frames) -> frames of the same shape (see
             `threetconv.clips.controls` and `threetconv.clips.augment`). Workers get it pickled, so
             with them it cannot be a lambda or an inner function.
         offset: where in their stretches the frames of clip i are taken, in [0, 1), for the
             sampling "random-offset"; the middle by default.
-        device: where clips are normalised and handed out; bytes travel there, a quarter of the
-            floats that they become.
+        device: where clips are normalised and handed out. They are sent there as bytes, a quarter
+            of the size of the floats that they become.
 
     Yields:
         Normalised clips, float32 (B, 3, T, H, W) on the device, and class indices, int64 (B,).
@@ -131,28 +131,33 @@ def batches(
 
     if workers < 0:
         raise ValueError(f"workers must be at least 0, not {workers}")
+    # plain integers: they are pickled for the workers with every task
     chosen = [[int(i) for i in group] for group in groups]
     clips = dataset.stream(
         [i for group in chosen for i in group],
         workers=workers,
+        # the next batch is read while this one is used, and no worker runs out of tasks
         ahead=max(map(len, chosen), default=0) + 2 * workers,
         offset=offset,
         change=change,
     )
+    # cancels what is read ahead when the caller stops in mid-epoch
     with closing(clips):
         for group in chosen:
+            # `group` stands first: `zip` then ends before it takes a clip of the next group
             read = [(i, clip) for i, clip in zip(group, clips, strict=False) if clip is not None]
             frames = [clip for _, clip in read]
+            # (B, T, H, W, 3); B is 0 where no clip of the group could be read
             stacked = np.stack(frames) if frames else np.empty((0, *dataset.shape), np.uint8)
             labels = dataset.labels[np.array([i for i, _ in read], dtype=np.int64)]
             yield normalise(torch.from_numpy(stacked).to(device)), torch.from_numpy(labels)
 
 
 def prefetch(items: Iterable[T], *, ahead: int = 1) -> Generator[T]:
-    """The items, in order, of which a thread has the next ones ready.
+    """The items, in order; a thread makes the next ones ahead.
 
     The thread runs `items` from its first item to its last, or until this generator is closed, and
-    closes it there. It helps where making an item leaves the interpreter to others: reading,
+    closes it there. It helps where making an item releases Python's global lock: reading,
     copying, converting, sending to a GPU.
 
     Args:
@@ -174,6 +179,7 @@ def _taken(items: Iterable[T], ahead: int) -> Generator[T]:
 
     def put(kind: str, value: Any) -> bool:
         while not stop.is_set():
+            # with a time-out, because a caller that stopped no longer empties the queue
             with suppress(queue.Full):
                 ready.put((kind, value), timeout=_POLL)
                 return True
@@ -187,11 +193,14 @@ def _taken(items: Iterable[T], ahead: int) -> Generator[T]:
                     if not put("item", item):
                         return
             finally:
+                # in this thread, since a generator cannot be closed while another thread runs it
                 getattr(source, "close", lambda: None)()
             put("end", None)
+        # all of them: the caller waits for an item and would never get one
         except BaseException as error:
             put("error", error)
 
+    # daemon: a program that ends without closing this generator does not wait for it
     thread = threading.Thread(target=work, name="prefetch", daemon=True)
     thread.start()
     try:
@@ -204,4 +213,5 @@ def _taken(items: Iterable[T], ahead: int) -> Generator[T]:
             yield value
     finally:
         stop.set()
+        # `items` is closed once the thread has ended, and may be used again
         thread.join()

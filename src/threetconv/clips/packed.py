@@ -28,13 +28,17 @@ __all__ = ["open_packed", "pack_clips"]
 log = logging.getLogger(__name__)
 
 CLIPS_PER_TASK = 16
-SPOT_CHECKS = 8
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+SPOT_CHECKS = 8  # clips whose digest is compared when an array is opened
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # disk full, quota used up, file size limit
 Progress = Callable[[int, int], None]
 
 
 class _Array(NamedTuple):
-    """The file being written: its name for now and at last, uint8 (N, T, H, W, 3), skip or stop."""
+    """The file being written.
+
+    `path` is its temporary name and `final` its last one, `offset` the length of the header in
+    bytes, `shape` (N, T, H, W, 3); `skip`: whether packing goes on after a clip that is bad.
+    """
 
     path: Path
     final: Path
@@ -82,6 +86,7 @@ def pack_clips(
     out = Path(out)
     bad = BadClips(total=len(table)) if bad is None else bad
     paths = [str(path) for path in table["path"]]
+    # clips known to be bad are not tried again; their entries stay zero
     rows = [row for row, path in enumerate(paths) if path not in bad.found]
     shape = (len(paths), frames, *size, 3)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -102,6 +107,7 @@ def pack_clips(
             if progress is not None:
                 progress(done, len(paths))
         _flush(array)
+    # parts come in order, so `counts` has its rows in the order of the table
     read = np.array([clip.frames for clip in counts.values()], dtype=np.int64)
     kept = np.array(list(counts), dtype=np.int64)
     return (
@@ -149,6 +155,7 @@ def open_packed(
             expected="clips packed as uint8 (N, T, H, W, 3)",
             remedy=remedy,
         ) from error
+    # what is not given is taken from the array itself
     want = (frames or packed.shape[1], *(size or packed.shape[2:4]), 3) if packed.ndim == 5 else ()
     if packed.ndim != 5 or packed.dtype != np.uint8 or packed.shape[1:] != want:
         raise InputError(
@@ -171,6 +178,7 @@ def open_packed(
             remedy=remedy,
         )
     if "digest" in table.columns and len(table):
+        # hashing every clip would read the whole file at every start
         some = np.unique(np.linspace(0, len(table) - 1, SPOT_CHECKS).astype(np.int64))
         differ = [i for i in some if bytes_mark(packed[rows[i]].data) != table["digest"].iloc[i]]
         if differ:
@@ -209,22 +217,25 @@ def _create(
 ) -> _Array:
     """A file of zeros with its disk space reserved, where the system can do that."""
     try:
+        # NumPy writes the header; the clips follow from `offset` on
         mapped = open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
         offset = int(mapped.offset)
         del mapped
+        # a sparse file would only run out of space after hours of decoding
         if hasattr(os, "posix_fallocate"):
             with path.open("r+b") as file:
                 os.posix_fallocate(file.fileno(), 0, offset + int(np.prod(shape, dtype=np.int64)))
     except OSError as error:
         if error.errno in FULL:
             raise _no_space(final, shape) from error
-        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # cannot reserve: go on without
+        # these two: a file system that cannot reserve space; packing works without
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
             raise
     return _Array(path, final, offset, shape, skip)
 
 
 def _flush(array: _Array) -> None:
-    """Put the bytes on the disk, which is when some file systems notice that it is full."""
+    """Write the bytes to the disk; some file systems notice only then that it is full."""
     with array.path.open("r+b") as file:
         try:
             os.fsync(file.fileno())
@@ -261,6 +272,7 @@ def _pack_parts(clips: list[tuple[int, str]], array: _Array, workers: int) -> It
                 yield future.result()
                 k += 1
         except BrokenProcessPool as error:
+            # parts before k are done, and at most `count` are under way
             at = parts[k : k + processes.count]
             raise worker_died([path for part in at for _, path in part]) from error
 
@@ -269,7 +281,7 @@ def _pack_part(clips: Sequence[tuple[int, str]], array: _Array) -> Part:
     """Decode clips into their entries; stops after the first bad one unless they are skipped."""
     _, frames, height, width, _ = array.shape
     done: Part = []
-    # written by system calls: on a full disk, writing to mapped memory kills the process
+    # by system calls: on a full disk, writing to mapped memory kills the process (SIGBUS)
     with array.path.open("r+b") as file:
         for row, path in clips:
             try:
@@ -279,6 +291,7 @@ def _pack_part(clips: Sequence[tuple[int, str]], array: _Array) -> Part:
                 if not array.skip:
                     break
                 continue
+            # frames are (T, 3, H, W) in memory; the file and its digest are (T, H, W, 3)
             packed = np.ascontiguousarray(clip.frames)
             _write(file.fileno(), array, row, packed)
             done.append((row, _Packed(clip.source_frames, bytes_mark(packed.data))))
@@ -290,6 +303,7 @@ def _write(file: int, array: _Array, row: int, clip: np.ndarray) -> None:
     place = array.offset + row * clip.nbytes
     try:
         while left:
+            # may write less than asked for; a position of its own lets processes share the file
             written = os.pwrite(file, left, place)
             left, place = left[written:], place + written
     except OSError as error:

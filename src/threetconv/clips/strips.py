@@ -18,8 +18,8 @@ def draw_clips(
 ) -> tuple[pd.DataFrame, list[NDArray[np.uint8]]]:
     """One training clip of each of at most `count` classes, both drawn by `seed`, and its frames.
 
-    Another clip of the class is drawn for one that is skipped, and another class for one without a
-    clip that can be read.
+    A clip that is skipped is replaced by another one of its class, and a class without a readable
+    clip by another class.
 
     Args:
         table: clip table.
@@ -37,11 +37,13 @@ def draw_clips(
     """
     rng = np.random.default_rng(seed)
     training = table[table["split"] == "train"]
+    # object: `permutation` then gives back Python strings
     labels = np.array(sorted(training["label"].unique()), dtype=object)
     found: dict[str, tuple[int, NDArray[np.uint8]]] = {}
     for label in rng.permutation(labels):
         if len(found) == count:
             break
+        # in random order until one clip of the class can be read
         for row in rng.permutation(np.flatnonzero(training["label"] == label)):
             path = training["path"].iloc[row]
             try:

@@ -50,6 +50,7 @@ def clip_table(rows: Iterable[tuple[str, str, str, str]], root: str | Path) -> p
         InputError: a name that is not UTF-8 text; else see `check_clip_table`.
     """
     rows = list(rows)
+    # such a name reaches Python with surrogates, which Parquet cannot store
     odd = [row[1] for row in rows if not is_text("".join(row))]
     if odd:
         raise InputError(
@@ -105,6 +106,7 @@ def check_clip_table(table: pd.DataFrame, where: str | Path) -> None:
             expected="every clip once, and never in both training and validation or test",
             remedy="remove the repeated entries from the lists",
         )
+    # one file under two ids could be in train and val, and no check of ids would see it
     shared = table.loc[table["path"].duplicated(), "path"].unique().tolist()
     if shared:
         raise InputError(
@@ -122,6 +124,7 @@ def check_clip_table(table: pd.DataFrame, where: str | Path) -> None:
                 remedy=f"add {split} clips to the dataset",
             )
     labels = {s: set(table.loc[table["split"] == s, "label"]) for s in SPLITS}
+    # the network would have no output for them
     untrained = sorted((labels["val"] | labels["test"]) - labels["train"])
     if untrained:
         raise InputError(
@@ -145,8 +148,8 @@ def check_clip_table(table: pd.DataFrame, where: str | Path) -> None:
 def class_names(table: pd.DataFrame) -> list[str]:
     """The labels of a clip table, sorted by code point: position = class index.
 
-    The same for every adapter; the numbers in a dataset's own files (classInd.txt, label_id) are
-    not used, so that a subset of classes is numbered without gaps.
+    The same for every adapter. The numbers in a dataset's own files (classInd.txt, label_id) are
+    not used, since a subset of classes would leave gaps in them.
     """
     return sorted(set(table["label"]))
 
@@ -175,6 +178,7 @@ def read_text(path: Path) -> str:
         InputError: the file cannot be read, or is in another encoding.
     """
     try:
+        # utf-8-sig drops the byte order mark that Windows editors add
         return nfc(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(
@@ -208,6 +212,7 @@ def read_pairs(path: Path, *, example: str, how: str) -> list[tuple[str, str]]:
     """
     pairs = []
     for number, line in enumerate(read_text(path).splitlines(), start=1):
+        # only the first semicolon separates: labels may hold more of them, in quotes
         name, _, label = (part.strip() for part in line.partition(";"))
         quoted = len(label) > 2 and label[0] == label[-1] == '"'
         if quoted:
@@ -236,8 +241,10 @@ def choose_classes(
     """
     if classes is None:
         return sorted(known)
+    # YAML reads a class such as 1 as a number; macOS types accents in decomposed form
     if not isinstance(classes, str):
         classes = [nfc(str(name)) for name in classes]
+    # a single string would be taken for a list of letters
     if isinstance(classes, str) or not classes or len(set(classes)) < len(classes):
         raise InputError(
             where,

@@ -1,8 +1,8 @@
 """Checkpoints: the state of a run that is under way, so that it goes on where it was stopped.
 
 ``<folder>/<update>-<digest>.pt``: everything that the next update depends on, written beside its
-place and renamed, the last two kept. The digest of the file's bytes is in its name: a damaged
-checkpoint is told from a good one, and the one before it is taken.
+place and renamed, the last two kept. The name holds a digest of the file's bytes. Where the two do
+not agree the checkpoint is damaged, and the one before it is used.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ __all__ = ["Checkpoints", "result_of", "state_of"]
 
 log = logging.getLogger(__name__)
 
-KEPT = 2
-SHARE = 0.02  # of the time goes into writing checkpoints, at most
-DIGEST = re.compile(r"[0-9a-f]{16,}")
+KEPT = 2  # should the newest be damaged, the one before it is there
+SHARE = 0.02  # greatest share of the time that goes into writing checkpoints
+DIGEST = re.compile(r"[0-9a-f]{16,}")  # SHA-256, or its first 16 digits
 State = dict[str, Any]
 
 
@@ -41,14 +41,14 @@ class Checkpoints:
     Args:
         folder: where they lie; nothing else may.
         belongs_to: what decides the run's numbers (settings, seed, data, versions), plain values. A
-            checkpoint of anything else is not gone on with.
+            checkpoint with other values is not used.
         every: seconds between two checkpoints, at least; more when writing one takes long. 0: one
             after every update.
-        notes: a dictionary that is saved with every checkpoint, and filled from the one gone on
-            with: what belongs to the run and is not known to its loop, such as clips left out.
-        marks: path of each clip -> its mark (`threetconv.data.contents`), so that a checkpoint that
-            is not gone on with can say which clips have changed. A digest of them stands in
-            `belongs_to` under "clips".
+        notes: a dictionary that is saved with every checkpoint and updated by `load`. It holds what
+            belongs to the run but is unknown to the training loop, such as clips left out.
+        marks: path of each clip -> its mark (`threetconv.data.contents`), so that the log can name
+            the clips that changed since a checkpoint that is therefore not used. A digest of the
+            marks is in `belongs_to` under "clips".
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Checkpoints:
         marks: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = Path(folder)
+        # as text with sorted keys, equal settings compare equal
         self._belongs_to = json.dumps(belongs_to, sort_keys=True)
         self._marks = dict(marks or {})
         self._every = self._pause = every
@@ -78,6 +79,7 @@ class Checkpoints:
             InputError: no space left, or a folder that cannot be written; earlier ones stay.
         """
         started = time.monotonic()
+        # temporary files of a process that was killed while it wrote
         remove_leftovers(self.folder)
         path = self._write(
             f"{update:09d}",
@@ -88,10 +90,12 @@ class Checkpoints:
                 "state": state,
             },
         )
+        # names begin with the update in nine digits, so their order is that of the updates
         for old in sorted(self._files())[:-KEPT]:
             old.unlink(missing_ok=True)
         self._last = time.monotonic()
         if self._every > 0:
+            # a slow disk makes checkpoints rarer
             self._pause = max(self._every, (self._last - started) / SHARE)
         return path
 
@@ -112,16 +116,19 @@ class Checkpoints:
                     "; ".join(self._differences(found)),
                 )
                 return None
+            # in place: the caller holds this dictionary (`BadClips.found`)
             self._notes.update(found["notes"])
             state: State = found["state"]
             return state
         return None
 
     def _differences(self, found: State) -> list[str]:
-        """What a checkpoint of another run and this one differ in, in words."""
+        """How the settings of a checkpoint differ from those of this run, in words."""
         before, now = json.loads(found["belongs_to"]), json.loads(self._belongs_to)
         words = list(_differences(before, now))
         marks = found.get("marks", [])
+        # marks are saved without paths; they can be told apart by position while the table is the
+        # same
         if "clips" in words and "table" not in words and len(marks) == len(self._marks):
             paths = [p for (p, m), old in zip(self._marks.items(), marks, strict=True) if m != old]
             words[words.index("clips")] = (
@@ -134,9 +141,11 @@ class Checkpoints:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _files(self) -> list[Path]:
+        # a name from `save_aside` begins with a word and is never loaded
         return [p for p in self.folder.glob("[0-9]*-*.pt") if not p.name.startswith(".")]
 
     def _write(self, name: str, content: State) -> Path:
+        # in memory first, because the file's name holds the digest of its bytes
         buffer = io.BytesIO()
         torch.save(content, buffer)
         data = buffer.getbuffer()
@@ -162,6 +171,7 @@ class Checkpoints:
             data = path.read_bytes()
             if bytes_sha256(data)[:16] != path.stem.rpartition("-")[2]:
                 raise ValueError(f"{len(data):,} bytes that are not those that were written")
+            # weights_only: unpickling can run no code of the file's
             content: State = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         except (OSError, ValueError, RuntimeError, EOFError) as error:
             log.warning("%s is damaged (%s); the checkpoint before it is taken", path, error)
@@ -170,8 +180,9 @@ class Checkpoints:
 
 
 def state_of(result: Result) -> State:
-    """What training has brought so far, but for `metrics` and `seconds`, as a checkpoint has it."""
+    """A result as a checkpoint holds it; `metrics` and `seconds` are saved by the loop."""
     snapshots = [
+        # tensors, because `weights_only` refuses to unpickle NumPy arrays
         [s.step, s.epoch, s.tag, s.sum_lr2, {k: torch.from_numpy(v) for k, v in values.items()}]
         for s, values in ((s, s.values) for s in result.snapshots)
     ]
@@ -189,11 +200,12 @@ def result_of(state: State, *, seconds: float) -> Result:
 
 
 def _differences(before: Any, now: Any, name: str = "") -> Iterator[str]:
-    """The settings that differ, each as "name before -> now", of digests the name alone."""
+    """The settings that differ, each as "name before -> now"; for digests, the name alone."""
     if isinstance(before, dict) and isinstance(now, dict):
         for key in sorted({*before, *now}):
             inner = f"{name}.{key}" if name else key
             yield from _differences(before.get(key), now.get(key), inner)
     elif before != now:
+        # a digest before and after would tell a reader nothing
         digest = any(isinstance(value, str) and DIGEST.fullmatch(value) for value in (before, now))
         yield name if digest else f"{name} {before} -> {now}"

@@ -5,10 +5,10 @@ then takes its `World.share` of each batch, runs a `prepare`d network, and compu
 `scale`: the gradients are those of the mean loss over the whole batch, to rounding. The processes
 are started by `threetconv.training.torchrun.launch`.
 
-What several processes change all the same: dropout draws other masks; and sums are taken in another
-order, so that gradients agree to rounding and not to the bit. Training may widen that: Adam divides
-a gradient by its own size, and batch norm over few values by a small spread. With the same number
-of processes, runs on CPUs repeat to the bit.
+Two differences remain. Dropout draws other masks. Sums are taken in another order, so gradients
+agree to rounding, not to the bit; training can amplify that, because Adam divides a gradient by its
+own size and batch norm over few values divides by a small spread. Runs on CPUs with the same number
+of processes repeat to the bit.
 """
 
 from __future__ import annotations
@@ -91,13 +91,13 @@ def join(device: str, *, timeout: float = TIMEOUT) -> Iterator[World]:
     """Meet the other processes of this run; leave them at the end, also on an error.
 
     Reads the environment that torchrun sets. A process that was started in another way, or as the
-    only one, is alone and needs nobody. Processes talk by gloo on CPUs and by NCCL on GPUs, of
-    which each takes the one of its number on its machine.
+    only one, is alone. Processes communicate by gloo on CPUs and by NCCL on GPUs; each uses the GPU
+    of its local rank.
 
     Args:
         device: "cpu" or "cuda".
-        timeout: seconds to wait for the others, when meeting and at every exchange; the longest
-            time that one process may be busy alone. A process that dies ends the others at once.
+        timeout: seconds to wait for the others, when meeting and at every exchange. One process
+            may be busy alone for no longer than this. A process that dies ends the others at once.
 
     Raises:
         InputError: an environment that is not whole, or fewer GPUs than processes on this machine.
@@ -106,7 +106,9 @@ def join(device: str, *, timeout: float = TIMEOUT) -> Iterator[World]:
         yield World(device=device)
         return
     rank, size, local, _ = (
-        _number(name) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_PORT")
+        # MASTER_PORT is only checked here; torch reads it itself
+        _number(name)
+        for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_PORT")
     )
     if torch.device(device).type == "cuda":
         device = f"cuda:{local}"
@@ -117,6 +119,7 @@ def join(device: str, *, timeout: float = TIMEOUT) -> Iterator[World]:
                 expected=f"a GPU of its own for each process, at least {local + 1}",
                 remedy="start fewer processes, or ask for more GPUs",
             )
+        # NCCL and torch's CUDA calls without a device then use this GPU, not the first
         torch.cuda.set_device(local)
     if size == 1:
         yield World(device=device)
@@ -126,7 +129,7 @@ def join(device: str, *, timeout: float = TIMEOUT) -> Iterator[World]:
     try:
         yield World(rank, size, device)
     except BaseException as error:
-        leave_word(error)  # before the others notice that this one is gone
+        leave_word(error)  # before the others fail because this one is gone
         raise
     finally:
         dist.destroy_process_group()
@@ -149,11 +152,11 @@ def prepare(network: nn.Module, world: World) -> nn.Module:
 
     One process: the network itself. Several: every batch norm takes the statistics of the whole
     batch (in place: `threetconv.training.synced_norm`), parameters become those of the first
-    process, and each backward pass averages the gradients over processes, on CPUs in order of rank:
-    torch's own sum over three or more depends on where in a buffer a gradient lies, which changes
-    after the first pass, and a run that goes on from a checkpoint would differ. A process whose
-    part of the batch is empty must run forward and backward all the same. `network` stays usable
-    for evaluation and keeps the keys of its state dict.
+    process, and each backward pass averages the gradients over processes. On CPUs that is done in
+    order of rank: torch's own sum over three or more processes depends on where in a buffer a
+    gradient lies. That changes after the first pass, so a run that goes on from a checkpoint would
+    get other numbers. A process whose part of the batch is empty must still run forward and
+    backward. `network` stays usable for evaluation and keeps the keys of its state dict.
 
     Micro-batches: run all but the last backward pass under the result's ``no_sync()``, and see that
     every process has as many of them.
@@ -163,18 +166,22 @@ def prepare(network: nn.Module, world: World) -> nn.Module:
     device = torch.device(world.device)
     synchronise(network, device)
     known = inspect.signature(DistributedDataParallel).parameters
+    # newer versions of torch have the first name and deprecate the second
     option = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
-    options: dict[str, Any] = {option: False}  # running statistics are those of the whole batch
+    # running statistics come from the whole batch and are equal everywhere: nothing to send
+    options: dict[str, Any] = {option: False}
     if device.type == "cuda":
         options["device_ids"] = [device.index]
     model = DistributedDataParallel(network, **options)
     if device.type == "cpu":
+        # NCCL's sums are left alone: bits are promised on CPUs only
         model.register_comm_hook(None, lambda _, bucket: _average_in_order(bucket.buffer()))
     return model
 
 
 def _average_in_order(gradients: Tensor) -> torch.futures.Future[Tensor]:
     """Gradients averaged over processes, added up from the first to the last."""
+    # (size, n): one row per process, a copy of its own, so adding in place is safe
     first, *others = gather(gradients)
     for other in others:
         first += other

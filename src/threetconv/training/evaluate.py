@@ -29,12 +29,16 @@ def evaluate(
     Items that cannot be read and are left out do not count. Several processes share the items.
     """
     network.eval()
+    # loss, correct answers, items; in float64
     sums = np.zeros(3)
     items = np.arange(len(data))
     groups = [
         world.share(items[start : start + batch_size]) for start in range(0, len(items), batch_size)
     ]
+    # nothing is exchanged within a batch in evaluation, so a process may have fewer batches than
+    # others; epoch 0: nothing random is drawn
     for inputs, labels in data([group for group in groups if len(group)], epoch=0):
+        # none of the group could be read
         if not len(labels):
             continue
         logits, *_ = outputs(network(inputs.to(device)))
@@ -46,7 +50,7 @@ def evaluate(
 
 
 def outputs(output: Tensor | tuple[Tensor, ...]) -> Iterator[Tensor]:
-    """Logits first, then those of the auxiliary heads that are there."""
+    """The logits, then those of auxiliary heads; a head that returned None is left out."""
     if isinstance(output, Tensor):
         yield output
     else:

@@ -1,9 +1,9 @@
-"""A run that is fetched instead of trained: the same folder, from weights of elsewhere.
+"""A run that is fetched instead of trained: the same folder, made from downloaded weights.
 
-What is known of such a run is its weights. Loss and accuracy are measured here, on the study's own
+Only the weights of such a run are known. Loss and accuracy are measured here, on the study's own
 clips. Updates and learning rate are unknown (null) unless they are given; without them the run has
-no noise floor, and it never takes part in comparisons at matched updates, for which one needs
-snapshots from during training.
+no noise floor. Comparisons at matched updates need snapshots from during training, so a fetched
+run never takes part in them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = ["fetch_run"]
 log = logging.getLogger(__name__)
 
 UNKNOWN: Any = None  # null in the record
-EPOCH = 0  # epochs of training count from 1
+EPOCH = 0  # not an epoch of training, which count from 1
 BATCH = 64  # clips at a time; changes nothing but memory
 
 
@@ -103,6 +103,7 @@ def fetch_run(
     from threetconv.clips.loader import Split
     from threetconv.networks.trace import temporal_state, trace
 
+    # before the download, so that a bad option stops early
     sum_lr2 = _sum_lr2(run.run_id, n_updates, learning_rate)
     path = fetch(source, sha256=sha256, cache=cache, downloader=downloader)
     names = list(class_names(table) if classes is None else classes)
@@ -128,6 +129,7 @@ def fetch_run(
     network = network_of(record.to_dict())
     load_weights(path, network, format=format)
     layers = trace(network, clip_shape)
+    # tables need a number where the updates are unknown
     step = n_updates or 0
     bad = BadClips(on_bad_clip, total=len(table), ceiling=max_bad_share)
     with ClipDataset(
@@ -177,6 +179,7 @@ def _measured(
     run_id, chance = record.run_id, 1 / record.num_classes
     rows: list[tuple[Any, ...]] = []
     for split, clips in splits.items():
+        # only some data sets have a labelled test list; validation clips are required
         if split == "test" and not len(clips):
             continue
         loss, accuracy, n = evaluate(network, clips, batch_size=BATCH, device=device)
@@ -188,6 +191,7 @@ def _measured(
                 remedy="use another checkpoint" if n else "name a data set with validation clips",
             )
         log.info("%s: %s loss %.3f accuracy %.3f of %d clips", run_id, split, loss, accuracy, n)
+        # weights of the right shape, outputs in another order: the usual mistake, and no error
         if accuracy <= chance:
             log.warning(
                 "%s: %s accuracy %.3f, chance is %.3f: are the outputs of the checkpoint in the "

@@ -1,4 +1,4 @@
-"""Train one network on clips: the whole loop, readable in one go.
+"""Train one network on clips: the whole training loop.
 
 Adam, cross-entropy, GoogLeNet's auxiliary heads at 0.3, the weights of the best validation epoch,
 and snapshots of the temporal parameters on a grid of updates. Source: arXiv 2006.15983 and the
@@ -36,9 +36,10 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class _Progress:
-    """How far a run has come: with network, optimiser and generators, all that goes on from here.
+    """How far a run has come: what a checkpoint needs beside network, optimiser and generators.
 
-    `done`: updates of the epoch under way; `loss`, `weight`, `correct`, `seen`: its sums.
+    `done` is the number of batches done in the current epoch; `loss`, `weight`, `correct` and
+    `seen` are sums over them.
     """
 
     epoch: int = 1
@@ -87,7 +88,7 @@ def fit(
         seed: for data order and dropout.
         device: "cpu" or "cuda"; several processes each have the device of their `world`.
         test: labelled set on which the network of the best validation epoch is measured at the end.
-        checkpoints: where to save what the run has come to, and to go on from; None: nowhere.
+        checkpoints: where the state is saved, and loaded from at the start; None: no checkpoints.
         world: the processes that share each batch.
 
     Raises:
@@ -133,6 +134,7 @@ class _Run:
         self.steps = Steps(
             self.network, settings, labels=training.labels, device=self.device, world=world
         )
+        # used: clips of one epoch; total: updates of the whole run, which the schedules need
         self.used = _used_per_epoch(len(training), settings.batch_size)
         self.total = settings.epochs * math.ceil(self.used / settings.batch_size)
         self.progress, self.result = _Progress(), Result()
@@ -141,6 +143,7 @@ class _Run:
     def start_or_go_on(self) -> None:
         state = self.checkpoints.load() if self.checkpoints is not None else None
         if state is None:
+            # a run that goes on has this one already, in its checkpoint
             self.snapshot("init", 0)
             return
         self.restore(state)
@@ -159,14 +162,17 @@ class _Run:
         return self.progress.epoch <= self.settings.epochs
 
     def epoch(self) -> None:
-        """The rest of the epoch under way, and what is measured after it."""
+        """Train the rest of the current epoch, then measure."""
         tick, progress, batch_size = time.perf_counter(), self.progress, self.settings.batch_size
+        # drawn from seed and epoch alone, so that a run that goes on in mid-epoch finds the same
+        # order and can leave out the batches that are done
         order = np.random.default_rng([self.seed, progress.epoch]).permutation(len(self.training))
         groups = [
             order[start : min(start + batch_size, self.used)]
             for start in range(0, self.used, batch_size)
         ][progress.done :]
         parts = [self.parts(group) for group in groups]
+        # one stream for the whole epoch: clips of later batches are read while this one trains
         batches = iter(self.training([p for ps in parts for p in ps], epoch=progress.epoch))
         waited = 0.0
         for group, its_parts in zip(groups, parts, strict=True):
@@ -176,21 +182,24 @@ class _Run:
             self.update(group, given)
             progress.done += 1
             self.save_when_due()
-        for _ in batches:  # let it end
+        for _ in batches:  # past its last item a generator closes what it holds, such as threads
             pass
         self.measure(time.perf_counter() - tick, waited)
         self.progress = _Progress(progress.epoch + 1, plateau=progress.plateau, rows=progress.rows)
 
     def parts(self, group: Group) -> list[Group]:
-        """What of a batch this process has in memory at once."""
+        """This process's share of each micro-batch of a batch."""
         return [self.world.share(part) for part in parts_of(group, self.settings.micro_batch)]
 
     def update(self, group: Group, batches: list[tuple[Tensor, Tensor]]) -> None:
-        """One step of Adam on the mean loss of a batch, and what is counted."""
+        """One step of Adam on the mean loss of a batch; also counts it and takes snapshots."""
         settings, progress, result = self.settings, self.progress, self.result
+        # `n_updates` counts the updates done, so the schedule begins at 0
         factor = self.factor(result.n_updates, self.total) * progress.plateau.factor
         rate = settings.learning_rate * factor
-        if self.world.size > 1:  # masks of dropout: different in every process, the same again
+        if self.world.size > 1:
+            # dropout masks differ between processes. A checkpoint holds the generator of the first
+            # process alone, so each update seeds its own, and a run that goes on repeats them
             mixed = np.random.SeedSequence([self.seed, result.n_updates, self.world.rank])
             torch.manual_seed(int(mixed.generate_state(1)[0]))
         try:
@@ -198,20 +207,24 @@ class _Run:
         except NotFiniteError as error:
             self.stop(error.found, error.layer, result.n_updates + 1)
         if not sums.seen:
+            # not counted as an update: parameters and Adam's moments have not moved
             log.warning("epoch %d: a batch without a readable clip is left out", progress.epoch)
             return
         result.n_updates += 1
+        # Adam's steps are about as large as the rate, so noise alone moves a parameter by
+        # sqrt(sum_lr2) (see records/noise_floor.py)
         result.sum_lr2 += rate**2
         progress.add(sums)
         if result.n_updates % settings.snapshot_every == 0:
             self.snapshot("snapshot", progress.epoch)
 
     def stop(self, found: str, layer: str | None, update: int) -> NoReturn:
-        """End a run that cannot recover; what it was after the last whole update is saved."""
+        """Save the state after the last whole update, then end a run that cannot recover."""
         epoch = self.progress.epoch
         where = f"training, epoch {epoch}, update {update}" + (f", at {layer}" if layer else "")
         saved = ""
         if self.checkpoints is not None and self.world.is_first:
+            # for a person to look at; a restart goes on from the last regular checkpoint
             path = self.checkpoints.save_aside(f"not-finite-{update:09d}", self.state())
             saved = f"; weights and optimiser after the last whole update are in {path}"
         raise InputError(
@@ -231,20 +244,24 @@ class _Run:
                 expected="at least one readable batch of two clips",
                 remedy="repair the data set: threetconv data check tells which clips are broken",
             )
+        # class weights count in the loss, not in the accuracy
         trained = progress.loss / progress.weight, progress.correct / progress.seen
         measured = {"train": (*trained, int(progress.seen))}
         measured["val"] = evaluate(
             self.network, self.validation, batch_size=64, device=str(self.device), world=self.world
         )
         if not math.isfinite(measured["val"][0]):
+            # the update before it broke the network, hence no + 1 here
             self.stop(f"a validation loss of {measured['val'][0]}", None, result.n_updates)
         for split, figures in measured.items():
             progress.rows += _rows(result.n_updates, progress.epoch, split, figures)
+        # with every other schedule `Plateau` only counts epochs, for early stopping
         halve_after = self.settings.patience if self.settings.schedule == "plateau" else None
         before = progress.plateau.factor
         if progress.plateau.see(measured["val"][1], halve_after=halve_after):
             result.best_epoch, result.best_step = progress.epoch, result.n_updates
             state = self.network.state_dict()
+            # a copy, because training goes on in place; on the CPU, to leave the GPU its memory
             result.best_state = {k: v.detach().cpu().clone() for k, v in state.items()}
             result.snapshots = [s for s in result.snapshots if s.tag != "best"]
             self.snapshot("best", progress.epoch)
@@ -267,6 +284,7 @@ class _Run:
         result, epoch = self.result, self.progress.epoch - 1
         self.snapshot("last", epoch)
         if test is not None:
+            # a state dict shares its memory with the network, which now takes the best weights
             last = copy.deepcopy(self.network.state_dict())
             self.network.load_state_dict(result.best_state)
             figures = evaluate(
@@ -277,11 +295,13 @@ class _Run:
             log.info("test loss %.3f acc %.3f of %d", *figures)
         columns = ["step", "epoch", "split", "metric", "value", "n"]
         result.metrics = pd.DataFrame(self.progress.rows, columns=columns)
+        # added to the seconds before the checkpoint, if there was one
         result.seconds += time.perf_counter() - self.started
         return result
 
     def snapshot(self, tag: str, epoch: int) -> None:
         state, result = temporal_state(self.network), self.result
+        # networks without 3T layers (3D and 2D ones) have no temporal parameters
         if state:
             result.snapshots.append(Snapshot(result.n_updates, epoch, tag, result.sum_lr2, state))
 
@@ -290,11 +310,12 @@ class _Run:
             self.checkpoints.save(self.result.n_updates, self.state())
 
     def state(self) -> dict[str, Any]:
-        """Everything that the next update depends on, and what the run has brought so far."""
+        """Everything that the next update depends on, and the results so far."""
         rows = [list(row) for row in self.progress.rows]
         return {
             "progress": asdict(self.progress) | {"rows": rows},
             "steps": self.steps.state(),
+            # dropout draws from these
             "generator": torch.get_rng_state(),
             "gpu_generators": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
             "result": state_of(self.result),
@@ -323,4 +344,5 @@ def _rows(
 
 
 def _used_per_epoch(items: int, batch_size: int) -> int:
+    """All items, or one less where the last batch would hold a single item (see `fit`)."""
     return items - 1 if items > batch_size > 1 and items % batch_size == 1 else items

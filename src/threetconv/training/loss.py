@@ -22,8 +22,11 @@ def _balanced(labels: NDArray[np.int64]) -> Tensor:
 
     The paper's authors weighted the classes of Jester. A class without an item has weight 0.
     """
+    # (C,), up to the highest class that has an item
     counts = np.bincount(labels)
     present = counts > 0
+    # the maximum avoids a division by 0, since both branches are computed; over the training set
+    # the weights have mean 1, so the learning rate keeps its meaning
     weights = np.where(present, len(labels) / (present.sum() * np.maximum(counts, 1)), 0.0)
     return torch.from_numpy(weights).float()
 
@@ -45,5 +48,6 @@ def summed_loss(logits: Tensor, labels: Tensor, weights: Tensor | None) -> Tenso
     """
     if weights is None:
         return F.cross_entropy(logits, labels, reduction="sum")
+    # the network may have more outputs than there are weights
     padded = F.pad(weights, (0, logits.shape[1] - len(weights))).to(logits)
     return F.cross_entropy(logits, labels, weight=padded, reduction="sum")

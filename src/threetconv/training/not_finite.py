@@ -12,10 +12,10 @@ __all__ = ["bad_gradient", "bad_output", "gradients_are_finite"]
 
 
 def gradients_are_finite(network: nn.Module) -> bool:
-    """Whether every gradient is.
+    """Whether every gradient is finite.
 
-    One norm over all of them costs a single wait for the GPU. Large but finite gradients can make
-    it overflow, so that each is looked at where the norm is not finite.
+    One norm over all of them needs a single synchronisation with the GPU. It can overflow although
+    all gradients are finite, so each gradient is checked where the norm is not finite.
     """
     gradients = [p.grad for p in network.parameters() if p.grad is not None]
     if not gradients or bool(torch.isfinite(nn.utils.get_total_norm(gradients))):
@@ -26,8 +26,8 @@ def gradients_are_finite(network: nn.Module) -> bool:
 def bad_gradient(network: nn.Module) -> str | None:
     """The last parameter of the network whose gradient is not finite; None without one.
 
-    NaN spreads in the backward pass from the loss to the first layers, so that the last layer
-    concerned is where it arose.
+    In the backward pass NaN spreads from the loss to the first layers, so it arose in the last
+    layer that has it.
     """
     names = [
         name
@@ -41,14 +41,15 @@ def bad_gradient(network: nn.Module) -> str | None:
 def bad_output(network: nn.Module, inputs: Tensor) -> str | None:
     """What is not finite first: the inputs, a parameter, or the output of a layer (its name).
 
-    Runs a copy of the network once more, in the mode that it is in. Dropout draws another mask, so
-    that None may come back although a layer was to blame.
+    Runs a copy of the network once more, in its current mode. Dropout draws another mask, so the
+    result can be None although a layer is at fault.
     """
     if not bool(torch.isfinite(inputs).all()):
         return "the clips themselves"
     for name, parameter in network.named_parameters():
         if not bool(torch.isfinite(parameter).all()):
             return f"parameter {name}"
+    # a copy: in training mode a forward pass moves the running statistics of batch norm
     double = copy.deepcopy(network)
     found: list[str] = []
 
@@ -60,6 +61,7 @@ def bad_output(network: nn.Module, inputs: Tensor) -> str | None:
         return hook
 
     for name, module in double.named_modules():
+        # leaves only: a block around the layer would be reported as well
         if not any(module.children()):
             module.register_forward_hook(watch(name or type(module).__name__))
     double(inputs)

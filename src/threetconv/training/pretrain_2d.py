@@ -1,4 +1,4 @@
-"""2D weights to start from: trained here on rendered stills, or torchvision's ImageNet ones."""
+"""2D weights for pretrained runs: trained here on rendered stills, or torchvision's ImageNet."""
 
 from __future__ import annotations
 
@@ -58,6 +58,7 @@ def read_stills(root: str | Path, split: str, size: tuple[int, int]) -> tuple[St
     images, labels = [], []
     for index, name in enumerate(classes):
         for file in sorted((folder / name).glob("*.jpg")):
+            # no other of Pillow's readers, whatever the file contains
             with Image.open(file, formats=("JPEG",)) as image:
                 images.append(
                     np.asarray(image.convert("RGB").resize(size[::-1], Image.Resampling.BILINEAR))
@@ -99,7 +100,7 @@ def train_on_stills(
             remedy=IMAGES,
         )
     model: Any = build_2d(name, num_classes=len(classes), width=width, seed=seed)
-    if hasattr(model, "aux1"):  # heads sized for 224 x 224 images do not fit small stills
+    if hasattr(model, "aux1"):  # GoogLeNet's heads are sized for 224 x 224 images, stills are small
         model.aux1 = model.aux2 = None
         model.aux_logits = False
     result = fit(model, training, validation, settings, seed=seed)
@@ -107,12 +108,13 @@ def train_on_stills(
     log.info(
         "%s on stills: best validation accuracy %.3f of %d classes", name, accuracy, len(classes)
     )
+    # heads left out above are filled in untrained, so that the file has every key of the network
     full = build_2d(name, num_classes=len(classes), width=width, seed=seed).state_dict()
     write_tensors(full | result.best_state, out)
 
 
 def fetch_imagenet(name: str, out: str | Path, cache: str | Path) -> None:
-    """Fetch torchvision's ImageNet weights; the SHA-256's first digits, in its name, are verified.
+    """Fetch torchvision's ImageNet weights and verify the SHA-256 digits in the file's name.
 
     A file of that name in `cache` is used instead of a download, once its own hash is verified.
 
@@ -139,6 +141,7 @@ def fetch_imagenet(name: str, out: str | Path, cache: str | Path) -> None:
             expected="a name such as resnet18-f37072fd.pth",
             remedy="register the network with weights that can be verified",
         )
+    # torch checks the hash of a download only, not of a file that is in the cache already
     if file.exists() and not (found := file_sha256(file)).startswith(digits[1]):
         raise InputError(
             file,

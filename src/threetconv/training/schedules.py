@@ -1,4 +1,4 @@
-"""How the learning rate goes with time: a factor on the rate of the settings.
+"""Learning rate schedules: a factor on the rate of the settings, by update.
 
 Most schedules follow the number of the update; "plateau" follows the validation accuracy.
 """
@@ -21,6 +21,7 @@ def _one_cycle(step: int, total: int) -> float:
     rise = max(1, round(0.25 * total))
     if step < rise:
         return (step + 1) / rise
+    # the + 1 in both parts keeps the first and the last update above a rate of 0
     return 0.5 * (1 + math.cos(math.pi * (step + 1 - rise) / (total - rise + 1)))
 
 
@@ -52,13 +53,14 @@ class Plateau:
         factor: on the learning rate.
     """
 
+    # below any accuracy, so that the first epoch is the best so far
     best: float = -1.0
     waited: int = 0
     since_halved: int = 0
     factor: float = 1.0
 
     def see(self, accuracy: float, *, halve_after: int | None) -> bool:
-        """Take note of an epoch's accuracy; whether it is the best one so far.
+        """Record an epoch's accuracy; returns whether it is the best one so far.
 
         Args:
             accuracy: of the validation set.
@@ -70,5 +72,6 @@ class Plateau:
         self.waited += 1
         self.since_halved += 1
         if halve_after is not None and self.since_halved >= halve_after:
+            # `waited` goes on: early stopping counts from the best epoch, not from the last halving
             self.factor, self.since_halved = self.factor / 2, 0
         return False

@@ -1,4 +1,4 @@
-"""What a training run is told: its settings, and labelled sets that hand out batches.
+"""Inputs of a training run: its settings, and labelled sets that hand out batches.
 
 Source of the defaults: arXiv 2006.15983 and the authors' published experiment code.
 """
@@ -18,6 +18,7 @@ __all__ = ["PRECISIONS", "Group", "LabelledSet", "Settings"]
 
 Group = NDArray[np.int64]
 """Indices of the items of one batch."""
+# name -> the type that autocast computes in; None: no autocast
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -34,15 +35,15 @@ class LabelledSet(Protocol):
     def __call__(self, groups: Sequence[Group], *, epoch: int) -> Iterable[tuple[Tensor, Tensor]]:
         """(float32 inputs (B, ...), int64 labels (B,)) for the items of each group, in order.
 
-        B is the size of the group, or less where items that cannot be read are left out. `epoch` is
-        for what is drawn anew in every epoch; 0 in evaluation.
+        B is the size of the group, or less where items that cannot be read are left out. `epoch`
+        seeds random choices that differ between epochs; it is 0 in evaluation.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides a training run, apart from data, network and seed.
+    """Settings of a training run, besides data, network and seed.
 
     Attributes:
         epochs: passes over the training set, at most.

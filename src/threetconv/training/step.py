@@ -1,4 +1,4 @@
-"""One update of a network: the gradients of a batch, in parts and on several processes; Adam."""
+"""One update of a network by Adam, from a batch in parts and on several processes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ __all__ = ["NotFiniteError", "Steps", "Sums", "parts_of"]
 
 log = logging.getLogger(__name__)
 
-SKIPPED_AT_MOST = 20  # updates in a row that float16 may leave out while it looks for its scale
+# float16 updates left out in a row; GradScaler starts at a scale of 2^16 and halves it each time
+SKIPPED_AT_MOST = 20
 
 
 class NotFiniteError(ArithmeticError):
@@ -29,7 +30,7 @@ class NotFiniteError(ArithmeticError):
 
     Args:
         found: what it is.
-        layer: where it came up, when that can be told.
+        layer: where it arose, if that is known.
     """
 
     def __init__(self, found: str, layer: str | None) -> None:
@@ -38,7 +39,7 @@ class NotFiniteError(ArithmeticError):
 
 
 class Sums(NamedTuple):
-    """Over the items of a batch: loss times weight, weight, hits, and how many they are."""
+    """Sums over the items of a batch: weight times loss, weight, correct answers, number."""
 
     loss: float
     weight: float
@@ -47,9 +48,10 @@ class Sums(NamedTuple):
 
 
 def parts_of(group: Group, micro_batch: int | None) -> list[Group]:
-    """What of a batch is in memory at once: parts of at most `micro_batch` items, alike in size.
+    """A batch cut into parts of at most `micro_batch` items, of sizes that differ by one at most.
 
-    No part has a single item, over which batch norm has no variance, unless the batch is no larger.
+    Only a batch of one item gives a part of one item, because batch norm over a single value has
+    no variance. To avoid such parts, some get one or two items more than `micro_batch`.
     """
     size = micro_batch or len(group)
     parts = min(math.ceil(len(group) / size), max(1, len(group) // 2))
@@ -57,7 +59,7 @@ def parts_of(group: Group, micro_batch: int | None) -> list[Group]:
 
 
 class Steps:
-    """Network, optimiser and what scales gradients.
+    """Network, optimiser and loss scaling: what one update needs and changes.
 
     Args:
         network: on its device; its batch norms are changed in place where there are several
@@ -81,9 +83,11 @@ class Steps:
         self._weights = look_up(CLASS_WEIGHTS, settings.class_weights, what="class weights")(labels)
         self._settings, self._device, self._world = settings, device, world
         self.network, self._model = network, prepare(network, world)  # the same parameters
+        # `step` sets the rate of each update; fused: one kernel for all parameters
         self._optimiser = torch.optim.Adam(
             network.parameters(), lr=settings.learning_rate, fused=True
         )
+        # bfloat16 has the range of float32 and needs no loss scaling
         self._scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "float16")
         self._skipped = 0
 
@@ -103,23 +107,31 @@ class Steps:
             parameters["lr"] = rate
         self._optimiser.zero_grad(set_to_none=True)
         planned, parts = self._weight_of(torch.from_numpy(labels)), np.zeros(4)
+        # sizes of the parts over all processes: a part is left out by all of them or by none, or
+        # those that run it would wait for the others for ever
         sizes = self._world.total(*(len(its_labels) for _, its_labels in batches))
         least = min(2, len(labels))  # batch norm over one value has no variance
         if any(0 < size < least for size in sizes):
             log.warning("a batch of which one clip alone could be read is left out")
         kept = [part for part, size in zip(batches, sizes, strict=True) if size >= least]
         for number, (inputs, its_labels) in enumerate(kept):
+            # gradients are exchanged in the last backward pass only: that sends the sum over all
+            # parts
             last = number == len(kept) - 1
             parts += self._add_gradients(inputs, its_labels, planned, synchronise=last)
         sums = Sums(*self._world.total(*parts))
         if not sums.seen:
             return sums
+        # before gradients are rescaled and checked (does nothing unless the precision is float16)
         self._scaler.unscale_(self._optimiser)
-        if sums.weight != planned:  # items left out: the mean is over those that are there
+        # losses were divided by the planned weight, too much where clips were unreadable
+        if sums.weight != planned:
             for parameter in self.network.parameters():
                 if parameter.grad is not None:
                     parameter.grad.mul_(planned / sums.weight)
         self._demand_finite_gradients()
+        # where a gradient is inf or NaN (float16), this leaves the step out and `update` halves the
+        # scale
         self._scaler.step(self._optimiser)
         self._scaler.update()
         return sums
@@ -143,7 +155,7 @@ class Steps:
     def _add_gradients(
         self, inputs: Tensor, labels: Tensor, planned: float, *, synchronise: bool
     ) -> np.ndarray:
-        """Add a part's gradients; its loss times weight, weight, hits and number of clips."""
+        """Add a part's gradients; returns its `Sums` as an array."""
         inputs, labels = inputs.to(self._device), labels.to(self._device)
         if not synchronise and self._world.size > 1:
             with self._model.no_sync():  # type: ignore[operator]
@@ -156,15 +168,20 @@ class Steps:
         ):
             logits, *auxiliary = outputs(self._model(inputs))
             loss = summed_loss(logits, labels, self._weights)
+            # `loss` stays that of the main head, to compare with validation; `objective` is
+            # minimised
             objective = loss
             for head in auxiliary:
                 part = summed_loss(head, labels, self._weights)
                 objective = objective + self._settings.auxiliary_weight * part
         value = float(objective.detach())
         if not math.isfinite(value):
-            alone = self._world.size == 1  # what follows is not for one process of several
+            # running the network once more needs all processes, as batch norm does; only this one
+            # knows of the failure
+            alone = self._world.size == 1
             layer = bad_output(self.network, inputs) if alone else None
             raise NotFiniteError(f"a loss of {value}", layer)
+        # divided by the weight of the whole batch, so that gradients of parts add up to the mean's
         self._scaler.scale(scale(objective, planned, self._world)).backward()
         correct = int((logits.argmax(1) == labels).sum())
         return np.array([float(loss.detach()), self._weight_of(labels), correct, len(labels)])
@@ -172,6 +189,7 @@ class Steps:
     def _weight_of(self, labels: Tensor) -> float:
         if self._weights is None:
             return float(len(labels))
+        # the class weights stay on the CPU, as the planned labels do
         return float(self._weights[labels.cpu()].double().sum())
 
     def _demand_finite_gradients(self) -> None:
@@ -179,5 +197,6 @@ class Steps:
             self._skipped = 0
             return
         self._skipped += 1
+        # float16 may overflow while GradScaler lowers its scale; that many in a row is divergence
         if not self._scaler.is_enabled() or self._skipped > SKIPPED_AT_MOST:
             raise NotFiniteError("a gradient that is not finite", bad_gradient(self.network))

@@ -1,8 +1,8 @@
 """Batch norm over a batch that several processes hold in parts.
 
-The mean and variance are those of the whole batch, and so are the gradients: one process with the
-whole batch and several with parts of it differ by rounding alone. On GPUs this is torch's own
-`nn.SyncBatchNorm`. That one refuses tensors of a CPU; the layers here are for CPUs.
+Mean, variance and gradients are those of the whole batch: one process with the whole batch and
+several with parts of it differ by rounding alone. On GPUs torch's own `nn.SyncBatchNorm` is used;
+it refuses CPU tensors, for which the layers here are.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def gather(own: Tensor) -> Tensor:
 class _Normalise(torch.autograd.Function):
     """(x - mean) / sqrt(variance + eps) * weight + bias, by the statistics of all processes.
 
-    x (N, C, ...), of which N may differ between processes and be 0. Returns y, and as constants
-    mean (C,), variance (C,), biased, and the number of values per channel, a float64 scalar.
+    x is (N, C, ...); N may differ between processes and be 0. Returns y and, without gradient,
+    mean (C,), biased variance (C,) and the number of values per channel, a float64 scalar.
 
     The gradients of weight and bias are those of this process's part, as those of any layer are:
     `DistributedDataParallel` adds them up.
@@ -42,8 +42,11 @@ class _Normalise(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        # statistics are per channel, over all other dimensions
         channels, dims = x.shape[1], [0, *range(2, x.ndim)]
-        wide = torch.promote_types(x.dtype, torch.float32)
+        wide = torch.promote_types(x.dtype, torch.float32)  # float32 for half precision
+        # [n, mean (C,), biased variance (C,)] of this part, sent in one exchange; all 0 for an
+        # empty part, which then has no weight in the sums below
         own = torch.zeros(1 + 2 * channels, dtype=torch.float64, device=x.device)
         if x.numel():
             variance, mean = torch.var_mean(x.to(wide), dims, correction=0)
@@ -52,12 +55,15 @@ class _Normalise(torch.autograd.Function):
         n, means, variances = gather(own).split([1, channels, channels], dim=1)
         count = n.sum()
         mean = (n * means).sum(0) / count
+        # variance of the union: variance within the parts plus variance between their means
         variance = (n * (variances + (means - mean) ** 2)).sum(0) / count
         inverse = torch.rsqrt(variance + eps).to(wide)
         mean, variance = mean.to(wide), variance.to(wide)
         ctx.save_for_backward(x, weight, mean, inverse, count)
         ctx.eps = eps
+        # the gradient through mean and variance is in `backward` already
         ctx.mark_non_differentiable(mean, variance, count)
+        # not in training mode: it normalises by the statistics that it is given
         return F.batch_norm(x, mean, variance, weight, bias, eps=eps), mean, variance, count
 
     @staticmethod
@@ -70,6 +76,7 @@ class _Normalise(torch.autograd.Function):
             _, own[:channels], own[channels:] = torch.ops.aten.native_batch_norm_backward(
                 gradient, x, weight, None, None, mean, inverse, True, ctx.eps, [False, True, True]
             )
+        # means over the whole batch of gradient * normalised x (`along`) and of gradient (`level`)
         means = gather(own).sum(0) / count
         along, level = means.to(mean.dtype).split(channels)
         factor = inverse if weight is None else inverse * weight
@@ -78,12 +85,13 @@ class _Normalise(torch.autograd.Function):
         change *= (-inverse * along * factor).view(shape)
         change.addcmul_(gradient.to(change.dtype), factor.view(shape))
         change -= (level * factor).view(shape)
+        # not gathered: gradients of weight and bias are those of this part, see the class
         slopes = (None, None) if weight is None else own.to(weight.dtype).split(channels)
         return change.to(x.dtype), *slopes, None
 
 
 class _Synced(_BatchNorm):
-    """Batch norm that trains on the batch of all processes; alone, or in evaluation, plain."""
+    """Batch norm over the batch of all processes in training; plain in evaluation or alone."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (N, C, ...); N may differ between processes."""
@@ -95,6 +103,7 @@ class _Synced(_BatchNorm):
         if n <= 1:
             raise ValueError(f"{n:.0f} values per channel; batch norm trains on more than one")
         with torch.no_grad():
+            # Bessel's correction, as torch's own batch norm: running variances are unbiased
             self._follow(mean, variance * (n / (n - 1)))
         return y
 
@@ -102,7 +111,7 @@ class _Synced(_BatchNorm):
         """Move the running statistics towards those of a batch; the variance is unbiased."""
         if self.running_mean is None or self.running_var is None:
             return
-        assert self.num_batches_tracked is not None  # it is there when they are
+        assert self.num_batches_tracked is not None  # torch makes all three or none
         self.num_batches_tracked.add_(1)
         share = self.momentum
         if share is None:  # the plain average over all batches so far
@@ -148,6 +157,7 @@ def synchronise(network: nn.Module, device: torch.device) -> None:
     for name, module in network.named_modules():
         if type(module) in _SYNCED:
             if device.type == "cpu":
+                # the class alone changes: parameters, buffers and hooks stay the same objects
                 module.__class__ = _SYNCED[type(module)]
         elif (
             isinstance(module, _NormBase)

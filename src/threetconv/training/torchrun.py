@@ -3,12 +3,11 @@
 Rendezvous, watching the processes and ending the others when one fails is torchrun's own work
 (`torch.distributed.launcher`). Three things stay ours, since torchrun does not do them:
 
-- processes end when the one that launched them is killed outright (SIGKILL), by a request to the
-  system (Linux);
-- the process that failed first is named. torchrun dates failures in whole seconds, but a process
-  that loses another fails within milliseconds of it;
-- the launching process obeys SIGTERM after it has ended the others. torchrun turns the signal into
-  an exception and leaves its handler behind.
+- processes end when the one that launched them is killed by SIGKILL (on Linux, by prctl);
+- the process that failed first is named. torchrun dates failures in whole seconds, but the other
+  processes fail within milliseconds of the first;
+- the launching process ends by SIGTERM after it has ended the others. torchrun turns the signal
+  into an exception and leaves its handler installed.
 """
 
 from __future__ import annotations
@@ -43,8 +42,8 @@ def launch(
 ) -> None:
     """Run ``python -m module arguments`` as several processes, which `distributed.join` unites.
 
-    Output and errors of the processes go where this one's go. When one fails, the others are ended;
-    when this one is ended, in whatever way, so are they all.
+    The processes write to this one's stdout and stderr. When one fails, the others are ended. When
+    this one ends, in whatever way, they all end.
 
     Args:
         processes: how many, on this machine.
@@ -70,10 +69,14 @@ def launch(
             nproc_per_node=processes,
             run_id=str(uuid.uuid4()),
             rdzv_backend="c10d",
+            # port 0 is any free one: several runs may share the machine
             rdzv_endpoint="localhost:0",
             local_addr="127.0.0.1",
+            # the caller starts a failed run again; it then goes on from its checkpoint
             max_restarts=0,
+            # SIGINT stays a KeyboardInterrupt
             signals_to_handle="SIGTERM",
+            # the folder holds the error files of the processes; output is not redirected
             logs_specs=DefaultLogsSpecs(log_dir=folder),
         )
         try:
@@ -87,6 +90,7 @@ def launch(
             ]
             raise RuntimeError("\n".join(lines)) from error
         except SignalException as error:
+            # the handler is restored by now, so the sender sees what it expects of this process
             os.kill(os.getpid(), error.sigval)
             raise
 
@@ -105,15 +109,17 @@ def _restored() -> Iterator[None]:
 
 
 def _environment(processes: int, extra: Mapping[str, str]) -> dict[str, str]:
-    """What the processes are to have in their environment, beside what this one has."""
+    """Variables that the processes get in addition to those of this one."""
+    # each process would otherwise start a thread per processor
     threads = os.environ.get("OMP_NUM_THREADS", "")
     available = int(threads) if threads.isdecimal() else _processors()
     paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
     own = {
         "OMP_NUM_THREADS": str(max(1, available // processes)),
-        "PYTHONPATH": os.pathsep.join(filter(None, paths)),  # as found by whoever launches
+        # the processes import the package from where this one did
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
     }
-    if sys.platform == "linux":  # the name of a machine may have no address
+    if sys.platform == "linux":  # gloo looks up the host name, which may have no address
         own["GLOO_SOCKET_IFNAME"] = os.environ.get("GLOO_SOCKET_IFNAME", "lo")
     return own | dict(extra)
 
@@ -123,10 +129,10 @@ def _processors() -> int:
 
 
 def _moment(item: tuple[int, ProcessFailure]) -> float:
-    """When a process failed, for finding the first; the others then failed by losing it.
+    """When a process failed; the first one is the cause, since the others fail by losing it.
 
-    One that was ended by a signal left no file. Those that SIGTERM ended come last: so torchrun
-    ends the others.
+    A process that a signal ended left no file: it counts as the first, unless the signal was
+    SIGTERM, by which torchrun ends the others.
     """
     _, failure = item
     if Path(failure.error_file).is_file():
@@ -148,7 +154,7 @@ def _worker(parent: str, module: str, *arguments: str) -> None:
         import ctypes  # nothing else needs it
 
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
-        if os.getppid() != int(parent):  # too late: it has ended already
+        if os.getppid() != int(parent):  # it ended before the request, which then has no effect
             os.kill(os.getpid(), signal.SIGKILL)
     sys.argv = [module, *arguments]
     try:
@@ -161,16 +167,17 @@ def _worker(parent: str, module: str, *arguments: str) -> None:
 def leave_word(error: BaseException) -> None:
     """Tell torchrun, where this is one of its processes, why this one is about to fail.
 
-    The first word stands: what goes wrong later follows from it.
+    An error file that is there already is kept: later errors follow from the first one.
     """
     from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
     path = os.environ.get("TORCHELASTIC_ERROR_FILE")
     if path is None or Path(path).exists():
         return
-    if isinstance(error, SystemExit):  # a program says what is wrong and leaves with a status
+    if isinstance(error, SystemExit):  # a program that has printed its error exits with a status
         if error.code in (None, 0):
             return
+        # the exception that the program was handling when it left says more than the status
         error = error.__context__ or error
     get_error_handler().record_exception(error)
 

@@ -45,7 +45,7 @@ log = logging.getLogger("threetconv.training.train_run")  # also where this is r
 
 @dataclass(frozen=True, kw_only=True)
 class TrainJob:
-    """One run to train, in full; as a JSON file, what each of its processes is started with.
+    """Everything that training one run needs; each process of the run gets it as a JSON file.
 
     Attributes:
         run: which cell, which control, which replicate, which seed.
@@ -55,7 +55,7 @@ class TrainJob:
         width: factor on every channel count.
         settings: of training.
         weights: 2D weights of a pretrained run; None for one from scratch.
-        carry: what of them is carried over.
+        carry: what is carried over from the 2D weights.
         folder: where the four files go.
         log_file: where the run's log goes.
         device: "cpu" or "cuda".
@@ -106,9 +106,9 @@ class TrainJob:
 def train_run(job: TrainJob, world: World = ALONE) -> None:
     """Build the network of a run, train it and write its folder.
 
-    A run that was stopped goes on from its newest checkpoint, with the numbers that it would have
-    had, on the CPU to the bit; unless its settings, code or clips have changed since (see
-    `threetconv.data.contents`), in which case it says what has, and starts anew.
+    A run that was stopped goes on from its newest checkpoint and gets the numbers that it would
+    have had otherwise, on the CPU to the bit. If its settings, code or clips have changed since
+    (see `threetconv.data.contents`), it logs what has changed and starts anew.
 
     Args:
         job: what to train.
@@ -116,9 +116,12 @@ def train_run(job: TrainJob, world: World = ALONE) -> None:
     """
     torch.set_num_threads(job.threads)
     run, shape, table = job.run, job.clip_shape, read_parquet(job.table)
+    # the control changes labels for training; `table` stays as it is for the record's digest
     clips = shuffle_labels(table, seed=run.seed) if run.control == "label-shuffled" else table
     marks = clip_marks(table, packed=job.packed is not None)
     bad = BadClips(job.on_bad_clip, total=len(clips), ceiling=job.max_bad_share)
+    # training may sample frames at random; validation and test (`whole`) always see evenly spaced
+    # ones. Both share one list of bad clips
     data, whole = (
         ClipDataset(
             clips, packed=job.packed, frames=shape[0], size=shape[1:], sampling=sampling, bad=bad
@@ -141,12 +144,13 @@ def train_run(job: TrainJob, world: World = ALONE) -> None:
         "seed": run.seed,
         "workers": job.workers,
         "change": change_frames(run.control, seed=run.seed),
-        # a batch in parts is more than a GPU shall hold: its parts go there one by one
+        # micro-batches are for batches that do not fit on the GPU: parts go there one by one
         "device": "cpu" if job.settings.micro_batch else device,
         "ahead": 1 if device.startswith("cuda") else 0,
     }
     augment = augmentation(job.augment)
     if augment.horizontal_flip:
+        # a mirror image of a swipe to the left is one to the right, under the wrong label
         refuse_flip(data.classes, f"data set {run.dataset}, augment.horizontal_flip")
     training = Split(
         data,
@@ -179,6 +183,7 @@ def train_run(job: TrainJob, world: World = ALONE) -> None:
             checkpoints=saved,
             world=world,
         )
+    # each process reads its own share of the clips, so each knows other bad ones
     found = {path: what for each in world.each(bad.found) for path, what in each.items()}
     if not world.is_first:
         return
@@ -211,6 +216,8 @@ def train_run(job: TrainJob, world: World = ALONE) -> None:
         Path(job.folder), record, result, network, layers, classes=data.classes, bad_clips=found
     )
     if saved is not None:
+        # only now: until the folder is written, a run that is stopped goes on from its last
+        # checkpoint
         saved.remove()
 
 
@@ -221,6 +228,8 @@ def _checkpoints(
         return None
     return Checkpoints(
         job.checkpoints,
+        # all that changes a run's numbers. Threads and processes do too: they change the order of
+        # sums
         belongs_to={
             "run": job.run.to_dict(),
             "settings": vars(job.settings),
@@ -255,6 +264,7 @@ def start(job: TrainJob, *, processes: int) -> None:
             train_run(job)
         return
     with tempfile.TemporaryDirectory(prefix="threetconv-") as place:
+        # the processes start without this one's memory, so the job travels as a file
         file = Path(place) / "job.json"
         file.write_text(job.to_json(), encoding="utf-8")
         launch(processes, "threetconv.training.train_run", [str(file)])
@@ -270,6 +280,7 @@ def main() -> None:
         sys.exit(f"{sys.argv[1]} is no job of threetconv.training.train_run ({error})")
     with join(job.device) as world:
         path = Path(job.log_file)
+        # one log file per process, since they would write over each other's lines
         name = path if world.is_first else path.with_stem(f"{path.stem}-process{world.rank}")
         with step_log(name):
             train_run(job, world)

@@ -17,7 +17,7 @@ ListedClip = tuple[str, str, str]  # clip id, label, split
 
 @dataclass(frozen=True)
 class Groups:
-    """Which clips of a data set belong together, as its hold-out and a check of its splits see it.
+    """Groups of clips that belong together, for the hold-out and for checks of the splits.
 
     Attributes:
         of: (clip_id, label) -> name of the group, unique across classes; raises an `InputError`
@@ -43,7 +43,7 @@ class Adapter:
     Attributes:
         read: ``read(root, **options)`` -> clip table; its keyword-only parameters are the options
             that a study may give.
-        groups: what is held out as a whole and may not be in two splits; None: nothing known.
+        groups: clips that are held out together and may not be in two splits; None: unknown.
         published: number of the published split -> list ("train", "val", "test") -> clips in it,
             and "classes" -> number of classes, by the publishers' own count. Where `read` holds
             validation clips out of the training list, its "train" and "val" add up to "train" here;

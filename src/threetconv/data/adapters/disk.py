@@ -1,8 +1,8 @@
-"""What is in the folders of a data set, looked at so that nothing is passed over in silence.
+"""Listing the folders of a data set so that nothing is left out silently.
 
-A symbolic link whose target is not there (a disk that is not mounted, git-annex without content) is
-neither a file nor a folder to Python, links may lead in a circle, and a folder may be closed to the
-reader. Whoever only asks what is a file and what a folder drops all of these.
+A symbolic link whose target is missing (a disk that is not mounted, git-annex without content) is
+neither a file nor a folder to Python; links may lead in a circle; a folder may be unreadable. Code
+that only asks `is_file` and `is_dir` drops all of these without a message.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ def fault(path: str | Path) -> str:
     try:
         os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
+        # `stat` follows links, so a link to nothing looks like nothing
         return DEAD if os.path.islink(path) else ""
     except OSError as error:
         return _why(path, error)
@@ -49,6 +50,7 @@ def fault(path: str | Path) -> str:
 
 def _why(path: str | Path, error: OSError) -> str:
     if os.path.islink(path) and not isinstance(error, PermissionError):
+        # other errors on a link are ELOOP: it leads back to itself
         return DEAD if isinstance(error, FileNotFoundError) else CIRCLE
     return f"entries that cannot be read ({error.strerror})"
 
@@ -133,7 +135,9 @@ def _walk(
     except OSError as error:
         faults[str(folder)] = _why(folder, error)
         return
+    # device and inode: a folder has many paths when links are followed, but one inode
     here = status.st_dev, status.st_ino
+    # only folders above count: the same folder linked twice, side by side, is no circle
     if here in above:
         faults[str(folder)] = CIRCLE
         return
@@ -142,6 +146,7 @@ def _walk(
     for entry in found:
         if entry.name.startswith("."):
             continue
+        # only links can lead nowhere, and a call of `stat` for each of a million files is slow
         why = fault(entry.path) if entry.is_symlink() else ""
         if why:
             faults[entry.path] = why
@@ -151,6 +156,7 @@ def _walk(
     if depth == 0:
         return
     for name in folders:
+        # `depth and ...` keeps None, for no limit
         yield from _walk(folder / name, faults, depth and depth - 1, (*above, here))
 
 

@@ -1,9 +1,9 @@
-"""Finding listed files on disk although names were respelled on the way there.
+"""Find listed files on disk although copies of the data set spell their names differently.
 
 Copies of a dataset differ from its lists in case (``HandStandPushups``, ``.AVI``), in the Unicode
 form of accents (a disk written by macOS holds NFD, lists hold NFC) and in the container that
-clips were transcoded to. What is found by such a rule is told in the log; two files that answer
-to one name are an error, never a guess.
+clips were transcoded to. Files found by such a rule are logged; two files that match one name are
+an error.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ log = logging.getLogger(__name__)
 
 
 def same_name(name: str) -> str:
-    """What names that differ in case or Unicode form only have in common."""
+    """A key that is equal for names that differ in case or Unicode form only."""
+    # NFC again, as case folding may decompose characters
     return nfc(nfc(name).casefold())
 
 
 class Listing:
     """The files, or the folders, directly in a folder; hidden ones are left out.
 
-    A link that leads nowhere, or in a circle, may be either; asking for it by its name is an error.
+    A link to nothing, or in a circle, may stand for either; asking for it by name is an error.
 
     Attributes:
         folder: the folder.
@@ -47,6 +48,7 @@ class Listing:
             why = fault(entry.path) if entry.is_symlink() else ""
             if why:
                 self.faults[entry.name] = why
+            # a dead link may have been either, so it is kept under its name until asked for
             if why or entry.is_dir() == folders:
                 self.names.add(entry.name)
         self.respelled: dict[str, str] = {}
@@ -67,6 +69,7 @@ class Listing:
         """
         if name in self.names:
             return self._place(name)
+        # an exact match has come first: on a disk that respects case, two spellings may both exist
         found = self._only(name, self._same.get(same_name(name), []))
         if found is None:
             return None
@@ -90,6 +93,7 @@ class Listing:
 
     def _place(self, name: str) -> Path:
         if name in self.faults:
+            # all faults of the folder, not this one alone: they mostly have one cause
             refuse(self.folder, self.faults)
         return self.folder / name
 
@@ -110,6 +114,7 @@ def find_folder(places: Iterable[Path]) -> Path | None:
         if not fault(place) and place.is_dir():
             return place
         if place.parent.is_dir():
+            # another case, such as ucf-101 for UCF-101
             found = Listing(place.parent, folders=True).find(place.name)
             if found is not None:
                 return found
@@ -179,6 +184,7 @@ def locate(
             expected="every listed clip on disk",
             remedy="extract the whole archive, or take these clips out of the list",
         )
+    # the id is the listed name, so that it does not depend on how a copy spells its files
     return [(Path(file).stem, str(path), label) for label, file, path in found]
 
 

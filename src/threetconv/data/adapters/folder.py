@@ -47,11 +47,13 @@ def read_folder(root: str | Path, *, classes: Sequence[str] | None = None) -> pd
         remedy="correct the path, or put the videos there",
     )
     labels = {split: _class_folders(root / split) for split in ("train", "val")}
+    # of both splits, so that a class in val alone is named in the table's own check
     keep = choose_classes({name for found in labels.values() for name in found}, classes, root)
     rows = []
     for split, folders in labels.items():
         for label in (name for name in keep if name in folders):
             for clip in _clips(folders[label]):
+                # the same id on every disk and system
                 clip_id = nfc(clip.relative_to(root).as_posix())
                 rows.append((clip_id, str(clip), label, split))
     return clip_table(rows, root)
@@ -93,6 +95,7 @@ def _clips(folder: Path) -> list[Path]:
     videos = [e for e in entries if e.is_file() and e.suffix.lower() in VIDEO_SUFFIXES]
     others = [e.name for e in entries if e.is_file() and e not in set(videos)]
     if not videos and not frame_folders:
+        # frames without a folder for each clip are the most likely mistake, so it has its own text
         images = [name for name in others if Path(name).suffix.lower() in IMAGE_SUFFIXES]
         if images:
             found = f"{len(images)} images lying loose: {few(images)}"

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 LISTS = "testTrainMulti_7030_splits"
 HOW = f"download test_train_splits.rar from HMDB51's page and extract {LISTS} beside the videos"
 PARTS = {"1": "train", "2": "test", "0": None}
-# visible body part, camera motion, number of people, view, quality, number of the clip
+# body part in view, camera motion, number of people, view, quality, number of the clip
 SUFFIX = re.compile(
     r"_(?:f|h|u|l)_(?:cm|nm)_np\d+_(?:ba|fr|le|ri)_(?:goo|med|bad)_\d+$", re.IGNORECASE
 )
@@ -83,11 +83,13 @@ def read_hmdb51(
         )
     lists = _lists(root, split)
     keep = choose_classes(lists, classes, root)
+    # hmdb51_org is the name of the published archive
     videos = find_folder([root / "hmdb51_org", root / "videos"]) or root
     folders = class_folders(videos, keep, files="<film>_<class>_..._<number>.avi")
     clips: dict[str, list[tuple[str, str, str]]] = {"train": [], "test": []}
     for label in keep:
         entries = _read_list(lists[label])
+        # a class's list holds both parts, and clips of neither, which are left out
         for part in clips:
             listed = [(label, file) for file, its_part in entries if its_part == part]
             clips[part] += locate(listed, folders, where=videos, source=lists[label].name)
@@ -123,10 +125,12 @@ def film_of(name: str, label: str) -> str:
         name: file name or clip id.
         label: the clip's class.
     """
+    # a clip id has no suffix, a file name has
     stem = re.sub(r"\.(?:avi|mp4|webm|mkv)$", "", name, flags=re.IGNORECASE)
     film = SUFFIX.sub("", stem)
     if film == stem:
         return re.sub(r"_?\d+$", "", stem) or stem
+    # the class is cut off too: clips of one film in two classes are one group
     if film.casefold().endswith(f"_{label}".casefold()):
         return film[: -len(label) - 1]
     return film
@@ -163,6 +167,7 @@ def _read_list(path: Path) -> list[tuple[str, str | None]]:
     """(file name, "train", "test" or None) of every line that is not blank."""
     entries = []
     for number, line in enumerate(read_text(path).splitlines(), start=1):
+        # from the right, so that a file name may hold spaces
         fields = line.rsplit(maxsplit=1)
         if not fields:
             continue

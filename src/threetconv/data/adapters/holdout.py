@@ -1,8 +1,8 @@
 """Model selection without the test list: whole groups of training clips held out.
 
-Clips of one group (UCF101: cut from one recording; HMDB51: from one film) look alike, so a network
-recognises the recording instead of the action when a group is both trained on and selected on.
-Datasets with a published train/test split but no validation part share this module.
+Clips of one group (UCF101: cut from one recording; HMDB51: from one film) look alike. With a group
+in both training and validation, a network can recognise the recording instead of the action. This
+module serves data sets with a published train/test split but no validation part.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ def check_selection(adapter: str, selection: str, holdout: float, holdout_seed: 
             "holdout (validation clips from the training list) or test (the published test list)",
             nearest(str(selection), list(SELECTIONS)) or "leave it out for holdout",
         )
+    # bool is a subclass of int in Python, but true is no share
     number = isinstance(holdout, (int, float)) and not isinstance(holdout, bool)
     if not number or not 0 < holdout <= 0.5:
         refuse(
@@ -74,13 +75,14 @@ def hold_out(
         labels: class of each clip, (n,).
         groups: group of each clip, (n,); a name stands for one group across all classes.
         share: of the clips of each class, above 0 and at most 0.5. With groups that lie within one
-            class, what is held out of it is off by half of its largest group at most, unless
-            that is its smallest group alone.
+            class, the number held out differs from this share by at most half of the class's
+            largest group, unless only its smallest group is held out.
         seed: another one holds out other groups.
 
     Returns:
         True for the clips that are held out, (n,).
     """
+    # group -> class -> clips; an HMDB51 film may have clips of several classes
     sizes: dict[str, Counter[str]] = {}
     for label, group in zip(labels, groups, strict=True):
         sizes.setdefault(group, Counter())[label] += 1
@@ -90,14 +92,17 @@ def hold_out(
     out: set[str] = set()
 
     def rank(group: str) -> str:
+        # a hash instead of a shuffle: adding a group leaves the order of the others as it was
         return hashlib.sha256(f"{seed}\n{group}".encode()).hexdigest()
 
     def spare(group: str) -> bool:
+        # training must keep a group of every class, or the class could not be learned
         return group not in out and all(kept[label] > 1 for label in sizes[group])
 
     def nearer(group: str) -> bool:
         gain = 0.0
-        for label, count in sorted(sizes[group].items()):  # sorted: one sum, whatever the order
+        for label, count in sorted(sizes[group].items()):  # sorted: floats add up in one order
+            # clips that the class still lacks; below 0 when it has too many
             short = share * total[label] - held[label]
             gain += abs(short) - abs(short - count)
         return gain > 0
@@ -110,6 +115,7 @@ def hold_out(
     for group in sorted(sizes, key=rank):
         if spare(group) and nearer(group):
             take(group)
+    # a class whose groups are all large may have none so far, and would not be validated
     for label in sorted(total):
         choice = [group for group, size in sizes.items() if label in size and spare(group)]
         if not held[label] and choice:
@@ -149,6 +155,7 @@ def split_clips(
             where,
             len(test),
         )
+        # the paper's way: the best epoch is chosen on the clips that are reported
         return [(*clip, "train") for clip in train] + [(*clip, "val") for clip in test]
     labels = [clip[2] for clip in train]
     groups = [group_of(name, label) for name, _, label in train]

@@ -81,6 +81,7 @@ def read_jester(root: str | Path, *, classes: Sequence[str] | None = None) -> pd
     rows = []
     for split, listed in entries.items():
         chosen = [(clip, label) for clip, label in listed if label in keep]
+        # the first release has one folder for all clips, the newer one a folder for each split
         folder = find_folder([root / "20bn-jester-v1", root / Path(NEWER[split]).stem]) or root
         _check_on_disk(folder, [clip for clip, _ in chosen])
         rows += [(clip, str(folder / clip), label, split) for clip, label in chosen]
@@ -97,6 +98,7 @@ def _lists(root: Path) -> tuple[dict[str, list[Entry]], set[str]]:
     }
     entries = {split: _read_list(path) for split, path in paths.items()}
     found = [path for path in map(files.find, LABELS.values()) if path is not None]
+    # the first release always has a labels file; without it `_labels` says what is missing
     if names is V1 or found:
         known = _labels(found[0] if found else files.folder / LABELS["v1"])
     else:
@@ -109,16 +111,17 @@ def _lists(root: Path) -> tuple[dict[str, list[Entry]], set[str]]:
 def _find_lists(root: Path) -> tuple[Listing, dict[str, str]]:
     """The files of the folder with the lists, and the lists' names by split.
 
-    The names are those of the release of which there is a list, else the first release's; the
-    listing finds them whatever their case.
+    The names are those of the release whose lists are there, else of the first release. `Listing`
+    finds them in any case.
 
     Args:
         root: the data set's folder; it must exist.
 
     Raises:
-        InputError: several folders or files answer to one name.
+        InputError: several folders or files match one name.
     """
     files = Listing(_folder_of_lists(root))
+    # `find` ignores case, so NEWER stands for the last release (train.csv) as well
     for names in (V1, NEWER):
         if any(files.find(name) for name in names.values()):
             return files, names
@@ -139,6 +142,7 @@ def _labels(path: Path) -> set[str]:
     need_file(path, expected="the file of Jester's labels, one a line", remedy=HOW)
     labels = set()
     for line in map(str.strip, read_text(path).splitlines()):
+        # a label may be quoted as in CSV, with quotes inside doubled
         quoted = len(line) > 2 and line[0] == line[-1] == '"'
         labels.add(line[1:-1].replace('""', '"') if quoted else line)
     labels.discard("")
@@ -150,12 +154,12 @@ def _labels(path: Path) -> set[str]:
 def _read_list(path: Path) -> list[Entry]:
     first = next((line for line in read_text(path).splitlines() if line.strip()), "")
     if _has_header(first) or (path.name in NEWER.values() and ";" not in first):
-        return _read_table(path)  # which refuses a header that names its columns otherwise
+        return _read_table(path)  # it refuses a header without the columns needed
     return read_pairs(path, example="34870;Drumming Fingers", how=HOW)
 
 
 def _has_header(first: str) -> bool:
-    """Whether a list whose first line this is has commas and a header; else lines ``id;label``."""
+    """Whether a first line is the header of a comma-separated list; else lines are ``id;label``."""
     names = [name.strip().lower() for name in next(csv.reader([first]), [])]
     return "label" in names or any(key in names for key in KEYS)
 
@@ -205,6 +209,7 @@ def _check_labels(path: Path, entries: list[Entry], known: set[str]) -> None:
 
 def _check_on_disk(folder: Path, clips: list[str]) -> None:
     present = Listing(folder, folders=True)
+    # ids are numbers: no spelling to tolerate, so the exact name is asked for
     missing = [clip for clip in clips if clip not in present.names]
     if missing:
         raise InputError(
@@ -213,6 +218,7 @@ def _check_on_disk(folder: Path, clips: list[str]) -> None:
             expected="the frames of every listed clip, as <clip>/00001.jpg ...",
             remedy="extract all parts of the archive, or take these clips out of the list",
         )
+    # links that lead nowhere matter only where a listed clip is behind one
     if not present.faults.keys().isdisjoint(clips):
         refuse(folder, present.faults)
     check_frame_folders([folder / clip for clip in clips], folder)
@@ -223,11 +229,12 @@ def _listed(root: Path, _split: int) -> Iterator[ListedClip]:
     try:
         files, names = _find_lists(root)
         lists = {part: files.find(name) for part, name in names.items()}
-    except (InputError, OSError):  # two answer to one name, or there is no folder
+    except (InputError, OSError):  # two files match one name, or there is no folder
         return
     for part, path in lists.items():
         lines = [] if path is None else lenient_lines(path)
         if lines and _has_header(lines[0]):
+            # lenient twin of `_read_table`: rows that are no entries are left out below
             reader = csv.DictReader(lines)
             reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or []]
             key = next((key for key in KEYS if key in reader.fieldnames), "")

@@ -8,8 +8,8 @@ they are there ``time_start``, ``time_end`` (seconds) and ``split``; without hea
 
 Videos are ``<youtube_id>_<start>_<end>.mp4`` with times of six digits, or ``<youtube_id>.mp4``,
 anywhere up to four folders below the root: ``<split>/<label>/``, with spaces or underscores in
-the label, or flat. Of several files of one name that in a folder of the clip's split, then that
-in a folder of its label, is meant. YouTube's ids differ by case, so case counts.
+the label, or flat. Of several files of one name, those in a folder of the clip's split are taken,
+then, of those, the one in a folder of its label. YouTube's ids differ by case, so case counts.
 Source: Kay et al., "The Kinetics human action video dataset", arXiv:1705.06950.
 """
 
@@ -47,6 +47,7 @@ SPLIT_NAMES = {
     "validation": "val",
     "test": "test",
 }
+# the word stands alone: "train" of "kinetics_train", not of "restrain"; longest names first
 ENDING = re.compile(rf"(?:^|[^a-z])({'|'.join(sorted(SPLIT_NAMES, key=len, reverse=True))})$")
 HOW = "download the annotations of Kinetics and put its CSV files into this folder"
 
@@ -98,6 +99,7 @@ def read_kinetics(
                 expected="CSV files ending in train and val, or one with a column split",
                 remedy=HOW,
             )
+    # Kinetics has no list of classes: the training list defines them
     known = {clip.label for clip in clips if clip.split == "train"}
     keep = set(choose_classes(known, classes, root))
     strange = sorted({clip.label for clip in clips} - known)
@@ -159,8 +161,10 @@ def _read_list(path: Path, split: str | None) -> Iterator[_Clip]:
         reader = csv.reader(handle)
         rows = [(reader.line_num, [f.strip() for f in row]) for row in reader if any(row)]
     header = [name.lower() for name in rows[0][1]] if rows else []
+    # some releases of the lists come without a header
     if any(key in header for key in KEYS):
         rows = rows[1:]
+    # a sixth column is is_cc, the licence of the video
     elif len(header) in (5, 6) and _seconds(header[2]) and _seconds(header[3]):
         header = list(COLUMNS)
     else:
@@ -174,13 +178,15 @@ def _read_list(path: Path, split: str | None) -> Iterator[_Clip]:
         log.info("%s: a list without labels, not read", path)
         return
     for number, fields in rows:
+        # a row may lack the last columns, or have more than the header
         row = dict(zip(header, fields, strict=False))
         video = next((row[key] for key in KEYS if row.get(key)), "")
         times = [row.get(name, "") for name in ("time_start", "time_end")]
         seconds = [_seconds(time) for time in times]
+        # the split in the file's name, if there is one, comes before the column
         part = split or SPLIT_NAMES.get(row.get("split", "").lower())
         if part == "test" and video and not row.get("label"):
-            continue  # the test list as first published
+            continue  # the test list was first published without labels
         if not video or not row.get("label") or part not in SPLITS or any(times) != all(seconds):
             raise InputError(
                 f"{path}, line {number}",
@@ -212,6 +218,7 @@ def _videos(root: Path) -> dict[str, list[Path]]:
 
 def _place(clip: _Clip, files: dict[str, list[Path]], root: Path) -> Path | None:
     """The file of a clip: under its own name, else under its video's."""
+    # downloaders that cut the clip put the times into the name, others keep YouTube's id
     found = files.get(clip.clip_id) or files.get(clip.video) or []
     if len(found) < 2:
         return found[0] if found else None
@@ -226,6 +233,7 @@ def _place(clip: _Clip, files: dict[str, list[Path]], root: Path) -> Path | None
         )
 
     for meant in (in_split, in_label):
+        # a rule that fits none is left out, instead of losing the clip
         found = [path for path in found if meant(path)] or found
     if len(found) > 1:
         raise InputError(
@@ -255,6 +263,7 @@ def _tell_missing(
             if len(absent) == len(clips)
             else "download them; if they are gone from YouTube, use missing: skip",
         )
+    # a class may vanish as a whole, which changes the number of outputs
     lost = {clip.label for clip in clips} - {
         clip.label for clip, place in zip(clips, places, strict=True) if place is not None
     }

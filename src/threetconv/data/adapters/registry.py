@@ -25,7 +25,7 @@ ADAPTERS = ("jester", "ucf101", "hmdb51", "something-something-v2", "kinetics", 
 
 
 def adapter_module(name: str) -> str:
-    """The module beside this one that an adapter stands in."""
+    """The name of the module, beside this one, that defines an adapter."""
     return name.replace("-", "_")
 
 
@@ -36,6 +36,7 @@ def find_adapter(name: str) -> Adapter:
         InputError: there is none; the message names all.
     """
     module = look_up({n: adapter_module(n) for n in ADAPTERS}, name, what="adapter")
+    # only the adapter that is used, so that planning needs no pandas
     adapter: Adapter = import_module(f"threetconv.data.adapters.{module}").ADAPTER
     return adapter
 
@@ -57,7 +58,10 @@ def read_clips(adapter: str, root: str | Path, **options: Any) -> pd.DataFrame:
     """
     read = find_adapter(adapter).read
     allowed = [
-        p.name for p in inspect.signature(read).parameters.values() if p.kind is p.KEYWORD_ONLY
+        # the signature is the only list of an adapter's options
+        p.name
+        for p in inspect.signature(read).parameters.values()
+        if p.kind is p.KEYWORD_ONLY
     ]
     for name in options:
         if name not in allowed:

@@ -76,6 +76,7 @@ def read_something_something(
     rows = []
     for split, listed in entries.items():
         chosen = [(clip, label) for clip, label in listed if label in keep]
+        # copies are often transcoded to MP4
         paths = [videos.find_video(f"{clip}.webm") for clip, _ in chosen]
         missing = [clip for (clip, _), path in zip(chosen, paths, strict=True) if path is None]
         if missing:
@@ -103,6 +104,7 @@ def _lists(root: Path) -> tuple[dict[str, list[Entry]], set[str]]:
             (place, prefix)
             for place in places
             for prefix in (OLD, "")
+            # the release whose lists are there; its prefix holds for all of its files
             if any(is_there(place / f"{prefix}{name}") for name in LISTS.values())
         ),
         (root, ""),
@@ -118,6 +120,7 @@ def _lists(root: Path) -> tuple[dict[str, list[Entry]], set[str]]:
     paths = {split: need(name) for split, name in LISTS.items()}
     known = _labels(need(LABELS))
     entries = {split: _read_list(path) for split, path in paths.items()}
+    # test.json has ids alone; these lines have the labels
     if is_there(place / ANSWERS):
         paths["test"] = place / ANSWERS
         entries["test"] = read_pairs(paths["test"], example="1420;Holding something", how=HOW)
@@ -157,6 +160,7 @@ def _read_list(path: Path) -> list[Entry]:
     for number, item in enumerate(_json(path, list, what), start=1):
         values = item if isinstance(item, dict) else {}
         clip, template = values.get("id"), values.get("template")
+        # ids are text in the published lists; numbers are accepted too
         number_or_text = isinstance(clip, (str, int)) and not isinstance(clip, bool)
         if not number_or_text or not str(clip) or not isinstance(template, str) or not template:
             raise InputError(

@@ -120,6 +120,7 @@ def group_of(name: str) -> str:
     Raises:
         InputError: the name has no ``_gNN_cNN`` at its end.
     """
+    # from the end, as a class name may hold anything
     found = re.search(r"_(g\d+)_c\d+(?:\.\w+)?$", name, flags=re.IGNORECASE)
     if found is None:
         raise InputError(
@@ -132,8 +133,10 @@ def group_of(name: str) -> str:
 
 
 GROUPS = Groups(
+    # numbers start anew in each class, so the class belongs to the group's name
     lambda name, label: f"{label}/{group_of(name)}",
     what="groups of a class (clips cut from one recording)",
+    # the published lists share no group between training and test, so a copy that does is broken
     severity="error",
     remedy="move all clips of a group into one split, as the published lists do",
 )
@@ -145,6 +148,7 @@ def _lists(root: Path, split: int) -> tuple[dict[str, int], dict[str, Path]]:
     names = {"train": f"trainlist{split:02d}.txt", "test": f"testlist{split:02d}.txt"}
     wanted = (INDEX, *names.values())
     places = (root, root / LISTS, root.parent / LISTS)
+    # all lists from one place: those of two downloads may disagree
     place = next((p for p in places if any(is_there(p / name) for name in wanted)), None)
     if place is None:
         raise InputError(
@@ -207,7 +211,9 @@ def _read_list(path: Path, index: Mapping[str, int]) -> list[Entry]:
                 expected=f"a class of {INDEX}",
                 remedy=nearest(label, sorted(index)) or f"correct the line or {INDEX}",
             )
+        # lists may spell HandStandPushups otherwise than the index, whose spelling is kept
         label = spelled[same_name(label)]
+        # training lists have the class number too, test lists do not
         if len(fields) == 2 and fields[1] != str(index[label]):
             raise InputError(
                 where,
@@ -237,6 +243,7 @@ ADAPTER = Adapter(
     read_ucf101,
     groups=GROUPS,
     published={
+        # 13,320 clips in every split
         1: {"train": 9_537, "test": 3_783, "classes": 101},
         2: {"train": 9_586, "test": 3_734, "classes": 101},
         3: {"train": 9_624, "test": 3_696, "classes": 101},

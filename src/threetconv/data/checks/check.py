@@ -1,4 +1,4 @@
-"""Is a data set fit to train on? Everything that is wrong with it, before anybody trains.
+"""Is a data set fit to train on? Lists everything that is wrong with it before training.
 
 `check_clips` works on a clip table and the files it names; it knows nothing of studies. A finding
 is an "error" (training would stop, or its numbers would be wrong), a "warning" (training works,
@@ -55,6 +55,7 @@ def check_clips(
     Returns:
         Columns of `Finding`, errors first; no rows when there is nothing to say.
     """
+    # a clip that is listed twice is decoded once
     paths = list(dict.fromkeys(table["path"]))
     seen = inspect_clips(paths, workers=workers, quick=quick, progress=progress)
     looked = {clip.path: clip for clip in seen}
@@ -84,7 +85,7 @@ def _table(
     groups: Groups | None,
     whole: bool = True,
 ) -> Found:
-    table = table[table["split"] != ""]  # of others no list says anything
+    table = table[table["split"] != ""]  # clips in no list have nothing to check against lists
     yield from _ids(table)
     if groups is not None:
         yield from _groups(table, groups)
@@ -115,6 +116,7 @@ def _ids(table: pd.DataFrame) -> Found:
 
 def _shared(table: pd.DataFrame, key: str) -> Iterator[tuple[str, list[str]]]:
     """("train + val", values of `key` in both splits) for every pair of splits that share some."""
+    # an empty value stands for unknown, and two unknown groups are not one
     values = {str(split): set(part[key]) - {""} for split, part in table.groupby("split")}
     order: list[str] = [s for s in ("train", "val", "test") if s in values]
     order += [s for s in values if s not in order]
@@ -129,6 +131,7 @@ def _groups(table: pd.DataFrame, groups: Groups) -> Found:
         _group(groups, clip, label)
         for clip, label in zip(table["clip_id"], table["label"], strict=True)
     ]
+    # not an error: copies with other names can still be trained on
     none = sorted(table.loc[[not key for key in keys], "clip_id"])
     if none:
         found = "clips whose name tells no group: they cannot be checked for leaks by group"
@@ -158,6 +161,7 @@ def _classes(table: pd.DataFrame) -> Found:
         if split == "val" and split not in by_split and "test" in by_split:
             continue  # lists of a set whose validation part is chosen later
         lacking = sorted(everything - by_split.get(split, set()))
+        # a data set without any test clip is complete; one without training or validation is not
         if lacking and (split in by_split or split != "test"):
             found = f"classes of {len(everything)} without a clip in {split}"
             yield Finding(severity, "classes", split, len(lacking), found, few(lacking), fix)
@@ -174,14 +178,15 @@ def _classes(table: pd.DataFrame) -> Found:
 def _published(table: pd.DataFrame, published: Mapping[str, int]) -> Found:
     """Compare with the published counts.
 
-    A "val" that the publishers do not have is part of their training list, or is their test list
-    when there is no other.
+    A "val" that the publishers do not have was held out of their training list, or is their test
+    list where the table has no "test" (see `threetconv.data.adapters.holdout`).
     """
     have = {str(split): len(part) for split, part in table.groupby("split")}
     if "val" in have and "val" not in published:
         home = "train" if "test" in have else "test"
         have[home] = have.get(home, 0) + have.pop("val")
     for split in ("train", "val", "test"):
+        # test lists without labels are not read, so their clips are not counted as missing
         if split in published and (split in have or split != "test"):
             n, wanted = have.get(split, 0), published[split]
             if n != wanted:
@@ -196,6 +201,7 @@ def _published(table: pd.DataFrame, published: Mapping[str, int]) -> Found:
 
 
 def _files(table: pd.DataFrame, frames: int, quick: bool) -> Found:
+    # once for each split: a file in two splits is a finding in both
     once = table.drop_duplicates(["path", "split"])
     bad = once[once["problem"] != ""]
     for split, part in bad.groupby("split"):
@@ -241,9 +247,11 @@ def _lengths(split: str, part: pd.DataFrame, frames: int, quick: bool) -> Found:
 
 def _contents(table: pd.DataFrame) -> Found:
     """The same bytes under different names."""
+    # paths first: a file that is listed twice is no copy of itself
     names = table.drop_duplicates("path")["digest"]
     repeated = table[table["digest"].isin(names[names.duplicated()])]
     parts = [part for _, part in repeated.groupby("digest")]
+    # a group may be in both lists; `rest` is what is in neither
     across = [part for part in parts if len(_known(part["split"])) > 1]
     labels = [part for part in parts if len(_known(part["label"])) > 1]
     both = [*across, *labels]

@@ -42,6 +42,7 @@ class Finding:
 def findings_table(findings: Iterable[Finding]) -> pd.DataFrame:
     """One row per finding, errors first; columns are the attributes, dataset at the front."""
     columns = ["dataset", *(field.name for field in fields(Finding) if field.name != "dataset")]
+    # a stable sort keeps the order of the checks within a severity
     ordered = sorted(findings, key=lambda f: ORDER[f.severity])
     return pd.DataFrame([asdict(finding) for finding in ordered], columns=columns)
 

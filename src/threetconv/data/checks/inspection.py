@@ -82,6 +82,7 @@ def inspect_clip(path: str | Path, *, quick: bool = False) -> Inspected:
             ):
                 digest = _digest(path)
     except InputError as error:
+        # of a folder of images, the name of the bad image
         inside = "" if error.where == str(path) else f"{Path(error.where).name}: "
         return Inspected(str(path), problem=inside + error.found, remedy=error.remedy)
     return Inspected(str(path), "", "", frames, height, width, digest)
@@ -100,6 +101,7 @@ def _digest(path: Path) -> str:
     if path.is_dir():
         from threetconv.data.decoding.images import list_images  # PyAV
 
+        # by plain name, which does not depend on how numbers in names are read
         images = map(Path, sorted(list_images(path)))
         return hashlib.sha256("".join(map(_digest, images)).encode()).hexdigest()
     with path.open("rb") as file:
@@ -135,7 +137,8 @@ def _parts(parts: Sequence[Sequence[str]], workers: int, quick: bool) -> Iterato
         yield from ([inspect_clip(path, quick=quick) for path in part] for part in parts)
         return
     with pool(workers) as processes:
-        with _interrupts_ignored():  # inherited by the processes that start here
+        with _interrupts_ignored():  # processes that start in here inherit this
+            # submitting starts the processes
             futures = [processes.submit(_inspect_part, part, quick) for part in parts]
         yield from (future.result() for future in futures)
 
@@ -173,6 +176,7 @@ def clips_on_disk(root: str | Path) -> tuple[pd.DataFrame, dict[str, str]]:
         for name in names:
             if Path(name).suffix.lower() in VIDEO_SUFFIXES:
                 rows.append((Path(name).stem, str(folder / name), folder.name, ""))
+        # a folder with images in it is a clip, whatever else is in it
         if any(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in names):
             rows.append((folder.name, str(folder), "", ""))
     faults |= {

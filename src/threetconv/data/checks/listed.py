@@ -1,8 +1,8 @@
-"""The lists of a data set as they stand, faults and all.
+"""The lists of a data set, read without refusing anything.
 
-An adapter stops at the first thing wrong; a check of the data wants to name everything. Here
-nothing is refused, and lines that are no entries are passed over: the adapter's message names them.
-So what is found here need not be all of the data set.
+An adapter stops at the first fault; a check of the data should name them all. Lines that are no
+entries are skipped here, since the adapter's message names them. What is found can therefore be
+less than the whole data set.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ def listed_clips(adapter: str, root: str | Path, *, split: int = 1) -> Listed:
         for clip, label, part in rows
         if same_name(clip) in places
     ]
+    # a set, as a list may name a clip twice
     missing = sorted({clip for clip, _, _ in rows if same_name(clip) not in places})
     unlisted = disk[~keys.isin({same_name(clip) for clip, _, _ in rows})]
     table = pd.DataFrame(full, columns=list(COLUMNS), dtype="str")

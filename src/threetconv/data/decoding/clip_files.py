@@ -1,7 +1,7 @@
-"""What may be read as a clip: regular files, within limits; any failure is told as the clip's.
+"""What may be read as a clip: regular files, within limits; any failure becomes an `InputError`.
 
-Clips come from anywhere, and decoders meet what is broken or hostile with errors of every kind, or
-with gigabytes and hours. Whatever goes wrong while a clip is read becomes one `InputError` with its
+Clips come from anywhere. On broken or hostile files decoders raise errors of every kind, or take
+gigabytes and hours. Whatever goes wrong while a clip is read becomes one `InputError` with its
 path, so that such clips can be left out and listed.
 """
 
@@ -20,7 +20,7 @@ from threetconv.errors import InputError
 __all__ = ["LIMITS", "Limits", "RefusedError", "Stopwatch", "check_file", "check_pixels", "told_as"]
 
 LONGEST = 200
-"""How many characters of another library's message are told."""
+"""Characters of another library's message that are kept."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ def told_as(where: str | Path, found: str, *, expected: str, remedy: str) -> Ite
     """Whatever is raised inside becomes an `InputError` about `where`.
 
     Decoders raise nearly everything (OSError, AttributeError, SyntaxError, MemoryError, ...) on
-    files of some kind, so no list of exceptions would be whole. A fault in this package is told in
-    the same way: its type stands in the message and itself behind it (``__cause__``).
+    some files, so no list of exceptions would be complete. A fault in this package is reported in
+    the same way: the message has its type, ``__cause__`` the exception.
 
     Args:
         where: the file or folder.
@@ -83,9 +83,11 @@ def told_as(where: str | Path, found: str, *, expected: str, remedy: str) -> Ite
 
 
 def _reason(error: Exception) -> str:
+    # strerror leaves out the file's name, which the message has already
     words = " ".join(str(getattr(error, "strerror", None) or error).split())
     if not isinstance(error, RefusedError):
         words = f"{type(error).__name__}: {words}" if words else type(error).__name__
+    # text from the file itself may hold control characters, which a terminal would obey
     words = "".join(c if c.isprintable() else "?" for c in words)
     return words if len(words) <= LONGEST else f"{words[: LONGEST - 3]}..."
 
@@ -118,10 +120,11 @@ def check_pixels(width: int, height: int, most: int) -> None:
 
 
 class Stopwatch:
-    """Refuses to go on after `seconds` of this thread's processor time."""
+    """Raises a `RefusedError` after `seconds` of this thread's processor time."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
+        # processor time of this thread, not wall time; see `Limits.seconds`
         self._end = time.thread_time() + seconds
 
     def check(self) -> None:

@@ -61,11 +61,11 @@ CONTAINERS = (
 )
 """What FFmpeg may take a file for, by content: nothing that names other files, as playlists do."""
 DEFAULT_PIXELS = 5_000_000
-"""How many pixels it counts for that a stream is marked as default, as in the ffmpeg program."""
+"""Pixels that a mark as default stream is worth in the choice of the ffmpeg program."""
 EDGES = 1 << 16
-"""Pixels beside twice the limit that FFmpeg may take in: it counts those with which it pads too."""
+"""Pixels allowed to FFmpeg beyond twice the limit, because it counts padding as well."""
 SWELLING, SWELLING_FROM = 8, 1 << 26
-"""How many times its file's size a stream may have, from 64 MiB on: frames may share bytes."""
+"""A stream above 64 MiB may be this many times as large as its file: frames may share bytes."""
 
 
 StackFor = Callable[[int], Stack]
@@ -140,9 +140,9 @@ def decode_clip(
 ) -> Clip:
     """`read_frames` without the warning, and with the number of frames of the source.
 
-    That number is counted by decoding, since containers often state another one. The number of
-    compressed packets is tried first, and only when the count differs is the file decoded once
-    more, so the compressed stream and `frames` pictures are all that is held in memory.
+    That number is counted by decoding, since containers often state another one. The first pass
+    chooses frames by the number of compressed packets. The file is decoded a second time only when
+    the count differs. So no more than the compressed stream and `frames` pictures are in memory.
 
     Of several video streams the one that the ffmpeg program would take is read, cover pictures
     (attached_pic) never.
@@ -158,7 +158,7 @@ def decode_clip(
     def stack_for(n: int) -> Stack:
         return Stack(choose(n, frames, offset), size)
 
-    stack_for(1)  # wrong arguments are no fault of the clip
+    stack_for(1)  # raises on wrong arguments here, where it is not reported as the clip's fault
     path = Path(path)
     with _broken_clip(path):
         return (_decode_folder if path.is_dir() else _decode_video)(path, stack_for, limits)
@@ -175,6 +175,7 @@ def glance(path: str | Path, *, limits: Limits = LIMITS) -> Glance:
         bytes_ = _whole_file(path, limits)
         container, stream = _open(path, limits)
         with container:
+            # returns in the first round; a file without frames falls through
             for frame in _decoded(path, _packets(container, stream, bytes_, limits), limits):
                 stack = Stack(np.zeros(1, np.int64), None)
                 stack.put(0, frame)
@@ -218,6 +219,8 @@ def _put(stack: Stack, i: int, frame: av.VideoFrame, path: Path) -> None:
 
 def _decode_video(path: Path, stack_for: StackFor, limits: Limits) -> Clip:
     bytes_ = _whole_file(path, limits)
+    # frames are chosen by their number in the clip, which is known only after decoding; the number
+    # of packets is right for most files
     stack, guess, count = _one_pass(path, stack_for, bytes_, limits)
     if count and count != guess:
         known = count
@@ -260,7 +263,8 @@ def _open(path: Path, limits: Limits) -> tuple[av.container.InputContainer, av.V
     most = str(2 * limits.pixels + EDGES)
     try:
         container = av.open(
-            f"file:{path}",  # whatever its name looks like
+            f"file:{path}",  # a name such as "http:clip.mp4" is a file too
+            # titles in other encodings are no reason to refuse a film
             metadata_errors="replace",
             options={
                 "format_whitelist": ",".join(CONTAINERS),
@@ -268,7 +272,7 @@ def _open(path: Path, limits: Limits) -> tuple[av.container.InputContainer, av.V
                 "max_pixels": most,  # also while the file is being probed
             },
         )
-    except av.ArgumentError as error:  # what a format that is not listed raises
+    except av.ArgumentError as error:  # raised for a format that is not in the list
         raise RefusedError(
             f"{error.strerror}; formats that are read: {', '.join(CONTAINERS)}"
         ) from error
@@ -280,7 +284,7 @@ def _open(path: Path, limits: Limits) -> tuple[av.container.InputContainer, av.V
         check_pixels(context.width, context.height, limits.pixels)
         context.thread_count = 1  # clips are decoded side by side instead
         context.options = {"max_pixels": most}
-        if context.name == "mjpeg":  # others mark their damaged frames
+        if context.name == "mjpeg":  # other decoders mark damaged frames as corrupt
             context.options = {"max_pixels": most, "err_detect": "explode"}
     except BaseException:
         container.close()
@@ -289,15 +293,16 @@ def _open(path: Path, limits: Limits) -> tuple[av.container.InputContainer, av.V
 
 
 def _film(container: av.container.InputContainer, path: Path) -> av.VideoStream:
-    """The video stream that the ffmpeg program would take; pictures attached to a file are none.
+    """The video stream that the ffmpeg program would take; attached pictures are left out.
 
-    A stream that can be decoded, if there is one; of those the largest, a mark as default counting
-    for 5 million pixels; of equal ones the first.
+    Streams that can be decoded come first, then the largest, where a mark as default counts for
+    5 million pixels, then the first in the file.
     """
 
     def rank(stream: av.VideoStream) -> tuple[bool, int]:
         context = stream.codec_context
         area = context.width * context.height if context else 0
+        # tuples: any stream that can be decoded comes before any that cannot
         return context is not None, area + DEFAULT_PIXELS * bool(
             stream.disposition & Disposition.default
         )
@@ -335,6 +340,7 @@ def _decoded(path: Path, packets: Iterable[av.Packet], limits: Limits) -> Iterat
     watch, count = Stopwatch(limits.seconds), 0
     for packet in packets:
         for frame in packet.decode():
+            # the decoder may have filled the damage with parts of other frames
             if frame.is_corrupt:
                 raise InputError(
                     path,
@@ -367,11 +373,15 @@ def _one_pass(
     """
     container, stream = _open(path, limits)
     with container:
+        # read to the end before decoding, since the number of packets decides which frames are
+        # wanted
         packets = list(_packets(container, stream, bytes_, limits))
+        # the flushing packet is empty; a discarded one is decoded and not shown
         guess = max(1, sum(packet.size > 0 and not packet.is_discard for packet in packets))
         stack = stack_for(guess)
         count = 0
         for frame in _decoded(path, packets, limits):
+            # all frames are decoded, as later ones refer to them; only the wanted are resized
             if count in stack:
                 _put(stack, count, frame, path)
             count += 1

@@ -36,9 +36,9 @@ def frame_indices(n: int, t: int) -> NDArray[np.int64]:
 def offset_indices(n: int, t: int, offset: float) -> NDArray[np.int64]:
     """One frame from each of `t` equal stretches, at the same place in all: jitter for training.
 
-    Index i is ``floor((i + offset) * n / t)``: the stretch from i n/t to (i + 1) n/t
-    is entered by `offset` of its length. With an offset drawn uniformly from [0, 1), every frame
-    is as likely as any other. A clip of fewer than `t` frames is taken as by `frame_indices`.
+    Index i is ``floor((i + offset) * n / t)``, the frame at the share `offset` of the stretch from
+    i n/t to (i + 1) n/t. With an offset drawn uniformly from [0, 1), every frame is as likely as
+    any other. For a clip of fewer than `t` frames the result is that of `frame_indices`.
 
     Args:
         n: frames of the clip.
@@ -55,8 +55,8 @@ def offset_indices(n: int, t: int, offset: float) -> NDArray[np.int64]:
         raise ValueError(f"offset must be in [0, 1), not {offset}")
     if n < t or t < 1:
         return frame_indices(n, t)
-    within = min(n - 1, math.floor(offset * n))
-    return (np.arange(t) * n + within) // t  # the same index, in whole numbers
+    within = min(n - 1, math.floor(offset * n))  # 0.999... * n may round up to n
+    return (np.arange(t) * n + within) // t  # the formula in integers, free of rounding
 
 
 SAMPLING: dict[str, Choose] = {

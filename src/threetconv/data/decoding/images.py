@@ -8,8 +8,8 @@ full_chroma_int): more exact than converting first, and several times faster.
 
 JPEG files are decoded by FFmpeg, which reports damage that libjpeg conceals, and so stay in YUV
 until they are resized; PNG files, and JPEG files that are not plain (turned by EXIF, CMYK,
-arithmetic coding), by Pillow. What a file is, its first bytes say and not its name: no other of
-Pillow's readers, some of which start programs, gets to see it.
+arithmetic coding), by Pillow. The first bytes of a file decide what it is, not its name, so that
+none of Pillow's other readers is used, some of which start programs.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ FILTER = int(
 )
 JPEG_BEGIN, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 PNG_BEGIN = b"\x89PNG\r\n\x1a\n"
-JPEG_TABLES = (b"\xff\xdb", b"\xff\xc4")  # without its own, a file would get another one's
+# markers of quantisation and Huffman tables: the decoder keeps those of the file before, and
+# would use them for a file without its own
+JPEG_TABLES = (b"\xff\xdb", b"\xff\xc4")
 EXIF = b"Exif\0"
 JPEG_FORMATS = frozenset({"yuvj420p", "yuvj422p", "yuvj444p", "yuvj440p", "gray"})
 READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)
@@ -99,7 +101,9 @@ class Stack:
         shown = self._orientation(frame)
         size = size or shown.size((frame.height, frame.width))
         if self._frames is None:
+            # channel-first in memory, as networks take it; `array` shows it as (T, H, W, 3)
             self._frames = np.empty((length, 3, *size), np.uint8)
+        # a short clip repeats its last frame: resized once, then copied
         first, *others = self._places[i]
         out = self._frames[first]
         if out.shape[1:] != size:
@@ -116,7 +120,7 @@ class Stack:
         return self._frames.transpose(0, 2, 3, 1)
 
     def _orientation(self, frame: av.VideoFrame) -> Orientation:
-        """The frame's, looked up for the first of each angle: frames that are asked live longer."""
+        """The frame's orientation, read once for each angle: reading delays freeing the frame."""
         angle = frame.rotation
         if angle not in self._shown:
             self._shown[angle] = orientation(frame)
@@ -127,7 +131,9 @@ class Stack:
         planar = self._reformatter.reformat(
             frame, width=width, height=height, format="gbrp", interpolation=FILTER, threads=1
         )
+        # gbrp has its planes in the order green, blue, red
         for channel, plane in zip((1, 2, 0), planar.planes, strict=True):
+            # FFmpeg pads the rows of a plane to line_size bytes
             rows = np.frombuffer(memoryview(plane), np.uint8).reshape(height, plane.line_size)
             out[channel] = rows[:, :width]
 
@@ -159,6 +165,7 @@ def _natural(name: str) -> tuple[list[tuple[int, str]], str]:
     stem = os.path.splitext(name)[0]
     if stem.isascii() and stem.isdigit():  # what the expression below would give, sooner
         return [(int(stem), "")], name
+    # the whole name stands last: frame1 and frame01 have equal numbers, yet one order
     return [(int(digits or 0), text) for digits, text in NUMBERS.findall(stem)], name
 
 
@@ -199,6 +206,8 @@ class ImageReader:
             av.FFmpegError: the compressed data are damaged.
             RefusedError: more pixels than allowed.
         """
+        # anything unusual is left to Pillow: other bytes after the end marker or none of it, no
+        # tables of its own, EXIF data that may turn the picture
         if not (
             data.startswith(JPEG_BEGIN)
             and data.endswith(JPEG_END)
@@ -214,11 +223,12 @@ class ImageReader:
             with _header(data) as image:
                 check_pixels(*image.size, self._limits.pixels)
             raise
+        # CMYK and other unusual formats are for Pillow
         return frames[0] if frames and frames[0].format.name in JPEG_FORMATS else None
 
 
 def _content(file: str, size: int) -> bytes:
-    opened = os.open(file, READ)  # a third of the time that open() takes, and many are small
+    opened = os.open(file, READ)  # takes a third of the time of open(), and images are many
     try:
         return os.read(opened, size)
     finally:

@@ -1,4 +1,4 @@
-"""How a frame is meant to be shown: a film carries a matrix that turns and mirrors its pictures.
+"""Orientation of a frame: a film may carry a matrix that turns and mirrors its pictures.
 
 Source: ISO/IEC 14496-12, 6.2.2 (a column x and a row y of the picture are shown at
 (a x + c y, b x + d y), apart from a shift) and FFmpeg's libavutil/display.h, which hands the matrix
@@ -38,6 +38,7 @@ class Orientation(NamedTuple):
         Other angles, scales and shears are brought to the nearest right angle, since a clip has no
         room for corners without a picture; a matrix of zeros says nothing.
         """
+        # a and d keep rows as rows, b and c make them columns
         if abs(a) + abs(d) >= abs(b) + abs(c):
             return cls(False, a < 0, d < 0)
         return cls(True, c < 0, b < 0)
@@ -49,6 +50,7 @@ class Orientation(NamedTuple):
     def undone(self, shown: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A view of pictures (C, H, W) as shown, into which they are written as stored."""
         if self.left_right:
+            # reversed order of the steps; a view, so that writing into it turns the picture
             shown = shown[:, :, ::-1]
         if self.up_down:
             shown = shown[:, ::-1]
@@ -64,12 +66,14 @@ def orientation(frame: av.VideoFrame) -> Orientation:
     data = _side_data(frame).get("DISPLAYMATRIX")
     if data is None:
         return Orientation()
+    # 3 x 3 fixed-point numbers in rows (a, b, u), (c, d, v), (x, y, w): of the first five, the
+    # third is not needed
     a, b, _, c, d = np.frombuffer(data, np.int32, 5).tolist()
     return Orientation.of(a, b, c, d)
 
 
 def _side_data(frame: av.VideoFrame) -> Any:
-    """The data beside a frame, without kinds that PyAV has no name for: they hide all others.
+    """The side data of a frame without kinds unknown to PyAV, which raises on them.
 
     Motion JPEG of cameras has such data (EXIF).
     """
@@ -80,6 +84,7 @@ def _side_data(frame: av.VideoFrame) -> Any:
             kind = str(error).split(" ", 1)[0]
             if not kind.isdigit():
                 raise
+        # FFmpeg itself can drop data of a kind by its number; then PyAV is asked again
         graph = Graph()
         source = graph.add_buffer(
             width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1)

@@ -1,4 +1,4 @@
-"""Is a video file shorter than its own container says? Then a copy or download broke off.
+"""Find video files that are shorter than their container says: an interrupted copy or download.
 
 Decoders play a cut file without complaint and only deliver fewer frames, so the sizes written
 in the container are the evidence. Sources: Microsoft's RIFF specification (AVI), RFC 8794 and
@@ -28,6 +28,7 @@ def announced_bytes(path: str | Path) -> int | None:
         file.seek(0)
         if head[:4] == b"RIFF":
             size = int.from_bytes(head[4:8], "little")
+            # RIFF counts what follows its 8 bytes; a size of 0 was never filled in by the writer
             return size + 8 if size and len(head) == 12 else None
         if head[:4] == EBML:
             return _matroska(file)
@@ -58,6 +59,7 @@ def _vint(file: BinaryIO) -> int | None:
     first = file.read(1)
     if not first or first[0] == 0:
         return None
+    # the leading zero bits of the first byte give the number of bytes that follow
     length = 9 - first[0].bit_length()
     rest = file.read(length - 1)
     value = int.from_bytes(bytes([first[0] & ((1 << (8 - length)) - 1)]) + rest, "big")
@@ -75,6 +77,7 @@ def _mp4(file: BinaryIO) -> int | None:
         file.seek(place)
         size = int.from_bytes(file.read(4), "big")
         file.read(4)  # the box's type
+        # the real size, 64 bits, follows the type
         if size == 1:
             size = int.from_bytes(file.read(8), "big")
         if size < 8:  # 0: to the end of the file, whatever that is; less than a header: no box

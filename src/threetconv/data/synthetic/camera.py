@@ -1,4 +1,4 @@
-"""How camera, object and light of one synthetic clip move: drawn before, and without, its class."""
+"""Motion of camera, object and light in a synthetic clip, drawn independently of its class."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _time(frames: int) -> np.ndarray:
 
 
 def draw_motion(rng: np.random.Generator, *, aspect: float = 1.0) -> Motion:
-    """Draw one clip's movement; each kind is absent in some clips, so most clips mix a few.
+    """Draw one clip's movement. Each kind is absent in some clips; most clips have several kinds.
 
     Args:
         aspect: frame width / height; wider frames leave the object more room.

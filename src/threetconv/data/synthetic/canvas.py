@@ -45,9 +45,8 @@ def draw_cones(
 ) -> Array:
     """Paint cones over one still background, antialiased and shaded, in all frames at once.
 
-    Overlapping cones are mixed with weights exp(z / softness), a z-buffer with soft edges, so
-    that the order of drawing does not matter. Cones of a group share a patch size: put small
-    with small and large with large.
+    Overlapping cones are mixed with weights exp(z / softness), a soft z-buffer, so the order of
+    drawing does not matter. Cones of a group share a patch size: group cones of similar size.
 
     Args:
         background: (H, W, 3).
@@ -67,8 +66,10 @@ def draw_cones(
     ]
     where, weight, tint, alpha = (np.concatenate(v) for v in zip(*splats, strict=True))
     cover = np.zeros(count, np.float32)
+    # a pixel is covered as far as by the cone that covers it most; `at` since pixels repeat
     np.maximum.at(cover, where, alpha)
     hit = np.flatnonzero(cover)
+    # sums over the cones at each pixel
     total = np.bincount(where, weight, count)[hit]
     painted = np.tile(background.reshape(1, height * width, 3), (frames, 1, 1)).reshape(count, 3)
     below = painted[hit]
@@ -82,10 +83,11 @@ def draw_cones(
 def _splat(
     cones: Cones, size: tuple[int, int], *, light: Array, ambient: float, softness: Array
 ) -> tuple[NDArray[np.intp], Array, Array, Array]:
-    """What the cones put where: flat pixel (N,), weight (N,), shaded colour (N, 3), cover (N,)."""
+    """Pixels of the cones: flat index (N,), weight (N,), shaded colour (N, 3), cover (N,)."""
     height, width = size
     a, b = cones.start, cones.end
     axis = b - a
+    # one patch for all cones, large enough for the largest, keeps the arrays rectangular
     reach = np.abs(axis[..., :2]).max(axis=(0, 1)) / 2 + cones.radius.max() + 1.0
     side = 2 * np.minimum(np.ceil(reach), (width, height)).astype(int) + 1  # patch: wide, high
     corner = np.round((a + b)[..., :2] / 2).astype(int) - side // 2
@@ -94,12 +96,14 @@ def _splat(
     px = (xs - a[..., 0, None]).astype(np.float32)[:, :, None, :]  # (T, K, 1, wide)
     py = (ys - a[..., 1, None]).astype(np.float32)[:, :, :, None]
     ax, ay = axis[..., 0, None, None], axis[..., 1, None, None]
+    # an axis that points at the viewer has no length in the picture
     square = np.maximum(ax * ax + ay * ay, 1e-3)
     along = np.clip(px * (ax / square) + py * (ay / square), 0.0, 1.0)  # (T, K, high, wide)
     dx, dy = px - along * ax, py - along * ay
     distance = np.sqrt(dx * dx + dy * dy)
     r0, r1 = cones.radius[..., 0, None, None], cones.radius[..., 1, None, None]
     radius = r0 + (r1 - r0) * along
+    # antialiasing: cover falls from 1 to 0 over one pixel about the edge
     alpha = radius - distance + 0.5
     inside = (alpha > 0.0) & ((xs >= 0) & (xs < width))[:, :, None, :]
     inside &= ((ys >= 0) & (ys < height))[:, :, :, None]
@@ -110,6 +114,7 @@ def _splat(
     nx, ny = dx[inside] * slope, dy[inside] * slope
     nz = np.sqrt(1.0 - nx * nx - ny * ny)
     depth = a[t, k, 2] + axis[t, k, 2] * along + cones.relief * radius * nz
+    # clipped within what exp can hold in float32
     weight = alpha * np.exp(np.clip(depth / softness[t], -60.0, 60.0))
     diffuse = np.maximum(nx * light[0] + ny * light[1] + nz * light[2], 0.0)
     shade = ambient * (0.7 + 0.3 * nz) + (1.0 - ambient) * diffuse
@@ -125,6 +130,7 @@ def gradient(
     y = np.linspace(-1.0, 1.0, height, dtype=np.float32)[:, None]
     x = np.linspace(-1.0, 1.0, width, dtype=np.float32)[None, :]
     ramp = 0.5 + 0.5 * (np.cos(angle) * x + np.sin(angle) * y) / np.sqrt(2.0)
+    # smoothstep: no visible edge at either end
     ramp = (ramp * ramp * (3.0 - 2.0 * ramp))[..., None]
     rim = 1.0 - vignette * (x * x + y * y)[..., None] / 2.0
     return ((first + (second - first) * ramp) * rim).astype(np.float32)

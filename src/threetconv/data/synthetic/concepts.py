@@ -1,7 +1,7 @@
 """Generic visual concepts: oriented gratings, textures, shapes and simple objects.
 
 A painter fills a `Canvas` of about -0.5..0.5 in x and y (y down). Colours are drawn at random in
-every class: only form tells the concepts apart.
+every class, so only form tells the concepts apart.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ def _pair(rng: np.random.Generator) -> tuple[Colour, Colour]:
 def _backdrop(c: Canvas, rng: np.random.Generator, colour: Colour) -> None:
     """A gradient, or a gradient with two soft hills or a few faint discs."""
     c.gradient((c.top, mix(colour, _colour(rng, (0.3, 1.0)), 0.3)), (c.bottom, colour))
+    # 0: the gradient alone; 1: hills; 2: discs
     kind = rng.integers(3)
     for _ in range(2 if kind == 1 else 5 if kind == 2 else 0):
         tone = mix(colour, _colour(rng, (0.2, 1.0)), 0.25)
@@ -99,6 +100,7 @@ def _triangle(rng: np.random.Generator) -> list[tuple[float, float]]:
 
 
 def _star(rng: np.random.Generator) -> list[tuple[float, float]]:
+    # 5 to 7 points; corners alternate between outer and inner radius
     points, inner = int(rng.integers(5, 8)), rng.uniform(0.38, 0.5)
     return [(k * math.pi / points, 1.1 if k % 2 == 0 else 1.1 * inner) for k in range(2 * points)]
 
@@ -114,6 +116,7 @@ def _grating(angle: float) -> Painter:
         ux, uy = math.cos(tilt), math.sin(tilt)
         wave, rate, phase = rng.uniform(0.0, 0.03), rng.uniform(4.0, 9.0), rng.uniform(0.0, FULL)
         along = np.linspace(-1.1, 1.1, 24)
+        # slightly wavy, so that no picture is an exact grating
         bend = wave * np.sin(rate * along + phase)
         for k in np.arange(-1.1, 1.1, period) + rng.uniform(0.0, period):
             low, high = k + bend, k + bend + duty * period
@@ -127,6 +130,7 @@ def _grating(angle: float) -> Painter:
 def _lattice(rng: np.random.Generator) -> tuple[float, list[tuple[int, float, float]]]:
     """Spacing and (parity, x, y) of the nodes of a turned square lattice."""
     step, turn = rng.uniform(0.13, 0.26), rng.uniform(-0.5, 0.5)
+    # enough nodes to cover the canvas at any turn
     count = int(0.8 / step) + 1
     cos, sin = math.cos(turn) * step, math.sin(turn) * step
     dx, dy = rng.uniform(0.0, step, 2)
@@ -142,6 +146,7 @@ def _checks(c: Canvas, rng: np.random.Generator) -> None:
     a, b = _pair(rng)
     c.gradient((c.top, a), (c.bottom, mix(a, b, 0.15)))
     _, nodes = _lattice(rng)
+    # two neighbours give the lattice's direction and spacing
     _, x0, y0 = nodes[0]
     _, x1, y1 = nodes[1]
     ux, uy = x1 - x0, y1 - y0
@@ -166,6 +171,7 @@ def _rings(c: Canvas, rng: np.random.Generator) -> None:
     x, y = rng.uniform(-0.25, 0.25, 2)
     width = rng.uniform(0.06, 0.13)
     count = int(rng.uniform(0.3, 0.8) / width)
+    # from the largest disc to the smallest, each over the one before
     for k in range(count, 0, -1):
         c.disc(x, y, k * width, b if k % 2 else a)
 
@@ -192,6 +198,7 @@ def _clouds(c: Canvas, rng: np.random.Generator) -> None:
         grid = Image.fromarray(rng.standard_normal((cells, cells)).astype(np.float32))
         fine = grid.resize((c.width, c.height), Image.Resampling.BICUBIC)
         field += np.asarray(fine) * np.float32(rng.uniform(0.45, 0.7) ** octave)
+    # standardised, so that every picture has both colours
     share = 1.0 / (1.0 + np.exp(-2.0 * (field - field.mean()) / field.std()))
     picture = np.add(a, share[..., None] * np.subtract(b, a))
     c.image.paste(Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8)))
@@ -220,6 +227,7 @@ def _hand(c: Canvas, rng: np.random.Generator) -> None:
     x, y = rng.uniform(-0.1, 0.1, 2)
     size, turn = rng.uniform(0.26, 0.4), rng.uniform(-0.7, 0.7)
     sense = 1.0 if rng.random() < 0.5 else -1.0
+    # which fingers are stretched out
     shown = GESTURES[int(rng.integers(len(GESTURES)))]
 
     def at(px: float, py: float) -> tuple[float, float]:
@@ -271,6 +279,7 @@ def _plant(c: Canvas, rng: np.random.Generator) -> None:
             c.disc(tx, ty, length * rng.uniform(0.7, 1.2), mix(leaf, wood, rng.uniform(0.0, 0.3)))
             return
         for side in (-1, 1):
+            # two branches at every fork, 0.7 times as long
             branch(tx, ty, angle + side * rng.uniform(0.25, 0.7), length * 0.7, depth - 1)
 
     branch(x, foot, float(lean), float(0.42 * height), 2)

@@ -38,6 +38,7 @@ def _fir(c: Canvas, rng: np.random.Generator) -> None:
 def _palm(c: Canvas, rng: np.random.Generator) -> None:
     c.line([(0.06, 0.47), (-0.01, 0.2), (0.0, -0.15)], 0.08, (150, 104, 64))
     leaf = vary(rng, (36, 150, 84))
+    # degrees, y down: leaves to both sides and over the top, none straight down
     for angle in (-170, -140, -90, -40, -10, 20, 160):
         a = math.radians(angle)
         tip = 0.45 * math.cos(a), -0.15 + 0.3 * math.sin(a) + 0.1
@@ -160,6 +161,7 @@ def _fish(c: Canvas, rng: np.random.Generator) -> None:
 def _whale(c: Canvas, rng: np.random.Generator) -> None:
     blue = vary(rng, (70, 104, 150))
     c.polygon([(-0.3, 0.08), (-0.42, -0.1), (-0.5, -0.24), (-0.32, -0.2), (-0.18, -0.24)], blue)
+    # belly, then back: two half ellipses of different height
     c.slice(0.05, 0.02, 0.44, 0.36, blue, arc=(0, 180))
     c.slice(0.14, 0.03, 0.35, 0.24, blue, arc=(180, 360))
     c.polygon([(-0.39, 0.02), (-0.36, -0.12), (-0.1, 0.04)], blue)
@@ -183,10 +185,12 @@ def _turtle(c: Canvas, rng: np.random.Generator) -> None:
 
 def _starfish(c: Canvas, rng: np.random.Generator) -> None:
     coral = vary(rng, (240, 92, 76))
+    # a smaller, paler star on the first
     for radius, tone in ((0.48, coral), (0.33, mix(coral, (255, 214, 150), 0.45))):
         points = []
         for k in range(10):
             a = math.pi * k / 5 - math.pi / 2
+            # corners alternate between tips and notches
             r = radius if k % 2 == 0 else 0.45 * radius
             points.append((r * math.cos(a), r * math.sin(a)))
         c.polygon(points, tone)
@@ -205,6 +209,7 @@ def _jellyfish(c: Canvas, rng: np.random.Generator) -> None:
 def _butterfly(c: Canvas, rng: np.random.Generator) -> None:
     wing = vary(rng, (250, 150, 30))
     for s in (-1, 1):
+        # dark wings first; the coloured ones leave a rim of them
         c.ellipse(s * 0.24, -0.16, 0.23, 0.26, mix(wing, DARK, 0.75))
         c.ellipse(s * 0.2, 0.2, 0.17, 0.2, mix(wing, DARK, 0.75))
         c.ellipse(s * 0.23, -0.16, 0.18, 0.2, wing)

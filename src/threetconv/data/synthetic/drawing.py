@@ -31,6 +31,7 @@ def vary(rng: np.random.Generator, colour: Colour, amount: float = 12.0) -> Colo
 
 def recolour(image: Image.Image, angle: float) -> Image.Image:
     """Turn every hue by `angle` (radians) about the grey axis; greys and alpha stay."""
+    # rotation by Rodrigues' formula about (1, 1, 1) / sqrt(3), the axis of greys
     cos, shift = math.cos(angle), math.sin(angle) / math.sqrt(3.0)
     near, far = (1.0 - cos) / 3.0 - shift, (1.0 - cos) / 3.0 + shift
     same = cos + (1.0 - cos) / 3.0
@@ -52,6 +53,7 @@ def rolling(
         pitch: waves per scene unit of the longest wave.
     """
     y = np.full_like(x, level)
+    # frequencies that are no multiples of each other, so that the line does not repeat
     for octave, share in ((1.0, 0.6), (2.1, 0.28), (4.3, 0.12)):
         rate = 2.0 * math.pi * pitch * octave * rng.uniform(0.8, 1.2)
         y += swing * share * np.sin(rate * x + rng.uniform(0.0, 2.0 * math.pi))
@@ -63,6 +65,7 @@ def jagged(
 ) -> np.ndarray:
     """A line of peaks: straight flanks between random heights, `pitch` peaks per scene unit."""
     count = max(int((x[-1] - x[0]) * pitch), 1)
+    # beyond both ends, so that shifted knots still cover them
     knots = np.linspace(x[0] - 0.1, x[-1] + 0.1, 2 * count + 1)
     knots = knots + rng.uniform(-0.2, 0.2, knots.size) / (2 * pitch)
     heights = np.where(np.arange(knots.size) % 2 == 1, -swing, swing)
@@ -120,6 +123,7 @@ class Canvas:
         column = np.stack(
             [np.interp(y, levels, [stop[1][k] for stop in stops]) for k in range(3)], axis=-1
         )
+        # one pixel wide, then stretched: all columns are equal
         strip = Image.fromarray(np.rint(column).astype(np.uint8)[:, None, :])
         self.image.paste(strip.resize((self.width, self.height), Image.Resampling.NEAREST))
 
@@ -182,6 +186,8 @@ class Canvas:
         fill = self._fill(colour, 1.0)
         thick = max(width * self.scale, 1.0)
         self._draw.line(pixels, fill=fill, width=round(thick))
+        # Pillow's lines have flat ends and gaps at joints; discs cover both, and thin lines need
+        # none
         if thick > 2.0:
             r = 0.5 * thick - 0.5
             for px, py in pixels:

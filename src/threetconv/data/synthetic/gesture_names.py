@@ -1,10 +1,10 @@
-"""Jester's class names. Apart, because a plan needs them and the renderer needs numpy."""
+"""Jester's class names, apart from the renderer: planning a study has no NumPy."""
 
 from __future__ import annotations
 
 __all__ = ["GESTURES"]
 
-GESTURES = (  # Jester's class names, in the order in which motions of a hand are written down
+GESTURES = (  # in the order of the motions in `motions`, opposites side by side
     "Swiping Left",
     "Swiping Right",
     "Swiping Down",

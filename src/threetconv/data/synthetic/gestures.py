@@ -1,9 +1,9 @@
 """`gestures`: clips of a hand as JPEG frames, in the exact layout of the Jester data set.
 
-The 27 classes are Jester's and each has its own motion. The class is in the motion only: the hand's
-side, tone and size, sleeve, background, light, place, start, speed and camera noise are drawn
-without knowing it, and opposite gestures are each other played backwards (see `motions`). Hand
-shape is part of a class only where its name asks for it ("Two Fingers", "Thumb").
+The 27 classes are Jester's and each has its own motion. The class decides the motion only: the
+hand's side, tone and size, sleeve, background, light, place, start, speed and camera noise do not
+depend on it, and opposite gestures are each other played backwards (see `motions`). Hand shape
+belongs to a class only where its name asks for it ("Two Fingers", "Thumb").
 
 Layout (Materzynska et al., "The Jester Dataset", ICCV workshops 2019): ::
 
@@ -103,15 +103,23 @@ def render_gestures(
     """
     names = tuple(GESTURES if classes is None else classes)
     _check(names, clips, frames=frames, size=size, variety=variety)
+    # for labels and ids only; each clip has a generator of its own
     rng = np.random.default_rng([seed])
     labels = {split: _share(names, n, rng) for split, n in clips.items()}
     total = sum(clips.values())
+    # random ids, so that neither order nor size of an id tells split or class, as in Jester
     ids = 1 + rng.permutation(max(_JESTER_CLIPS, total))[:total]
     with new_folder(root) as stage:
         plan = [label for split in clips for label in labels[split]]
         tasks = [
             _Task(
-                str(stage / "20bn-jester-v1" / str(i)), label, frames, size, variety, (seed, index)
+                # seeded by position, so that the number of workers changes nothing
+                str(stage / "20bn-jester-v1" / str(i)),
+                label,
+                frames,
+                size,
+                variety,
+                (seed, index),
             )
             for index, (i, label) in enumerate(zip(ids, plan, strict=True))
         ]
@@ -119,6 +127,7 @@ def render_gestures(
         start = 0
         for split, n in clips.items():
             rows = zip(ids[start : start + n], labels[split], strict=True)
+            # Jester's test list has no labels
             lines = [str(i) if split == "test" else f"{i};{label}" for i, label in rows]
             start += n
             if n:
@@ -153,6 +162,7 @@ def _render(task: _Task) -> None:
 def _share(names: Sequence[str], n: int, rng: np.random.Generator) -> list[str]:
     """`n` labels, as even as can be, in random order."""
     order = rng.permutation(len(names))
+    # in a random order of classes, so that the first ones are not always those with one more
     labels = [names[order[i % len(names)]] for i in range(n)]
     return [labels[i] for i in rng.permutation(n)]
 

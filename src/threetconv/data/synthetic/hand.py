@@ -19,6 +19,8 @@ __all__ = ["Look", "draw_hand", "draw_look"]
 
 Array = NDArray[np.float64]
 
+# lengths in hand lengths (wrist to tip of the middle finger), index to little finger; knuckles are
+# (x, y)
 _KNUCKLE = np.array([[-0.185, 0.45], [-0.06, 0.485], [0.065, 0.465], [0.175, 0.405]])
 _LENGTH = np.array([0.43, 0.475, 0.445, 0.35])
 _THICK = np.array([0.060, 0.062, 0.059, 0.050])
@@ -36,7 +38,7 @@ _SKIN = np.array(
 
 @dataclass(frozen=True)
 class Look:
-    """All that a clip shows and that does not move: drawn without knowing the gesture.
+    """Everything in a clip that does not move, drawn independently of the gesture.
 
     Attributes:
         thumb: -1 thumb on the left of the picture, +1 on the right (at yaw 0, angle 0).
@@ -74,10 +76,12 @@ def _colour(hue: float, saturation: float, value: float) -> Array:
 def draw_look(size: tuple[int, int], rng: np.random.Generator) -> Look:
     """Draw a hand, a sleeve, a light and a background of `size` (height, width)."""
     tone = rng.uniform(0.0, len(_SKIN) - 1.0)
+    # between two neighbouring tones of the table
     low = min(int(tone), len(_SKIN) - 2)
     back = _SKIN[low] + (tone - low) * (_SKIN[low + 1] - _SKIN[low])
     palm = back + 0.30 * (np.array([0.97, 0.77, 0.68]) - back)
     nail = back + 0.45 * (np.array([1.0, 0.86, 0.84]) - back)
+    # luma of ITU-R BT.601
     brightness = float(back @ [0.299, 0.587, 0.114])
     # a wall clearly darker or lighter than the hand, of a hue that no skin has
     value = rng.choice((brightness - rng.uniform(0.30, 0.45), brightness + rng.uniform(0.30, 0.45)))
@@ -138,6 +142,7 @@ def draw_hand(pose: Poses, look: Look, rng: np.random.Generator) -> NDArray[np.u
     """
     height, width = look.background.shape[:2]
     frames = len(pose.x)
+    # (T,) length of the hand in px; `size` is a logarithm
     length = min(height, width) * np.exp(pose.size)
     groups = [
         _project(parts, pose, look, length=length, relief=relief)
@@ -155,6 +160,7 @@ def draw_hand(pose: Poses, look: Look, rng: np.random.Generator) -> NDArray[np.u
     grain = rng.standard_normal((frames, height, width), dtype=np.float32)
     film *= exposure[:, None, None, None].astype(np.float32)
     film += (255.0 * look.noise * grain)[..., None]
+    # so that the conversion to integers below rounds instead of cutting off
     film += 0.5
     np.clip(film, 0.0, 255.0, out=film)
     return film.astype(np.uint8)
@@ -167,6 +173,7 @@ _Part = tuple[Array, Array, float, float, Array]
 def _parts(pose: Poses, look: Look) -> list[list[_Part]]:
     """Small parts (phalanges, nails), then large ones (palm, forearm)."""
     frames = len(pose.x)
+    # (T,) 1 where the palm faces the camera, -1 where the back does: mixes the two colours
     facing = np.cos(np.deg2rad(pose.yaw)) * np.cos(np.deg2rad(pose.pitch)) * look.facing
     skin = look.back + (0.5 + 0.5 * facing[:, None]) * (look.palm - look.back)
     nail = np.broadcast_to(look.nail, (frames, 3))
@@ -179,16 +186,19 @@ def _parts(pose: Poses, look: Look) -> list[list[_Part]]:
         thick = _THICK[finger] * look.girth
         bend = np.zeros(frames)
         for phalanx in range(3):
+            # joints add up: the tip of a finger bends by all three
             bend = bend + pose.curl[:, finger + 1] * _FLEX[phalanx]
             way = np.cos(bend)[:, None] * ahead + np.sin(bend)[:, None] * [0.0, 0.0, 1.0]
             tip = joint + _LENGTH[finger] * _SHARE[phalanx] * look.reach * way
             taper = 1.0 - 0.11 * phalanx
             small.append((joint, tip, thick * taper, thick * (taper - 0.11), skin))
             if phalanx == 2:
+                # normal of the nail, on the back of the finger
                 out = np.sin(bend)[:, None] * ahead - np.cos(bend)[:, None] * [0.0, 0.0, 1.0]
                 bed = tip + 0.42 * thick * out
                 small.append((bed - 0.035 * way, bed + 0.02 * way, thick * 0.46, thick * 0.4, nail))
             joint = tip
+        # the palm: four cones from the wrist to the knuckles
         root = np.array([0.62 * _KNUCKLE[finger, 0], 0.06, 0.0])
         knuckle = np.tile([*_KNUCKLE[finger], 0.0], (frames, 1))
         large.append((np.tile(root, (frames, 1)), knuckle, 0.088, 0.074 * look.girth, skin))
@@ -244,6 +254,7 @@ def _project(parts: list[_Part], pose: Poses, look: Look, *, length: Array, reli
     """Turn parts as the pose says and look at them with a slight perspective."""
     height, width = look.background.shape[:2]
     ends = np.stack([[p[0] for p in parts], [p[1] for p in parts]])  # (2, K, T, 3)
+    # rotations go about the middle of the palm, whose place the pose gives
     ends = (ends - _PALM_CENTRE) * [-look.thumb, 1.0, look.facing]
     x, y, z = ends[..., 0], ends[..., 1], ends[..., 2]
     yaw, pitch = np.deg2rad(pose.yaw), np.deg2rad(pose.pitch)
@@ -251,6 +262,7 @@ def _project(parts: list[_Part], pose: Poses, look: Look, *, length: Array, reli
     x, z = np.cos(yaw) * x + np.sin(yaw) * z, np.cos(yaw) * z - np.sin(yaw) * x
     y, z = np.cos(pitch) * y - np.sin(pitch) * z, np.cos(pitch) * z + np.sin(pitch) * y
     x, y = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
+    # perspective: what is nearer is larger; clipped so that it never turns over
     near = 1.0 / (1.0 - 0.28 * np.clip(z, -1.5, 1.5))
     points = np.stack(
         [

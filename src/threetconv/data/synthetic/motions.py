@@ -1,10 +1,10 @@
 """Motions of a hand: gesture name -> pose of the hand in every frame.
 
 A pose has a few coordinates (place, size, turn, openness of the fingers ...). A gesture moves one
-of them and leaves the others at rest. A resting coordinate takes a value that the *moving* one
-would have at a random moment, so that a frame picked at random from a swipe, a push, a pull, a
-turn or a zoom follows one and the same distribution, whatever the gesture: only the change over
-time tells them apart. Opposite gestures are each other played backwards, to the last number.
+of them and leaves the others at rest. A resting coordinate takes the value that it would have at a
+random moment of its own sweep. So a random frame of a swipe, a push, a pull, a turn or a zoom has
+the same distribution whatever the gesture; only the change over time tells them apart. Opposite
+gestures are each other played backwards, to the bit.
 
 Gestures of two fingers and of the thumb need their hand shape (the names say so); within the
 two-finger gestures the shape (index and middle finger, or thumb and index) is drawn independently
@@ -61,7 +61,7 @@ class Poses:
 
 @dataclass(frozen=True)
 class Range:
-    """How far a coordinate goes: its centre, the jitter of it, the width of a sweep, a tremor."""
+    """Range of a coordinate: centre, jitter of the centre, width of a sweep, size of the tremor."""
 
     centre: float
     jitter: float
@@ -84,8 +84,9 @@ Motion = Callable[[Tracks, int, np.random.Generator], None]
 
 
 def _progress(frames: int, rng: np.random.Generator) -> Array:
-    """(T,) from 0 to 1: waits, goes smoothly, waits; its law is the same played backwards."""
+    """(T,) from 0 to 1: waits, moves smoothly, rests; has the same distribution backwards."""
     wait, rest = rng.uniform(0.0, 0.28, 2)
+    # wait at the start and rest at the end have the same distribution, and smoothstep is symmetric
     u = np.clip((np.linspace(0.0, 1.0, frames) - wait) / (1.0 - wait - rest), 0.0, 1.0)
     return u * u * (3.0 - 2.0 * u)
 
@@ -107,7 +108,9 @@ def _resting(frames: int, variety: float, rng: np.random.Generator) -> Tracks:
     """All coordinates still, each where its sweep would be at a random moment."""
     tracks = {}
     for name, r in RANGES.items():
+        # a random moment of a sweep that could have been: the distribution of the moving coordinate
         place = rng.choice(_sweep(name, frames, rng))
+        # `variety` pulls it towards the centre
         tracks[name] = np.full(frames, r.centre + variety * (place - r.centre))
     return tracks
 
@@ -144,6 +147,7 @@ def _drum(tracks: Tracks, frames: int, rng: np.random.Generator) -> None:
     """Fingers tap one after the other, the little finger first."""
     phase = _swing(frames, (2.0, 3.2), rng)[:, None] + np.arange(5) * 0.9
     depth = rng.uniform(0.45, 0.65)
+    # the thumb moves less than the fingers
     tracks["tap"] = depth * np.maximum(np.sin(phase), 0.0) * np.array([0.3, 1, 1, 1, 1])
 
 
@@ -233,6 +237,7 @@ def poses(label: str, frames: int, rng: np.random.Generator, *, variety: float =
         InputError: no gesture of that name.
     """
     shapes, motion = look_up(_BOOK, label, what="gesture")
+    # the opposite gesture is drawn with the same generator and reversed
     if isinstance(motion, str):
         return poses(motion, frames, rng, variety=variety).reversed()
     shape = shapes[rng.integers(len(shapes))]
@@ -250,6 +255,7 @@ def poses(label: str, frames: int, rng: np.random.Generator, *, variety: float =
         size=tracks["size"],
         angle=tracks["angle"],
         lean=lean,
+        # only thumb gestures have a lean, and there the forearm turns with the fist
         arm=np.where(lean > 0.0, 1.0, 0.45),
         pitch=tracks["pitch"],
         yaw=tracks["yaw"],
@@ -263,6 +269,7 @@ def _fingers(shape: str, opened: Array, rng: np.random.Generator) -> tuple[Array
     o = opened[:, None]
     loose = rng.uniform(0.0, 0.10, 5)
     folded = np.array([0.5, 1.0, 1.0, 1.0, 1.0])
+    # degrees for thumb, index, middle, ring and little finger of an open hand
     spread = np.array([-48.0, -13.0, -2.0, 9.0, 21.0])
     if shape == "open":
         curl = loose + (1.0 - o) * np.array([0.45, 0.62, 0.62, 0.62, 0.62])

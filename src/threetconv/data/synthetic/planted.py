@@ -1,14 +1,14 @@
-"""`planted`: plain moving shapes on plain ground, whose classes differ in one kind of motion alone.
+"""`planted`: plain shapes on plain ground; the classes of a set differ in one kind of motion only.
 
 Four data sets, one per kind of motion (`MOTIONS`). In `translation` the shapes of a clip move left,
 right, up or down; in `rotation` they turn clockwise or counterclockwise about the middle of the
 picture, or are still; in `zoom` they grow or shrink from it, or are still; in `none` nothing moves
 and the class is the kind of shape. Directions are as seen in the picture. What a study finds in
-networks trained on them can be held against what was planted.
+networks trained on these sets can be compared with the motion that was planted.
 
-A single frame has one and the same distribution in all classes of a motion set, at every moment of
-a clip, because everything that moves goes round and round and starts anywhere. On the plane
-(translation, none) places are uniform and a shape that leaves at the right comes in at the left.
+A single frame has the same distribution in all classes of a motion set, at every moment of a clip,
+because all motion is periodic and starts at a uniformly random phase. On the plane (translation,
+none) places are uniform, and a shape that leaves at the right comes in at the left.
 About the middle (rotation, zoom) shapes are uniform in angle and in the logarithm of their
 distance, to which their size is proportional; one that has grown beyond the corners comes back at
 the middle, about a pixel wide. Kind of shape, colours and speed are drawn without knowing the class
@@ -101,6 +101,7 @@ def render_planted_clip(
     look_up({name: motion for motion, names in MOTIONS.items() for name in names}, label,
             what="planted class")  # fmt: skip
     if label in OPPOSITE and label not in _MOVES:
+        # rendered forwards and reversed, so that single frames cannot tell the two apart
         forwards = render_planted_clip(OPPOSITE[label], frames=frames, size=size, rng=rng)
         return np.ascontiguousarray(forwards[::-1])
     kinds = list(SHAPES)
@@ -108,7 +109,9 @@ def render_planted_clip(
     middle = label in MOTIONS["rotation"] + MOTIONS["zoom"]
     count = int(rng.integers(*COUNT["middle" if middle else "plane"], endpoint=True))
     mirror = rng.choice((-1.0, 1.0), count)
+    # all is drawn in one order whatever the class, so equal generators give equal shapes
     start = rng.random((4, count))
+    # also those that the class does not use, for the same reason
     speed = {name: float(rng.uniform(*bounds)) for name, bounds in SPEED.items()}
     ground, paint = _colours(rng)
     time = np.linspace(0.0, 1.0, frames) if frames > 1 else np.zeros(1)
@@ -132,6 +135,7 @@ def _on_the_plane(start: Array, moved: dict[str, Array], size: tuple[int, int]) 
     x = (start[0] + moved["x"] * side / width) % 1.0
     y = (start[1] + moved["y"] * side / height) % 1.0
     still = np.zeros_like(x)
+    # uniform in the logarithm; `+ still` only broadcasts to (T, shapes)
     radius = side * np.exp(low + (high - low) * start[2]) + still
     return np.stack([width * x, height * y, radius, 2.0 * math.pi * start[3] + still])
 
@@ -142,6 +146,7 @@ def _about_the_middle(start: Array, moved: dict[str, Array], size: tuple[int, in
     nearest = NEAREST * min(size)
     farthest = 0.5 * math.hypot(height, width) / (1.0 - 1.1 * SHARE)  # no part of it in the frame
     span = math.log(farthest / nearest)
+    # % 1: a shape that has grown past the farthest distance starts again at the nearest
     distance = nearest * np.exp(span * ((start[0] + moved["growth"] / span) % 1.0))
     turn = 2.0 * math.pi * moved["turn"] + 0.0 * distance
     bearing = 2.0 * math.pi * start[1] + turn
@@ -166,6 +171,7 @@ def _cover(
     for (x, y, radius, angle), side in zip(tracks.T, mirror, strict=True):
         cos, sin = math.cos(angle), math.sin(angle)  # y points down: clockwise as seen
         points = radius * (outline * (side, 1.0)) @ np.array([[cos, sin], [-sin, cos]])
+        # 1.1: some corners lie a little outside a circle of radius 1
         for dx in _copies(x, 1.1 * radius, width, around):
             for dy in _copies(y, 1.1 * radius, height, around):
                 placed = FINER * np.add(points, (x + dx, y + dy)) - 0.5

@@ -1,4 +1,4 @@
-"""Jobs of a renderer: a folder that appears whole, and a pool whose size changes nothing."""
+"""Run the jobs of a renderer: a folder that appears when complete, and a pool of workers."""
 
 from __future__ import annotations
 
@@ -35,16 +35,20 @@ def new_folder(root: str | Path) -> Iterator[Path]:
             remedy="choose another folder, or remove this one first",
         )
     root.parent.mkdir(parents=True, exist_ok=True)
+    # beside `root`, since a rename works within one file system only
     temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}.", dir=root.parent))
     try:
         yield temporary
+        # mkdtemp makes a folder for its owner alone; the umask can only be read by setting it
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o777 & ~umask)
         if root.exists():
+            # it is empty, see above
             root.rmdir()
         temporary.rename(root)
     finally:
+        # after a rename there is nothing left under this name
         shutil.rmtree(temporary, ignore_errors=True)
 
 
@@ -70,11 +74,14 @@ def run_jobs(
             if progress is not None:
                 progress(done, total)
         return
+    # at least four tasks for each worker, so that none idles at the end; 32 items keep progress
+    # alive
     chunk = max(1, min(32, total // (4 * workers)))
     with pool(min(workers, total)) as processes:
         parts = [jobs[k : k + chunk] for k in range(0, total, chunk)]
         futures = [processes.submit(_render_all, render, part) for part in parts]
         done = 0
+        # in order, so that an error is always that of the first job that failed
         for future, part in zip(futures, parts, strict=True):
             future.result()
             done += len(part)
@@ -118,6 +125,7 @@ def shares(totals: Mapping[str, int], names: Sequence[str], *, what: str) -> dic
                 remedy=f"ask for more {what} or for fewer classes",
             )
         base, extra = divmod(total, len(names))
+        # the first `extra` classes get one more
         counts[split] = [base + (k < extra) for k in range(len(names))]
     return counts
 
@@ -128,6 +136,7 @@ def check_size(size: tuple[int, int], *, smallest: int = 16, even: bool = False)
     Raises:
         InputError: a side below `smallest`, or an odd one where `even` is asked for.
     """
+    # `even` is for video codecs with one chroma sample for 2 x 2 pixels
     if min(size) < smallest or (even and any(side % 2 for side in size)):
         raise InputError(
             "size of a synthetic data set",

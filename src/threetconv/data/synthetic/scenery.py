@@ -24,6 +24,7 @@ BLACK: Colour = (0, 0, 0)
 def _spread(c: Canvas, rng: np.random.Generator, count: int) -> np.ndarray:
     """`count` jittered x positions across the canvas."""
     step = (c.right - c.left) / count
+    # one in each of `count` stretches: jittered, but never all on one side
     return c.left + step * (np.arange(count) + rng.uniform(0.1, 0.9, count))
 
 
@@ -37,6 +38,7 @@ def _clouds(c: Canvas, rng: np.random.Generator, colour: Colour, *, alpha: float
 def _sun(c: Canvas, rng: np.random.Generator, colour: Colour, radius: float, y: float) -> None:
     x = rng.uniform(-0.35, 0.35)
     y += rng.uniform(-0.06, 0.06)
+    # two faint discs make a halo
     for k, alpha in ((2.0, 0.12), (1.5, 0.2), (1.0, 1.0)):
         c.disc(x, y, k * radius, colour, alpha)
 
@@ -54,6 +56,7 @@ def _meadow(c: Canvas, rng: np.random.Generator) -> None:
     _clouds(c, rng, WHITE)
     x = c.columns()
     near = vary(rng, (104, 186, 72))
+    # far hills first, paler through the air
     for k, level in enumerate((0.5, 0.6, 0.74)):
         tone = mix((160, 214, 150), near, (k + 1) / 3)
         c.ground(rolling(rng, x, level=level, swing=0.06, pitch=0.7), tone)
@@ -76,6 +79,7 @@ def _harbour(c: Canvas, rng: np.random.Generator) -> None:
     for k in range(9):
         y = 0.55 + 0.09 * k * (0.6 + 0.06 * k)
         for x in _spread(c, rng, 6):
+            # waves grow towards the viewer
             w = rng.uniform(0.03, 0.1) * (1 + 0.2 * k)
             c.ellipse(x, y, w, 0.006 + 0.0015 * k, mix(sea, (236, 226, 206), 0.45))
 
@@ -130,6 +134,7 @@ def _mountain(c: Canvas, rng: np.random.Generator) -> None:
     x = c.columns(160)
     far = jagged(rng, x, level=0.42, swing=0.24, pitch=1.1)
     c.ground(far, (250, 250, 252))
+    # rock over all but the peaks, which stay white with snow
     c.ground(np.maximum(far, 0.34 + 0.03 * np.sin(40 * x)), vary(rng, (116, 120, 160)))
     c.ground(jagged(rng, x, level=0.6, swing=0.14, pitch=1.4), vary(rng, (80, 84, 128)))
     c.ground(jagged(rng, x, level=0.76, swing=0.08, pitch=1.8), vary(rng, (50, 70, 96)))
@@ -209,6 +214,7 @@ def _lavender(c: Canvas, rng: np.random.Generator) -> None:
     c.ground(rolling(rng, c.columns(), level=0.46, swing=0.05), vary(rng, (150, 140, 176)))
     field = vary(rng, (132, 88, 190))
     c.box(c.left, 0.52, c.right, c.bottom, mix(field, (96, 140, 96), 0.55))
+    # rows of lavender run together at one point of the horizon
     vanish = rng.uniform(-0.2, 0.2)
     for k in range(-14, 15):
         x, half = vanish + 0.3 * k, 0.09
@@ -233,6 +239,7 @@ def _moon(c: Canvas, rng: np.random.Generator) -> None:
     c.ground(rolling(rng, c.columns(), level=0.68, swing=0.03), ground)
     for cx in _spread(c, rng, 10):
         cy = rng.uniform(0.74, c.bottom)
+        # nearer craters are larger; a dark ellipse on a light one leaves a rim
         r = 0.03 + 0.1 * (cy - 0.7)
         c.ellipse(cx, cy, 1.6 * r, 0.6 * r, mix(ground, WHITE, 0.35))
         c.ellipse(cx, cy + 0.012, 1.4 * r, 0.48 * r, mix(ground, BLACK, 0.3))

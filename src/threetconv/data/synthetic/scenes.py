@@ -1,8 +1,8 @@
-"""`scenes`: video clips whose class is in the appearance only, in UCF101's layout.
+"""`scenes`: video clips whose classes differ in appearance only, in UCF101's layout.
 
-A class is a place and an object ("MeadowTree"). How camera and object move, how fast, the light and
-the noise are drawn from the same distributions whatever the class (`draw_motion` never sees it); so
-are the hues, which turn a little from clip to clip, the object's more than the place's.
+A class is a place and an object ("MeadowTree"). Motion of camera and object, speed, light and noise
+are drawn from the same distributions for every class (`draw_motion` does not know the class). So
+are shifts of the hues from clip to clip, which are larger for the object than for the place.
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ SCENES: tuple[str, ...] = tuple(_PAIRS)
 
 def _still(label: str, aspect: float, height: int, rng: np.random.Generator) -> Image.Image:
     """The scene of a class without its object, larger than the frame by `margin`; RGB."""
+    # room for the camera to move without leaving the picture
     side, rise = margin(aspect)
     extent = (-0.5 * aspect - side, -rise, 0.5 * aspect + side, 1.0 + rise)
     canvas = Canvas(extent, density=FINER * height, oversample=3 if height < 96 else 2)
@@ -83,6 +84,7 @@ def _sprite(label: str, pixels: float, rng: np.random.Generator) -> Image.Image:
     extent = (-0.54, -0.54, 0.54, 0.54)
     canvas = Canvas(extent, density=pixels, oversample=3 if pixels < 96 else 2, transparent=True)
     OBJECTS[_PAIRS[label][1]](canvas, rng)
+    # hues vary more than the place's, so that colour alone does not give the object away
     sprite = recolour(canvas.finish(), float(rng.uniform(-OBJECT_HUE, OBJECT_HUE)))
     return sprite.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else sprite
 
@@ -101,6 +103,7 @@ def _film(
         # frame pixel -> scene, from the scene's middle: one rotation, one scale, one shift
         m = np.array([[cos * step, -sin * step, cx], [sin * step, cos * step, cy], [0, 0, 1]])
         m = m @ np.array([[1, 0, -0.5 * width], [0, 1, -0.5 * height], [0, 0, 1]])
+        # the scene's middle, seen from the top left corner of the still
         origin = np.array([0.5 * width / height + side, 0.5 + rise])
         view = m[:2] * density
         view[:, 2] += origin * density
@@ -108,7 +111,9 @@ def _film(
             (width, height), Image.Transform.AFFINE, view.ravel().tolist(), Image.Resampling.BICUBIC
         )
         cos, sin = math.cos(tilt), math.sin(tilt)
+        # the sprite reaches from -0.54 to 0.54, so 1.08 units are its whole width
         pixels = sprite.width / 1.08
+        # frame pixel -> sprite pixel: the inverse of how the object is placed, turned and scaled
         n = np.array([[cos, sin], [-sin, cos]]) @ (m[:2] - [[0, 0, ox], [0, 0, oy]])
         n *= pixels / extent
         n[:, 2] += 0.5 * sprite.width
@@ -151,6 +156,7 @@ def render_scene_clip(
     sprite = _sprite(label, FINER * size[0] * motion.object_size, rng)
     film = _film(still, sprite, motion, frames, size).astype(np.float32)
     film *= motion.gain(frames)[:, None, None, :].astype(np.float32)
+    # + 0.5: the conversion to integers then rounds
     film += rng.standard_normal(film.shape, np.float32) * np.float32(motion.noise) + 0.5
     return np.clip(film, 0.0, 255.0, out=film).astype(np.uint8)
 
@@ -162,11 +168,13 @@ def write_avi(path: Path, clip: np.ndarray) -> None:
         stream = container.add_stream("mpeg4", rate=FRAME_RATE)
         stream.height, stream.width = clip.shape[1:3]
         stream.pix_fmt = "yuv420p"
+        # the bytes must not depend on the number of processors
         stream.codec_context.thread_count = 1
         # one quantiser throughout, the finest but one, instead of a bit rate
         stream.codec_context.options = {"flags": "+bitexact", "qmin": "2", "qmax": "2"}
         for picture in clip:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        # flushes the encoder
         container.mux(stream.encode(None))
 
 
@@ -249,6 +257,7 @@ def render_scenes(
                 for number, name in enumerate(_names(label, count, groups)):
                     path = str(folder / label / name)
                     jobs.append(_Job(path, label, frames, size, (seed, code, index, number)))
+                    # UCF101's training lists give the class number, its test lists do not
                     suffix = f" {index + 1}" if split == "train" else ""
                     lists[split].append(f"{label}/{name}{suffix}\n")
         run_jobs(_render, jobs, workers=workers, progress=progress)

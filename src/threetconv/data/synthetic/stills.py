@@ -1,8 +1,8 @@
 """`stills`: pictures of generic visual concepts, on which a 2D network learns edges and shapes.
 
-The stand-in for ImageNet that needs no download: the 2D weights that 3T networks start from are
-trained on it. Its classes are not those of `scenes`: gratings, textures, shapes and a few simple
-objects, in any colour.
+A replacement for ImageNet that needs no download: 2D weights for pretrained 3T networks are trained
+on it. Its classes are gratings, textures, shapes and a few simple objects, in any colour, and not
+those of `scenes`.
 """
 
 from __future__ import annotations
@@ -46,9 +46,11 @@ def render_still(label: str, *, size: tuple[int, int], rng: np.random.Generator)
         )
     height, width = size
     shorter = min(size)
+    # the shorter side is one unit, as the painters expect
     x, y = 0.5 * width / shorter, 0.5 * height / shorter
     canvas = Canvas((-x, -y, x, y), density=shorter, oversample=4 if shorter < 48 else 3)
     CONCEPTS[label](canvas, rng)
+    # the canvas rounds its size up
     picture = np.asarray(canvas.finish(), np.float32)[:height, :width]
     gain, noise = np.exp(rng.normal(0.0, 0.12)), rng.uniform(0.0, 8.0)
     picture = gain * picture + noise * rng.standard_normal(picture.shape, np.float32) + 0.5
@@ -66,6 +68,7 @@ class _Job:
 def _render(job: _Job) -> None:
     rng = np.random.default_rng(np.random.SeedSequence(job.seed))
     picture = Image.fromarray(render_still(job.label, size=job.size, rng=rng))
+    # subsampling 0: full colour resolution, which fine gratings need
     picture.save(job.path, "JPEG", quality=95, subsampling=0)
 
 

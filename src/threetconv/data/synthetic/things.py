@@ -29,6 +29,7 @@ def _windmill(c: Canvas, rng: np.random.Generator) -> None:
     c.polygon([(-0.12, -0.14), (0.12, -0.14), (0.2, 0.48), (-0.2, 0.48)], wall)
     c.slice(0.0, -0.13, 0.14, 0.14, (190, 70, 56), arc=(180, 360))
     c.box(-0.06, 0.28, 0.06, 0.48, (120, 80, 56))
+    # four sails repeat after a quarter turn
     turn = rng.uniform(0.0, math.pi / 2)
     for k in range(4):
         a = turn + math.pi * k / 2
@@ -96,6 +97,7 @@ def _lighthouse(c: Canvas, rng: np.random.Generator) -> None:
     red = vary(rng, (214, 50, 52))
     c.polygon([(-0.11, -0.2), (0.11, -0.2), (0.19, 0.46), (-0.19, 0.46)], WHITE)
     for y in (-0.1, 0.14, 0.36):
+        # the tower tapers: half its width at the upper and lower edge of a stripe
         top, low = 0.11 + 0.121 * (y + 0.2), 0.11 + 0.121 * (y + 0.3)
         c.polygon([(-top, y), (top, y), (low, y + 0.1), (-low, y + 0.1)], red)
     for s in (-1, 1):
@@ -149,6 +151,7 @@ def _pyramid(c: Canvas, rng: np.random.Generator) -> None:
     c.polygon([(0.0, -0.4), (0.48, 0.38), (-0.48, 0.38)], stone)
     c.polygon([(0.0, -0.4), (0.48, 0.38), (0.12, 0.38)], mix(stone, (96, 60, 40), 0.5))
     for y in (-0.14, 0.04, 0.22):
+        # width of the pyramid at this height
         half = 0.48 * (y + 0.4) / 0.78
         c.line([(-half, y), (half, y)], 0.014, mix(stone, (96, 60, 40), 0.4))
 
@@ -257,6 +260,7 @@ def _flag(c: Canvas, rng: np.random.Generator) -> None:
     cloth = vary(rng, (50, 110, 220))
     c.line([(-0.3, 0.47), (-0.3, -0.45)], 0.05, (214, 214, 220))
     x = np.linspace(-0.27, 0.46, 12)
+    # all three stripes follow one wave
     wave = 0.04 * np.sin(9.0 * x)
     for top, low, tone in ((-0.44, -0.27, cloth), (-0.27, -0.1, WHITE), (-0.1, 0.07, cloth)):
         upper = list(zip(x.tolist(), (top + wave).tolist(), strict=True))
