@@ -190,6 +190,7 @@ class Conv3T(nn.Module):
             "align_corners": self.align_corners,
             "slices": slices,
         }
+        # in training, parameters change at every step and a cache would only hold memory
         if self.training or not may_cache(parameters):
             return build_filters(*parameters, **options)
         self._cache = cached_filters(self._cache, parameters, options)
@@ -225,6 +226,7 @@ class Conv3T(nn.Module):
                 clip.shape[-3], slices[1], self.stride[0], padding[0], self.dilation[0]
             )
             slices, padding = crop.slices, (crop.padding, *padding[1:])
+        # cropped slices can leave unequal or negative padding in time, which F.conv3d does not take
         clip, zeros = _pad(clip, padding)
         return convolve(
             clip,
@@ -307,6 +309,7 @@ def to_conv3d(layer: Conv3T | nn.Conv3d) -> nn.Conv3d:
         torch.Size([64, 3, 7, 7, 7])
     """
     with torch.no_grad():
+        # in evaluation `filters` may return the layer's cache: the clone below shares no memory
         weight = layer.filters() if isinstance(layer, Conv3T) else layer.weight
         weight = weight.detach().clone(memory_format=torch.contiguous_format)
     sizes: Any = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)

@@ -138,8 +138,7 @@ def content_maps(
     """
     s, r, tx, ty = _parameters(scale, rotate, translate_x, translate_y)
     with np.errstate(over="ignore", invalid="ignore"):
-        # inverse of p -> s R(r) (p + t); inverses compose from the left. Inverting the products of
-        # `compose` instead would lose precision
+        # inverse of p -> s R(r) (p + t), composed from the left: no matrix has to be inverted
         cosine, sine = np.cos(r) / s, np.sin(r) / s
         steps = _matrix(cosine, sine, -tx, -ty)
         maps = [np.broadcast_to(np.eye(3), (*s.shape[1:], 3, 3))]
@@ -187,8 +186,7 @@ def trajectory(
         place = (maps[..., :2, :2] @ start[..., None])[..., 0] + maps[..., :2, 2]
         place = _representable(place, axes=1)
         growth = _representable(_running(np.multiply, zoom(np.abs(s)), start=1.0), axes=0)
-    # a negative s scales by |s| and turns by pi; opposite to r, the step turns by at most pi in all
-    # for |r| <= pi
+    # a negative s scales by |s| and turns by pi; taken against r's turn, the two stay within pi
     half_turn = np.where(s < 0, np.where(r >= 0, np.pi, -np.pi), 0.0)
     return Trajectory(
         zoom=growth,

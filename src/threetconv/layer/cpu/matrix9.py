@@ -69,6 +69,7 @@ def product(
     m0, m1, m2 = load(square, m, nil), load(square, m + 16, nil), load(square, m + 32, nil)
     m3, m4, m5 = load(square, m + 48, nil), load(square, m + 64, nil), load(square, m + 80, nil)
     m6, m7, m8 = load(square, m + 96, nil), load(square, m + 112, nil), load(square, m + 128, nil)
+    # column 8: rows 0 to 7, and the corner in row 8 (8 * WIDTH + 8 = 136)
     column, corner = load_down(square, m + 8, WIDTH, nil), number(square, m + 136)
     for row in range(rows):
         p, q, r = s[0] + row * s[1], a[0] + row * a[1], t[0] + row * t[1]
@@ -103,6 +104,7 @@ def outer_product(source: Any, s: Any, other: Any, o: Any, square: Any, m: int, 
     for row in range(rows):
         p, q = s[0] + row * s[1], o[0] + row * o[1]
         g, last, ninth = load(other, q, nil), number(other, q + 8), number(source, p + 8)
+        # nine independent sums, so no addition waits for the one before
         m0 = multiply_add(m0, number(source, p), g)
         m1 = multiply_add(m1, number(source, p + 1), g)
         m2 = multiply_add(m2, number(source, p + 2), g)
@@ -157,6 +159,7 @@ def two_products(source: Any, s: Any, pair: Any, m: int, target: Any, t: Any, ro
     m0, m1, m2 = load(pair, m, wide), load(pair, m + 32, wide), load(pair, m + 64, wide)
     m3, m4, m5 = load(pair, m + 96, wide), load(pair, m + 128, wide), load(pair, m + 160, wide)
     m6, m7, m8 = load(pair, m + 192, wide), load(pair, m + 224, wide), load(pair, m + 256, wide)
+    # columns 16 and 17, rows 0 to 7; the corners are row 8 (8 * BROAD + 16 = 272)
     one, other = load_down(pair, m + 16, BROAD, nil), load_down(pair, m + 17, BROAD, nil)
     corner, next_corner = number(pair, m + 272), number(pair, m + 273)
     for row in range(rows):
@@ -246,6 +249,7 @@ def two_outer_products(
     m0, m1, m2 = load(pair, m, wide), load(pair, m + 32, wide), load(pair, m + 64, wide)
     m3, m4, m5 = load(pair, m + 96, wide), load(pair, m + 128, wide), load(pair, m + 160, wide)
     m6, m7, m8 = load(pair, m + 192, wide), load(pair, m + 224, wide), load(pair, m + 256, wide)
+    # column 16 and column 17 of the pair; their last elements, in row 8, are the corners
     column, next_column = nil, nil
     corner, next_corner = number(pair, m + 272), number(pair, m + 273)
     for row in range(rows):

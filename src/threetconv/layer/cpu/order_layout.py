@@ -58,4 +58,5 @@ class Task(NamedTuple):
 INDEX = {name: ARGUMENTS + i for i, name in enumerate(Task._fields)}
 """Field of `Task` -> its index in an order; compiled into the kernels as constants."""
 LENGTH = ARGUMENTS + len(Task._fields)
+# derivatives in the order of `build_filters`'s parameters, as autograd wants them
 DERIVATIVES = tuple(name for name in Task._fields if name.startswith("d_"))
