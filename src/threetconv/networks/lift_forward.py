@@ -34,7 +34,7 @@ def in_time(kernel_size: Any, *others: Any) -> list[Any]:
         kernel_size: int or (H, W); it decides the axis.
         others: stride, padding, ...: int, str or None, which stay as they are, or (H, W).
     """
-    # 1 x 7 and 7 x 1 kernels (Inception v3) both become 7 deep, with the stride and padding of their
+    # 1 x 7 and 7 x 1 kernels (Inception v3) both become 7 deep, with the stride and padding of the
     # longer side
     axis = int(not isinstance(kernel_size, int) and kernel_size[-1] > kernel_size[0])
     return [
