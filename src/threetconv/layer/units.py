@@ -90,6 +90,7 @@ def input_pixels(pixels: ArrayLike, jump: ArrayLike, dilation: ArrayLike = 1) ->
         jump: input pixels per feature pixel before the layer (product of the strides before it).
         dilation: the layer's, along that axis: feature pixels between neighbouring taps.
     """
+    # one step between taps is `dilation` feature pixels, each `jump` input pixels
     jump, dilation = np.asarray(jump, dtype=np.float64), np.asarray(dilation, dtype=np.float64)
     return np.asarray(pixels, dtype=np.float64) * jump * dilation
 

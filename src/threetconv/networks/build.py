@@ -183,6 +183,7 @@ class FittingPool3d(nn.Module):
 
     def output_size(self, size: tuple[int, ...]) -> list[int]:
         """(T', H', W') for an input of (T, H, W)."""
+        # as the pooling itself, which has no padding and drops an incomplete last window
         return [(n - k) // self.stride + 1 for n, k in zip(size, self.window(size), strict=True)]
 
     def forward(self, x: Tensor) -> Tensor:

@@ -65,7 +65,7 @@ def slice_size(height: int, width: int, lanes: int) -> Any:
 
 @compiled
 def positions(height: int, width: int, n: int, lanes: int) -> Any:
-    """Offset of each tap's row in a slice of the tile; the dummy row's after the last tap."""
+    """Offset of each tap's row in a slice; entries after the last tap point to the dummy row."""
     inner = inner_taps(height, width)
     positions = np.full(n, (height + 2 * MARGIN) * (width + 2 * MARGIN) * lanes, np.int32)
     for tap in range(inner.shape[0]):
@@ -83,6 +83,7 @@ def copy(
         old, new = start + run * step, to + run * by
         for i in range(0, whole, 16):
             store(target, new + i, load(source, old + i, nil))
+        # the rest one by one: a whole row would overwrite what follows the run
         for i in range(whole, length):
             target[new + i] = number(source, old + i)
 
@@ -243,7 +244,7 @@ def back(
 ) -> None:
     """Backward of `warp`: derivatives by slice 0, into by_tile, and by all weights, into dots."""
     (first, last), n, both = wanted, inner.shape[0], by_tile.shape[0] // 2
-    # no slice follows the last one
+    # nothing comes through a next slice to the last one
     _clear_taps(by_tile, (last - 1) % 2 * both, inner, area, width_of(nil))
     for t in range(last - 2, -1, -1):
         old, new, at = t % 2 * both, (t + 1) % 2 * both, t * size

@@ -67,6 +67,7 @@ def put(typing: Any, array: Any, offset: Any, number: Any) -> Any:
     """Write one element."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        # callers may pass a Python 0, whose type is an integer
         value = context.cast(builder, arguments[2], number, array.dtype)
         builder.store(value, _pointer(context, builder, signature, arguments))
         return context.get_dummy_value()
@@ -127,6 +128,7 @@ def load_fours(typing: Any, array: Any, offset: Any, step: Any, like: Any) -> An
         for _ in range(like.width // 4):
             parts.append(_load(builder, pointer, 4))
             pointer = builder.gep(pointer, [by])
+        # joined pairwise, as LLVM shuffles two vectors of equal width
         while len(parts) > 1:
             parts = [join(builder, *parts[i : i + 2]) for i in range(0, len(parts), 2)]
         return parts[0]

@@ -59,7 +59,7 @@ def four_of(tap: int) -> Any:
     Weights are stored by 16 taps in the order in which `transpose` leaves them: taps 0, 4, 8, 12,
     then 1, 5, 9, 13, and so on.
     """
-    # 64 weights per 16 taps; 16 per tap % 4; 4 per (tap % 16) // 4
+    # strides: 64 per 16 taps, 16 per tap % 4, 4 per (tap % 16) // 4
     return 4 * (tap & -16) + 16 * (tap & 3) + (tap & 12)
 
 
@@ -105,7 +105,7 @@ def _along(nil: Any, at: Any, unit: Any, half: Any, size: int, border: bool) -> 
         place = where_less(place, nil, nil, place)
         place = where_less(end, place, end, place)
     before = floor(place)
-    behind = minus(place, before)  # NaN for NaN and inf, and so are the weights and the filter
+    behind = minus(place, before)  # NaN for NaN and, unclamped, inf; so are weights and filter
     # the comparison is false for NaN, which so becomes `low` instead of an arbitrary index
     before = where_less(low, before, before, low)
     before = where_less(before, plus(end, one), before, plus(end, one))
