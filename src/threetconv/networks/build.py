@@ -99,7 +99,7 @@ def build_network(
         carry = "nothing" if weights is None else carry
         network = lift(model, convolution, carry=carry)
         recipe.finish(network, num_classes, clip_shape)
-    if carry != "all":  # the authors' code uses torch's default eps for norms trained from scratch
+    if carry != "all":  # norms start anew, and the authors' code gave them torch's default eps
         for module in network.modules():
             if isinstance(module, nn.BatchNorm3d):
                 module.eps = FRESH_NORM_EPS

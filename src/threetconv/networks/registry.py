@@ -26,7 +26,7 @@ CATALOGUE: dict[str, Facts] = {
     "googlenet": Facts(depth=7, imagenet="GoogLeNet_Weights.IMAGENET1K_V1"),
 }
 
-# without it, naming another liftable network in a configuration would only say "unknown network"
+# lets the error about an unknown network say that `lift` takes it
 LIFTED = re.compile(
     "alexnet|convnext_(tiny|small|base|large)|densenet(121|161|169|201)"
     "|efficientnet_(b[0-7]|v2_[sml])|googlenet|inception_v3|mnasnet(0_5|0_75|1_0|1_3)"

@@ -53,7 +53,7 @@ def thin(model: nn.Module, width: float, *, num_classes: int) -> nn.Module:
                 track_running_stats=module.track_running_stats,
             )
         elif isinstance(module, nn.Linear):
-            # inputs scale because the layer before does, or flattened maps of it
+            # inputs come from thinned layers, so they scale too
             classes = module.out_features == num_classes
             replacement = nn.Linear(
                 _scaled(name, module.in_features, width),
