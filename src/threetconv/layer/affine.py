@@ -1,4 +1,4 @@
-"""From (s, r, tx, ty) to a 2x3 matrix, to sampling weights, to units that a person can read.
+"""Affine maps of a 3T layer: (s, r, tx, ty) to 2x3 matrices and to bilinear sampling weights.
 
 The affine map of a 3TConv works on the kernel's own grid: x runs right and y runs down, both from
 -1 (centre of the first tap) to +1 (centre of the last tap), as ``align_corners=True`` has it. It is
@@ -6,9 +6,8 @@ the *inverse* map, from a tap of the new slice to the place it is read from, so 
 other way: content at c goes to R(r)^T c / s - t. Hence tx > 0 moves content left, ty > 0 moves it
 up, s > 1 shrinks it and r > 0 turns it counter-clockwise as seen.
 
-Units and exact composition over time need no torch, which takes a second to import. They are kept
-in `threetconv.layer.units` and `threetconv.layer.motion`, so that what only reads tables does
-without, and can be had from here too.
+Units and exact composition over time are in `threetconv.layer.units` and `threetconv.layer.motion`,
+which do not import torch (that takes a second), and can be imported from here too.
 
 Source: arXiv 2006.15983, equations 3 to 5.
 """
@@ -66,6 +65,7 @@ def affine_matrix(
         [s sin r, s cos r, tx s sin r + ty s cos r]]``.
     """
     cosine, sine = scale * torch.cos(rotate), scale * torch.sin(rotate)
+    # p -> s R(r) (p + t): the translation comes first, so the third column is s R(r) t
     rows = (
         torch.stack((cosine, -sine, translate_x * cosine - translate_y * sine), dim=-1),
         torch.stack((sine, cosine, translate_x * sine + translate_y * cosine), dim=-1),
@@ -89,7 +89,7 @@ def tap_coordinates(
 
 
 def tap_units(size: int, align_corners: bool = True) -> tuple[float, float]:
-    """How a normalised coordinate x becomes a place among `size` taps: (x + 1) * units - half.
+    """Constants that turn a normalised coordinate x into a tap index: (x + 1) * units - half.
 
     Returns:
         (units, half): taps per unit, and 0, or half a tap without `align_corners`.
@@ -107,11 +107,11 @@ def sampling_matrix(
 ) -> Tensor:
     """Equations 4 and 5: bilinear warping of an (height, width) slice as one matrix.
 
-    Multiplying a flattened slice by this matrix equals
-    ``F.grid_sample(slice, F.affine_grid(theta))``, bilinear; so do the gradients, at grid nodes
-    too: the derivative is taken in the cell at the right of (below) the node, where ``floor`` puts
-    it. Written as ``max(0, 1 - |x - i|)`` the derivative at a node would be zero, and since the
-    identity puts *every* tap on a node, a layer that starts there would never learn.
+    Multiplying a flattened slice by this matrix equals bilinear
+    ``F.grid_sample(slice, F.affine_grid(theta))``, gradients included. At a grid node the
+    derivative is that of the cell to the right of (below) the node, as ``floor`` implies. Written
+    literally as equation 5, ``max(0, 1 - |x - i|)``, the derivative at a node would be zero. The
+    identity puts *every* tap on a node, so a layer that starts there would never learn.
 
     Args:
         theta: (..., 2, 3).
@@ -130,18 +130,20 @@ def sampling_matrix(
     border = filter_padding == "border"
     weights_x = _bilinear_weights(grid[..., 0, :], width, border, align_corners)
     weights_y = _bilinear_weights(grid[..., 1, :], height, border, align_corners)
+    # bilinear weights factor into rows times columns: (..., HW, H, 1) * (..., HW, 1, W)
     return (weights_y.unsqueeze(-1) * weights_x.unsqueeze(-2)).flatten(-2)
 
 
 def _bilinear_weights(coordinate: Tensor, size: int, border: bool, align_corners: bool) -> Tensor:
     """Weights of the `size` taps for reading at normalised `coordinate` (...): (..., size)."""
     units, half = tap_units(size, align_corners)
-    position = (coordinate + 1) * units - half
-    if border:  # the outermost taps count as outside: no gradient there, as in `F.grid_sample`
+    position = (coordinate + 1) * units - half  # in taps, 0 at the centre of the first
+    if border:  # positions on the outermost taps get no gradient either, as in `F.grid_sample`
         position = torch.where(position <= 0, 0.0, position)
         position = torch.where(position >= size - 1, size - 1.0, position)
     cell = torch.floor(position.detach())
     fraction = (position - cell).unsqueeze(-1)
     offset = torch.arange(size, dtype=position.dtype, device=position.device) - cell.unsqueeze(-1)
-    zero = fraction.detach() * 0  # not so at no place at all, which must not pass for an empty one
+    # NaN where the coordinate is NaN or inf: plain zeros would hide parameters that diverged
+    zero = fraction.detach() * 0
     return torch.where(offset == 0, 1 - fraction, torch.where(offset == 1, fraction, zero))

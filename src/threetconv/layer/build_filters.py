@@ -1,7 +1,8 @@
-"""Filter construction: 3D filters from a first slice and its transforms, the quickest exact way.
+"""Filter construction: 3D filters from a first slice and its transforms.
 
-Two backends give the same numbers: "compiled", numba's any_size, for float32 and float64 on the
-CPU; and "torch", ordinary torch operators (`threetconv.layer.affine`), everywhere else.
+Two backends give the same numbers. "compiled" runs the numba kernels of `threetconv.layer.cpu`, for
+float32 and float64 on the CPU. "torch" uses ordinary torch operators (`threetconv.layer.affine`)
+and works everywhere.
 
 Source: arXiv 2006.15983, equations 1 to 5.
 """
@@ -31,7 +32,7 @@ FILTER_PADDINGS = ("zeros", "border")
 _NUMPY = {torch.float32: np.dtype("float32"), torch.float64: np.dtype("float64")}
 Slices = tuple[int, int]
 
-# With fewer numbers in the filters another thread is not worth it: if it sleeps, waking it takes
+# Filters with fewer elements than this are built in one thread: waking a sleeping thread would take
 # longer than the work.
 _SHARE_FROM = 50_000
 
@@ -52,34 +53,35 @@ def build_filters(
 
     Forward and gradients are those of `F.affine_grid` and `F.grid_sample` applied slice by slice.
 
-    With zeros outside the kernel the identity, where training starts, is a kink: every tap stands
-    on a node of the grid, and a shift to one side or the other brings in different neighbours, so
-    that left and right derivatives by the temporal parameters differ. The derivative returned is
-    the one in the cell to the right of and below each tap: `F.grid_sample`'s, which the paper
-    trained with. For training this means that the gradient at the start speaks for one side only;
-    the loss may rise along it, and a minimum at the identity is a corner, with gradients that do
-    not fade as it comes near. Off the identity filters are smooth but where a tap crosses a node.
+    Training starts at the identity, where the filters are not differentiable: every tap stands on a
+    grid node, and shifts to the left and to the right bring in different neighbours, so the
+    one-sided derivatives by the temporal parameters differ. The derivative returned is that of the
+    cell to the right of and below each tap, as in `F.grid_sample`, which the paper trained with.
+    The first gradient therefore describes one side only, and the loss may rise along it. A minimum
+    at the identity is a corner, where gradients do not vanish. Elsewhere filters are smooth except
+    where a tap crosses a node.
 
     Args:
         weight: (out, in / groups, H, W), the first slice K1.
         scale, rotate, translate_x, translate_y: (D - 1, out) each; radians, kernel half-extents.
         filter_padding: what a warp reads outside the kernel: "zeros", as the paper, or the nearest
             tap ("border"); `padding_mode` of `F.grid_sample`.
-        align_corners: whether -1 and 1 are the centres of the outer taps, as in the paper, or their
-            outer edges. Then, unless H and W are powers of 2, taps at the identity stand beside
-            their nodes, on the side where rounding puts them: that differs between machines.
-        slices: (first, last): build only the slices first <= d < last; all without it.
-        backend: "compiled", "torch", or whichever serves ("auto"). "compiled" is chosen for float32
-            and float64 on the CPU, outside of tracing, `torch.compile` and `torch.func`; where it
-            is differentiated twice, the second derivatives come from "torch".
+        align_corners: True if -1 and 1 are the centres of the outer taps, as in the paper; False if
+            they are their outer edges. With False, unless H and W are powers of 2, rounding puts
+            taps at the identity slightly beside their nodes, on a side that differs between
+            machines.
+        slices: (first, last): build only the slices first <= d < last; None builds all.
+        backend: "compiled", "torch" or "auto". "auto" takes "compiled" for float32 and float64 on
+            the CPU, outside of tracing, `torch.compile` and `torch.func`. Second derivatives always
+            come from "torch".
 
     Returns:
-        (out, in / groups, last - first, H, W), contiguous; in the dtype of `weight`. Half precision
-        is built in float32 and rounded at the end: coordinates of taps do not survive it.
+        (out, in / groups, last - first, H, W), contiguous, in the dtype of `weight`. Half precision
+        is built in float32 and rounded at the end.
 
     Raises:
-        ValueError: for an unknown option, slices that are not there, or a backend that cannot
-            build these filters.
+        ValueError: for an unknown option, slices outside 0 ... D, or a backend that cannot build
+            these filters.
     """
     if filter_padding not in FILTER_PADDINGS:
         raise ValueError(f"filter_padding={filter_padding!r} is not one of {FILTER_PADDINGS}")
@@ -90,6 +92,7 @@ def build_filters(
     first, last = (0, depth) if slices is None else slices
     if not 0 <= first < last <= depth:
         raise ValueError(f"slices={slices!r} do not lie within 0 and D={depth}")
+    # half precision is too coarse for sampling coordinates
     if weight.dtype in (torch.float16, torch.bfloat16):
         wide = (parameter.float() for parameter in parameters)
         options: dict[str, Any] = {"filter_padding": filter_padding, "align_corners": align_corners}
@@ -110,6 +113,7 @@ def _by_torch(*arguments: Any) -> Tensor:
     device = arguments[0].device.type
     if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
         return _warp_by_torch(*arguments)
+    # autocast would run the matrix products in half precision
     with torch.autocast(device, enabled=False):
         return _warp_by_torch(*arguments)
 
@@ -126,17 +130,18 @@ def _warp_by_torch(  # noqa: PLR0917
 ) -> Tensor:
     (first, last), transforms = slices, (scale, rotate, translate_x, translate_y)
     out_channels, in_channels, height, width = weight.shape
-    current = weight.flatten(2)
+    current = weight.flatten(2)  # (out, in / groups, HW)
     built = [current]
     if last > 1:
         theta = affine_matrix(*(parameter[: last - 1] for parameter in transforms))
         warps = sampling_matrix(
             theta, height, width, filter_padding=filter_padding, align_corners=align_corners
         )
+        # equation 2, one transition at a time: each slice is the previous one warped
         for warp in warps.transpose(-1, -2):  # (last - 1, out, HW, HW)
             current = torch.bmm(current, warp)
             built.append(current)
-    elif len(scale):  # transforms of slices that are not built still get their gradient: zero
+    elif len(scale):  # keep the transforms in the graph: their gradient is zero, not None
         nothing = torch.stack([parameter[:0].sum() for parameter in transforms]).sum()
         built = [current + nothing]
     filters = torch.stack(built[first:], dim=2)
@@ -144,15 +149,16 @@ def _warp_by_torch(  # noqa: PLR0917
 
 
 def is_eager(parameters: Iterable[Tensor]) -> bool:
-    """Whether these are tensors of numbers and what happens to them happens now.
+    """Whether these are plain tensors with data, computed on eagerly.
 
-    Not so in `torch.compile`, tracing, `torch.func` and dispatch modes (FLOP counters, fake
+    False under `torch.compile`, tracing, `torch.func` and dispatch modes (FLOP counters, fake
     tensors).
     """
     if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
         return False
     if _transforming() or _get_current_dispatch_mode() is not None:
         return False
+    # `type`, not `isinstance`: tensor subclasses may have no data at the address that they report
     return all(type(tensor) is nn.Parameter or type(tensor) is Tensor for tensor in parameters)
 
 
@@ -166,13 +172,13 @@ def _compilable(parameters: tuple[Tensor, ...]) -> bool:
 
 
 def _transforming() -> bool:
-    """Whether vmap, grad, jvp, ... of `torch.func` is at work."""
+    """Whether a transform of `torch.func` (vmap, grad, jvp, ...) is active."""
     return torch._C._functorch.peek_interpreter_stack() is not None
 
 
 @functools.cache
 def _kernels() -> dict[str, Any] | None:
-    """The compiled kernels; imported when first needed, because numba takes a second to import."""
+    """The compiled kernels, or None without numba, which takes a second to import."""
     try:
         from threetconv.layer.cpu import any_size, nine_taps
     except ImportError as error:
@@ -192,13 +198,14 @@ def _grid(
 ) -> tuple[np.ndarray, int, int]:
     """The kernels' grid (`taps` and `units` of `warp_coordinates.read`), its address and length.
 
-    It is kept for good, so that an order can name the address.
+    Cached for ever: orders refer to it by address only, so it must never be freed.
     """
     xs, ys = (
         tap_coordinates(size, dtype=dtype, device="cpu", align_corners=align_corners).numpy()
         for size in (width, height)
     )
     per_tap = np.array([tap_units(size, align_corners) for size in (width, height)])
+    # kernels take 16 taps at a time; NaN marks the padding after the last tap
     taps = np.full((2, -(-height * width // 16) * 16), np.nan, xs.dtype)
     taps[:, : height * width] = np.tile(xs, height), np.repeat(ys, width)
     grid = np.concatenate([taps.ravel(), per_tap.T.ravel()]).astype(xs.dtype)
@@ -206,14 +213,15 @@ def _grid(
 
 
 def _flat(tensor: Tensor) -> Tensor:
-    """The numbers of a tensor one behind the other, as its address promises them."""
+    """The tensor, or a copy, laid out contiguously, so that a kernel can read it by address."""
+    # a lazily negated tensor (`is_neg`) holds the negatives of its values in memory
     if tensor.is_contiguous() and not tensor.is_neg():
         return tensor
     return tensor.resolve_neg().contiguous()
 
 
 class _Compiled(torch.autograd.Function):
-    """`build_filters` by numba's kernels; torch's number of threads share output channels."""
+    """`build_filters` by numba's kernels; `torch.get_num_threads()` threads share the channels."""
 
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> Tensor:
@@ -221,10 +229,11 @@ class _Compiled(torch.autograd.Function):
         weight, (first, last) = parameters[0], slices
         ctx.save_for_backward(*parameters)
         ctx.options = slices, filter_padding, align_corners
-        if last == 1:
+        if last == 1:  # the first slice alone: there is nothing to warp
             return weight.detach().unsqueeze(2).clone(memory_format=torch.contiguous_format)
         out_channels, in_channels, height, width = weight.shape
-        # detached: where the numbers are stays so, even if a parameter's `data` is exchanged
+        # detached tensors keep this memory alive even if `parameter.data` is replaced before
+        # backward, which reads the same addresses again
         ctx.given = given = [_flat(parameter.detach()) for parameter in parameters]
         out = weight.new_empty((out_channels, in_channels, last - first, height, width))
         _, grid, grid_length = _grid(height, width, weight.dtype, align_corners)
@@ -252,14 +261,16 @@ class _Compiled(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        parameters = ctx.saved_tensors  # raises when one has been changed since
-        # to be differentiated again, or batched, or no numbers
+        parameters = ctx.saved_tensors  # raises if one was changed in place since forward
+        # second derivatives (create_graph), vmap and subclasses such as fake tensors need operators
+        # that torch can see
         if torch.is_grad_enabled() or _transforming() or type(gradient) is not Tensor:
             return (*_backward_by_torch(ctx, parameters, gradient), None, None, None)
         last = ctx.options[0][1]
         if last == 1:
             zeros = (torch.zeros_like(parameter) for parameter in parameters[1:])
             return (gradient.squeeze(2), *zeros, None, None, None)
+        # kernels fill every element only if all slices are built; later transforms get zeros
         whole = last == len(parameters[1]) + 1
         make = torch.empty_like if whole else torch.zeros_like
         found = [make(tensor) for tensor in ctx.given]
@@ -271,10 +282,10 @@ class _Compiled(torch.autograd.Function):
 
 
 def _run(name: str, slices: Tensor, task: Task) -> None:
-    """Call a kernel, in several threads where `slices` are many numbers."""
+    """Call a kernel, in several threads if `slices` is large."""
     kernels = _kernels()
     assert kernels is not None
-    if slices.shape[3] * slices.shape[4] == 9:
+    if slices.shape[3] * slices.shape[4] == 9:  # 3 x 3, but also 1 x 9 and 9 x 1
         name = f"{name}_nine"
     threads = torch.get_num_threads() if slices.numel() >= _SHARE_FROM else 1
     function = kernels[name].address(_NUMPY[slices.dtype])
@@ -284,6 +295,7 @@ def _run(name: str, slices: Tensor, task: Task) -> None:
 def _backward_by_torch(
     ctx: Any, parameters: tuple[Tensor, ...], gradient: Tensor
 ) -> tuple[Tensor | None, ...]:
+    # needs_input_grad also has entries for the three options, hence not strict
     wanted = [p for p, needed in zip(parameters, ctx.needs_input_grad, strict=False) if needed]
     with torch.enable_grad():
         filters = _by_torch(*parameters, *ctx.options)

@@ -37,16 +37,17 @@ def convolve(
     dilation: Triple,
     groups: int,
 ) -> Tensor:
-    """`F.conv3d`, safe for deep filters on short clips.
+    """`F.conv3d`, with a workaround for deep filters on short clips.
 
-    On CPU (AVX-512, torch 2.14.1) the weight gradient of a 7 x 7 x 7 filter with stride 2 and
-    padding 3 is garbage for clips of 6 or 7 frames, and the process dies at 5: oneDNN writes
-    outside its memory. Depth 9 does it too; depths 3 and 5, stride 1 and longer clips do not. With
-    the zeros in time written out instead, the numbers are right.
+    On CPU (AVX-512, torch 2.14.1) oneDNN writes outside its memory in the weight gradient of a
+    7 x 7 x 7 filter with stride 2 and padding 3: the gradient is garbage for clips of 6 or 7
+    frames, and the process dies at 5. Depth 9 fails too; depths 3 and 5, stride 1 and longer clips
+    do not. Padding the clip in time beforehand gives correct numbers.
     """
     depth = filters.shape[2]
     if not isinstance(padding, str) and padding[0] and stride[0] > 1 and depth > 5:
         frames, (before, *rest) = clip.shape[-3], padding
+        # clips no longer than the filter's extent in time are the ones that fail
         if frames <= dilation[0] * (depth - 1) + 1:
             clip = F.pad(clip, (0, 0, 0, 0, before, before))
             padding = (0, rest[0], rest[1])
@@ -54,7 +55,7 @@ def convolve(
 
 
 class Conv3T(nn.Module):
-    """Temporally factorised 3D convolution; used as `torch.nn.Conv3d` is.
+    """Temporally factorised 3D convolution with the interface of `torch.nn.Conv3d`.
 
     The filter of every output channel is one learned 2D filter K1 and, for each step in time, one
     learned affine map: slice t + 1 is slice t scaled, rotated and translated.
@@ -79,20 +80,20 @@ class Conv3T(nn.Module):
         Input (N, in, T, H, W), output (N, out, T', H', W') as for `nn.Conv3d`.
 
     Raises:
-        ValueError: for sizes that no convolution can have; the message names the argument.
+        ValueError: for invalid sizes or options; the message names the argument.
 
     Note:
-        With zeros outside the kernel the identity, where training starts, is a kink: left and right
-        derivatives with respect to the temporal parameters differ. The gradient there is
-        `F.grid_sample`'s, the one in the cell to the right of and below each tap, which is what the
-        paper trained with; see `threetconv.layer.build_filters.build_filters`.
+        With zeros outside the kernel, filters are not differentiable at the identity, where
+        training starts: left and right derivatives by the temporal parameters differ. The gradient
+        there is that of `F.grid_sample`, which the paper trained with; see
+        `threetconv.layer.build_filters.build_filters`.
 
-        In evaluation, where no gradient by the parameters can be asked for, the filters are cached
-        until a parameter changes. What torch does not count as a change (an edit through
-        ``parameter.data`` or a numpy view) needs a call of `train` or `forget_filters`.
+        In evaluation without gradients the filters are cached until a parameter changes. Edits that
+        torch does not count as changes (through ``parameter.data`` or a numpy view) need a call of
+        `train` or `forget_filters`.
 
-        Slices that meet only padding, for the length of the clip at hand, are neither built nor
-        convolved with; their gradients are zero, as they would be.
+        Slices that meet only padding, given the length of the clip, are neither built nor convolved
+        with. Their gradients are zero either way.
 
     Example:
         >>> layer = Conv3T(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
@@ -150,6 +151,7 @@ class Conv3T(nn.Module):
 
         depth, height, width = self.kernel_size
         options: dict[str, Any] = {"device": device, "dtype": dtype}
+        # one transform per output channel and step, shared by its input channels (section 3.3)
         transforms = (depth - 1, out_channels)
         self.weight = nn.Parameter(
             torch.empty(out_channels, in_channels // groups, height, width, **options)
@@ -165,7 +167,8 @@ class Conv3T(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Transforms at the identity; weight and bias as `nn.Conv2d` starts them."""
+        """Set transforms to the identity (section 3.4); weight and bias as `nn.Conv2d` does."""
+        # a = sqrt(5) is nn.Conv2d's: uniform within 1 / sqrt(fan_in)
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
         nn.init.ones_(self.scale)
         for parameter in (self.rotate, self.translate_x, self.translate_y):
@@ -178,7 +181,7 @@ class Conv3T(nn.Module):
     def filters(self, slices: tuple[int, int] | None = None) -> Tensor:
         """The 3D filters, (out, in / groups, D, H, W), or only the slices first <= d < last.
 
-        Built in float32 or wider. Not to be changed in place.
+        Built in float32 or wider. Do not change the result in place: it may be cached.
         """
         parameters = (self.weight, self.scale, self.rotate, self.translate_x, self.translate_y)
         slices = slices or (0, self.kernel_size[0])
@@ -187,6 +190,7 @@ class Conv3T(nn.Module):
             "align_corners": self.align_corners,
             "slices": slices,
         }
+        # in training, parameters change at every step and a cache would only hold memory
         if self.training or not may_cache(parameters):
             return build_filters(*parameters, **options)
         self._cache = cached_filters(self._cache, parameters, options)
@@ -212,15 +216,17 @@ class Conv3T(nn.Module):
     def forward(self, clip: Tensor) -> Tensor:
         """Convolve (N, in, T, H, W), or (in, T, H, W) without a batch."""
         padding = self._padding()
-        if self.padding_mode != "zeros":
+        if self.padding_mode != "zeros":  # pads with data, so every slice may meet some
             clip = F.pad(clip, _flat(padding), mode=self.padding_mode)
             padding = ((0, 0),) * 3
         slices = (0, self.kernel_size[0])
+        # a traced or compiled graph must not depend on the length of the clip it was made with
         if is_eager((clip,)):
             crop = crop_in_time(
                 clip.shape[-3], slices[1], self.stride[0], padding[0], self.dilation[0]
             )
             slices, padding = crop.slices, (crop.padding, *padding[1:])
+        # cropped slices can leave unequal or negative padding in time, which F.conv3d does not take
         clip, zeros = _pad(clip, padding)
         return convolve(
             clip,
@@ -261,10 +267,15 @@ def _flat(padding: Paddings) -> list[int]:
 
 
 def _pad(clip: Tensor, padding: Paddings) -> tuple[Tensor, Triple]:
-    """Leave to the convolution what it can do: add equally many zeros on both sides."""
+    """Split padding into what must be applied to the clip and what `F.conv3d` can add itself.
+
+    Returns:
+        The clip, padded or cropped along axes whose two sides differ, and the symmetric rest.
+    """
+    # F.conv3d takes one non-negative number per axis, the same for both sides
     explicit = tuple(pair if pair[0] != pair[1] or pair[0] < 0 else (0, 0) for pair in padding)
     if any(_flat(explicit)):
-        clip = F.pad(clip, _flat(explicit))  # a negative number leaves frames out
+        clip = F.pad(clip, _flat(explicit))  # a negative amount crops frames
     zeros = [low if low == high and low > 0 else 0 for low, high in padding]
     return clip, (zeros[0], zeros[1], zeros[2])
 
@@ -287,22 +298,23 @@ def to_conv3d(layer: Conv3T | nn.Conv3d) -> nn.Conv3d:
 
     Returns:
         `nn.Conv3d` with weight (out, in / groups, D, H, W) of the layer's precision and device, in
-        its training mode; the same outputs. Hooks do not come along.
+        its training mode; the same outputs. Hooks are not copied.
 
     Note:
-        What `convolve` guards against (a deep, strided filter on a clip
-        hardly longer than it) concerns training on CPU; to go on training a frozen network on such
-        clips, use ``lift(..., "3d")``.
+        A plain `nn.Conv3d` lacks the workaround of `convolve` for training deep, strided filters on
+        short clips on the CPU. To train a 3D network on such clips, use ``lift(..., "3d")``.
 
     Example:
         >>> to_conv3d(Conv3T(3, 64, kernel_size=7, stride=2, padding=3)).weight.shape
         torch.Size([64, 3, 7, 7, 7])
     """
     with torch.no_grad():
+        # in evaluation `filters` may return the layer's cache: the clone below shares no memory
         weight = layer.filters() if isinstance(layer, Conv3T) else layer.weight
         weight = weight.detach().clone(memory_format=torch.contiguous_format)
     sizes: Any = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
-    plain: nn.Conv3d = nn.utils.skip_init(  # draws no random numbers
+    # skip_init draws no random numbers, so freezing leaves torch's generator as it was
+    plain: nn.Conv3d = nn.utils.skip_init(
         nn.Conv3d,
         layer.in_channels,
         layer.out_channels,

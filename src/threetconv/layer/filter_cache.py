@@ -1,4 +1,4 @@
-"""Filters cached between evaluations, for as long as nothing they depend on changes."""
+"""A cache of built filters, valid until a parameter or an option changes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class FilterCache:
     """Filters, and what they were built from.
 
     Attributes:
-        parameters: held, so that no other tensor can take their place in memory unnoticed.
-        state: of the parameters and the options, when the filters were built.
+        parameters: references that keep them alive: `id` and address cannot be reused by others.
+        state: identity and version of the parameters, and the options, at the time of building.
         filters: the filters.
-        version: of the filters, then; it grows when somebody changes them in place.
+        version: the filters' version counter at that time; an in-place change increases it.
     """
 
     parameters: tuple[Tensor, ...]
@@ -31,10 +31,11 @@ class FilterCache:
 
 
 def may_cache(parameters: tuple[Tensor, ...]) -> bool:
-    """Whether filters built now can serve another call: no gradient by parameters can follow."""
+    """Whether filters built now can be reused: no gradient must flow to the parameters."""
     if torch.is_grad_enabled() and any(parameter.requires_grad for parameter in parameters):
         return False
-    if any(parameter.is_inference() for parameter in parameters):  # changes to them are not counted
+    # inference tensors have no version counter, so changes to them would go unnoticed
+    if any(parameter.is_inference() for parameter in parameters):
         return False
     return is_eager(parameters)
 
@@ -48,12 +49,14 @@ def cached_filters(
         cache: from an earlier call.
         parameters, options: `build_filters`'s.
     """
+    # `_version` counts in-place changes; the address notices `parameter.data = other`
     state = (
         *((id(p), p._version, p.data_ptr(), p.dtype, p.device, p.stride()) for p in parameters),
         *options.values(),
     )
     if cache is not None and cache.state == state and cache.filters._version == cache.version:
         return cache
-    with torch.inference_mode(False), torch.no_grad():  # so that any later call can use them
+    # built under inference mode, the filters could not be used in a later call with autograd
+    with torch.inference_mode(False), torch.no_grad():
         filters = build_filters(*parameters, **options)
     return FilterCache(parameters, state, filters, filters._version)

@@ -1,19 +1,19 @@
-"""What the transforms of a 3T layer add up to over time: exact composition, and the paper's sums.
+"""Composition of a 3T layer's transforms over time: exact, and as the paper's sums.
 
-Slice t + 1 of a filter is slice t read through the map A_{t+1}, so slice t is the first slice K1
-read through M_t = A_1 A_2 ... A_t, and the content of K1 has moved by the inverse of M_t. All maps
-are similarities: the cumulative zoom is the product of 1/s and the cumulative turn the sum of -r,
-exactly. The *position* is not the sum of the steps: every later zoom and turn works on what was
-shifted before. `trajectory` follows it exactly; `paper_curves` gives the sums that the paper's
-Figure 3 draws.
+Slice t + 1 of a filter is slice t sampled through the map A_{t+1}. Slice t is therefore the first
+slice K1 sampled through M_t = A_1 A_2 ... A_t, and the content of K1 has moved by the inverse of
+M_t. All maps are similarities: the cumulative zoom is exactly the product of 1/s and the cumulative
+turn the sum of -r. The *position* is not the sum of the shifts, since every later zoom and turn
+also acts on earlier shifts. `trajectory` follows it exactly; `paper_curves` gives the sums that the
+paper's Figure 3 draws.
 
 The maps are those of the continuous plane. The filter itself is resampled at every step, which
-blurs it, and content that leaves the kernel is lost for good: K1 warped once by M_t agrees with
-slice t in where things are, not in how sharp they are.
+blurs it, and content that leaves the kernel is lost. K1 warped once by M_t therefore agrees with
+slice t in position, not in sharpness.
 
-Parameters are arrays with time first: (T,) for one filter, (T, C) for the channels of a layer, as
-`Conv3T` stores them, T = D - 1 transitions; all four of one shape, or plain numbers. No torch is
-imported here.
+Parameters are arrays with time first: (T,) for one filter, or (T, C) for the channels of a layer,
+as `Conv3T` stores them, with T = D - 1 transitions. All four have one shape; plain numbers are
+broadcast. This module does not import torch.
 
 Source: arXiv 2006.15983, equations 3 to 5 and Figure 3.
 """
@@ -46,8 +46,8 @@ class Trajectory:
 
     Attributes:
         zoom: cumulative factor, always positive: (T + 1, ...), 1 at first.
-        clockwise: cumulative turn in radians, unwrapped (it may pass pi): 0 at first. A negative
-            scale is a half turn, taken in the direction opposite to the step's own turn.
+        clockwise: cumulative turn in radians, 0 at first, not wrapped to [-pi, pi]. A negative
+            scale counts as a half turn in the direction opposite to the step's own turn.
         x: position from the kernel's centre to the right, as a fraction of the kernel's width;
             the kernel ends at -0.5 and 0.5.
         y: the same upwards, as a fraction of its height.
@@ -90,8 +90,8 @@ class PaperCurves(NamedTuple):
         zoom: S_t = product of 1/s, with its sign.
         rotation: R_t = sum of -r; radians, although the paper's axis says degrees.
         x: X_t = sum of -0.5 tx W.
-        y: Y_t = sum of 0.5 ty H. x and y are in "paper units": multiplying a fraction of a kernel
-            by the size of the image has no physical meaning.
+        y: Y_t = sum of 0.5 ty H. x and y are in "paper units", a fraction of the kernel times the
+            size of the image, which has no physical meaning.
     """
 
     zoom: Array
@@ -118,10 +118,12 @@ def compose(
             product beyond float64; the message names the entry.
     """
     s, r, tx, ty = _parameters(scale, rotate, translate_x, translate_y)
+    # overflow is no warning here: `_representable` reports it with its place
     with np.errstate(over="ignore", invalid="ignore"):
-        cosine, sine = s * np.cos(r), s * np.sin(r)
+        cosine, sine = s * np.cos(r), s * np.sin(r)  # equation 3
         steps = _matrix(cosine, -sine, tx * cosine - ty * sine, ty * cosine + tx * sine)
         maps = [np.broadcast_to(np.eye(3), (*s.shape[1:], 3, 3))]
+        # slice t + 1 at p is slice t at A p, and that is K1 at M_t A p: new maps go to the right
         for step in steps:
             maps.append(maps[-1] @ step)
         return _representable(np.stack(maps), axes=2)
@@ -136,6 +138,7 @@ def content_maps(
     """
     s, r, tx, ty = _parameters(scale, rotate, translate_x, translate_y)
     with np.errstate(over="ignore", invalid="ignore"):
+        # inverse of p -> s R(r) (p + t), composed from the left: no matrix has to be inverted
         cosine, sine = np.cos(r) / s, np.sin(r) / s
         steps = _matrix(cosine, sine, -tx, -ty)
         maps = [np.broadcast_to(np.eye(3), (*s.shape[1:], 3, 3))]
@@ -183,10 +186,12 @@ def trajectory(
         place = (maps[..., :2, :2] @ start[..., None])[..., 0] + maps[..., :2, 2]
         place = _representable(place, axes=1)
         growth = _representable(_running(np.multiply, zoom(np.abs(s)), start=1.0), axes=0)
+    # a negative s scales by |s| and turns by pi; taken against r's turn, the two stay within pi
     half_turn = np.where(s < 0, np.where(r >= 0, np.pi, -np.pi), 0.0)
     return Trajectory(
         zoom=growth,
         clockwise=_running(np.add, clockwise(r) + half_turn, start=0.0),
+        # the normalised grid is 2 wide and y runs down; fractions of the extent, y up, are returned
         x=place[..., 0] / 2,
         y=-place[..., 1] / 2,
     )
@@ -201,7 +206,7 @@ def paper_curves(
     width: float,
     height: float,
 ) -> PaperCurves:
-    """The sums of the paper's Figure 3, under the paper's name; `trajectory` is the exact one.
+    """The curves of the paper's Figure 3, sums of the steps; `trajectory` is exact.
 
     Args:
         scale, rotate, translate_x, translate_y: (T, ...) as stored; see the module.
@@ -225,17 +230,17 @@ def paper_curves(
 
 
 def _parameters(*values: ArrayLike) -> tuple[Array, Array, Array, Array]:
-    """The four as float64 arrays of one shape (T, ...), or a ValueError that names the culprit."""
+    """The four as float64 arrays of one shape (T, ...), or a ValueError that names the entry."""
     names = ("scale", "rotate", "translate_x", "translate_y")
     arrays = [np.asarray(value, dtype=np.float64) for value in values]
-    shapes = {array.shape for array in arrays if array.ndim}
+    shapes = {array.shape for array in arrays if array.ndim}  # scalars are broadcast below
     if len(shapes) != 1:
         found = ", ".join(f"{n} {a.shape}" for n, a in zip(names, arrays, strict=True))
         raise ValueError(f"{found}: expected one shape (T, ...), time first, or plain numbers")
     shape = shapes.pop()
     for name, array in zip(names, arrays, strict=True):
         for what, bad in (("not finite", ~np.isfinite(array)), ("0", array == 0)):
-            if bad.any() and (name == "scale" or what != "0"):
+            if bad.any() and (name == "scale" or what != "0"):  # only a scale may not be 0
                 entry = f"{name}[{', '.join(str(i) for i in np.argwhere(bad)[0])}]"
                 raise ValueError(
                     f"{entry if array.ndim else name} is {what}: "
@@ -263,7 +268,7 @@ def _representable(values: Array, *, axes: int) -> Array:
     """`values`, or a ValueError naming the first (time, ...) where float64 overflowed."""
     bad = ~np.isfinite(values)
     if bad.any():
-        entry = np.argwhere(bad)[0][: values.ndim - axes]
+        entry = np.argwhere(bad)[0][: values.ndim - axes]  # without the axes of the matrix or point
         where = ", ".join(str(i) for i in entry)
         raise ValueError(
             f"the composition overflows at [{where}] (time first): "

@@ -1,8 +1,8 @@
 """Padding along an axis, and which slices of a filter meet data: arithmetic on sizes, no torch.
 
-Slice d of a filter meets data when some output position reads an input frame through it. Clips
-shorter than the filter, as in the last stages of a network, meet a part of it only: one frame,
-padded by one on each side, meets the middle one of three slices.
+Slice d of a filter meets data if it is multiplied with an input frame, not with padding, at some
+output position. In a network's last stages, feature maps are often shorter in time than the filter,
+and some slices never do: one frame, padded by one on each side, meets only the middle of three.
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ def padding_along(padding: int | str, kernel: int, dilation: int) -> Padding:
 
 
 def _outputs(frames: int, depth: int, stride: int, padding: Padding, dilation: int) -> int:
+    # length of the output: `torch.nn.Conv3d`'s formula
     return (frames + sum(padding) - dilation * (depth - 1) - 1) // stride + 1
 
 
 def _meeting(frames: int, depth: int, stride: int, padding: Padding, dilation: int) -> list[int]:
     """The slices that meet data."""
     outputs = range(_outputs(frames, depth, stride, padding, dilation))
+    # output `out` reads frame out * stride + d * dilation - padding[0] through slice d
     return [
         d
         for d in range(depth)
@@ -58,6 +60,7 @@ def reachable_transitions(
     Returns:
         `depth` - 1 booleans.
     """
+    # slice `last` depends on transitions 0 ... last - 1 (equation 2)
     last = max(_meeting(frames, depth, stride, padding, dilation), default=0)
     return tuple(t < last for t in range(depth - 1))
 
@@ -68,7 +71,7 @@ class Crop:
 
     Attributes:
         slices: (first, last), the slices first <= d < last.
-        padding: zeros (before, after); a negative number is so many frames left out.
+        padding: zeros (before, after); a negative number crops that many frames.
     """
 
     slices: tuple[int, int]
@@ -77,7 +80,7 @@ class Crop:
 
 @functools.lru_cache(maxsize=4096)
 def crop_in_time(frames: int, depth: int, stride: int, padding: Padding, dilation: int) -> Crop:
-    """Leave out the outer slices that meet only padding; the output stays what it was.
+    """Leave out the outer slices that meet only padding; the output stays the same.
 
     Args:
         frames: length of the input.
@@ -85,8 +88,8 @@ def crop_in_time(frames: int, depth: int, stride: int, padding: Padding, dilatio
         padding: zeros (before, after).
 
     Returns:
-        What to convolve with and how; the whole filter where there is no output at all, or none
-        that meets data.
+        The slices and the padding to convolve with; the whole filter if there is no output at all,
+        or no slice meets data.
     """
     before, after = padding
     whole = Crop((0, depth), padding)
@@ -94,10 +97,12 @@ def crop_in_time(frames: int, depth: int, stride: int, padding: Padding, dilatio
     if not meeting or len(meeting) == depth:
         return whole
     first, last = meeting[0], meeting[-1] + 1
-    before -= first * dilation
+    before -= first * dilation  # the shorter filter starts `first` slices later
     outputs = _outputs(frames, depth, stride, padding, dilation)
-    read = (outputs - 1) * stride + dilation * (last - first - 1) + 1
+    read = (outputs - 1) * stride + dilation * (last - first - 1) + 1  # padded length it needs
     after = read - before - frames
-    if 0 <= after < before < after + stride:  # as many on both sides are simpler, and one output
-        after = before  # more would need `stride` more of them
+    # equal padding on both sides needs no extra copy of the clip; with fewer than `stride` frames
+    # more there is still no further output
+    if 0 <= after < before < after + stride:
+        after = before
     return Crop((first, last), (before, after))

@@ -1,10 +1,10 @@
-"""Temporal parameters in units that a person can read; one small function per formula.
+"""Temporal parameters in interpretable units; one small function per formula.
 
 A 3T layer stores (s, r, tx, ty) of the *inverse* map on the kernel's normalised grid, x right and y
 down, from -1 to 1 (`threetconv.layer.affine`). Content therefore moves the other way: it grows by
 1/s, turns by -r clockwise as seen, and shifts by -tx/2 of the kernel's width to the right and +ty/2
-of its height up. `threetconv.records.parameters.derive` and its SQL twin are made of these
-functions; `threetconv.layer.motion` composes them over time. No torch is imported here.
+of its height up. `threetconv.records.parameters.derive` and its SQL twin use these formulas;
+`threetconv.layer.motion` composes them over time. This module does not import torch.
 
 Every function takes numbers or arrays of any shape and returns float64 arrays of the broadcast
 shape.
@@ -35,14 +35,14 @@ def zoom(scale: ArrayLike) -> Array:
     """1/s: above 1 the content grows. A negative value is a zoom by 1/|s| and a half turn.
 
     Raises:
-        ValueError: for a scale of exactly zero (the filter slice is then one constant, and where
-            its content came from is undefined).
+        ValueError: for a scale of exactly zero: the whole slice then reads one point, and the zoom
+            is undefined.
     """
     return 1 / _nonzero(scale)
 
 
 def log_zoom(scale: ArrayLike) -> Array:
-    """-ln|s|: 0 at the identity, equal steps for equal ratios; blind to the sign of s.
+    """-ln|s|: 0 at the identity, equal steps for equal ratios; ignores the sign of s.
 
     Raises:
         ValueError: for a scale of exactly zero.
@@ -52,6 +52,7 @@ def log_zoom(scale: ArrayLike) -> Array:
 
 def clockwise(rotate: ArrayLike) -> Array:
     """-r: radians clockwise, as seen with y down."""
+    # the paper negates r for its plots too (section 3.4)
     return -np.asarray(rotate, dtype=np.float64)
 
 
@@ -62,6 +63,7 @@ def clockwise_degrees(rotate: ArrayLike) -> Array:
 
 def right(translate_x: ArrayLike) -> Array:
     """-tx/2: shift to the right, as a fraction of the kernel's width."""
+    # the normalised grid is 2 wide, from -1 to 1: half of tx is a fraction of the width
     return -0.5 * np.asarray(translate_x, dtype=np.float64)
 
 
@@ -75,7 +77,7 @@ def kernel_pixels(fraction: ArrayLike, size: ArrayLike) -> Array:
 
     Args:
         fraction: of the width or of the height.
-        size: number of taps k along that axis; nothing can move in a kernel of one tap.
+        size: number of taps k along that axis; with one tap the result is 0.
     """
     return np.asarray(fraction, dtype=np.float64) * (np.asarray(size, dtype=np.float64) - 1)
 
@@ -88,6 +90,7 @@ def input_pixels(pixels: ArrayLike, jump: ArrayLike, dilation: ArrayLike = 1) ->
         jump: input pixels per feature pixel before the layer (product of the strides before it).
         dilation: the layer's, along that axis: feature pixels between neighbouring taps.
     """
+    # one step between taps is `dilation` feature pixels, each `jump` input pixels
     jump, dilation = np.asarray(jump, dtype=np.float64), np.asarray(dilation, dtype=np.float64)
     return np.asarray(pixels, dtype=np.float64) * jump * dilation
 

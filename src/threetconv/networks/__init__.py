@@ -1,1 +1,1 @@
-"""2D ConvNets lifted to video, traced, saved and read."""
+"""Lift 2D ConvNets to video networks, trace them, and read weight files."""

@@ -1,11 +1,11 @@
-"""Read checkpoints that the paper's authors' own code wrote.
+"""Read checkpoints written by the paper's authors' own code.
 
-Their networks number the layers in the order in which they are declared, ``conv1`` with ``bn1``,
-``conv2`` with ``bn2``, and so on; the numbers are torchvision's order with two exceptions: a
-downsampling convolution comes before its block's two, and GoogLeNet's auxiliary heads stand among
-the inception blocks. A 3T layer is stored as ``first_weight`` (out, in, 1, H, W) and ``scale``,
-``rotate``, ``translate_x``, ``translate_y`` (D - 1, out); its ``weight`` is the 3D filter that the
-last forward pass had built, which may lag behind the other five and is ignored.
+Their networks number layers in order of declaration: ``conv1`` with ``bn1``, ``conv2`` with
+``bn2``, and so on. This is torchvision's order with two exceptions: a downsampling convolution
+comes before its block's two, and GoogLeNet's auxiliary heads come among the inception blocks. A 3T
+layer is stored as ``first_weight`` (out, in, 1, H, W) and ``scale``, ``rotate``, ``translate_x``,
+``translate_y`` (D - 1, out). Its ``weight`` is the 3D filter built in the last forward pass, which
+may be older than the other five, and is ignored.
 
 Source: https://github.com/redsphinx/3tconv, models/conv3t.py, resnet18.py and googlenet.py.
 """
@@ -32,9 +32,8 @@ Pairs = Iterator[tuple[str, str]]  # (name of a layer in the file, its name here
 def load_authors_checkpoint(path: str | Path, network: nn.Module) -> None:
     """Load a state dict of the authors' code into one of our networks, in place.
 
-    What their state dicts do not hold but their numbers rely on is set as well: batch norm's eps is
-    1e-5, and GoogLeNet's first two max-pools drop an incomplete last window. The network then
-    computes what theirs did.
+    Settings that state dicts do not hold are adjusted too: batch norm's eps becomes 1e-5, and
+    max-pools drop an incomplete last window. The network then computes what theirs did.
 
     Args:
         path: a file as `threetconv.networks.weight_files.read_state` takes.
@@ -42,8 +41,8 @@ def load_authors_checkpoint(path: str | Path, network: nn.Module) -> None:
             classes and (for GoogLeNet's auxiliary heads) the clip shape of the checkpoint.
 
     Raises:
-        InputError: the network is neither of the two; the file cannot be read; an entry is missing,
-            left over or of another shape. The network is then unchanged.
+        InputError: the network is neither of the two, the file cannot be read, or an entry is
+            missing, left over or of another shape. The network is then unchanged.
     """
     layout = _layout(path, network)
     own = network.state_dict()
@@ -51,7 +50,8 @@ def load_authors_checkpoint(path: str | Path, network: nn.Module) -> None:
         path, remedy="save model.state_dict(), not the model, with the code that made it"
     )
     entries = dict(_entries(network, layout))  # our name -> theirs
-    ignored = {f"{layer}.weight" for layer in layout}  # of 3T layers; the others' are entries
+    # built filters of 3T layers; other layers' "weight" is among the entries and not ignored
+    ignored = {f"{layer}.weight" for layer in layout}
     loaded: dict[str, Tensor] = {}
     problems: list[str] = []
     for name, theirs in entries.items():
@@ -71,6 +71,7 @@ def load_authors_checkpoint(path: str | Path, network: nn.Module) -> None:
     problems += [f"{key!r} left over" for key in left]
     if problems:
         more = len(problems) - SHOWN
+        # the likeliest cause is a network of the wrong kind: name the file's in the remedy
         convolution = "3t" if any(key.endswith(".first_weight") for key in stored) else "3d"
         raise InputError(
             path,
@@ -91,6 +92,7 @@ def load_authors_checkpoint(path: str | Path, network: nn.Module) -> None:
 def _resnet18() -> Pairs:
     yield "conv1", "conv1"
     yield "bn1", "bn1"
+    # the two convolutions of every block in turn; stages 2 to 4 downsample in their first block
     number = 1
     for stage in (1, 2, 3, 4):
         for block in (0, 1):
@@ -106,8 +108,9 @@ def _resnet18() -> Pairs:
 
 def _googlenet() -> Pairs:
     layers = ["conv1", "conv2", "conv3"]
+    # branches 2 and 3: a 1 x 1 reduction, then a 3 x 3 convolution; branch 4: pooling first
     branches = ("branch1", "branch2.0", "branch2.1", "branch3.0", "branch3.1", "branch4.1")
-    heads = {"4b": "aux1.conv", "4e": "aux2.conv"}  # declared after these, fed by 4a and 4d
+    heads = {"4b": "aux1.conv", "4e": "aux2.conv"}  # declared after these, but fed by 4a and 4d
     for block in ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b"):
         layers += [f"inception{block}.{branch}" for branch in branches]
         if block in heads:
@@ -123,7 +126,8 @@ LAYOUTS: dict[str, Callable[[], Pairs]] = {"resnet18": _resnet18, "googlenet": _
 
 
 def _layout(path: str | Path, network: nn.Module) -> dict[str, str]:
-    """Name of every layer with numbers in the file -> its name here."""
+    """Name in the file of every layer that has parameters -> its name here."""
+    # recognised by layer names: a network holds no record of how it was built
     holders = {key.rpartition(".")[0] for key in network.state_dict()}
     for pairs in LAYOUTS.values():
         layout = dict(pairs())
@@ -147,10 +151,10 @@ def _entries(network: nn.Module, layout: Mapping[str, str]) -> Pairs:
 
 
 def _fit(value: Tensor, kind: str, shape: tuple[int, ...]) -> Tensor | None:
-    """`value` in `shape`, or None where it does not fit in exactly one way.
+    """`value` in `shape`, or None if it does not fit unambiguously.
 
-    A first slice may keep its depth axis of 1. Temporal parameters may be transposed, or have
-    extra axes of 1, unless D - 1 equals the number of channels.
+    A first slice may keep its depth axis of 1. Temporal parameters may be transposed or have extra
+    axes of 1, unless D - 1 equals the number of channels: a transposed square looks like itself.
     """
     if tuple(value.shape) == shape:
         return value

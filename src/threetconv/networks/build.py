@@ -38,8 +38,8 @@ class Network:
 
     Attributes:
         make: num_classes -> the 2D network, randomly initialised.
-        finish: (video network, num_classes, clip_shape) -> None: what lifting alone does not give
-            (pooling, auxiliary heads), in place.
+        finish: (video network, num_classes, clip_shape) -> None: replaces in place what lifting
+            alone does not give (pooling, auxiliary heads).
     """
 
     make: Callable[[int], nn.Module]
@@ -67,10 +67,10 @@ def build_network(
         width: factor on every channel count, 1.0 for the paper's networks.
         weights: 2D weights to carry over (a state dict, or a .safetensors or .pt file), or None to
             start from scratch.
-        carry: what of them is carried, see `threetconv.lift`; the paper's "convolutions" or
-            "all".
+        carry: which of them to carry over, see `threetconv.lift`: "convolutions", as the paper did,
+            or "all".
         seed: seeds the initialisation without touching torch's global generator; None draws from
-            it.
+            the global generator.
 
     Returns:
         The network in training mode, for clips (N, 3, T, H, W). GoogLeNet returns
@@ -91,6 +91,7 @@ def build_network(
             expected=f"at least {depth} frames",
             remedy="raise the number of frames in the clip shape",
         )
+    # one seed covers everything random: the 2D network, the lifted layers and the new heads
     with _seeded(seed):
         model = build_2d(name, num_classes=num_classes, width=width)
         if weights is not None:
@@ -98,7 +99,7 @@ def build_network(
         carry = "nothing" if weights is None else carry
         network = lift(model, convolution, carry=carry)
         recipe.finish(network, num_classes, clip_shape)
-    if carry != "all":  # norms that start afresh are torch's own, as in the authors' code
+    if carry != "all":  # norms start anew, and the authors' code gave them torch's default eps
         for module in network.modules():
             if isinstance(module, nn.BatchNorm3d):
                 module.eps = FRESH_NORM_EPS
@@ -122,10 +123,10 @@ def build_2d(
 
 
 def load_2d_weights(model: nn.Module, weights: Mapping[str, Tensor] | str | Path) -> None:
-    """Load a 2D state dict; a classifier of another size is left as it is.
+    """Load a 2D state dict; a classifier of another size keeps its present weights.
 
-    So is batch norm's count of batches, which files from before torch 0.4.1 (some of torchvision's
-    own) do not have, and which nothing here reads.
+    Batch norm's `num_batches_tracked` may be missing, as in files from before torch 0.4.1 (some of
+    torchvision's own); nothing here reads it.
 
     Raises:
         InputError: when the file cannot be read, or any other entry is missing or of another shape.
@@ -142,6 +143,8 @@ def load_2d_weights(model: nn.Module, weights: Mapping[str, Tensor] | str | Path
     for key, value in own.items():
         if key in state and state[key].shape == value.shape:
             fitting[key] = state[key]
+        # a Linear layer that does not fit is a classifier for other classes; anything else is an
+        # error, since `strict=False` below would pass over it
         elif key.rpartition(".")[0] not in linear and not key.endswith(".num_batches_tracked"):
             shape = tuple(state[key].shape) if key in state else "no such entry"
             raise InputError(
@@ -158,7 +161,7 @@ def _seeded(seed: int | None) -> Iterator[None]:
     if seed is None:
         yield
         return
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]):  # networks are built on the CPU
         torch.manual_seed(seed)
         yield
 
@@ -166,8 +169,8 @@ def _seeded(seed: int | None) -> Iterator[None]:
 class FittingPool3d(nn.Module):
     """Max or average pooling whose window shrinks to the input where the input is smaller.
 
-    At the paper's clip sizes this is plain pooling; it lets small clips pass a network that was
-    made for large ones.
+    At the paper's clip sizes this is plain pooling. Small clips, which the paper's windows do not
+    fit into late in the network, can pass too.
     """
 
     def __init__(self, kind: str, kernel_size: int, stride: int) -> None:
@@ -180,6 +183,7 @@ class FittingPool3d(nn.Module):
 
     def output_size(self, size: tuple[int, ...]) -> list[int]:
         """(T', H', W') for an input of (T, H, W)."""
+        # as the pooling itself, which has no padding and drops an incomplete last window
         return [(n - k) // self.stride + 1 for n, k in zip(size, self.window(size), strict=True)]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -214,6 +218,7 @@ class AuxiliaryHead(nn.Module):
         super().__init__()
         self.pool = FittingPool3d("average", 5, 3)
         self.conv = conv
+        # the pooled size, and with it the head, depends on the clip: a checkpoint fits one shape
         self.fc1 = nn.Linear(channels * math.prod(self.pool.output_size(size)), hidden)
         self.fc2 = nn.Linear(hidden, num_classes)
         self.dropout = nn.Dropout(dropout)
@@ -228,10 +233,12 @@ def _make_resnet18(num_classes: int) -> nn.Module:
 
 
 def _finish_resnet18(network: Any, num_classes: int, clip_shape: ClipShape) -> None:
-    """The lifted network is the paper's as it stands."""
+    """Nothing to do: the lifted network is already the paper's."""
 
 
 def _make_googlenet(num_classes: int) -> nn.Module:
+    # torchvision warns unless init_weights is given; the dropouts are those of the GoogLeNet paper
+    # (Szegedy et al. 2015), where torchvision's own default is 0.2 before the classifier
     return torchvision.models.googlenet(
         num_classes=num_classes, aux_logits=True, init_weights=True, dropout=0.4, dropout_aux=0.7
     )
@@ -240,9 +247,10 @@ def _make_googlenet(num_classes: int) -> nn.Module:
 def _finish_googlenet(network: Any, num_classes: int, clip_shape: ClipShape) -> None:
     """The paper's pooling and auxiliary heads.
 
-    The first two max-pools leave time alone, the last two are 3x3x3; all have stride 2, no padding
-    and drop what is left over (torchvision's round up). The heads average 5x5x5 windows, stride 3,
-    where torchvision's pool to 4x4. Source: the authors' published code.
+    The first two max-pools do not pool time; the last two are 3x3x3. All have stride 2 and no
+    padding, and drop an incomplete last window (torchvision's have `ceil_mode`). The heads average
+    5x5x5 windows with stride 3, where torchvision's pool to 4x4. Source: the authors' published
+    code.
     """
     network.maxpool1 = nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2))
     network.maxpool2 = nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2))
@@ -269,11 +277,12 @@ def _finish_googlenet(network: Any, num_classes: int, clip_shape: ClipShape) -> 
 def _output_sizes(
     network: nn.Module, layers: Mapping[str, str], clip_shape: ClipShape
 ) -> dict[str, tuple[int, ...]]:
-    """(T, H, W) that each named layer puts out for a clip of a given shape."""
+    """Output size (T, H, W) of each named layer for a clip of a given shape."""
+    # a dry run on the meta device: shapes only, no memory
     shadow = copy.deepcopy(network).to("meta").eval()
     sizes: dict[str, tuple[int, ...]] = {}
     for key, layer in layers.items():
-
+        # key=key binds the present key; a closure would see the last one
         def record(_module: nn.Module, _args: Any, output: Tensor, key: str = key) -> None:
             sizes[key] = tuple(output.shape[2:])
 

@@ -1,9 +1,9 @@
-"""Deployment: every 3T layer as the plain 3D convolution that it computes.
+"""Deployment: replace every 3T layer by the plain 3D convolution that it computes.
 
-A 3T layer builds its filters from few numbers; once training is over they never change. Frozen,
-a network is made of `torch.nn` layers alone, so that `torch.export`, `torch.compile` and ONNX see
-nothing new, and no filter is built at run time. It is as large as a 3D network, and its temporal
-parameters are gone: keep the 3T network to read them.
+After training, the filters of a 3T layer no longer change. A frozen network consists of `torch.nn`
+layers only, so `torch.export`, `torch.compile` and ONNX handle it, and no filter is built at run
+time. It is as large as a 3D network and no longer has temporal parameters: keep the 3T network to
+read them.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def freeze_filters(network: nn.Module) -> nn.Module:
         network: any network that holds `Conv3T` layers, or such a layer itself; it is not changed.
 
     Returns:
-        The copy, in the network's training mode, with its layer names. A layer that is used in two
-        places stays one layer.
+        The copy, with the network's training mode and layer names. A layer that is used in two
+        places stays shared.
 
     Raises:
         InputError: `network` is no module.
@@ -40,12 +40,15 @@ def freeze_filters(network: nn.Module) -> nn.Module:
     check_module(network)
     frozen = copy.deepcopy(network)
     done: dict[nn.Module, nn.Conv3d] = {}
+    # duplicates are kept, so that every name of a shared layer is replaced; a list, because the
+    # tree changes during the loop
     for name, module in list(frozen.named_modules(remove_duplicate=False)):
+        # nn.Conv3d too: `lift` makes a subclass of it, and a frozen network has torch's layers only
         if not isinstance(module, Conv3T | nn.Conv3d):
             continue
         if module not in done:
             done[module] = to_conv3d(module)
-        if not name:
+        if not name:  # `network` is itself the layer
             return done[module]
         parent, _, child = name.rpartition(".")
         setattr(frozen.get_submodule(parent), child, done[module])

@@ -1,4 +1,4 @@
-"""Where a 3T layer stands in its network: its jump, its input length, its reachable transitions."""
+"""A 3T layer's position in its network: its jump, its input length, its reachable transitions."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ class LayerInfo:
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> LayerInfo:
         """Inverse of `to_dict`."""
+        # JSON has no tuples, and lists would not compare equal to them
         plain: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()
         }

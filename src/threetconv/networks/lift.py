@@ -1,6 +1,6 @@
 """Turn a 2D ConvNet into a video network: every 2D layer becomes its 3D or 3T counterpart.
 
-Source: arXiv 2006.15983, section 4; the rules were recovered from its parameter counts.
+Source: arXiv 2006.15983, section 4; the rules were inferred from the parameter counts in table 1.
 """
 
 from __future__ import annotations
@@ -44,28 +44,28 @@ def lift(model: nn.Module, convolution: str = "3t", *, carry: str = "all") -> nn
       1 x 1 x 1 and has no transforms.
     - Batch norm, dropout, max and average pooling become their 3D versions; adaptive pooling pools
       time to 1, so that a classifier behind it keeps its size.
-    - Pooling, means over the frame and channels-last permutations that are written in a network's
-      own `forward` take time along (`threetconv.networks.lift_forward`); a block's own (C, 1, 1)
+    - Pooling, means over the frame and channels-last permutations that a network's `forward` calls
+      directly are extended to time (`threetconv.networks.lift_forward`); a block's own (C, 1, 1)
       parameters become (C, 1, 1, 1).
-    - Whatever has no spatial axes (Linear, ReLU, Dropout, ...) stays.
+    - Layers without spatial axes (Linear, ReLU, Dropout, ...) stay.
 
-    torchvision's classification ConvNets all lift; its ViT, Swin and MaxViT, which attend over a
-    fixed grid, do not. A network halves time where it halves the frame, so what pools without
-    padding needs long clips, as it needs large images: AlexNet 63 frames, VGG and ConvNeXt 32,
-    DenseNet 29, SqueezeNet 17 to 21, Inception v3 75 (and `aux_logits=False`).
+    All of torchvision's classification ConvNets lift; its ViT, Swin and MaxViT, which attend over a
+    fixed grid, do not. A network halves time where it halves the frame, so networks that pool
+    without padding need long clips, as they need large images: AlexNet 63 frames, VGG and ConvNeXt
+    32, DenseNet 29, SqueezeNet 17 to 21, Inception v3 75 (and `aux_logits=False`).
 
     Args:
         model: a 2D network; it is not changed.
         convolution: "3t" or "3d".
-        carry: what keeps the 2D network's numbers: "all"; "convolutions", as the paper did (norms
-            and classifier start afresh); "nothing": a network to train from scratch. A carried
+        carry: which of the 2D network's weights to keep: "all"; "convolutions", as the paper did
+            (norms and classifier are initialised anew); "nothing", to train from scratch. A carried
             3T filter is the 2D filter with transforms at the identity; a carried 3D filter is the
-            2D filter repeated over depth and divided by it. Without carrying, a 3T layer keeps the
-            2D network's random K1, and a 3D layer draws every slice anew with the 2D filter's
-            spread over sqrt(depth). A convolution's bias goes with its filter. SqueezeNet's last
-            convolution counts as its classifier, and ConvNeXt's Linear layers within blocks as the
-            1 x 1 convolutions that they are; parameters that a block holds itself (ConvNeXt's layer
-            scale) stay.
+            2D filter repeated over depth and divided by the depth. Without carrying, a 3T layer
+            takes the 2D network's filter, assumed random, as K1, and a 3D layer draws every slice
+            anew with the 2D filter's standard deviation over sqrt(depth). Biases of convolutions
+            are copied in every case. SqueezeNet's last convolution counts as its classifier.
+            ConvNeXt's Linear layers within blocks count as the 1 x 1 convolutions that they are;
+            parameters that a block holds itself (ConvNeXt's layer scale) keep their values.
 
     Returns:
         The video network, in the training mode of `model`. Layer names are those of `model`.
@@ -81,6 +81,7 @@ def lift(model: nn.Module, convolution: str = "3t", *, carry: str = "all") -> nn
     kept = set(convolutional_linears(lifted))
     classifiers = set(convolutional_classifiers(lifted))
     done: dict[nn.Module, nn.Module] = {}  # a layer used in two places stays one layer
+    # duplicates are kept, so that every name of a shared layer is replaced
     for name, module in list(lifted.named_modules(remove_duplicate=False)):
         if module not in done:
             replacement = done[module] = _lift_module(name, module, make, convolutions)
@@ -89,7 +90,7 @@ def lift(model: nn.Module, convolution: str = "3t", *, carry: str = "all") -> nn
                 replacement.reset_parameters()
         if done[module] is not module:
             parent, _, child = name.rpartition(".")
-            if name:
+            if name:  # "" is the model itself, when it is a single layer
                 setattr(lifted.get_submodule(parent), child, done[module])
             else:
                 lifted = done[module]
@@ -101,7 +102,7 @@ def lift(model: nn.Module, convolution: str = "3t", *, carry: str = "all") -> nn
 
 
 def _lift_module(name: str, module: nn.Module, make: Callable[..., nn.Module], carry: bool) -> Any:
-    """The video version of one layer; itself when it serves video as it is."""
+    """The video version of one layer; the layer itself if it takes clips unchanged."""
     if isinstance(module, nn.Conv2d):
         check_replaceable(name, module, nn.Conv2d)
         replacement = make(module, carry)
@@ -109,16 +110,17 @@ def _lift_module(name: str, module: nn.Module, make: Callable[..., nn.Module], c
         replacement = lift_layer(name, module)
     if replacement is not module:
         replacement.train(module.training)
+        # lifted layers keep the names of parameters; those that were frozen stay frozen
         for key, parameter in module.named_parameters():
             replacement.get_parameter(key).requires_grad_(parameter.requires_grad)
     return replacement
 
 
 class Conv3d(nn.Conv3d):
-    """`nn.Conv3d`, safe for deep filters on short clips; see `threetconv.layer.conv3t.convolve`."""
+    """`nn.Conv3d` with the workaround of `threetconv.layer.conv3t.convolve` for short clips."""
 
     def forward(self, input: Tensor) -> Tensor:
-        if self.padding_mode != "zeros":
+        if self.padding_mode != "zeros":  # torch then pads the clip beforehand: not affected
             return super().forward(input)
         padding = self.padding if isinstance(self.padding, str) else _sizes(self.padding)
         return convolve(
@@ -137,7 +139,7 @@ def _sizes(values: tuple[int, ...]) -> tuple[int, int, int]:
 
 
 def _to_3t(conv: nn.Conv2d, carry: bool) -> nn.Module:
-    if conv.kernel_size == (1, 1):
+    if conv.kernel_size == (1, 1):  # a single slice has no transitions: a plain convolution
         return _to_3d(conv, carry)
     layer = Conv3T(**_conv_arguments(conv))
     with torch.no_grad():
@@ -150,9 +152,11 @@ def _to_3d(conv: nn.Conv2d, carry: bool) -> nn.Module:
     layer = Conv3d(**_conv_arguments(conv))
     depth = layer.kernel_size[0]
     with torch.no_grad():
+        # inflation as in I3D (Carreira and Zisserman 2017): on a clip of equal frames, away from
+        # padding in time, the layer gives what the 2D layer gives for one frame
         if carry or depth == 1:
             layer.weight.copy_(conv.weight.unsqueeze(2) / depth)
-        else:
+        else:  # `depth` times as many terms in the sum: 1/sqrt(depth) keeps the output's variance
             layer.weight.normal_().mul_(conv.weight.std() / math.sqrt(depth))
         _copy_bias(conv, layer)
     return layer
@@ -169,6 +173,7 @@ def _conv_arguments(conv: nn.Conv2d) -> dict[str, Any]:
         "out_channels": conv.out_channels,
         "kernel_size": kernel,
         "stride": stride,
+        # "same" and "valid" hold for every axis alike
         "padding": padding
         if isinstance(padding, str)
         else tuple(map(int, in_time(conv.kernel_size, padding)[1])),

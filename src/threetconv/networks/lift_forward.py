@@ -1,8 +1,8 @@
-"""Functional 2D calls inside a forward pass, answered by their video counterparts.
+"""Replace functional 2D calls inside a forward pass by their video counterparts.
 
 Many 2D networks pool or average in `forward` itself (`F.max_pool2d(x, 2)`, `x.mean([2, 3])`), where
-no layer can be replaced. A class that does so gets a subclass whose forward pass reads those calls
-as they are meant: on a clip (N, C, T, H, W) they take time along. `COUNTERPARTS` is the whole list.
+no layer can be replaced. A class that does so gets a subclass that intercepts those calls during
+its forward pass and extends them to time for clips (N, C, T, H, W). `COUNTERPARTS` lists them all.
 """
 
 from __future__ import annotations
@@ -28,12 +28,14 @@ __all__ = [
 
 
 def in_time(kernel_size: Any, *others: Any) -> list[Any]:
-    """(D, H, W) from (H, W): time takes the axis along which the kernel is larger (H on a tie).
+    """(D, H, W) from (H, W): time gets the values of the axis with the larger kernel (H on a tie).
 
     Args:
         kernel_size: int or (H, W); it decides the axis.
-        others: stride, padding, ...: int, (H, W) or None, which stays.
+        others: stride, padding, ...: int, str or None, which stay as they are, or (H, W).
     """
+    # 1 x 7 and 7 x 1 kernels (Inception v3) both become 7 deep, with the stride and padding of the
+    # longer side
     axis = int(not isinstance(kernel_size, int) and kernel_size[-1] > kernel_size[0])
     return [
         size if size is None or isinstance(size, int | str) else (size[axis % len(size)], *size)
@@ -50,6 +52,7 @@ def _max_pool(  # noqa: PLR0917 (F.max_pool2d's own signature)
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
+    # an empty stride, torch.max_pool2d's default, means the kernel size, as None does
     kernel, step, edge, spacing = in_time(kernel_size, stride or None, padding, dilation)
     pool = F.max_pool3d_with_indices if return_indices else F.max_pool3d
     return pool(input, kernel, step, edge, spacing, ceil_mode)
@@ -72,12 +75,14 @@ def average(  # noqa: PLR0917 (F.avg_pool3d's own signature)
     count_include_pad: bool,
     divisor_override: int | None,
 ) -> Tensor:
-    """`F.avg_pool3d`, for clips smaller than the window too, as `F.avg_pool2d` takes frames.
+    """`F.avg_pool3d` that also takes clips smaller than the window, if padding makes up for it.
 
-    torch's 3D version refuses them however much padding there is; here that is written out.
+    `F.avg_pool2d` takes such frames; torch's 3D version refuses such clips whatever the padding.
+    The clip is padded beforehand instead.
     """
     window = (kernel_size,) * 3 if isinstance(kernel_size, int) else kernel_size
     smaller = any(n < k for n, k in zip(clip.shape[2:], window, strict=True))
+    # explicit zeros equal padding only if the average counts them and no window overhangs the edge
     if smaller and count_include_pad and not ceil_mode:
         edges = (padding,) * 3 if isinstance(padding, int) else padding
         clip = F.pad(clip, [edge for edge in reversed(edges) for _ in range(2)])
@@ -97,12 +102,13 @@ def _avg_pool(  # noqa: PLR0917 (F.avg_pool2d's own signature)
     divisor_override: int | None = None,
 ) -> Tensor:
     kernel, step, edge = in_time(kernel_size, stride or None, padding)
-    if divisor_override is not None:
+    if divisor_override is not None:  # as many times more terms in the window's sum as it is deep
         divisor_override *= kernel if isinstance(kernel, int) else kernel[0]
     return average(input, kernel, step, edge, ceil_mode, count_include_pad, divisor_override)
 
 
 def _adaptive_size(output_size: Any) -> tuple[int | None, ...]:
+    # time becomes 1, so that a classifier behind the pooling keeps its input size
     return (1, *((output_size,) * 2 if isinstance(output_size, int) else output_size))
 
 
@@ -120,9 +126,10 @@ def _dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool
 
 
 def _over_frames(reduce: Callable[..., Any]) -> Callable[..., Any]:
-    """A reduction over the two axes of the frame, (2, 3), takes time along: (2, 3, 4)."""
+    """A reduction over the frame's axes (2, 3) of an image, applied to (2, 3, 4) of a clip."""
 
     def reduced(input: Tensor, dim: Any = None, *args: Any, **kwargs: Any) -> Any:
+        # the network's code counts four axes, so negative ones are taken modulo 4, not 5
         if isinstance(dim, tuple | list) and {d % 4 for d in dim} == {2, 3}:
             dim = (2, 3, 4)
         return (
@@ -139,11 +146,13 @@ _PERMUTATIONS = {
 
 
 def _permute(input: Tensor, *axes: Any, dims: Any = None) -> Tensor:
+    # x.permute(0, 2, 3, 1), x.permute((0, 2, 3, 1)) and torch.permute(x, dims=...) are all possible
     order = dims if dims is not None else axes
     order = order[0] if len(order) == 1 and not isinstance(order[0], int) else order
     return torch.permute(input, _PERMUTATIONS.get(tuple(d % 4 for d in order), tuple(order)))
 
 
+# a function has several entries when torch knows it under several names
 COUNTERPARTS: dict[Callable[..., Any], Callable[..., Any]] = {
     F.max_pool2d: _max_pool,
     torch.max_pool2d: _max_pool,
@@ -162,6 +171,7 @@ COUNTERPARTS: dict[Callable[..., Any], Callable[..., Any]] = {
     torch.permute: _permute,
     Tensor.permute: _permute,
 }
+# as they appear in byte code; see `makes_2d_calls`
 NAMES = {
     "max_pool2d",
     "max_pool2d_with_indices",
@@ -178,7 +188,7 @@ NAMES = {
 
 
 class VideoCalls(TorchFunctionMode):
-    """While active, every call in `COUNTERPARTS` on a 5D tensor is answered by its counterpart."""
+    """While active, calls in `COUNTERPARTS` on 5D tensors are replaced by their counterparts."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -187,13 +197,14 @@ class VideoCalls(TorchFunctionMode):
         counterpart = COUNTERPARTS.get(func)
         if counterpart is not None:
             clip = args[0] if args else kwargs.get("input")
+            # features behind a flatten, for one, are not clips: those calls are left alone
             if isinstance(clip, Tensor) and clip.ndim == 5:
                 return counterpart(*args, **kwargs)
         return func(*args, **kwargs)
 
 
 class VideoForward(nn.Module):
-    """First base of the classes that `video_class` makes: the forward pass, under `VideoCalls`."""
+    """First base of the classes from `video_class`: runs the forward pass under `VideoCalls`."""
 
     image_class: type[nn.Module]
 
@@ -202,9 +213,10 @@ class VideoForward(nn.Module):
             return super().forward(*args, **kwargs)
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        """Pickled and copied by its 2D class, which can be imported; this one is made at need."""
+        """Pickle and copy by the 2D class: pickle cannot import classes made at run time."""
         reduced = super().__reduce_ex__(protocol)
         assert isinstance(reduced, tuple)
+        # only the constructor and its arguments are replaced; the state, from index 2 on, is kept
         return (_blank, (self.image_class,), *reduced[2:])
 
 
@@ -217,18 +229,21 @@ def video_class(image_class: type[nn.Module]) -> type[nn.Module]:
     return _VIDEO_CLASSES[image_class]
 
 
-_VIDEO_CLASSES: dict[type[nn.Module], type[nn.Module]] = {}  # one class each, as `type(a) is` wants
+# cached, so that two lifted networks of one kind have the same class
+_VIDEO_CLASSES: dict[type[nn.Module], type[nn.Module]] = {}
 
 
 def _blank(image_class: type[nn.Module]) -> nn.Module:
+    # without __init__, which would draw random weights; unpickling fills in the state
     kind = video_class(image_class)
     return kind.__new__(kind)
 
 
 def makes_2d_calls(kind: type[nn.Module]) -> bool:
-    """Whether the methods of a class, torch's own classes apart, name a call in `COUNTERPARTS`.
+    """Whether the methods of a class name a call in `COUNTERPARTS`; torch's own classes are exempt.
 
-    Read from their byte code, and from that of the functions of the same file that they call.
+    Names are read from the byte code of the methods and of functions in the same file that they
+    call. A name that means something else costs a needless subclass, but changes no results.
     """
     return any(
         not NAMES.isdisjoint(_names(member.__code__, member.__globals__, set()))
@@ -244,7 +259,7 @@ def _names(
 ) -> Iterator[str]:
     """The names that a piece of code uses, nested functions and helpers of its file included."""
     if code in seen:
-        return
+        return  # helpers may call each other
     seen.add(code)
     yield from code.co_names
     inner = [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]

@@ -1,4 +1,4 @@
-"""How single 2D layers and blocks become their video counterparts; a rule a type."""
+"""Rules that turn single 2D layers and blocks into their video counterparts, one per type."""
 
 from __future__ import annotations
 
@@ -29,12 +29,13 @@ Rule = Callable[[Any], nn.Module]
 
 
 def lift_layer(name: str, module: nn.Module) -> nn.Module:
-    """The video version of a layer or block that is not a convolution, or itself if it serves.
+    """The video version of a layer or block that is not a convolution, or itself if it needs none.
 
     Raises:
         ValueError: for one that has no video version; the message names it, its type and the cause.
     """
     kind = type(module)
+    # subclasses follow their base's rule, but only if they compute the same
     base = next((base for base in kind.__mro__ if base in RULES), None)
     if base is not None:
         check_replaceable(name, module, base)
@@ -45,6 +46,8 @@ def lift_layer(name: str, module: nn.Module) -> nn.Module:
         raise _refusal(name, module, "it rearranges a frame's grid; clips have no counterpart")
     if isinstance(module, nn.LayerNorm) and len(module.normalized_shape) > 1:
         raise _refusal(name, module, f"it expects frames of size {module.normalized_shape[-2:]}")
+    # torch's layers have rules; other code may make 2D calls in its `forward`. A leaf named "...2d"
+    # with neither would fail on clips, so it is refused here, where its name is known
     own = not kind.__module__.startswith("torch.")
     if own and makes_2d_calls(kind):
         module.__class__ = video_class(kind)
@@ -56,12 +59,13 @@ def lift_layer(name: str, module: nn.Module) -> nn.Module:
 
 
 def check_replaceable(name: str, module: nn.Module, base: type[nn.Module]) -> None:
-    """Refuse a layer that does more than the torch layer `base` that it would be replaced as.
+    """Refuse a layer that does more than the torch layer `base`, whose rule would replace it.
 
     Raises:
         ValueError: for a subclass that computes something else, hooks or a parametrised weight.
     """
     kind = type(module)
+    # nn.Conv2d's forward calls `_conv_forward`, so a subclass may override that instead
     for method in ("forward", "_conv_forward"):
         if getattr(kind, method, None) is not getattr(base, method, None):
             raise _refusal(name, module, f"its {method} is not that of {base.__name__}")
@@ -76,7 +80,8 @@ def _refusal(name: str, module: nn.Module, cause: str) -> ValueError:
 
 
 def _widen_channel_numbers(module: nn.Module) -> None:
-    """A block's own (C, 1, 1) or (1, C, 1, 1) tensors, factors per channel, get one axis more."""
+    """Add a time axis to a block's own factors per channel, (C, 1, 1) or (1, C, 1, 1) tensors."""
+    # recurse=False: layers inside have rules of their own
     own = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
     for name, value in own:
         per_channel = value.ndim == 3 or (value.ndim == 4 and len(value) == 1)
@@ -103,7 +108,7 @@ def convolutional_classifiers(model: nn.Module) -> Iterator[nn.Module]:
 
 def _norm(kind: type[nn.Module]) -> Rule:
     def rule(module: Any) -> nn.Module:
-        state = module.state_dict()
+        state = module.state_dict()  # empty for a norm without affine parameters and statistics
         numbers = next((value for value in state.values() if value.is_floating_point()), None)
         layer = kind(
             module.num_features,
@@ -135,7 +140,7 @@ def _max_pool(module: nn.MaxPool2d) -> nn.Module:
 
 
 class AvgPool3d(nn.AvgPool3d):
-    """`nn.AvgPool3d`, for clips smaller than its window too; see `lift_forward.average`."""
+    """`nn.AvgPool3d` that also takes clips smaller than its window; see `lift_forward.average`."""
 
     def forward(self, input: Tensor) -> Tensor:
         return average(
@@ -180,7 +185,7 @@ def _adaptive_max_pool(module: nn.AdaptiveMaxPool2d) -> nn.Module:
 
 
 class VideoShuffleUnit(InvertedResidual):
-    """ShuffleNet v2's unit for clips: its channel shuffle keeps whatever axes follow the channels.
+    """ShuffleNet v2's unit for clips: torchvision's channel shuffle unpacks exactly four axes.
 
     Source: `torchvision.models.shufflenetv2.InvertedResidual`.
     """
@@ -190,10 +195,12 @@ class VideoShuffleUnit(InvertedResidual):
             kept, changed = x.chunk(2, dim=1)
         else:
             kept, changed = self.branch1(x), x
+        # interleave the two branches' channels: a channel shuffle with two groups
         return torch.stack((kept, self.branch2(changed)), dim=2).flatten(1, 2)
 
 
 def _shuffle_unit(module: InvertedResidual) -> nn.Module:
+    # in place: the layers inside are lifted by their own rules
     module.__class__ = VideoShuffleUnit
     return module
 
@@ -203,6 +210,7 @@ _ATTENTION = (
     ShiftedWindowAttention,
     RelativePositionalMultiHeadAttention,
 )
+# layers that move elements between channels and the frame's grid
 _GRID = (nn.PixelShuffle, nn.PixelUnshuffle, nn.Fold, nn.Unfold)
 
 RULES: dict[type[nn.Module], Rule] = {

@@ -1,4 +1,4 @@
-"""Facts about networks that a plan needs: nothing is imported for them."""
+"""Facts about networks that planning a study needs, without importing torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["CATALOGUE", "Facts", "lift_remedy"]
 
 @dataclass(frozen=True)
 class Facts:
-    """What a plan needs to know of a network.
+    """What planning needs to know about a network.
 
     Attributes:
         depth: depth in time of its deepest filter; clips must be at least as long.
@@ -26,6 +26,7 @@ CATALOGUE: dict[str, Facts] = {
     "googlenet": Facts(depth=7, imagenet="GoogLeNet_Weights.IMAGENET1K_V1"),
 }
 
+# lets the error about an unknown network say that `lift` takes it
 LIFTED = re.compile(
     "alexnet|convnext_(tiny|small|base|large)|densenet(121|161|169|201)"
     "|efficientnet_(b[0-7]|v2_[sml])|googlenet|inception_v3|mnasnet(0_5|0_75|1_0|1_3)"
@@ -34,7 +35,7 @@ LIFTED = re.compile(
     "|shufflenet_v2_x(0_5|1_0|1_5|2_0)|squeezenet1_[01]|vgg(11|13|16|19)(_bn)?"
     "|wide_resnet(50|101)_2"
 )
-"""torchvision's classification networks that `lift` takes; named here since torch is not loaded."""
+"""Names of torchvision's classification networks that `lift` takes; torchvision is not loaded."""
 
 
 def lift_remedy(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Trace a network: where its 3T layers stand, which of their transitions can learn, their state."""
+"""Trace a network: its 3T layers in forward order, the transitions that can learn, their state."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["reachable", "temporal_state", "trace"]
 def trace(network: nn.Module, clip_shape: tuple[int, int, int]) -> list[LayerInfo]:
     """The 3T layers of a network in forward order, for clips of a given shape.
 
-    One forward pass of a copy on the meta device: no memory, no arithmetic.
+    Runs one forward pass of a copy on the meta device, which computes shapes only.
 
     Args:
         network: a video network for 3-channel clips; it is not changed.
@@ -42,7 +42,7 @@ def trace(network: nn.Module, clip_shape: tuple[int, int, int]) -> list[LayerInf
     def record(module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
         assert isinstance(module, Conv3T)
         clip = arguments[0]
-        if module.kernel_size[0] == 1:
+        if module.kernel_size[0] == 1:  # no transitions, so nothing to report
             return
         layers.append(
             LayerInfo(
@@ -58,6 +58,7 @@ def trace(network: nn.Module, clip_shape: tuple[int, int, int]) -> list[LayerInf
 
     hooks = [m.register_forward_pre_hook(record) for m in shadow.modules() if isinstance(m, Conv3T)]
     try:
+        # two clips: in training, batch norm refuses a single value per channel
         with torch.no_grad(), jumps:
             shadow(torch.zeros(2, 3, *clip_shape, device="meta", dtype=dtype))
     finally:
@@ -70,8 +71,8 @@ def reachable(network: nn.Module, clip_shape: tuple[int, int, int]) -> pd.DataFr
     """Which transitions can ever receive a gradient, from shapes, strides and paddings alone.
 
     A slice of a filter that meets only padding in time gets no gradient, and a transition that
-    shapes only such slices stays where it started for ever. No arithmetic is done: a network on the
-    meta device will do.
+    affects only such slices never leaves its initial value. Only shapes are computed, so the
+    network may be on the meta device.
 
     Args:
         network: any network that holds `Conv3T` layers; it is not changed.
@@ -79,8 +80,8 @@ def reachable(network: nn.Module, clip_shape: tuple[int, int, int]) -> pd.DataFr
 
     Returns:
         A row per transition in forward order: `layer_index` (int32), `layer` (str), `transition`
-        (int16, from 0), `reachable` (bool) and `n_channels` (int32), the number of rows of the
-        parameter table that it stands for. No rows for a network without temporal parameters.
+        (int16, from 0), `reachable` (bool) and `n_channels` (int32), the number of parameter table
+        rows that it stands for. No rows for a network without temporal parameters.
 
     Raises:
         RuntimeError: torch's own, for clips too small for the network.
@@ -135,7 +136,7 @@ def check_clip_shape(clip_shape: Any) -> None:
 
 def _reachable(module: Conv3T, frames: int) -> tuple[bool, ...]:
     depth, stride, dilation = module.kernel_size[0], module.stride[0], module.dilation[0]
-    if module.padding_mode != "zeros":  # the other modes pad with data: every slice meets some
+    if module.padding_mode != "zeros":  # other modes pad with data, so every slice meets data
         return (True,) * (depth - 1)
     padding = module.padding if isinstance(module.padding, str) else module.padding[0]
     zeros = padding_along(padding, depth, dilation)
@@ -153,10 +154,14 @@ def temporal_state(network: nn.Module) -> dict[str, np.ndarray]:
 
 
 class _JumpTracker(TorchDispatchMode):
-    """Carries the product of spatial strides along with every tensor of a forward pass."""
+    """Tracks, for every tensor of a forward pass, the product of spatial strides up to it.
+
+    A dispatch mode sees the ATen operators, so strides in functional calls count as well.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        # weak and by identity: tensors compare elementwise, and freed ones must drop out
         self._jumps: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
     def of(self, tensor: Tensor) -> int:
@@ -166,6 +171,7 @@ class _JumpTracker(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
+        # parameters have 1, and branches that meet have the same: the maximum is the data's
         jump = max((self.of(t) for t in _tensors(args)), default=1) * _spatial_stride(func, args)
         for tensor in _tensors(result if isinstance(result, tuple | list) else (result,)):
             self._jumps[tensor] = jump
@@ -183,9 +189,10 @@ def _tensors(values: Any) -> Iterator[Tensor]:
 def _spatial_stride(func: Any, args: tuple[Any, ...]) -> int:
     """Stride along W of a convolution or pooling operator, else 1."""
     name = func.overloadpacket.__name__
-    if name == "convolution":
+    if name == "convolution":  # aten.convolution(input, weight, bias, stride, ...)
         return int(args[3][-1])
     if "_pool3d" in name and "adaptive" not in name:
+        # (input, kernel_size, stride=[], ...): an empty stride means the kernel size
         stride = args[2] if len(args) > 2 and args[2] else args[1]
         return int(stride[-1] if isinstance(stride, tuple | list) else stride)
     return 1

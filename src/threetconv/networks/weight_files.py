@@ -1,4 +1,4 @@
-"""State dicts in files: read them without running code, load them strictly.
+"""Read state dicts from files without running code, and load them strictly.
 
 torch is imported only where tensors are read.
 """
@@ -24,19 +24,19 @@ SHOWN = 3  # names listed in a message
 
 
 def read_state(path: str | Path, *, remedy: str = REMEDY) -> dict[str, Tensor]:
-    """The tensors of a safetensors or torch file, by name; no code in it can run.
+    """The tensors of a safetensors or torch file, by name; code in the file cannot run.
 
-    What the file is, is told from its first bytes. A state dict that stands inside as
-    ``state_dict``, ``model_state_dict`` or ``model`` is taken out, and ``module.`` (DataParallel)
-    is taken off when every name begins with it.
+    The format is recognised by the first bytes. A state dict nested as ``state_dict``,
+    ``model_state_dict`` or ``model`` is unwrapped, and a prefix ``module.`` (DataParallel) is
+    removed if every name has it.
 
     Args:
         path: the file.
-        remedy: what to do about a file that is damaged or no state dict, for the message.
+        remedy: advice in the message about a file that is damaged or not a state dict.
 
     Raises:
-        InputError: a file that is missing, damaged or of neither kind; one that holds objects other
-            than tensors (they are not made); anything but tensors by name.
+        InputError: the file is missing, damaged or of neither format, or holds anything but tensors
+            by name (other objects are not constructed).
     """
     path = Path(path)
     if not path.is_file():
@@ -44,7 +44,8 @@ def read_state(path: str | Path, *, remedy: str = REMEDY) -> dict[str, Tensor]:
     try:
         with path.open("rb") as file:
             head = file.read(9)
-        # a safetensors file: length of the header as 8 bytes, little-endian, then JSON
+        # safetensors: 8 bytes, little-endian, with the header's length, then JSON; the upper three
+        # bytes are zero for every header of a possible size
         safe = head[8:] == b"{" and head[5:8] == bytes(3)
         content: Any = (_read_safetensors if safe else _read_torch)(path, remedy)
     except OSError as error:
@@ -82,7 +83,8 @@ def _read_torch(path: Path, remedy: str) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
-    except Exception as error:  # what torch raises for a bad file is not one type
+    except Exception as error:  # torch raises many types for bad files
+        # torch's message names the refused class as "GLOBAL module.name", after the pickle opcode
         named = re.search(r"GLOBAL ([\w.]+)", str(error))
         if named:
             raise InputError(
@@ -100,7 +102,7 @@ def _unreadable(path: Path, found: str, remedy: str) -> InputError:
 
 
 def load_into(network: nn.Module, state: Mapping[str, Tensor], where: str | Path) -> None:
-    """Load a state dict strictly: every tensor, of the same shape, finite, and no other.
+    """Load a state dict strictly: exactly the network's tensors, same shapes, finite values.
 
     Args:
         network: takes the tensors, in place.
@@ -130,6 +132,7 @@ def load_into(network: nn.Module, state: Mapping[str, Tensor], where: str | Path
             remedy="load it into a network of its own kind, convolution, width, clip shape and "
             "number of classes; in a study, list it for a run that has them",
         )
+    # integers, such as batch norm's counters, are always finite
     bad = [n for n, value in state.items() if value.is_floating_point() and not _finite(value)]
     if bad:
         raise InputError(
@@ -172,11 +175,11 @@ FORMATS: dict[str, Callable[[str | Path, nn.Module], None]] = {
     "threetconv": _load_ours,
     "authors": _load_authors,
 }
-"""How the tensors of a weight file are named: as here, or as in the code of the paper's authors."""
+"""Naming schemes of weight files: this package's, or that of the paper's authors' code."""
 
 
 def load_weights(path: str | Path, network: nn.Module, *, format: str) -> None:
-    """Load a weight file of a known format, a name in `FORMATS`, into a network, in place.
+    """Load a weight file into a network, in place; `format` is a name in `FORMATS`.
 
     Raises:
         InputError: an unknown format, or as `read_state` and `load_into` or

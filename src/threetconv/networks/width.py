@@ -17,22 +17,24 @@ __all__ = ["thin"]
 def thin(model: nn.Module, width: float, *, num_classes: int) -> nn.Module:
     """Scale every channel count of a 2D network, except its 3 input channels and its classes.
 
-    The thin network's filters are the leading block of the wide one's, times 1/sqrt(width): the
-    spread that an initialisation by fan (Kaiming's, Glorot's) gives a layer of that size. Norms and
-    factors per channel are the leading ones. Grouped convolutions keep their number of groups,
-    depthwise ones stay depthwise.
+    The thin network's filters are the leading block of the wide one's times 1/sqrt(width), the
+    standard deviation that Kaiming or Glorot initialisation gives a layer of that size. Layer and
+    group norms and factors per channel keep their leading elements; batch norms and Linear layers
+    are initialised anew. Grouped convolutions keep their number of groups, depthwise ones stay
+    depthwise.
 
     Args:
         model: a randomly initialised 2D network; it is not changed.
-        width: the factor, above 0 and at most 1; every channel count times it must be whole.
-        num_classes: a Linear layer of this many outputs is a classifier and keeps them, and so does
-            SqueezeNet's last convolution.
+        width: the factor, above 0 and at most 1; its product with every channel count must be an
+            integer.
+        num_classes: a Linear layer with this many outputs counts as a classifier and keeps them, as
+            does SqueezeNet's last convolution.
 
     Returns:
         The thin network, in the training mode of `model`.
 
     Raises:
-        InputError: when a channel count does not come out whole, or not divisible by its groups.
+        InputError: if a scaled channel count is not an integer, or not divisible by its groups.
     """
     if width == 1.0:
         return model
@@ -42,6 +44,7 @@ def thin(model: nn.Module, width: float, *, num_classes: int) -> nn.Module:
         if isinstance(module, nn.Conv2d):
             replacement: nn.Module = _conv(name, module, width, module in classifiers)
         elif isinstance(module, nn.BatchNorm2d):
+            # a new one: before training its parameters are constants, so nothing is lost
             replacement = nn.BatchNorm2d(
                 _scaled(name, module.num_features, width),
                 eps=module.eps,
@@ -50,6 +53,7 @@ def thin(model: nn.Module, width: float, *, num_classes: int) -> nn.Module:
                 track_running_stats=module.track_running_stats,
             )
         elif isinstance(module, nn.Linear):
+            # inputs come from thinned layers, so they scale too
             classes = module.out_features == num_classes
             replacement = nn.Linear(
                 _scaled(name, module.in_features, width),
@@ -68,7 +72,7 @@ def _conv(name: str, conv: nn.Conv2d, width: float, classifier: bool) -> nn.Conv
     inputs = 3 if conv.in_channels == 3 else _scaled(name, conv.in_channels, width)
     outputs = conv.out_channels if classifier else _scaled(name, conv.out_channels, width)
     groups = conv.groups
-    if groups == conv.in_channels:  # depthwise
+    if groups == conv.in_channels:  # depthwise: one group per channel
         groups = inputs
     if inputs % groups or outputs % groups:
         raise InputError(
@@ -89,12 +93,13 @@ def _conv(name: str, conv: nn.Conv2d, width: float, classifier: bool) -> nn.Conv
         conv.padding_mode,
     )
     with torch.no_grad():
+        # variance is inversely proportional to the fan, which `width` scales
         layer.weight.copy_(conv.weight[:outputs, : inputs // groups] / math.sqrt(width))
     return layer
 
 
 def _thin_in_place(name: str, module: nn.Module, width: float) -> None:
-    """Layers and blocks that keep their type: LayerNorm, GroupNorm, own parameters per channel."""
+    """Thin what keeps its type: LayerNorm, GroupNorm, and blocks' own parameters per channel."""
     channels: dict[str, int] = {}  # parameter -> axis of its channels
     if isinstance(module, nn.LayerNorm):
         module.normalized_shape = tuple(_scaled(name, n, width) for n in module.normalized_shape)

@@ -1,25 +1,25 @@
-"""Warping filters on the CPU, compiled by numba: what `layer.affine` computes, much faster.
+"""Kernels for filters of any size on the CPU: the computation of `layer.affine`, much faster.
 
-16 input channels at a time are transposed, so that a row is one tap of 16 channels, and a new tap
-is a weighted sum of four rows. `threetconv.layer.cpu.nine_taps` does kernels of nine taps, and
-faster.
+Input channels are transposed in blocks of 16, so that one SIMD row holds the same tap of 16
+channels. All channels of an output filter share the transform, so a new tap is a weighted sum of
+four rows. `threetconv.layer.cpu.nine_taps` is faster, for kernels of nine taps only.
 
-Memory is read and written once and in torch's own order. A call does the output channels `start`
-to `stop` and holds no Python lock, so that threads can share the channels out; the numbers of a
-channel do not depend on how.
+Memory is read and written once, in torch's layout. A call computes the output channels `start` to
+`stop` without the GIL, so threads can divide the channels among them; results do not depend on the
+division.
 
-Arguments, arrays flat and of one dtype:
+Arguments (arrays are flat and have one dtype):
     k1: (out, in, H W), slice 0.
     transforms: scale, rotate, translate_x, translate_y, (D - 1, out) each.
     taps, units, border: see `threetconv.layer.cpu.warp_coordinates.read`.
-    sizes: (number of output channels, number of input channels, D, H, W).
+    sizes: (output channels, input channels, D, H, W).
     wanted: (first, last), the slices first <= d < last, 1 < last <= D.
-    share: (start, stop).
-    out, gradient: (out, in, last - first, H W), the slices; the loss's derivatives by them.
-    dk1: like k1, filled. dtransforms: like transforms, filled for those before last - 1.
+    share: (start, stop), the output channels of this call.
+    out, gradient: (out, in, last - first, H W), the slices, or the loss's derivatives by them.
+    dk1: like k1, filled. dtransforms: like transforms, filled for transitions before last - 1.
 
-What is called from outside takes an order that holds all of them
-(`threetconv.layer.cpu.work_order`), of which several threads can do one piece after the other.
+The entry points take one pointer to an order that holds all arguments
+(`threetconv.layer.cpu.work_order`); threads take its pieces one by one.
 """
 # ruff: noqa: PLR0917 (numba takes no keywords)
 
@@ -49,7 +49,9 @@ from threetconv.layer.cpu.work_order import filled_at, next_share, order_at, pie
 
 __all__ = ["backward_any", "forward_any"]
 
-FEW = 4  # so many input channels (a stem's three, or depthwise) are done in rows of four
+# up to so many input channels (a stem's three, or depthwise) use rows of 4: rows of 16 would mostly
+# compute zeros
+FEW = 4
 
 
 @compiled
@@ -70,7 +72,9 @@ def _forward(
     n, area, wide, lanes = taps[0].shape[0], height * width, width + 2 * MARGIN, width_of(nil)
     inner, size = positions(height, width, n, lanes), slice_size(height, width, lanes)
     start, length = max(first, 1), (last - first) * area
+    # a warp reads the previous slice only, so two slices take turns; the margins stay zero
     tile = np.zeros(2 * size, k1.dtype)
+    # each channel has BLOCK elements of slack: taps are read and written four at a time
     step, one_step = (last - start) * area + BLOCK, area + BLOCK
     built, firsts = np.zeros(lanes * step, k1.dtype), np.zeros(lanes * one_step, k1.dtype)
     cells, places = np.empty(last * n, np.int32), np.empty(last * 8 * n, k1.dtype)
@@ -80,7 +84,7 @@ def _forward(
         for begin in range(o * inputs, (o + 1) * inputs, lanes):
             count = min(lanes, (o + 1) * inputs - begin)
             copy(k1, begin * area, area, firsts, 0, one_step, count, area)
-            if first == 0:
+            if first == 0:  # slice 0 is k1 itself
                 copy(k1, begin * area, area, out, begin * length, length, count, area)
             gather(nil, firsts, one_step, inner, area, tile)
             warp(nil, tile, size, 2, last, inner, cells, places, area, wide, start, built, step)
@@ -107,9 +111,10 @@ def _backward(
     (_, inputs, _, height, width), (first, last) = sizes, wanted
     n, area, wide, lanes = taps[0].shape[0], height * width, width + 2 * MARGIN, width_of(nil)
     inner, size = positions(height, width, n, lanes), slice_size(height, width, lanes)
+    # derivatives by the weights need every slice again, so the tile keeps all of them
     tile, by_tile = np.zeros(last * size, k1.dtype), np.zeros(4 * (size + 16), k1.dtype)
     length, one_step = (last - first) * area, area + BLOCK
-    step = area + length + BLOCK  # first a slice of zeros, for those of which nothing is wanted
+    step = area + length + BLOCK  # begins with a slice of zeros, the gradient of slices < first
     outer, firsts = np.zeros(lanes * step, k1.dtype), np.zeros(lanes * one_step, k1.dtype)
     cells, places = np.empty(last * n, np.int32), np.empty(last * 8 * n, k1.dtype)
     turns = np.empty(2 * last, k1.dtype)
@@ -119,12 +124,15 @@ def _backward(
         read(transforms, o, last, taps, units, border, sizes, cells, places, turns, True)
         for begin in range(o * inputs, (o + 1) * inputs, lanes):
             count = min(lanes, (o + 1) * inputs - begin)
-            if count < lanes < inputs:  # leave nothing in the lanes of channels that do not exist
+            # the last block may have fewer channels: clear the previous block's from the unused
+            # lanes, or they would be added to the derivatives by the weights
+            if count < lanes < inputs:
                 firsts[count * one_step :] = 0
                 outer[count * step :] = 0
             copy(k1, begin * area, area, firsts, 0, one_step, count, area)
             copy(gradient, begin * length, length, outer, area, step, count, length)
             gather(nil, firsts, one_step, inner, area, tile)
+            # forward again: between the two passes only k1 and the transforms are kept
             warp(
                 nil,
                 tile,
@@ -155,6 +163,7 @@ def _backward(
                 step,
                 dots,
             )
+            # gradient of slice 0: from slice 1, in by_tile, and the loss's own, if it was wanted
             at = max(1 - first, 0) * area
             for tap in range(0, area, BLOCK):
                 a, b, c, d = arrived(nil, by_tile, 0, inner, tap, outer, at, step)
@@ -164,6 +173,7 @@ def _backward(
                 store(tile, number(inner, tap + 3), d)
             scatter(nil, tile, 0, inner, area, firsts, 0, one_step)
             copy(firsts, 0, one_step, dk1, begin * area, area, count, area)
+        # the last block of four reaches beyond the kernel; what it collected there must not count
         for t in range(last - 1):
             for tap in range(area, (area + BLOCK - 1) // BLOCK * BLOCK):
                 for weight in range(4):
@@ -173,7 +183,7 @@ def _backward(
 
 @Callback
 def forward_any(pointer: Any) -> None:
-    """Fill `out`; the order's slices."""
+    """Fill `out`, the order's slices."""
     order, like = order_at(pointer)
     taps, units, border, sizes, wanted, k1, transforms, out = task_of(order, like)
     few, many = four_zeros(k1), sixteen_zeros(k1)
@@ -189,7 +199,7 @@ def forward_any(pointer: Any) -> None:
 
 @Callback
 def backward_any(pointer: Any) -> None:
-    """Fill `dk1` and `dtransforms`; the order's slices are `gradient`."""
+    """Fill `dk1` and `dtransforms`; here the order's slices hold `gradient`."""
     order, like = order_at(pointer)
     taps, units, border, sizes, wanted, k1, transforms, by = task_of(order, like)
     dk1, dt = filled_at(order, sizes, like)

@@ -1,18 +1,19 @@
-"""Slices as tiles, for `threetconv.layer.cpu.any_size`: a row is one tap of 16 (or 4) channels.
+"""Channel-interleaved tiles for `any_size`: a row is one tap of 16 (or 4) channels.
 
-A tile holds slices one behind the other, each with the margin of
-`threetconv.layer.cpu.warp_coordinates` and, behind it, a row that takes what belongs nowhere: taps
-are done four at a time, also the last ones.
+A tile holds consecutive slices. Each has the zero margin of
+`threetconv.layer.cpu.warp_coordinates`, followed by one dummy row: taps are processed four at a
+time, and the last block's surplus taps go there.
 
-Arguments that many functions have:
+Arguments that many functions share:
     nil: zeros, as wide as a row.
-    inner: (n,), where each tap's row is in a slice.
+    inner: (n,), offset of each tap's row within a slice.
     cells, places: see `threetconv.layer.cpu.warp_coordinates.read`.
     area, wide: number of taps; taps in a line of the grid with margins.
-    channels, step: numbers channel by channel, `step` from one to the next.
-    by_tile: derivatives by the slice in work and by the one behind it. Each is kept as two parts to
-        be added: cells at even and at odd numbers. So two cells of one part are the same or apart,
-        and the processor need not wait for what it has just written half of.
+    channels, step: a channel-major array, with `step` elements from one channel to the next.
+    by_tile: derivatives by slice t and by slice t + 1, used alternately. Each is the sum of two
+        parts, one for even and one for odd cell numbers. A cell is a pair of rows; within one part
+        two pairs are identical or disjoint, never half overlapping, which would stall the
+        processor's store-to-load forwarding.
 """
 # ruff: noqa: PLR0917 (numba takes no keywords)
 
@@ -52,18 +53,19 @@ __all__ = [
     "warp",
 ]
 
-BLOCK = 4  # taps done together, so that they can be turned into numbers of one channel
+BLOCK = 4  # taps done together, the size of the blocks that `simd.transpose` turns
 
 
 @compiled
 def slice_size(height: int, width: int, lanes: int) -> Any:
-    """How many numbers a slice of the tile has: the grid with margins, and a row for nothing."""
+    """Number of elements of a slice in the tile: the grid with margins and the dummy row."""
+    # rounded up to 16, in which `clear` writes
     return ((height + 2 * MARGIN) * (width + 2 * MARGIN) * lanes + lanes + 15) // 16 * 16
 
 
 @compiled
 def positions(height: int, width: int, n: int, lanes: int) -> Any:
-    """Where each tap's row is in a slice of the tile; after the last tap, behind the margin."""
+    """Offset of each tap's row in a slice; entries after the last tap point to the dummy row."""
     inner = inner_taps(height, width)
     positions = np.full(n, (height + 2 * MARGIN) * (width + 2 * MARGIN) * lanes, np.int32)
     for tap in range(inner.shape[0]):
@@ -75,26 +77,28 @@ def positions(height: int, width: int, n: int, lanes: int) -> Any:
 def copy(
     source: Any, start: int, step: int, target: Any, to: int, by: int, runs: int, length: int
 ) -> None:
-    """Runs of numbers, `step` apart, to places that are `by` apart."""
+    """Copy `runs` runs of `length` elements, from `step` apart to `by` apart."""
     nil, whole = sixteen_zeros(source), length - length % 16
     for run in range(runs):
         old, new = start + run * step, to + run * by
         for i in range(0, whole, 16):
             store(target, new + i, load(source, old + i, nil))
+        # the rest one by one: a whole row would overwrite what follows the run
         for i in range(whole, length):
             target[new + i] = number(source, old + i)
 
 
 @compiled
 def clear(array: Any, start: int, length: int) -> None:
-    """Zeros; `length` is a multiple of 16."""
+    """Fill with zeros; `length` is a multiple of 16."""
     for i in range(start, start + length, 16):
         store(array, i, sixteen_zeros(array))
 
 
 @compiled
 def _clear_taps(by_tile: Any, start: int, inner: Any, area: int, lanes: int) -> None:
-    """Zeros at all taps, in both parts; what has gathered in the margin nobody reads."""
+    """Zeros at all taps, in both parts; derivatives by the margin are never read."""
+    # from the first tap to one row after the last, since the odd part is shifted by one row
     quarter, low = by_tile.shape[0] // 4, number(inner, 0) // 16 * 16
     length = (number(inner, area - 1) + 2 * lanes - low + 15) // 16 * 16
     clear(by_tile, start + low, length)
@@ -103,8 +107,10 @@ def _clear_taps(by_tile: Any, start: int, inner: Any, area: int, lanes: int) -> 
 
 @compiled
 def gather(nil: Any, channels: Any, step: int, inner: Any, area: int, tile: Any) -> None:
-    """Slice 0 of a row of channels, `step` numbers apart, into the tile's first slice."""
+    """Slice 0 of a block of channels, `step` elements apart, into the tile's first slice."""
     for tap in range(0, area, BLOCK):
+        # a holds four taps of channels 0, 4, 8, 12, b of channels 1, 5, 9, 13, ...; transposed, a
+        # holds the first of these taps for channels 0 to 15, b the second, ...
         a = load_fours(channels, tap, BLOCK * step, nil)
         b = load_fours(channels, tap + step, BLOCK * step, nil)
         c = load_fours(channels, tap + 2 * step, BLOCK * step, nil)
@@ -120,7 +126,7 @@ def gather(nil: Any, channels: Any, step: int, inner: Any, area: int, tile: Any)
 def scatter(
     nil: Any, tile: Any, at: int, inner: Any, area: int, channels: Any, to: int, step: int
 ) -> None:
-    """A slice of the tile to a row of channels, `step` numbers apart."""
+    """A slice of the tile to a block of channels, `step` elements apart; inverse of `gather`."""
     for tap in range(0, area, BLOCK):
         a, b, c, d = transpose(
             load(tile, at + number(inner, tap), nil),
@@ -150,14 +156,16 @@ def warp(
     channels: Any,
     step: int,
 ) -> None:
-    """The slices before `last`, from the first; the tile has room for `kept`.
+    """Compute slices 1 to last - 1 from slice 0 (equation 5); the tile has room for `kept` slices.
 
-    Those from `start` on go to a row of channels, `step` numbers apart.
+    Slices from `start` on are also written to a block of channels, `step` elements apart.
     """
     n, lanes, pair, four = inner.shape[0], width_of(nil), twice(nil), four_zeros(tile)
     for t in range(last - 1):
         old, new = t % kept * size, (t + 1) % kept * size
         for tap in range(area):
+            # upper left and upper right tap are neighbours in memory: one load of a double row,
+            # times their two weights; `fold` adds the two halves
             at = old + number(cells, t * n + tap) * lanes
             weights = load(places, 8 * t * n + four_of(tap), four)
             above = multiply(upper(weights, pair), load(tile, at, pair))
@@ -171,7 +179,8 @@ def warp(
 def arrived(
     nil: Any, by_tile: Any, new: int, inner: Any, tap: int, channels: Any, at: int, step: int
 ) -> Any:
-    """What arrives at four taps of a slice: from the slice behind, and from without."""
+    """Derivatives by four taps of a slice: through the next slice, plus the loss's own."""
+    # `half`: offset of a row's odd part from its even part
     half = by_tile.shape[0] // 4 + width_of(nil)
     p, q = new + number(inner, tap), new + number(inner, tap + 1)
     r, s = new + number(inner, tap + 2), new + number(inner, tap + 3)
@@ -200,13 +209,19 @@ def _tap_back(
     place: int,
     g: Any,
 ) -> Any:
-    """One tap back: derivatives by the four it is made of; returned, by its weights, quartered."""
+    """Backward of one tap: adds the derivatives by the four taps it read to `by_tile`.
+
+    Returns:
+        Its derivatives by its four weights as a row of 16, four partial sums each.
+    """
     weights, g = load(places, place, four_zeros(places)), twice(g)
     lanes, half = width_of(g) // 2, by_tile.shape[0] // 4 + width_of(g) // 2
     below = cell + wide
+    # even and odd cells go to different parts; see `by_tile` at the top
     here, there = old + cell * lanes + (cell & 1) * half, old + below * lanes + (below & 1) * half
     store(by_tile, here, add(load(by_tile, here, g), multiply(upper(weights, g), g)))
     store(by_tile, there, add(load(by_tile, there, g), multiply(lower(weights, g), g)))
+    # a weight's derivative is the product of the tap it reads and g, summed over channels
     above = multiply(load(tile, at + cell * lanes, g), g)
     return quarters(above, multiply(load(tile, at + below * lanes, g), g))
 
@@ -227,12 +242,14 @@ def back(
     step: int,
     dots: Any,
 ) -> None:
-    """The warps back: derivatives by the first slice, into by_tile, and by the weights of taps."""
+    """Backward of `warp`: derivatives by slice 0, into by_tile, and by all weights, into dots."""
     (first, last), n, both = wanted, inner.shape[0], by_tile.shape[0] // 2
+    # nothing comes through a next slice to the last one
     _clear_taps(by_tile, (last - 1) % 2 * both, inner, area, width_of(nil))
     for t in range(last - 2, -1, -1):
         old, new, at = t % 2 * both, (t + 1) % 2 * both, t * size
         _clear_taps(by_tile, old, inner, area, width_of(nil))
+        # slice t + 1 in `channels`, which begin with a slice of zeros for slices before `first`
         begin = max(t + 2 - first, 0) * area
         for tap in range(0, area, BLOCK):
             a, b, c, d = arrived(nil, by_tile, new, inner, tap, channels, begin, step)
@@ -243,6 +260,7 @@ def back(
             j = _tap_back(tile, at, by_tile, old, q, wide, places, place + 16, b)
             k = _tap_back(tile, at, by_tile, old, r, wide, places, place + 32, c)
             m = _tap_back(tile, at, by_tile, old, s, wide, places, place + 48, d)
+            # transposed, adding the four rows completes the partial sums of four taps at once
             i, j, k, m = transpose(i, j, k, m)
             sums = add(add(i, j), add(k, m))
             store(dots, dot, add(load(dots, dot, sums), sums))

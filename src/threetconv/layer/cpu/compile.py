@@ -1,4 +1,4 @@
-"""Compiling kernels with numba: when first called; kept on disk where there is a folder for it."""
+"""Compile kernels with numba at the first call, and cache them on disk if a folder is writable."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from numba.core.ccallback import CFunc
 
 __all__ = ["Callback", "compiled"]
 
+# "numpy": division by zero gives inf or nan, without a check and a Python exception
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "boundscheck": False}
 
 
 def compiled(function: Any) -> Any:
-    """A function that Python and other compiled functions can call; it holds no Python lock."""
+    """A function that Python and other compiled functions can call; it releases the GIL."""
     try:
         kernel: Any = njit(cache=True, nogil=True, **_OPTIONS)(function)
-    except RuntimeError:  # nowhere to write
+    except RuntimeError:  # numba finds no writable folder for its cache
         return njit(nogil=True, **_OPTIONS)(function)
     _mind_sources(kernel)
     return kernel
 
 
 class Callback:
-    """A function ``void f(number *)`` that C, and so any thread, can call by its address.
+    """A decorator: a function ``void f(number *)`` that C code can call by address from any thread.
 
-    Used as a decorator. What is at the pointer are no numbers but an order
-    (`threetconv.layer.cpu.work_order`): the pointer's type only says of which dtype the numbers are
-    that the order is about.
+    The pointer leads to an order (`threetconv.layer.cpu.work_order`), not to numbers. Its type only
+    tells numba the dtype of the arrays that the order names.
     """
 
     def __init__(self, function: Any) -> None:
@@ -37,14 +37,14 @@ class Callback:
         self._compiled: dict[Any, Any] = {}
 
     def address(self, dtype: np.dtype[Any]) -> int:
-        """Where the machine code for numbers of `dtype` is; it stays there."""
+        """Address of the machine code for `dtype`, valid as long as this object lives."""
         found: Any = self._compiled.get(dtype)
         if found is None:
             signature = ((types.CPointer(from_dtype(dtype)),), types.void)
             found = CFunc(self._function, signature, {}, {"nopython": True, **_OPTIONS})
             try:
                 found.enable_caching()
-            except RuntimeError:  # nowhere to write
+            except RuntimeError:  # as in `compiled`
                 pass
             else:
                 _mind_sources(found)
@@ -55,14 +55,18 @@ class Callback:
 
 
 def _mind_sources(kernel: Any) -> None:
-    """numba would notice edits in the function's own file only, not in those it calls into."""
+    """Invalidate a kernel's cache when any kernel file changes.
+
+    numba itself notices edits only in the function's own file, not in the functions it inlines.
+    """
+    # private attributes of numba; without them edits elsewhere would go unnoticed, nothing worse
     index: Any = getattr(getattr(kernel, "_cache", None), "_cache_file", None)
     if hasattr(index, "_source_stamp"):
         index._source_stamp = (index._source_stamp, _sources())
 
 
 def _sources() -> tuple[tuple[float, int], ...]:
-    """When the files that make up the kernels were written, and their sizes."""
+    """Modification time and size of every kernel file."""
     here = Path(__file__).parent
     stats = [file.stat() for file in sorted(here.glob("*.py"))]
     return tuple((stat.st_mtime, stat.st_size) for stat in stats)

@@ -1,8 +1,12 @@
-"""Squares: matrices of nine by nine that stay in registers while rows of nine run past them.
+"""Products with 9 x 9 matrices that stay in registers while many rows of nine are multiplied.
 
-A square is kept in rows of 16 numbers, of which nine count; two squares side by side, a pair, in
-rows of 32, of which 18 count. All arrays are flat; `s`, `o`, `a`, `t` are (first row's offset, step
-from row to row) of rows in them, `m` is where a square or a pair begins. Nothing is checked.
+A square is a 9 x 9 matrix, stored with a row stride of 16; only the first nine columns are used. A
+pair is two squares side by side, 9 x 18, stored with a row stride of 32. All arrays are flat. `s`,
+`o`, `a` and `t` are (offset of the first row, row stride) in source, other, addend and target; `m`
+is the offset of a square or a pair. Nothing is checked.
+
+Nine is not a power of two, so each row is split: eight columns (16 of a pair) are one vector, and
+the remaining one or two are computed apart, mostly as dot products.
 """
 # ruff: noqa: PLR0917 (numba takes no keywords)
 
@@ -55,18 +59,22 @@ def product(
     t: Any,
     rows: int,
 ) -> None:
-    """target = addend + source @ square, rows of nine.
+    """target = addend + source @ square, for `rows` rows of nine.
 
-    A register holds eight numbers of a row; the ninth is the row's product with a column.
+    Columns 0 to 7: a sum of the square's rows, each times one element of the source row. Column 8:
+    the dot product of the source row and the square's last column.
     """
     nil = twice(four_zeros(square))
+    # nine variables instead of an array, so that the compiler keeps them in registers
     m0, m1, m2 = load(square, m, nil), load(square, m + 16, nil), load(square, m + 32, nil)
     m3, m4, m5 = load(square, m + 48, nil), load(square, m + 64, nil), load(square, m + 80, nil)
     m6, m7, m8 = load(square, m + 96, nil), load(square, m + 112, nil), load(square, m + 128, nil)
+    # column 8: rows 0 to 7, and the corner in row 8 (8 * WIDTH + 8 = 136)
     column, corner = load_down(square, m + 8, WIDTH, nil), number(square, m + 136)
     for row in range(rows):
         p, q, r = s[0] + row * s[1], a[0] + row * a[1], t[0] + row * t[1]
         by_column, ninth = multiply(load(source, p, nil), column), number(source, p + 8)
+        # two sums, of even and of odd terms: one would make each addition wait for the one before
         even = multiply_add(load(addend, q, nil), number(source, p), m0)
         odd = multiply_add(nil, number(source, p + 1), m1)
         even = multiply_add(even, number(source, p + 2), m2)
@@ -83,18 +91,20 @@ def product(
 
 @compiled
 def outer_product(source: Any, s: Any, other: Any, o: Any, square: Any, m: int, rows: int) -> None:
-    """square += source^T @ other, summed over rows of nine.
+    """square += source^T @ other, summed over `rows` rows of nine.
 
-    A register holds eight numbers of a row of the square, one more the ninth column.
+    m0 to m8 hold columns 0 to 7 of the square's rows; `column` and `corner` hold column 8.
     """
     nil = twice(four_zeros(square))
     m0, m1, m2 = load(square, m, nil), load(square, m + 16, nil), load(square, m + 32, nil)
     m3, m4, m5 = load(square, m + 48, nil), load(square, m + 64, nil), load(square, m + 80, nil)
     m6, m7, m8 = load(square, m + 96, nil), load(square, m + 112, nil), load(square, m + 128, nil)
+    # `column` starts at zero and is added at the end: its elements are WIDTH apart in memory
     column, corner = nil, number(square, m + 136)
     for row in range(rows):
         p, q = s[0] + row * s[1], o[0] + row * o[1]
         g, last, ninth = load(other, q, nil), number(other, q + 8), number(source, p + 8)
+        # nine independent sums, so no addition waits for the one before
         m0 = multiply_add(m0, number(source, p), g)
         m1 = multiply_add(m1, number(source, p + 1), g)
         m2 = multiply_add(m2, number(source, p + 2), g)
@@ -121,37 +131,41 @@ def outer_product(source: Any, s: Any, other: Any, o: Any, square: Any, m: int, 
 
 @compiled
 def join_squares(squares: Any, m: int, pair: Any, n: int) -> None:
-    """The squares at `m` and behind it, side by side."""
+    """Copy the squares at `m` and `m + SQUARE` side by side into a pair."""
     nil = sixteen_zeros(squares)
     for row in range(NINE):
+        # the second store overwrites the seven unused elements of the first
         store(pair, n + row * BROAD, load(squares, m + row * WIDTH, nil))
         store(pair, n + row * BROAD + NINE, load(squares, m + SQUARE + row * WIDTH, nil))
 
 
 @compiled
 def split_squares(pair: Any, n: int, squares: Any, m: int) -> None:
-    """`join_squares` back."""
+    """Inverse of `join_squares`."""
     nil = sixteen_zeros(squares)
     for row in range(NINE):
+        # columns 9 to 15 of the squares receive other numbers; nothing reads them
         store(squares, m + row * WIDTH, load(pair, n + row * BROAD, nil))
         store(squares, m + SQUARE + row * WIDTH, load(pair, n + row * BROAD + NINE, nil))
 
 
 @compiled
 def two_products(source: Any, s: Any, pair: Any, m: int, target: Any, t: Any, rows: int) -> None:
-    """target = source @ pair, rows of 9 and of 18.
+    """target = source @ pair: rows of 9 to rows of 18, two consecutive slices in memory.
 
-    A register holds 16 numbers of a row; the two others are the row's products with columns.
+    Columns 0 to 15 are vectors; columns 16 and 17 are dot products.
     """
     nil, wide = twice(four_zeros(pair)), sixteen_zeros(pair)
     m0, m1, m2 = load(pair, m, wide), load(pair, m + 32, wide), load(pair, m + 64, wide)
     m3, m4, m5 = load(pair, m + 96, wide), load(pair, m + 128, wide), load(pair, m + 160, wide)
     m6, m7, m8 = load(pair, m + 192, wide), load(pair, m + 224, wide), load(pair, m + 256, wide)
+    # columns 16 and 17, rows 0 to 7; the corners are row 8 (8 * BROAD + 16 = 272)
     one, other = load_down(pair, m + 16, BROAD, nil), load_down(pair, m + 17, BROAD, nil)
     corner, next_corner = number(pair, m + 272), number(pair, m + 273)
     for row in range(rows):
         p, r = s[0] + row * s[1], t[0] + row * t[1]
         first_eight, ninth = load(source, p, nil), number(source, p + 8)
+        # even and odd terms apart, as in `product`
         even = multiply_add(wide, number(source, p), m0)
         odd = multiply_add(wide, number(source, p + 1), m1)
         even = multiply_add(even, number(source, p + 2), m2)
@@ -178,12 +192,12 @@ def sum_of_products(
     t: Any,
     rows: int,
 ) -> None:
-    """target = addend + both halves of source @ the squares at `m` and behind it; see `product`.
+    """target = addend + source[:, :9] @ first square + source[:, 9:] @ second square.
 
-    Rows of source have 18 numbers.
+    The squares are at `m` and `m + SQUARE`; rows of source have 18 elements. See `product`.
     """
     nil = twice(four_zeros(squares))
-    n = m + SQUARE
+    n = m + SQUARE  # m0 to m8 are rows of the first square, n0 to n8 of the second
     m0, m1, m2 = load(squares, m, nil), load(squares, m + 16, nil), load(squares, m + 32, nil)
     m3, m4, m5 = load(squares, m + 48, nil), load(squares, m + 64, nil), load(squares, m + 80, nil)
     m6, m7 = load(squares, m + 96, nil), load(squares, m + 112, nil)
@@ -199,6 +213,7 @@ def sum_of_products(
         ninth, last = number(source, p + 8), number(source, p + 17)
         columns = multiply(load(source, p, nil), one)
         columns = add(columns, multiply(load(source, p + 9, nil), other))
+        # `even` sums the first square's terms and `odd` the second's, as independent chains
         even = multiply_add(load(addend, q, nil), number(source, p), m0)
         odd = multiply_add(nil, number(source, p + 9), n0)
         even = multiply_add(even, number(source, p + 1), m1)
@@ -226,11 +241,15 @@ def sum_of_products(
 def two_outer_products(
     source: Any, s: Any, other: Any, o: Any, pair: Any, m: int, rows: int
 ) -> None:
-    """pair += source^T @ other, summed over rows of 9 and of 18; see `outer_product`."""
+    """pair += source^T @ other, summed over rows of 9 (source) and 18 (other).
+
+    m0 to m8 hold columns 0 to 15 of the pair's rows; see `outer_product`.
+    """
     nil, wide = twice(four_zeros(pair)), sixteen_zeros(pair)
     m0, m1, m2 = load(pair, m, wide), load(pair, m + 32, wide), load(pair, m + 64, wide)
     m3, m4, m5 = load(pair, m + 96, wide), load(pair, m + 128, wide), load(pair, m + 160, wide)
     m6, m7, m8 = load(pair, m + 192, wide), load(pair, m + 224, wide), load(pair, m + 256, wide)
+    # column 16 and column 17 of the pair; their last elements, in row 8, are the corners
     column, next_column = nil, nil
     corner, next_corner = number(pair, m + 272), number(pair, m + 273)
     for row in range(rows):

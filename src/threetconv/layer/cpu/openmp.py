@@ -1,12 +1,12 @@
-"""Have several threads carry out an order, for compiled code that holds no Python lock.
+"""Run an order in several threads, for compiled code that does not hold the GIL.
 
-An order is a block of 64-bit integers. It begins with three counts: pieces of work that have been
-taken, pieces that there are, pieces that are done; then comes what the function needs to know. Each
-thread calls the function, which takes one piece after the other until none is left.
+An order is a block of 64-bit integers. It begins with three counts: pieces of work taken, pieces in
+all, pieces done; the function's arguments follow. Each thread calls the function, which takes one
+piece after the other until none is left.
 
-The threads are torch's own, where torch runs on OpenMP. After an operator they go on spinning for a
-while: they start on ours at once (2 microseconds; waking a thread takes 50 and more), while threads
-beside them would compete with them for the processors.
+Where torch uses OpenMP, its own threads do the work. After an operator they spin for a while, so
+they start within 2 microseconds, where waking a thread takes 50 or more. Separate threads would
+also compete with the spinning ones for the processors.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import torch
 __all__ = ["ARGUMENTS", "DONE", "NEXT", "PIECES", "carry_out", "make_order"]
 
 NEXT, PIECES, DONE, ARGUMENTS = range(4)
-_PER_THREAD = 4  # pieces: who comes late, or shares its processor, does fewer
+_PER_THREAD = 4  # pieces per thread, for load balance: a thread that starts late takes fewer
 
 Order = Any  # ctypes' array of int64
 _Function: Any = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
@@ -38,23 +38,24 @@ def make_order(arguments: Sequence[int]) -> Order:
 
 
 def carry_out(function: int, order: Order, count: int, threads: int) -> None:
-    """Have threads, the calling one among them, carry out an order; return when all have ended.
+    """Run an order in threads, the calling one included; return when all have finished.
 
     Args:
         function: address of a function ``void f(int64 *order)``.
         order: see above; the counts are filled in here.
-        count: how many parts the work can be cut into.
-        threads: how many are to work.
+        count: the largest number of pieces that the work can be split into.
+        threads: number of threads.
 
     Raises:
-        MemoryError: if pieces were not done. Compiled code has no other reason.
+        MemoryError: if a piece was not done: allocation is all that can fail in the kernels, and a
+            C callback cannot raise.
     """
     pieces = min(count, threads * _PER_THREAD) if threads > 1 else 1
     order[NEXT], order[PIECES], order[DONE] = 0, pieces, 0
     if pieces == 1:
         _callable(function)(order)
     elif (parallel := _openmp()) and not _forked.is_set():
-        parallel(function, order, threads, 0)
+        parallel(function, order, threads, 0)  # 0: no flags
     else:
         _side_by_side(functools.partial(_callable(function), order), threads)
     if order[DONE] != pieces:
@@ -72,16 +73,18 @@ def _callable(function: int) -> Callable[[Order], None]:
 
 @functools.cache
 def _openmp() -> _Parallel | None:
-    """`GOMP_parallel` of the OpenMP library that torch uses, if it uses one that is known here.
+    """`GOMP_parallel` of the OpenMP library that torch uses, or None if there is none.
 
-    GNU's library has it, which torch comes with on Linux, and so have LLVM's and Intel's.
+    GNU's library, which torch ships on Linux, has this function, and so do LLVM's and Intel's.
     """
     if "ATen parallel backend: OpenMP" not in torch.__config__.parallel_info():
         return None
     for name in ("libtorch_cpu.so", "libtorch_cpu.dylib"):
         try:
             library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / name))
-            parallel = library.GOMP_parallel  # also looked for in the libraries that this one uses
+            # looked up through torch's library, which finds it in the OpenMP that it is linked
+            # with; loading OpenMP by name could give another copy with threads of its own
+            parallel = library.GOMP_parallel
         except (OSError, AttributeError):
             continue
         parallel.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
@@ -98,7 +101,7 @@ _growing = threading.Lock()
 
 
 def _side_by_side(work: Callable[[], None], threads: int) -> None:
-    """Call `work` in so many threads; those beside the caller's are kept for the next call."""
+    """Call `work` in `threads` threads, the caller's included; helpers stay for the next call."""
     with _growing:
         while len(_helpers) < threads - 1:
             helper = threading.Thread(target=_help, name="threetconv-filters", daemon=True)
@@ -117,12 +120,13 @@ def _help() -> None:
         work, ended = _tasks.get()
         work()
         ended.put(None)
-        del work, ended  # hold nobody's memory while waiting
+        del work, ended  # these names would keep the order's memory alive while waiting
 
 
 def _forget() -> None:
-    """A forked child has none of its parent's threads, and OpenMP would wait for them forever."""
+    """Reset in a forked child: the parent's threads are gone, and OpenMP would wait for them."""
     global _tasks, _growing
+    # new ones: a thread that no longer exists may have held the old lock or queue at the fork
     _helpers.clear()
     _tasks, _growing = SimpleQueue(), threading.Lock()
     _forked.set()

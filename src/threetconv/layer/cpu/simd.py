@@ -1,11 +1,10 @@
-"""Rows of numbers in vector registers, for the kernels that numba compiles.
+"""Explicit SIMD vectors ("rows") as numba intrinsics.
 
-numba leaves it to LLVM to find vectors in loops, and it does not find those that filters need (rows
-of nine numbers, nine-row matrices that stay in registers): it ran at a third of the speed. Here the
-kernel says what it means. A row is LLVM's <16 x float> or <16 x double> (or 4 instead of 16), which
-every processor can run: one register with AVX-512, two with AVX, four with SSE or NEON.
-`threetconv.layer.cpu.simd_memory` reads and writes them. A row may be wider than any register: LLVM
-uses several.
+LLVM's automatic vectorisation misses the loops that filters need (rows of nine numbers, matrices
+that stay in registers) and ran at a third of the speed. These intrinsics emit vector operations
+directly. A row is LLVM's <16 x float> or <16 x double> (also 4, 8 or 32 wide), which LLVM compiles
+for every processor: 16 floats take one register with AVX-512, two with AVX, four with SSE or NEON.
+`threetconv.layer.cpu.simd_memory` loads and stores rows.
 """
 
 from __future__ import annotations
@@ -43,9 +42,11 @@ __all__ = [
     "width_of",
 ]
 
-_FUSED = ("contract",)  # a product and the sum with it may be rounded once instead of twice
+_FUSED = ("contract",)  # LLVM may fuse a product and a sum into one FMA, with one rounding
 _INDEX = ir.IntType(32)
-_intrinsic: Any = intrinsic  # numba passes the first argument, which a type checker would miss
+# numba passes the first argument of an intrinsic, the typing context; type checkers would report it
+# missing from every call
+_intrinsic: Any = intrinsic
 
 
 class Lanes(types.Type):
@@ -56,6 +57,7 @@ class Lanes(types.Type):
         super().__init__(name=f"Lanes({dtype}, {width})")
 
 
+# a row is passed and stored as one LLVM vector value
 @register_model(Lanes)
 class _LanesModel(models.PrimitiveModel):
     def __init__(self, manager: Any, lanes: Any) -> None:
@@ -96,7 +98,7 @@ def width_of(typing: Any, lanes: Any) -> Any:
 
 @_intrinsic
 def multiply_add(typing: Any, sum_: Any, factor: Any, lanes: Any) -> Any:
-    """sum + factor * lanes, the factor being one number."""
+    """sum + factor * lanes, where the factor is a scalar."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         before, number, row = arguments
@@ -108,7 +110,7 @@ def multiply_add(typing: Any, sum_: Any, factor: Any, lanes: Any) -> Any:
 
 
 def _each(operation: str, *, fused: bool) -> Any:
-    """Number by number; without `fused` rounded for itself, as in any language."""
+    """An elementwise operation; without `fused`, each one is rounded separately (no FMA)."""
     flags = _FUSED if fused else ()
 
     def of_two(typing: Any, a: Any, b: Any) -> Any:
@@ -120,13 +122,15 @@ def _each(operation: str, *, fused: bool) -> Any:
     return _intrinsic(of_two)
 
 
+# sampling coordinates use the unfused three: they must round as torch does, because the side of a
+# grid node on which a coordinate falls decides the derivative there
 add, subtract, multiply = (_each(name, fused=True) for name in ("fadd", "fsub", "fmul"))
 plus, minus, times = (_each(name, fused=False) for name in ("fadd", "fsub", "fmul"))
 
 
 @_intrinsic
 def spread(typing: Any, number: Any, like: Any) -> Any:
-    """A row of one number."""
+    """A row with one number in every element."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         value = context.cast(builder, arguments[0], number, like.dtype)
@@ -137,9 +141,10 @@ def spread(typing: Any, number: Any, like: Any) -> Any:
 
 @_intrinsic
 def where_less(typing: Any, a: Any, b: Any, then: Any, otherwise: Any) -> Any:
-    """`then` where a < b, else `otherwise`, also where one of a and b is not a number."""
+    """`then` where a < b, else `otherwise`; `otherwise` too where a or b is NaN."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        # "ordered" comparisons are false for NaN
         less = builder.fcmp_ordered("<", *arguments[:2])
         return builder.select(less, *arguments[2:])
 
@@ -148,10 +153,11 @@ def where_less(typing: Any, a: Any, b: Any, then: Any, otherwise: Any) -> Any:
 
 @_intrinsic
 def floor(typing: Any, lanes: Any) -> Any:
-    """The next whole number below each."""
+    """The largest integer not above each element."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         (row,) = arguments
+        # llvmlite has no method for this LLVM intrinsic
         name = f"llvm.floor.v{lanes.width}f{lanes.dtype.bitwidth}"
         kind = ir.FunctionType(row.type, [row.type])
         return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [row])
@@ -161,7 +167,11 @@ def floor(typing: Any, lanes: Any) -> Any:
 
 @_intrinsic
 def transpose(typing: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
-    """Four rows of fours: the first numbers of each four of a, b, c, d; the second; and so on."""
+    """Transpose every 4 x 4 block of four rows.
+
+    The first result holds the first elements of every four of a, b, c and d, the second result the
+    second elements, and so on.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return context.make_tuple(
@@ -173,7 +183,7 @@ def transpose(typing: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
 
 @_intrinsic
 def twice(typing: Any, lanes: Any) -> Any:
-    """A row of double width: the row and the row again."""
+    """A row of double width that holds the row twice."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return join(builder, arguments[0], arguments[0])
@@ -202,7 +212,8 @@ def _spread_two(first: int) -> Any:
     return _intrinsic(of_four)
 
 
-# as wide as `like`: the first of four numbers in one half, the second in the other; third, fourth
+# A row as wide as `like` from the four weights of a tap: `upper` has the upper left weight in its
+# first half and the upper right one in its second half, `lower` has the lower two.
 upper, lower = _spread_two(0), _spread_two(2)
 
 
@@ -211,6 +222,8 @@ def quarters(typing: Any, ab: Any, cd: Any) -> Any:
     """A row of 16: four partial sums of each half of `ab`, then of each half of `cd`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        # pairwise summation of four half rows down to four elements each; two are joined for every
+        # addition, to fill the registers
         half = ab.width // 2
         parts = [take(builder, row, range(i, i + half)) for row in arguments for i in (0, half)]
         while half > 4:
@@ -229,7 +242,7 @@ def quarters(typing: Any, ab: Any, cd: Any) -> Any:
 
 @_intrinsic
 def total(typing: Any, lanes: Any) -> Any:
-    """The sum of a row's numbers, by halves."""
+    """The sum of a row's elements, by pairwise summation."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         (row,) = arguments
@@ -245,19 +258,20 @@ def constant(value: int) -> Any:
 
 
 def take(builder: Any, row: Any, indices: Any) -> Any:
-    """The numbers at `indices`; an index past the row's end gives a zero."""
+    """The elements at `indices`; an index past the row's end gives zero."""
     picked = [constant(i) for i in indices]
     mask = ir.Constant(ir.VectorType(_INDEX, len(picked)), picked)
     return builder.shuffle_vector(row, ir.Constant(row.type, None), mask)
 
 
 def _spread(builder: Any, number: Any, kind: Any) -> Any:
+    # LLVM's idiom for a broadcast: insert into element 0, then shuffle with indices of zero
     first = builder.insert_element(ir.Constant(kind, ir.Undefined), number, constant(0))
     return take(builder, first, [0] * kind.count)
 
 
 def _pick(builder: Any, a: Any, b: Any, indices: Any) -> Any:
-    """Numbers of two rows, those of the second counted after those of the first."""
+    """Elements of two rows; the second's indices follow the first's."""
     picked = [constant(i) for i in indices]
     return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_INDEX, len(picked)), picked))
 
@@ -272,16 +286,18 @@ def _fold(builder: Any, row: Any) -> Any:
 
 
 def _transpose(builder: Any, rows: Any, width: int) -> list[Any]:
-    """Each 4 x 4 block of four rows turned over its diagonal."""
+    """Transpose each 4 x 4 block of four rows, in two rounds of shuffles."""
 
     def both(a: Any, b: Any, pattern: tuple[int, ...]) -> Any:
-        """By fours: indices 0 to 3 are in a's four, 4 to 7 in b's."""
+        """Shuffle within every four: pattern indices 0 to 3 mean a's elements, 4 to 7 b's."""
         indices = [four + i % 4 + width * (i // 4) for four in range(0, width, 4) for i in pattern]
         return _pick(builder, a, b, indices)
 
     a, b, c, d = rows
+    # first round: ab = a0 b0 a1 b1, ab_ = a2 b2 a3 b3, the same for c and d
     low, high = (0, 4, 1, 5), (2, 6, 3, 7)
     ab, cd, ab_, cd_ = both(a, b, low), both(c, d, low), both(a, b, high), both(c, d, high)
+    # second round: a0 b0 c0 d0, then a1 b1 c1 d1, ...
     first, second = (0, 1, 4, 5), (2, 3, 6, 7)
     return [
         both(ab, cd, first),

@@ -1,7 +1,8 @@
-"""Rows of numbers (`threetconv.layer.cpu.simd`) and single ones, from arrays and to arrays.
+"""Load and store rows (`threetconv.layer.cpu.simd`) and scalars, as numba intrinsics.
 
-Arrays are flat, offsets count elements, and nothing is checked: that is the caller's task. Nor is
-an offset asked whether it is negative, which costs more than the reading in loops as short as ours.
+Arrays are flat and offsets count elements. Nothing is checked: the caller answers for bounds.
+Offsets must not be negative: numba's own indexing tests for that, which in loops this short costs
+more than the load itself.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ __all__ = [
     "store_whole",
 ]
 
-_intrinsic: Any = intrinsic  # numba passes the first argument, which a type checker would miss
+_intrinsic: Any = intrinsic  # for type checkers; see `threetconv.layer.cpu.simd`
 
 
 @_intrinsic
 def load(typing: Any, array: Any, offset: Any, like: Any) -> Any:
-    """As many numbers of `array` from `offset` on as the row `like` has."""
+    """A row as wide as `like`, from `offset` of `array` on."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return _load(builder, _pointer(context, builder, signature, arguments), like.width)
@@ -53,7 +54,7 @@ def store(typing: Any, array: Any, offset: Any, lanes: Any) -> Any:
 
 @_intrinsic
 def number(typing: Any, array: Any, offset: Any) -> Any:
-    """One number."""
+    """One element."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.load(_pointer(context, builder, signature, arguments))
@@ -63,9 +64,10 @@ def number(typing: Any, array: Any, offset: Any) -> Any:
 
 @_intrinsic
 def put(typing: Any, array: Any, offset: Any, number: Any) -> Any:
-    """Write one number, as `number` reads it."""
+    """Write one element."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        # callers may pass a Python 0, whose type is an integer
         value = context.cast(builder, arguments[2], number, array.dtype)
         builder.store(value, _pointer(context, builder, signature, arguments))
         return context.get_dummy_value()
@@ -75,7 +77,7 @@ def put(typing: Any, array: Any, offset: Any, number: Any) -> Any:
 
 @_intrinsic
 def count_up(typing: Any, array: Any, offset: Any) -> Any:
-    """Add one to an integer, in one step also for other threads; what it was before."""
+    """Atomically add one to an integer; returns its value before."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer = _pointer(context, builder, signature, arguments)
@@ -86,11 +88,12 @@ def count_up(typing: Any, array: Any, offset: Any) -> Any:
 
 @_intrinsic
 def load_down(typing: Any, array: Any, offset: Any, step: Any, like: Any) -> Any:
-    """Numbers that are `step` apart."""
+    """A row of elements that are `step` apart, such as a matrix column."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer, by = _pointer(context, builder, signature, arguments), arguments[2]
         by, row = context.cast(builder, by, step, types.intp), arguments[3]
+        # one element at a time: not every processor has gather instructions
         for i in range(like.width):
             row = builder.insert_element(row, builder.load(pointer), constant(i))
             pointer = builder.gep(pointer, [by])
@@ -101,7 +104,7 @@ def load_down(typing: Any, array: Any, offset: Any, step: Any, like: Any) -> Any
 
 @_intrinsic
 def store_down(typing: Any, array: Any, offset: Any, step: Any, lanes: Any) -> Any:
-    """Write a row as `load_down` reads it."""
+    """Write a row to elements that are `step` apart; inverse of `load_down`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer, by = _pointer(context, builder, signature, arguments), arguments[2]
@@ -116,7 +119,7 @@ def store_down(typing: Any, array: Any, offset: Any, step: Any, lanes: Any) -> A
 
 @_intrinsic
 def load_fours(typing: Any, array: Any, offset: Any, step: Any, like: Any) -> Any:
-    """A row of fours: four numbers of `array` from `offset` on, four from `step` further, ..."""
+    """A row of fours: four elements from `offset` on, four from `offset + step` on, ..."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer, by = _pointer(context, builder, signature, arguments), arguments[2]
@@ -125,6 +128,7 @@ def load_fours(typing: Any, array: Any, offset: Any, step: Any, like: Any) -> An
         for _ in range(like.width // 4):
             parts.append(_load(builder, pointer, 4))
             pointer = builder.gep(pointer, [by])
+        # joined pairwise, as LLVM shuffles two vectors of equal width
         while len(parts) > 1:
             parts = [join(builder, *parts[i : i + 2]) for i in range(0, len(parts), 2)]
         return parts[0]
@@ -134,7 +138,7 @@ def load_fours(typing: Any, array: Any, offset: Any, step: Any, like: Any) -> An
 
 @_intrinsic
 def store_fours(typing: Any, array: Any, offset: Any, step: Any, lanes: Any) -> Any:
-    """Write a row as `load_fours` reads it."""
+    """Write a row by fours that are `step` apart; inverse of `load_fours`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer, (by, row) = _pointer(context, builder, signature, arguments), arguments[2:]
@@ -149,7 +153,7 @@ def store_fours(typing: Any, array: Any, offset: Any, step: Any, lanes: Any) -> 
 
 @_intrinsic
 def store_whole(typing: Any, array: Any, offset: Any, lanes: Any) -> Any:
-    """Write whole numbers to an array of integers."""
+    """Convert a row of whole-valued floats and write it to an array of integers."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer, row = _pointer(context, builder, signature, arguments), arguments[2]
@@ -170,6 +174,8 @@ def _pointer(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
 
 def _load(builder: Any, pointer: Any, count: int) -> Any:
     kind = ir.VectorType(pointer.type.pointee, count)
+    # rows begin at any element; without `align` LLVM assumes the vector's own alignment and may
+    # emit instructions that fault
     return builder.load(builder.bitcast(pointer, kind.as_pointer()), align=4)
 
 

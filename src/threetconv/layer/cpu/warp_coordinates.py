@@ -1,11 +1,12 @@
-"""Where a warp reads: places between taps, and derivatives by them; compiled by numba.
+"""Sampling positions of a warp, their bilinear weights, and the derivatives by the transforms.
 
-The numbers of `threetconv.layer.affine`, one tap at a time; places, cells and derivatives at grid
-nodes are those of `F.affine_grid` and `F.grid_sample`. Arithmetic is left in its order (no
-fastmath), because the side of a node on which rounding falls decides the derivative there.
+These kernels compute what `threetconv.layer.affine` does, 16 taps at a time. Positions, cells and
+derivatives at grid nodes are those of `F.affine_grid` and `F.grid_sample`. Operations keep their
+order (no fastmath): the side of a node on which rounding falls decides the derivative there.
 
-A kernel is thought to have a margin of two rows and columns of zeros on each side, so that whatever
-is read near or far is one cell of four taps in a row-by-row grid of (H + 4) (W + 4).
+A "place" is a position between taps, in taps; its "cell" is the square of four taps around it. A
+kernel is treated as if a margin of two rows and columns of zeros surrounded it: every place,
+however far outside, then has a cell in the (H + 4) x (W + 4) grid, and reading needs no branch.
 
 Source: arXiv 2006.15983, equations 3 to 5.
 """
@@ -36,12 +37,14 @@ from threetconv.layer.cpu.simd_memory import load, load_fours, store, store_whol
 
 __all__ = ["MARGIN", "by_transforms", "dot_of", "four_of", "inner_taps", "read"]
 
+# two, not one: a cell reaches one tap to the right of (below) its first, and a cell that lies
+# outside as a whole must contain margin only
 MARGIN = 2
 
 
 @compiled
 def inner_taps(height: int, width: int) -> Any:
-    """For each tap, row by row: its number in the grid with margins."""
+    """Index of each tap in the grid with margins; both are row by row."""
     numbers = np.empty(height * width, np.int32)
     for tap in range(height * width):
         row, column = tap // width + MARGIN, tap % width + MARGIN
@@ -51,13 +54,21 @@ def inner_taps(height: int, width: int) -> Any:
 
 @compiled
 def four_of(tap: int) -> Any:
-    """Where the four numbers of a tap begin: 16 taps are kept as a 4 x 4 table, turned over."""
+    """Offset of a tap's four weights in `places`.
+
+    Weights are stored by 16 taps in the order in which `transpose` leaves them: taps 0, 4, 8, 12,
+    then 1, 5, 9, 13, and so on.
+    """
+    # strides: 64 per 16 taps, 16 per tap % 4, 4 per (tap % 16) // 4
     return 4 * (tap & -16) + 16 * (tap & 3) + (tap & 12)
 
 
 @compiled
 def dot_of(tap: int) -> Any:
-    """Where derivatives by a tap's weights begin, four apart: those of four taps are together."""
+    """Offset of a tap's derivative by its first weight in `dots`; the others follow 4 apart.
+
+    `channel_tiles.back` computes four taps at once, so those of four taps are together.
+    """
     return 16 * (tap >> 2) + (tap & 3)
 
 
@@ -75,10 +86,10 @@ def _matrix(transforms: Any, at: int) -> Any:
 
 @compiled
 def _along(nil: Any, at: Any, unit: Any, half: Any, size: int, border: bool) -> Any:
-    """Along one axis: the tap at or before each place, how far behind it the place is, slopes.
+    """Along one axis: index of the tap before each place, distance from it, and slope.
 
-    That tap is two before the first or one behind the last tap where nothing is near, and two
-    before the first where the place is not a number.
+    The index counts from the start of the margin. Places far outside get index 0 or size + MARGIN,
+    whose cells lie in the margin; NaN gets 0. The slope is the place's derivative by `at`.
 
     Args:
         at: normalised coordinates of 16 places.
@@ -89,12 +100,13 @@ def _along(nil: Any, at: Any, unit: Any, half: Any, size: int, border: bool) -> 
     end, low = spread(size - 1, nil), spread(-MARGIN, nil)
     place = minus(times(plus(at, one), step), spread(half, nil))
     slope = step
-    if border:
+    if border:  # clamp; on and beyond the outermost taps the derivative is 0, as in `F.grid_sample`
         slope = where_less(nil, place, where_less(place, end, step, nil), nil)
         place = where_less(place, nil, nil, place)
         place = where_less(end, place, end, place)
     before = floor(place)
-    behind = minus(place, before)  # what is not a number stays so, and all made of it
+    behind = minus(place, before)  # NaN for NaN and, unclamped, inf; so are weights and filter
+    # the comparison is false for NaN, which so becomes `low` instead of an arbitrary index
     before = where_less(low, before, before, low)
     before = where_less(before, plus(end, one), before, plus(end, one))
     return plus(before, spread(MARGIN, nil)), behind, slope
@@ -114,24 +126,25 @@ def read(
     turns: Any,
     slopes: bool,
 ) -> None:
-    """Equation 4 for all taps of the slices that channel `o` has before `last`.
+    """Equations 4 and 5: cells and weights for the slices 1 to `last` - 1 of output channel `o`.
 
     Args:
         transforms: see `_matrix`.
-        taps: (xs, ys), normalised coordinates of all taps, row by row, (n,) each: `n` is the next
-            multiple of 16 after H W, and what follows the taps is not a number.
-        units: taps per unit of x and of y, and the half tap between border and first tap of x and
-            of y (0 with `align_corners`).
-        border: whether a place outside reads the nearest tap (else zero).
+        o: the output channel.
+        last: slices before it are needed, so the first `last` - 1 transforms are read.
+        taps: (xs, ys), normalised coordinates of all taps, row by row, (n,) each; `n` is H W
+            rounded up to a multiple of 16, and NaN follows the last tap.
+        units: taps per unit of x and of y, then the half tap between edge and first tap of x and of
+            y (0 with `align_corners`).
+        border: whether a place outside reads the nearest tap; else it reads zero.
         sizes: (output channels, input channels, D, height, width).
-        cells: (D - 1, n) flat, filled: the upper left of the four taps read, in the grid with
-            margins; after the last tap 0, where all four are margin.
-        places: (D - 1, 8 n) flat, filled: the weights of the four taps read (upper left,
-            upper right, lower left, lower right), where `four_of` says; then for all taps how far
-            behind the first the place is, along x and y, and the place's derivatives by its
-            normalised coordinates.
+        cells: (D - 1, n) flat, filled: index of the upper left of the four taps read, in the grid
+            with margins; after the last tap 0, where all four are margin.
+        places: (D - 1, 8 n) flat, filled: 4 n weights of the taps read (upper left, upper right,
+            lower left, lower right) in the order of `four_of`; then n each of the place's distance
+            from the upper left tap along x and y, and of its derivatives by the normalised x and y.
         turns: (D - 1, 2) flat, filled: cosine and sine of each rotation.
-        slopes: whether what `by_matrix` needs is filled too: what is behind the weights.
+        slopes: whether to fill what follows the weights, which only the backward pass needs.
     """
     (channels, _, _, height, width), (xs, ys) = sizes, taps
     nil, n = sixteen_zeros(xs), xs.shape[0]
@@ -142,13 +155,15 @@ def read(
         at = 8 * t * n
         for tap in range(0, n, 16):
             x, y = load(xs, tap, nil), load(ys, tap, nil)
+            # equation 4, summed term by term from left to right
             at_x = plus(times(x, spread(a, nil)), times(y, spread(-b, nil)))
             at_y = plus(times(x, spread(b, nil)), times(y, spread(a, nil)))
             at_x, at_y = plus(at_x, spread(shift_x, nil)), plus(at_y, spread(shift_y, nil))
             column, fx, slope_x = _along(nil, at_x, units[0], units[2], width, border)
             row, fy, slope_y = _along(nil, at_y, units[1], units[3], height, border)
             store_whole(cells, t * n + tap, plus(times(row, wide), column))
-            fx, fy = where_less(x, no_end, fx, nil), where_less(x, no_end, fy, nil)  # a tap's only
+            # x is NaN after the last tap (x < inf is false): no NaN weights for taps that are none
+            fx, fy = where_less(x, no_end, fx, nil), where_less(x, no_end, fy, nil)
             ex, ey = minus(one, fx), minus(one, fy)
             weights = transpose(times(ex, ey), times(fx, ey), times(ex, fy), times(fx, fy))
             for i in range(4):
@@ -163,11 +178,11 @@ def read(
 
 @compiled
 def _by_matrix(dots: Any, taps: Any, places: Any, t: int) -> Any:
-    """Derivatives by the four numbers of a warp's matrix, from those by its weights.
+    """Derivatives by a, b and the two shifts of transform `t`, from those by its weights.
 
     Args:
         dots: (D - 1, 4 n) flat, of which line `t` is read: the derivatives by the four weights of
-            each tap, where `dot_of` says; 0 after the last tap.
+            each tap, in the order of `dot_of`; 0 after the last tap.
         taps, places: see `read`.
     """
     xs, ys = taps
@@ -179,12 +194,15 @@ def _by_matrix(dots: Any, taps: Any, places: Any, t: int) -> Any:
         p, q = load_fours(dots, by + 4 * tap, 16, nil), load_fours(dots, by + 4 * tap + 4, 16, nil)
         r = load_fours(dots, by + 4 * tap + 8, 16, nil)
         s = load_fours(dots, by + 4 * tap + 12, 16, nil)
+        # p, q, r, s: derivatives by the upper left, upper right, lower left and lower right weight.
+        # Those weights are (1 - fx)(1 - fy), fx (1 - fy), (1 - fx) fy and fx fy
         fx, fy = load(places, at + 4 * n + tap, nil), load(places, at + 5 * n + tap, nil)
         x = add(multiply(subtract(q, p), subtract(one, fy)), multiply(subtract(s, r), fy))
         y = add(multiply(subtract(r, p), subtract(one, fx)), multiply(subtract(s, q), fx))
         x = multiply(x, load(places, at + 6 * n + tap, nil))
         y = multiply(y, load(places, at + 7 * n + tap, nil))
         by_shift_x, by_shift_y = add(by_shift_x, x), add(by_shift_y, y)
+        # x' = a x - b y + shift_x and y' = b x + a y + shift_y
         at_x, at_y = load(xs, tap, nil), load(ys, tap, nil)
         at_x, at_y = where_less(at_x, no_end, at_x, nil), where_less(at_y, no_end, at_y, nil)
         by_a = add(by_a, add(multiply(x, at_x), multiply(y, at_y)))
@@ -212,6 +230,7 @@ def by_transforms(
         by_a, by_b, by_shift_x, by_shift_y = _by_matrix(dots, taps, places, t)
         tx, ty = translate_x[at], translate_y[at]
         cosine, sine = turns[2 * t], turns[2 * t + 1]
+        # backward through equation 3: a = s cos r, b = s sin r, shift = (tx a - ty b, tx b + ty a)
         a, b = scale[at] * cosine, scale[at] * sine
         by_a += by_shift_x * tx + by_shift_y * ty
         by_b += by_shift_y * tx - by_shift_x * ty

@@ -1,4 +1,4 @@
-"""Orders (`threetconv.layer.cpu.order_layout`) as compiled kernels read them."""
+"""Read orders (`threetconv.layer.cpu.order_layout`) in compiled kernels."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _GRID, _GRID_LENGTH, _BORDER = INDEX["grid"], INDEX["grid_length"], INDEX["borde
 _OUT, _IN, _DEPTH = INDEX["out_channels"], INDEX["in_channels"], INDEX["depth"]
 _HEIGHT, _WIDTH = INDEX["height"], INDEX["width"]
 _FIRST, _LAST, _SLICES = INDEX["first"], INDEX["last"], INDEX["slices"]
-# the first of five addresses: of the first slice and of the four parameters of the transforms
+# each is the first of five addresses: of the first slice, then of the four temporal parameters
 _GIVEN, _DERIVATIVES = INDEX["weight"], INDEX["d_weight"]
 
-_intrinsic: Any = intrinsic  # numba passes the first argument, which a type checker would miss
+_intrinsic: Any = intrinsic  # for type checkers; see `threetconv.layer.cpu.simd`
 
 
 @_intrinsic
 def _pointer(typing: Any, address: Any, like: Any) -> Any:
-    """A pointer to numbers of the dtype of the array `like`."""
+    """An address as a pointer to the dtype of the array `like`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = context.get_value_type(signature.return_type)
@@ -38,7 +38,7 @@ def _pointer(typing: Any, address: Any, like: Any) -> Any:
 
 @_intrinsic
 def _integers(typing: Any, pointer: Any) -> Any:
-    """The same address, of 64-bit integers."""
+    """A pointer recast to 64-bit integers."""
     to = types.CPointer(types.int64)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -49,19 +49,20 @@ def _integers(typing: Any, pointer: Any) -> Any:
 
 @compiled
 def array_at(address: int, count: int, like: Any) -> Any:
-    """A flat array of `count` numbers; its dtype is that of the array `like`."""
+    """A flat array over `count` elements at an address, with the dtype of the array `like`."""
     return carray(_pointer(address, like), (count,))
 
 
 @compiled
 def order_at(pointer: Any) -> Any:
-    """The order at a pointer, and no numbers of the dtype that the pointer promises."""
+    """The order at a pointer, and an empty array of the pointer's dtype, as `like` elsewhere."""
     return carray(_integers(pointer), (LENGTH,)), carray(pointer, (0,))
 
 
 @compiled
 def next_share(order: Any) -> Any:
-    """(start, stop), the output channels of the next piece; nothing is left if they are equal."""
+    """(start, stop), the output channels of the next piece; equal if none is left."""
+    # threads take pieces by an atomic counter: no piece is taken twice
     piece, pieces, count = count_up(order, NEXT), order[PIECES], order[_OUT]
     if piece >= pieces:
         return count, count
@@ -70,7 +71,7 @@ def next_share(order: Any) -> Any:
 
 @compiled
 def piece_done(order: Any) -> None:
-    """Say that a piece is done."""
+    """Count a piece as done; `openmp.carry_out` checks the count."""
     count_up(order, DONE)
 
 
@@ -78,7 +79,8 @@ def piece_done(order: Any) -> None:
 def task_of(order: Any, like: Any) -> Any:
     """taps, units, border, sizes, wanted, k1, transforms and the slices: see `any_size`.
 
-    `taps` and `units` (`threetconv.layer.cpu.warp_coordinates.read`) lie one behind the other.
+    The grid of an order is xs, ys and then the four units of
+    `threetconv.layer.cpu.warp_coordinates.read`.
     """
     length, border = order[_GRID_LENGTH], order[_BORDER] != 0
     grid, n = array_at(order[_GRID], length, like), (length - 4) // 2
@@ -98,7 +100,10 @@ def filled_at(order: Any, sizes: Any, like: Any) -> Any:
 
 @compiled
 def _parameters_at(order: Any, at: int, sizes: Any, like: Any) -> Any:
-    """The first slice and (scale, rotate, translate_x, translate_y); five addresses are at `at`."""
+    """The first slice and (scale, rotate, translate_x, translate_y), or the derivatives by them.
+
+    Their five addresses begin at index `at` of the order.
+    """
     out_channels, in_channels, depth, height, width = sizes
     count = (depth - 1) * out_channels
     transforms = (
