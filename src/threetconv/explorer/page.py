@@ -51,6 +51,7 @@ def explorer(variants: Sequence[Variant], *, title: str, side: int = 224, qualit
             remedy="give the runs that have explanations",
         )
     code = script()
+    # For the page's content security policy: browsers then run this script and no other.
     digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode("ascii")
     environment = Environment(
         loader=PackageLoader("threetconv.explorer", "templates"),
@@ -67,6 +68,7 @@ def explorer(variants: Sequence[Variant], *, title: str, side: int = 224, qualit
         digest=digest,
         style=Markup(_report_style() + _asset("explorer.css")),
         script=Markup(code),
+        # "</script>" in a class name would end the script element.
         index=Markup(text.replace("<", "\\u003c")),
         blocks=[
             (Markup(payload(v)), Markup(pictures(v, side=side, quality=quality))) for v in variants

@@ -92,7 +92,7 @@ def build_document(
         provenance_facts: name -> value, printed under Provenance (git commit, versions, machine).
 
     Returns:
-        A document that `render_html` and `render_pdf` write. What a study lacks is said in words.
+        A document for `render_html` and `render_pdf`. Missing parts are named in the text.
     """
     inputs = Inputs(
         runs=runs,
@@ -157,11 +157,13 @@ def at_layer(planted: pd.DataFrame | None, *, whole: bool) -> pd.DataFrame:
     table = filled(planted)
     if "layer_index" not in table:
         return table if whole else pd.DataFrame()
+    # A negative index stands for the whole network.
     return filled(table[(table["layer_index"] < 0) == whole])
 
 
 def further_figures(inputs: Inputs) -> list[Section]:
     """Figures whose names the report does not know, so that none is lost."""
+    # The names that sections ask for. One that is missing here would be drawn twice.
     known = {"accuracy", "effects", "controls", "calibration", "planted", "alignment"}
     known |= {"explained_gallery"}
     for network in inputs.distinct("network"):

@@ -1,4 +1,4 @@
-"""Numbers as a reader wants them; what is missing is a dash, never "nan"."""
+"""Numbers formatted for readers; a missing value is a dash, never "nan"."""
 
 from __future__ import annotations
 
@@ -152,4 +152,5 @@ def significant_or_int(raw: Any) -> str:
     x = value(raw)
     if x == round(x):
         return f"{x:,.0f}"
+    # Plain notation of learning rates such as 5e-05 would be mostly zeros.
     return significant(x).text if abs(x) >= 1e-3 else f"{x:.3g}"

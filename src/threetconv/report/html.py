@@ -18,6 +18,7 @@ from threetconv.support.files import write_text
 __all__ = ["render_html", "to_html"]
 
 STYLE = re.compile(r'style="([^"]*)"')
+# Every way in which matplotlib's SVG defines or uses an identifier.
 IDENTIFIER = re.compile(r'(\bid="|\bxlink:href="#|\bhref="#|url\(#)')
 NAMESPACE = re.compile(r'\sxmlns(:\w+)?="[^"]*"')
 PROLOGUE = re.compile(r"^.*?(?=<svg\b)", re.DOTALL)
@@ -42,11 +43,13 @@ def to_html(document: Document) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    # A counter: identifiers of each figure get a prefix of their own, see `inline_svg`.
     figures = iter(range(10**6))
     environment.filters["inline"] = inline
     environment.filters["mathml"] = mathml
     environment.filters["picture"] = lambda figure: picture(figure, prefix=f"f{next(figures)}-")
     environment.filters["kind"] = lambda block: type(block).__name__
+    # Equal sections may occur twice; numbers belong to the object, not to its value.
     environment.filters["identity"] = id
     environment.globals["number"] = number_sections(document.sections)
     return environment.get_template("report.html.j2").render(
@@ -100,6 +103,7 @@ def picture(figure: Figure, *, prefix: str) -> Markup:
     raw = figure.path.read_bytes()
     if suffix == ".svg":
         text = raw.decode("utf-8")
+        # An SVG with active content is embedded as an image, where browsers do not run it.
         if "<script" not in text and "<foreignObject" not in text:
             return inline_svg(text, figure.alt, prefix)
     data = base64.b64encode(raw).decode("ascii")
@@ -117,8 +121,10 @@ def inline_svg(text: str, alt: str, prefix: str) -> Markup:
     width = WIDTH.search(text)
     text = METADATA.sub("", PROLOGUE.sub("", text, count=1))
     text = NAMESPACE.sub("", text)
+    # The first tag is <svg ...>, since the prologue is gone.
     head, rest = text.split(">", 1)
     head = SIZE.sub("", head)
+    # Points to CSS pixels (96 / 72): the figure shrinks with the page, but never grows.
     limit = f"max-width:{float(width[1]) * 4 / 3:.0f}px" if width else ""
     label = Markup("{}").format(alt)
     head = head.replace("<svg", f'<svg role="img" aria-label="{label}" style="{limit}"', 1)

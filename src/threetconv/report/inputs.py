@@ -160,6 +160,7 @@ def in_order(table: pd.DataFrame) -> pd.DataFrame:
     if "checkpoint" not in table or table.empty:
         return table
     names = list(CHECKPOINTS)
+    # sort=False numbers the groups in the order of the table.
     group = table.groupby(["family", "contrast"], sort=False, observed=True).ngroup().tolist()
     rank = [names.index(c) if c in names else len(names) for c in table["checkpoint"]]
     return table.iloc[sorted(range(len(table)), key=lambda i: (group[i], rank[i]))]
@@ -180,6 +181,7 @@ def verdict(line: Mapping[Any, Any], alpha: float) -> str:
 def contrast_note(table: pd.DataFrame) -> str:
     """What each family compares, where that can be said once; "" if one has several contrasts."""
     pairs = table[["family", "contrast"]].astype(str).drop_duplicates()
+    # Then the contrast stands on every line of the table instead.
     if pairs["family"].duplicated().any():
         return ""
     return "; ".join(f"{f}: {c}" for f, c in zip(pairs["family"], pairs["contrast"], strict=True))

@@ -41,6 +41,7 @@ def render_pdf(document: Document, path: str | Path) -> None:
     """Write `document` as a PDF, atomically; the same document gives the same bytes."""
     with tempfile.TemporaryDirectory(prefix="report-") as name:
         folder = Path(name)
+        # typst reads files below its root only, so the pictures are copied beside the template.
         pictures: dict[Path, str] = {}
         for i, figure in enumerate(document.figures()):
             source = figure.path
@@ -118,6 +119,7 @@ def block(  # noqa: PLR0911 (a return for every kind)
                 "kind": "details",
                 "summary": summary,
                 "printed": printed,
+                # A PDF cannot fold; long blocks are left to the HTML page.
                 "blocks": blocks(folded, pictures) if printed else [],
             }
 

@@ -1,4 +1,4 @@
-"""Tables declared by their columns: each says what it is called and what it shows of a line."""
+"""Tables declared by their columns: each has a head and makes a cell of a line."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ def words(head: str, source: Source = "", *, group: str = "", centred: bool = Fa
     A function may give a `Cell` of its own, one that is sorted by a number, say.
     """
     column = Column(head, "center" if centred else "left", group)
+    # partial, not lambda: a lambda in a loop over columns would see the last column only.
     return Shown(column, partial(_cell, source or head, _text))
 
 
@@ -117,6 +118,7 @@ def _text(value: object) -> Cell:
 def _cell(source: Source, show: Callable[..., Cell], line: Any) -> Cell:
     if callable(source):
         return show(source(line))
+    # Several keys become several arguments, e.g. the two ends of an interval.
     return show(*(line[key] for key in ([source] if isinstance(source, str) else source)))
 
 

@@ -113,14 +113,14 @@ class _Rectifiers(TorchFunctionMode):
             self.guided.calls["Hardtanh"] += 1
             return F.hardtanh(input, min_val, max_val, inplace)
         self.guided.calls[f"ReLU{max_val:g}"] += 1
-        # Set before each call: one module serves caps of any size, and hooks run at once.
+        # One module serves caps of any size: autograd keeps the cap that each call used.
         self.guided.capped.cap = max_val
         return _through(self.guided.capped, input, inplace)
 
 
 def _through(module: nn.Module, input: Tensor, in_place: bool) -> Tensor:
     own = input.clone()  # captum hooks it: what else reads `input` keeps its gradient
-    # Tensors without gradient bypass the hooks, which captum can only place on ones that need it.
+    # captum hooks the tensor, too, which fails for one without gradient: forward skips the hooks.
     rectified: Tensor = module(own) if own.requires_grad else module.forward(own)
     return input.copy_(rectified) if in_place else rectified
 

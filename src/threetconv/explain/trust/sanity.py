@@ -101,7 +101,7 @@ def sanity(
     rows: list[tuple[Any, ...]] = []
     done, total = 0, len(channels) * len(methods)
     for layer in dict.fromkeys(channel.layer for channel in channels):
-        # Once per layer: copies of the network are what costs memory here.
+        # They depend on the layer alone, so all its channels share these copies of the network.
         changed = _changed_networks(network, layer, clips, seed, relabelled)
         for channel in (channel for channel in channels if channel.layer == layer):
             for name, method in methods.items():
