@@ -42,7 +42,6 @@ def words(head: str, source: Source = "", *, group: str = "", centred: bool = Fa
     A function may give a `Cell` of its own, one that is sorted by a number, say.
     """
     column = Column(head, "center" if centred else "left", group)
-    # partial, not lambda: a lambda in a loop over columns would see the last column only.
     return Shown(column, partial(_cell, source or head, _text))
 
 

@@ -1,4 +1,4 @@
-"""Noise floor and negative controls: would the parameters have moved as far for nothing?"""
+"""Noise floor and negative controls: how far parameters move without motion to learn."""
 
 from __future__ import annotations
 
@@ -85,6 +85,7 @@ def accuracies(inputs: Inputs) -> list[Block]:
         return []
     keys = ["network", "dataset", "init", "convolution"]
     real = inputs.accuracy
+    # A control is compared with real runs of its own cell.
     known = {} if real.empty else real.set_index(keys)["accuracy_mean"].to_dict()
     caption = (
         "Validation accuracy of negative controls, and of the real runs of the same network, "
@@ -113,6 +114,7 @@ def tested(inputs: Inputs) -> list[Block]:
     table = inputs.tested("controls")
     if table.empty:
         return [Paragraph("*Real runs were not tested against controls.*")]
+    # Stratum "all": the test over all blocks; others are tests inside one block.
     blocked, within = table[table["stratum"] == "all"], table[table["stratum"] != "all"]
     blocks: list[Block] = [ListBlock(counts(blocked, inputs.alpha))] if len(blocked) else []
     if len(blocked):
@@ -145,6 +147,7 @@ def counts(table: pd.DataFrame, alpha: float) -> list[str]:
     for (contrast, checkpoint), lines in table.groupby(
         ["contrast", "checkpoint"], sort=False, observed=True
     ):
+        # Contrasts are named "real / <control>".
         control = escape(str(contrast).split(" / ")[-1])
         mine = lines[differs(lines, alpha)]
         further = [str(p) for p in mine.loc[mine["estimate"] > 1, "parameter"]]
@@ -155,6 +158,8 @@ def counts(table: pd.DataFrame, alpha: float) -> list[str]:
             said.append(f"{join_words(further)} moved further in real runs")
         if less:
             said.append(f"{join_words(less)} moved less in real runs")
+        # What the best checkpoint shows, but matched updates do not (or the other way round), may
+        # come from a longer training.
         open_ = [p for p in further if known.get((contrast, p)) is not True]
         open_ += [p for p in less if known.get((contrast, p)) is not False]
         if open_ and checkpoint != "matched":

@@ -59,6 +59,7 @@ def at(inputs: Inputs) -> str:
     table = inputs.layer_profile
     if table.empty:
         return ""
+    # Fetched runs have no snapshots at matched updates, see `figures.profile.profiles`.
     matched = set(table.loc[table["checkpoint"] == "matched", "network"].astype(str))
     rest = sorted(set(table["network"].astype(str)) - matched)
     if not rest:
@@ -155,6 +156,7 @@ def which(tests: pd.DataFrame, layers: dict[tuple[str, int], str]) -> Table:
 
     def layer(line: Mapping[Any, Any]) -> Cell:
         index = int(line["layer_index"])
+        # Shown by name, sorted by depth. Layer-wise tests have the network as their stratum.
         return Cell(layers.get((line["stratum"], index), str(index)), float(index))
 
     columns = [

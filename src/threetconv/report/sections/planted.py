@@ -1,4 +1,4 @@
-"""Planted truth: one kind of motion alone tells the classes apart; did the parameters show it?"""
+"""Planted motion: one kind of motion alone separates the classes; do the parameters show it?"""
 
 from __future__ import annotations
 
@@ -142,6 +142,7 @@ def verdicts(table: pd.DataFrame) -> list[str]:
             for phrase in [listed(cell[expected], verdict, phrase)]
             if phrase
         ]
+        # Beyond the controls but below the floor: evidence, though not what counts as recovered.
         short = cell[(cell["recovered"] != "yes") & (cell["beyond_controls"] == "yes")]
         for planted, phrase in (
             (True, "{} moved beyond the controls, though not beyond the floor"),
@@ -236,6 +237,7 @@ def matrix(table: pd.DataFrame, label: str = "Table L") -> Table:
 def compared(lines: pd.DataFrame) -> dict[Any, Any]:
     """The first of these lines, and all of them by what is compared with."""
     records = lines.to_dict("records")
+    # Verdicts (`recovered`, `beyond_controls`) are the same on all lines of a parameter.
     return records[0] | {"comparisons": {str(line["comparison"]): line for line in records}}
 
 

@@ -1,4 +1,4 @@
-"""The same questions asked otherwise: other outcomes, other tests, and descriptions of rows."""
+"""Sensitivity of the tests: other outcomes, other tests, and descriptions of rows."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ def sections(inputs: Inputs) -> list[Section]:
 
 def kinds(table: pd.DataFrame) -> pd.Series:
     """What each line of the sensitivity table is, from its method, unit and parameter."""
+    # Later lines win, so the order matters: equivalence tests also have unit "run".
     kind = pd.Series("outcome", index=table.index)
     kind[table["unit"].astype(str) == "run x layer"] = "mixed"
     kind[table["parameter"].astype(str) == JOINT] = "energy"
@@ -133,6 +134,7 @@ def equivalence(table: pd.DataFrame, alpha: float) -> list[Block]:
     """Two one-sided tests within a margin."""
     if table.empty:
         return []
+    # The margin is recorded only in the method's name, as its last number.
     margins = {m[1] for m in map(LAST_NUMBER.search, table["method"].astype(str)) if m}
     margin = margins.pop() if len(margins) == 1 else ""
     within = f"within a factor of {margin}" if margin else "within the margin"

@@ -88,6 +88,7 @@ def accuracy(table: pd.DataFrame) -> str:
     if table.empty or not (table["convolution"] == "3t").any():
         return ""
     rows = table[table["convolution"] == "3t"]
+    # Pretrained if there is one, else the first by alphabet.
     init = min(rows["init"].astype(str), key=lambda name: (name != "pretrained", name))
     rows = rows[rows["init"] == init]
     pieces = []
@@ -121,6 +122,7 @@ def tested(table: pd.DataFrame, alpha: float) -> str:
     blocked = table[table["stratum"] == "all"]
     where = ""
     if "checkpoint" in blocked:
+        # Matched updates are the confirmatory tests, but fetched runs have none.
         usable = blocked[blocked["estimate"].notna()]
         names = (usable if len(usable) else blocked)["checkpoint"].astype(str).unique()
         chosen = "matched" if "matched" in names else "".join(names[:1])

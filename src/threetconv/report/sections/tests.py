@@ -1,4 +1,4 @@
-"""Families dataset, init and dataset x init: what was tested, how, and what came out."""
+"""The families dataset, init and dataset x init: questions, method and results."""
 
 from __future__ import annotations
 
@@ -129,6 +129,7 @@ def inside(table: pd.DataFrame) -> pd.DataFrame:
     within = table[table["stratum"] != "all"]
     pairs = within[["family", "contrast", "stratum"]].drop_duplicates()
     counts = pairs.groupby(["family", "contrast"], observed=True)["stratum"].transform("size")
+    # With one block the test inside it is the test over all blocks.
     several = pairs[counts > 1]
     keys = set(zip(several["family"], several["contrast"], strict=True))
     return within[[k in keys for k in zip(within["family"], within["contrast"], strict=True)]]
@@ -192,6 +193,7 @@ def results(
         numbers("runs", ("n_a", "n_b"), pair),
         *RATIO,
         *P_VALUES,
+        # Older tables lack Hedges' g; they get a dash.
         numbers("g", lambda line: line.get("hedges_g"), ".2f"),
         words("status", lambda line: verdict(line, alpha)),
     ]
@@ -211,6 +213,7 @@ def results(
 def methods(table: pd.DataFrame) -> str:
     """What short heads mean, and the methods of a table, in small print."""
     names = sorted({str(m) for m in table["method"]} - {""}) if "method" in table else []
+    # An empty note leaves ". ", which is removed.
     once = f"{contrast_note(table)}. ".removeprefix(". ")
     text = (
         f"{once}At: matched updates or best checkpoint; g: Hedges' g; not shown: no difference "
