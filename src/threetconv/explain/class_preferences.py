@@ -152,8 +152,8 @@ def _normalised(network: nn.Module, name: str) -> nn.Module:
     names = list(modules)
     convolution, after = modules[name], names.index(name) + 1
     following = modules[names[after]] if after < len(names) else None
-    # Registration order stands in for call order, which holds for torchvision's networks; the width
-    # check rejects a norm that belongs to another layer.
+    # Registration order stands in for call order, as in torchvision's networks; the width check
+    # rejects a norm of another layer.
     if isinstance(following, _BatchNorm) and following.num_features == convolution.out_channels:
         return following
     return convolution

@@ -175,8 +175,7 @@ class Pictures:
                 label=label,
             )
             shown_frames.add(found.frame)
-        # The bare frames, to be looked at beside the overlays; each once, whichever methods share
-        # it.
+        # The bare frames, to be seen beside the overlays; once each, even if methods share one.
         for frame in sorted(shown_frames):
             self._save(
                 here, "frame", frames[frame], n_frames=1, frame=frame, clip_id=clip_id, label=label

@@ -97,8 +97,7 @@ def explain_run(
     if parameters is None:
         channels = CHANNELS.empty_table().to_pandas()
     else:
-        # Explained are the best weights (`load_model`), so their parameters are needed, not the
-        # last ones.
+        # `load_model` loads the best checkpoint, so the parameters must be of that one, too.
         best = parameters[parameters["tag"] == "best"]
         channels = channel_table(best, document["layers"], _sum_lr2(document))
     losses = _losses(

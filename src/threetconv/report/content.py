@@ -110,11 +110,14 @@ def build_document(
         planted_first=at_layer(planted_table, whole=False),
         planted_layers=filled(planted_layers),
         alignment=filled(alignment),
+        # A study's figures arrive as paths in text, from the workflow's parameters.
         figures={name: Path(path) for name, path in (figures or {}).items()},
         captions=dict(captions or {}),
         config=config,
         provenance=dict(provenance_facts or {}),
     )
+    # In the order of reading: what was run and seen first, results next, then limits and
+    # provenance.
     sections = [
         design.section(inputs),
         data.section(inputs),

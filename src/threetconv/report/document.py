@@ -34,6 +34,7 @@ __all__ = [
 
 # The characters that `TOKEN` treats as markup or as an escape; both must list the same.
 SPECIAL = re.compile(r"([\\*`])")
+# Order matters: an escaped marker is no marker, and "**" is not two of "*".
 TOKEN = re.compile(r"\\(?P<escaped>[\\*`])|(?P<strong>\*\*)|(?P<emph>\*)|`(?P<code>[^`]*)`")
 SLUG = re.compile(r"[^a-z0-9]+")
 
@@ -81,6 +82,7 @@ def parse_inline(text: str) -> list[Span]:
                 marks[name] = len(spans)
                 style.append(name)
             else:
+                # Never closed: the marker is text.
                 put(match.group())
     put(text[position:])
     # Escapes cut text into pieces; equal neighbours are joined. Code is not, since `a``b` are two.
@@ -169,6 +171,7 @@ class Table:
         """Neighbouring columns of one group as (group, how many)."""
         out: list[tuple[str, int]] = []
         for column in self.columns:
+            # Columns without a group never merge, even next to each other.
             if out and column.group and out[-1][0] == column.group:
                 out[-1] = (column.group, out[-1][1] + 1)
             else:

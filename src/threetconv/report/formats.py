@@ -54,6 +54,7 @@ def number(raw: Any, pattern: str) -> Cell:
 def significant(raw: Any, digits: int = 3) -> Cell:
     """`digits` significant digits in plain notation: 28.0, 8.46, 0.0123."""
     x = value(raw)
+    # Zero has no significant digits.
     if not math.isfinite(x) or x == 0:
         return number(x, ".0f")
     text = numerals.significant(x, digits)
@@ -113,6 +114,7 @@ def interval(low: Any, high: Any) -> Cell:
     lo, hi = value(low), value(high)
     if not (math.isfinite(lo) and math.isfinite(hi)):
         return Cell(DASH)
+    # Sorted by the lower end.
     return Cell(f"[{significant(lo).text}, {significant(hi).text}]", lo)
 
 

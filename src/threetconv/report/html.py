@@ -35,6 +35,7 @@ def render_html(document: Document, path: str | Path) -> None:
 
 def to_html(document: Document) -> str:
     """`document` as the text of an HTML page that needs no other file and no network."""
+    # StrictUndefined: a misspelt name in the template is an error, not an empty string.
     environment = Environment(
         loader=PackageLoader("threetconv.report", "templates"),
         autoescape=True,
@@ -92,6 +93,7 @@ def align(table: Table, index: int) -> str:
 
 def mathml(formula: Formula) -> Markup:
     """A displayed formula as MathML, which browsers draw by themselves."""
+    # HTML needs no namespaces, and the page is scanned for addresses that it might fetch.
     markup = NAMESPACE.sub("", convert(formula.latex, display="block"))
     label = Markup("{}").format(formula.alt)
     return Markup(markup.replace("<math", f'<math aria-label="{label}"', 1))
@@ -119,6 +121,7 @@ def inline_svg(text: str, alt: str, prefix: str) -> Markup:
     custom properties (`--fig-ink`, ...), so that a dark page can give them other values.
     """
     width = WIDTH.search(text)
+    # The XML prologue is not allowed inside HTML, and metadata would only add bytes.
     text = METADATA.sub("", PROLOGUE.sub("", text, count=1))
     text = NAMESPACE.sub("", text)
     # The first tag is <svg ...>, since the prologue is gone.
@@ -136,5 +139,6 @@ def inline_svg(text: str, alt: str, prefix: str) -> Markup:
 def colour_roles(style: str) -> str:
     """Replace the theme's colours in a style by custom properties."""
     for colour, role in ROLES.items():
+        # With the colour itself as the fallback, for pages that do not define the property.
         style = style.replace(colour, f"var(--fig-{role},{colour})")
     return style

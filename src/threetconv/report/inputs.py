@@ -112,6 +112,7 @@ class Inputs:
     @property
     def controls(self) -> list[str]:
         """Negative controls that were trained."""
+        # The order of the text; controls that are unknown here follow by alphabet.
         known = ["static", "frame-shuffled", "label-shuffled"]
         present = set(self.control) - {"none"}
         return [n for n in known if n in present] + sorted(present - set(known))
@@ -131,6 +132,7 @@ class Inputs:
         """Names of the datasets that runs were trained on, in the order of the configuration."""
         named = [str(name) for name in self.setting("datasets", {})]
         present = self.distinct("dataset")
+        # Runs may remain of data sets that the configuration no longer names.
         return [n for n in named if n in present] + [n for n in present if n not in named]
 
     def distinct(self, column: str) -> list[str]:

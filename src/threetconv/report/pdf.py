@@ -51,6 +51,7 @@ def render_pdf(document: Document, path: str | Path) -> None:
         data = json.dumps(encode(document, pictures), ensure_ascii=False)
         (folder / "document.json").write_text(data, encoding="utf-8")
         shutil.copyfile(TEMPLATE, folder / "report.typ")
+        # No font folder, no date: the same document gives the same bytes.
         pdf = typst.compile(str(folder / "report.typ"), root=str(folder), format="pdf")
     with atomic(path) as temporary:
         temporary.write_bytes(pdf)

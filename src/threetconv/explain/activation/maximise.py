@@ -200,8 +200,7 @@ def ascend(
         return pixels(spectrum, scale, colours, width=width)
 
     with torch.no_grad():
-        # start and end are measured on rounded frames, so that they hold for the pictures that are
-        # saved.
+        # `start` and `end` are measured on rounded frames, as these are what is saved.
         first = to_uint8(shown(picture())).numpy()
     with resting(network), torch.enable_grad():
         for step in range(steps):
@@ -210,7 +209,7 @@ def ascend(
             clip = film(picture(), move)
             response = measure(_output(network, channel, clip.transpose(0, 1)[None]))[0]
             history[step] = response.item()
-            # AdamW keeps running means, so one NaN would spoil every later step without a word.
+            # AdamW keeps running means, so one NaN would silently spoil every later step.
             if not np.isfinite(history[step]):
                 raise InputError(
                     f"channel {channel}",

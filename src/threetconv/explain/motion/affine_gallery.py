@@ -100,8 +100,7 @@ def affine_gallery(
             )
     rows = len(transforms)
     weight = torch.from_numpy(picture.copy()).expand(rows, 1, *picture.shape).contiguous()
-    # One output channel per row: all rows are built as the filters of a single layer, (rows, 1, H,
-    # W).
+    # (rows, 1, H, W): one output channel per row, built together as the filters of one layer.
     raw = np.array([transform[1:] for transform in transforms], dtype=np.float32)  # (rows, 4)
     # (4, D - 1, rows): the same transform at every transition, in the layout of Conv3T's
     # parameters.

@@ -178,8 +178,8 @@ def film_maps(
     )
     strides, outputs = _strides(network, channel, clip_shape)
     between, down, right = (n * d for n, d in zip(strides, layer.dilation, strict=True))
-    # The input frame under the middle output unit; strides of pooled layers are fractions, hence
-    # round.
+    # The input frame under the middle output unit; strides behind pooling to a fixed size may be
+    # fractions, hence round.
     middle = min(round(outputs // 2 * layer.stride[0] * strides[0]), clip_shape[0] - 1)
     offsets = (np.arange(clip_shape[0]) - middle) / between
     # In transitions, (T + 1,): the middle tap of D = len(scale) + 1 is len(scale) / 2 transitions
@@ -207,8 +207,7 @@ def _maps_at(times: Array, transforms: list[Array]) -> Array:
     scale, *others = (values[circle] for values in transforms)
     cumulative = compose(scale, *others)[whole - first]
     part, at = times - whole, whole - first
-    # One transition per time: parts[0] is the identity, parts[1] the fractional transform, (N, 3,
-    # 3).
+    # One transition per time: parts[0] is the identity, parts[1] the fractional transforms.
     parts = compose(*(v[None] for v in (_power(scale[at], part), *(part * v[at] for v in others))))
     result: Array = cumulative @ parts[1]
     return result

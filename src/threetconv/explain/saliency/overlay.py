@@ -62,13 +62,12 @@ def overlay(
 
     values: NDArray[np.float64] = np.asarray(map, dtype=np.float64)
     _check(frames, values, frame, colours, {"opacity": opacity, "quantile": quantile})
-    # Zeros are left out: outside the receptive field a map is 0, which would drag the quantile to
-    # 0.
+    # Without the zeros outside the receptive field, which would pull the quantile to 0.
     positive = values[values > 0]
     scale = float(np.quantile(positive, quantile)) if positive.size else 1.0
     if frame is not None:
         frames, values = frames[frame : frame + 1], values[frame : frame + 1]
-    # Grad-CAM maps and the like may be coarser than the frames.
+    # Maps may be coarser than the frames, such as a Grad-CAM of another tool.
     strength = _resized(np.minimum(values / scale, 1), frames.shape[1:3])
     grey = DIMMED * (frames @ np.array(LUMA))[..., None]
     colour = colormaps[colours](LOWEST + (1 - LOWEST) * strength)[..., :3] * 255

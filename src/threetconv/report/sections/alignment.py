@@ -64,6 +64,7 @@ def aligned(table: pd.DataFrame, alpha: float) -> list[str]:
             verdict = f"channels point the way they prefer (p = {formats.p_prose(p)})"
         else:
             verdict = f"no alignment was shown (p = {formats.p_prose(p)})"
+        # Unlike the table below, the list has real runs only.
         points.append(
             f"{axis(line)} in *{escape(line['dataset'])}*, {SCOPES[str(line['scope'])]}: "
             f"{value} {interval}, {verdict}."

@@ -76,6 +76,7 @@ def reading(table: pd.DataFrame) -> str:
         )
     runs = errors[~naive & testable]
     if len(runs):
+        # liberal: the interval of the error rate lies above the nominal level.
         worst = runs[runs["valid"].astype(str) == "liberal"]
         text = (
             "Tests that take runs as the unit find a difference that is not there in "
@@ -93,6 +94,7 @@ def reading(table: pd.DataFrame) -> str:
             f"Intervals that are too narrow with so few runs: {listed} (they hold the truth in "
             f"{span(narrow)} of the studies)."
         )
+    # An untestable design never rejects, so its error rate of 0 says nothing in its favour.
     silent = errors[~naive & ~testable]
     if len(silent):
         ks = sorted({int(k) for k in silent["runs_per_arm"]})

@@ -147,9 +147,10 @@ def counts(table: pd.DataFrame, alpha: float) -> list[str]:
     for (contrast, checkpoint), lines in table.groupby(
         ["contrast", "checkpoint"], sort=False, observed=True
     ):
-        # Contrasts are named "real / <control>".
+        # Contrasts are named "none / <control>": "none" are the real runs.
         control = escape(str(contrast).split(" / ")[-1])
         mine = lines[differs(lines, alpha)]
+        # An estimate is real runs / control.
         further = [str(p) for p in mine.loc[mine["estimate"] > 1, "parameter"]]
         less = [str(p) for p in mine.loc[mine["estimate"] < 1, "parameter"]]
         untested = [str(p) for p in lines.loc[lines["status"] != "ok", "parameter"]]
@@ -169,6 +170,7 @@ def counts(table: pd.DataFrame, alpha: float) -> list[str]:
             )
         if untested:
             said.append(f"{join_words(untested)} could not be tested")
+        # Tested, but not shown to differ.
         rest = len(lines) - len(further) - len(less) - len(untested)
         if rest:
             said.append(f"no difference was shown for {plural(rest, 'parameter')}")

@@ -37,6 +37,7 @@ def cross(
         caption: what is shown.
         show: a line of the table as cells, one below the other.
     """
+    # One contrast per family is said in the note, and its column left out.
     once = contrast_note(table)
     keys = [key for key in keys if not (once and key == "contrast")]
     lines: list[dict[str, Any]] = []

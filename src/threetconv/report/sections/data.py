@@ -53,6 +53,7 @@ def stand_ins(inputs: Inputs) -> Callout:
         f"{join_words(pieces)} {'are synthetic sets' if len(pieces) > 1 else 'is a synthetic set'} "
         "drawn by this project, simpler than real video."
     )
+    # Only then do the paper's numbers stand beside those of rendered clips.
     if set(inputs.synthetic) & set(inputs.papers):
         text += (
             " What is printed beside the paper's numbers is for orientation; it is not a "

@@ -171,6 +171,7 @@ def every_run(runs: pd.DataFrame) -> Table:
     }
     return make_table(
         runs.sort_values("run_id"),
+        # A table of runs may lack some of these columns.
         [column for name, column in columns.items() if name in runs],
         "Every training run.",
         label="Table D",

@@ -68,6 +68,7 @@ def section(
             f"class, in nats, is measured on validation clips.{rules(picked)}"
         )
     ]
+    # Optional: a missing gallery needs no remark.
     if "explained_gallery" in inputs.figures:
         blocks += inputs.figure(
             "explained_gallery",
@@ -114,6 +115,7 @@ def motion(moved: pd.DataFrame) -> list[Block]:
         # Without known learning rates there is no noise floor to exceed.
         tested = able[able["floor_zoom"].notna()]
         counts = {"n": len(lines), "able": len(able), "tested": len(tested)}
+        # `moves` is False where the floor is unknown, so only `tested` may be the denominator.
         counts["beyond"] = int(tested["moves"].astype(bool).sum())
         rows.append(dict(zip(CELL[:3], key, strict=True)) | counts)
     columns = [
@@ -220,6 +222,7 @@ def sane(checks: pd.DataFrame) -> list[Section]:
     in_turn = checks.sort_values(["method", "deep"], kind="stable")
     rows: list[dict[Any, Any]] = []
     for key, lines in in_turn.groupby(by, sort=False, observed=True):
+        # NaN (the method showed nothing on any clip) is left out of the mean.
         means = lines.groupby("similarity", observed=True)["value"].mean()
         counts = {"n": len(lines.drop_duplicates(CHANNEL)), "flagged": lines["flagged"].mean()}
         rows.append(dict(zip(by, key, strict=True)) | means.to_dict() | counts)

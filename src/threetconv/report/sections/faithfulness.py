@@ -34,6 +34,7 @@ def matters(drops: pd.DataFrame) -> list[Section]:
         return []
     keys = [*CHANNEL, "ablation"]
     runs = in_order(single).groupby("run_id", sort=False, observed=True)
+    # Within each run: falls of different runs are not on one scale of accuracy.
     top = pd.concat([lines.nlargest(MOST, "drop", keep="first") for _, lines in runs])
     of_class = drops[(drops["channel"] >= 0) & (drops["label"].astype(str) != "")]
     # Sorted by fall, the last line of each channel is the class that loses most.
@@ -101,6 +102,7 @@ def classes(inputs: Inputs, drops: pd.DataFrame) -> list[Section]:
 
 def leaning(lines: pd.DataFrame, name: str) -> str:
     """The three pairs of class and layer with the largest fall, in a sentence."""
+    # Mean over the runs of a cell.
     means = lines.groupby(["layer_index", "layer", "label"], observed=True)["drop"].mean()
     largest = means[means > 0].nlargest(3)
     if largest.empty:

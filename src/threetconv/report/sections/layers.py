@@ -107,6 +107,7 @@ def counts(tests: pd.DataFrame, alpha: float) -> list[str]:
     for key, lines in tests.groupby(keys, sort=False, observed=True):
         family, contrast, checkpoint, network = (str(part) for part in key)
         ok = lines["status"] == "ok"
+        # `p_adjusted` is Benjamini and Hochberg's over the layers of a network.
         differ = lines[differs(lines, alpha)]
         untested = int((~ok).sum())
         text = (

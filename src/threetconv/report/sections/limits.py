@@ -198,6 +198,7 @@ def training_length(inputs: Inputs) -> str:
     if steps not in runs or runs["dataset"].nunique() < 2:
         return ""
     per = runs.groupby("dataset", observed=True)[steps].mean()
+    # Unknown lengths (fetched runs) cannot be compared.
     if len(per) < 2 or per.isna().any():
         return ""
     if per.nunique() < 2:
@@ -242,6 +243,7 @@ def noise(table: pd.DataFrame) -> str:
     """Cells at or below the noise floor."""
     if table.empty or table["floor_ratio_reachable"].isna().all():
         return ""
+    # Without unreachable rows, which would pull every ratio below the floor.
     ratios = table["floor_ratio_reachable"].dropna()
     below = int((ratios <= 1).sum())
     low, high = (formats.significant(v, 2).text for v in (ratios.min(), ratios.max()))
@@ -264,6 +266,7 @@ def controls(inputs: Inputs) -> str:
     keys = ["network", "dataset", "init"]
     real = inputs.real_runs
     if "convolution" in real:
+        # 3D runs have no temporal parameters that a control could question.
         real = real[real["convolution"] == "3t"]
     cells = set(map(tuple, real[keys].astype(str).to_numpy()))
     having = inputs.runs[inputs.control != "none"][keys].astype(str)
@@ -280,6 +283,7 @@ def interaction(table: pd.DataFrame, calibration: pd.DataFrame) -> str:
     """The interaction's p is approximate, where it was tested."""
     if table.empty or not (table["status"] == "ok").any():
         return ""
+    # The calibration covers the interaction only if the study has one.
     known = (
         len(calibration) and calibration["test"].astype(str).str.contains("dataset x init").any()
     )
@@ -308,7 +312,7 @@ def unreachable(table: pd.DataFrame) -> str:
     """Share of rows that never got a gradient."""
     if table.empty:
         return ""
-    # The largest share of a network, as it is the same for all its parameters.
+    # The largest share, where clips of several lengths give a network more than one.
     share = 1 - table["n_rows_reachable"].fillna(0) / table["n_rows"]
     by_network = share.groupby(table["network"], observed=True).max()
     dead = [f"{formats.share(v).text} in {escape(name)}" for name, v in by_network.items() if v > 0]

@@ -83,6 +83,7 @@ def truth(inputs: Inputs) -> str:
 
 def ordered(table: pd.DataFrame) -> pd.DataFrame:
     """Lines by network, start, motion and parameter."""
+    # Ranks instead of names, to sort in the order of MOTIONS and PARAMETERS; unknown motions last.
     keys = table.assign(
         motion=table["motion"].map({name: i for i, name in enumerate(MOTIONS)}).fillna(9),
         parameter=table["parameter"].map({name: i for i, name in enumerate(PARAMETERS)}),
@@ -153,6 +154,7 @@ def verdicts(table: pd.DataFrame) -> list[str]:
         what = motion if motion != "none" else "no motion"
         extra = listed(cell[~expected], "yes", "{} moved although that was not planted")
         said += [extra] if extra else []
+        # A set without motion expects no parameter, so the phrases above say nothing.
         if motion == "none" and not extra:
             said.append(nothing(cell))
         points.append(f"**{what}** ({dataset}, {network}, {init}): {'; '.join(said)}.")
@@ -285,6 +287,7 @@ def in_layers(table: pd.DataFrame) -> list[Block]:
     lines = table[table["expected"].astype(bool)]
     if lines.empty:
         return []
+    # `ordered` is stable, so layers stay in order within each motion and parameter.
     lines = ordered(lines.sort_values("layer_index", kind="stable"))
     present = [name for name in HEADS if (lines["comparison"] == name).any()]
     keys = ["motion", "dataset", "network", "parameter", "layer_index"]

@@ -50,7 +50,7 @@ def versions(runs: pd.DataFrame) -> list[tuple[str, str]]:
     found: dict[str, set[str]] = {}
     for raw in {str(v) for v in runs["versions"].dropna()}:
         try:
-            # Older or fetched records may hold plain text instead.
+            # A record may hold plain text instead.
             entries = json.loads(raw)
         except json.JSONDecodeError:
             entries = {"versions": raw}

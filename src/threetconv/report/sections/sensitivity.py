@@ -50,7 +50,7 @@ def sections(inputs: Inputs) -> list[Section]:
 
 def kinds(table: pd.DataFrame) -> pd.Series:
     """What each line of the sensitivity table is, from its method, unit and parameter."""
-    # Later lines win, so the order matters: equivalence tests also have unit "run".
+    # The table has no column for this, but each kind has a mark of its own.
     kind = pd.Series("outcome", index=table.index)
     kind[table["unit"].astype(str) == "run x layer"] = "mixed"
     kind[table["parameter"].astype(str) == JOINT] = "energy"
@@ -69,6 +69,7 @@ def outcomes(table: pd.DataFrame, alpha: float) -> list[Block]:
             "values move less. Agreement in direction matters here more than the single p."
         )
     ]
+    # Matched updates first and open, the best checkpoint folded.
     for i, checkpoint in enumerate(c for c in CHECKPOINTS if (table["checkpoint"] == c).any()):
         name = CHECKPOINTS[checkpoint]
         shown = cross(
@@ -228,6 +229,7 @@ def distances(table: pd.DataFrame) -> list[Block]:
 def estimate_and_p(line: pd.Series, alpha: float) -> list[Cell]:
     """1.54, p 0.016* over [1.23, 1.92]; the star where p is at most alpha."""
     p = line["p_adjusted"]
+    # Estimate and interval stand even where no test could be made.
     if line["status"] != "ok" or pd.isna(p):
         return with_interval(line)
     star = "*" if passes(float(p), alpha) else ""

@@ -103,7 +103,7 @@ def accuracy(table: pd.DataFrame) -> str:
 
 
 def displaced(table: pd.DataFrame) -> str:
-    """How many cells lie above the noise floor."""
+    """How many cells lie at or below the noise floor."""
     if table.empty or table["floor_ratio_reachable"].isna().all():
         return ""
     ratios = table["floor_ratio_reachable"].dropna()
@@ -131,6 +131,7 @@ def tested(table: pd.DataFrame, alpha: float) -> str:
         where = f" ({checkpoint_name(chosen)}{anyhow})"
     pieces = []
     contrasts = blocked.groupby("family", sort=False, observed=True)["contrast"].nunique()
+    # Many contrasts get one sentence per family; what is left is told contrast by contrast.
     for family in contrasts.index[contrasts > MOST_CONTRASTS]:
         lines = blocked[blocked["family"] == family]
         blocked = blocked[blocked["family"] != family]
@@ -144,6 +145,7 @@ def tested(table: pd.DataFrame, alpha: float) -> str:
         what = (
             "ratio of these ratios" if family == "dataset x init" else "ratio of mean displacements"
         )
+        # One estimate per parameter; the sentence gives their range.
         estimates = group["estimate"].dropna()
         if estimates.empty:
             pieces.append(f"No {what} *{escape(contrast)}* could be formed{where}.")

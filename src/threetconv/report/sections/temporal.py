@@ -141,6 +141,8 @@ def tables(table: pd.DataFrame) -> list[Block]:
     out: list[Block] = []
     # 0: starts that the paper does not have.
     for number in (2, 4, 0):
+        # The accuracy and displacement tables record which of the paper's tables a line belongs
+        # to.
         rows = table[table["table"] == number]
         if rows.empty:
             if number:
@@ -149,6 +151,7 @@ def tables(table: pd.DataFrame) -> list[Block]:
                 )
             continue
         out.append(displacements(rows, number))
+    # Explained only where it matters: with long clips all rows are reachable.
     dead = table[table["n_rows_reachable"] < table["n_rows"]]
     if len(dead):
         names = join_words([escape(n) for n in sorted(dead["network"].astype(str).unique())])
@@ -238,6 +241,7 @@ def distributions(inputs: Inputs) -> list[Block]:
         )
     folded: list[Block] = []
     for init in present:
+        # Folded and optional, so a missing one needs no remark.
         if f"histograms_{init}" in inputs.figures:
             label = FIGURES.get(init, f"Figure ({init})")
             folded += inputs.figure(

@@ -141,6 +141,7 @@ def in_words(table: pd.DataFrame) -> list[Block]:
         return spoken(table)
     matched = table[table["checkpoint"] == "matched"]
     rest = table[table["checkpoint"] != "matched"]
+    # One checkpoint only: nothing to tell apart.
     if matched.empty or rest.empty:
         return spoken(table)
     first, later = spoken(matched), spoken(rest)
@@ -181,6 +182,7 @@ def results(
     checkpoints = "checkpoint" in table
     once = contrast_note(table)
     families = len(set(table["family"])) > 1
+    # Columns whose value would be the same on every line are left out.
     leading = [
         *when(families, words("", "family")),
         *when(not once, words("contrast")),
@@ -193,7 +195,7 @@ def results(
         numbers("runs", ("n_a", "n_b"), pair),
         *RATIO,
         *P_VALUES,
-        # Older tables lack Hedges' g; they get a dash.
+        # Tables without Hedges' g show a dash.
         numbers("g", lambda line: line.get("hedges_g"), ".2f"),
         words("status", lambda line: verdict(line, alpha)),
     ]
@@ -206,6 +208,7 @@ def results(
         muted=not_ok,
         note=methods(table),
         wide=True,
+        # Tables inside blocks are long.
         sortable=strata,
     )
 
