@@ -1,4 +1,4 @@
-"""Which class does each channel of a finished 3T network prefer?
+"""The class that each channel of a finished 3T network prefers.
 
 Validation clips are run through the network of a run. The response of a channel to a clip is the
 mean over time, height and width of its rectified output, after the batch norm that follows the 3T

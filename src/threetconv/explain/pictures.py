@@ -100,7 +100,7 @@ class Pictures:
     def _add_optimised(
         self, here: dict[str, object], channel: Channel, *, steps: int, learning_rate: float
     ) -> None:
-        """The input that excites the channel most, and (3T) the picture that it moves itself."""
+        """The optimised input and, for 3T, the film of a picture moved by the channel's transforms."""
         module, shape = convolution_of(self._network, channel), self._frames.shape[1:4]
         # the mean over a picture of a first layer's linear response knows its mean colour only
         objective = "unit" if sees_colour(self._network, channel) else "mean"

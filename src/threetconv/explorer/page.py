@@ -83,7 +83,7 @@ def script() -> str:
 
 
 def _head(variant: Variant) -> dict[str, Any]:
-    """What the page must know of a variant before it opens it."""
+    """What the page needs to list a variant, before its data are unpacked."""
     return {
         "key": variant.key,
         "network": variant.network,

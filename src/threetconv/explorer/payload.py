@@ -122,7 +122,7 @@ def _faithfulness(
     layers: list[ShownLayer],
     arrays: dict[str, NDArray[Any]],
 ) -> dict[str, Any]:
-    """Fill ``drops`` and ``layer_drops``; what their axes are, in words."""
+    """Fill ``drops`` and ``layer_drops``, and return the labels of their axes."""
     table = variant.table("faithfulness")
     ablations = sorted(table["ablation"].unique())
     seen = set(table["label"])

@@ -72,7 +72,7 @@ def calibration(table: pd.DataFrame) -> Figure:
 
 
 def title(quantity: str, rows: pd.DataFrame) -> str:
-    """The quantity; power with the effect that it is for."""
+    """The name of the quantity; for power with the ratio that is to be detected."""
     effects = sorted(set(rows.loc[rows["effect"] > 1, "effect"]))
     name = QUANTITIES[quantity][0]
     return f"{name}, ratio {effects[0]:g}" if quantity == "power" and effects else name

@@ -95,7 +95,7 @@ def effects(tests: pd.DataFrame) -> Figure:
 
 
 def in_order(values: pd.Series) -> list[str]:
-    """Families and checkpoints as they stand in `FAMILIES` and `LOOKS`; anything else behind."""
+    """Families or checkpoints in the order of `FAMILIES` and `LOOKS`, unknown ones last."""
     known = [*FAMILIES, *LOOKS]
     return sorted(set(values), key=lambda v: (known.index(v) if v in known else 99, v))
 
@@ -108,7 +108,7 @@ def title(family: str, table: pd.DataFrame) -> str:
 
 
 def lines(table: pd.DataFrame) -> list[Line]:
-    """The lines of a family by contrast, the blocked test first; one of several is named."""
+    """The lines of a family by contrast, the blocked test first; several contrasts are named."""
     out: list[Line] = []
     contrasts = list(table.groupby("contrast", sort=False))
     for contrast, rows in contrasts:

@@ -265,7 +265,7 @@ def _pictures(lines: pd.DataFrame, folder: Path) -> tuple[dict[str, Frames], dic
 
 
 def _drop(lines: pd.DataFrame) -> str:
-    """What the scores lose without the channel's transforms, or without the channel."""
+    """The drop of log p without the channel's transforms or without the channel, in words."""
     overall = lines[lines["label"] == ""]
     # 3T runs have "identity", 3D runs "mean"; the first that is there is the run's.
     for ablation, words in (("identity", "without its motion"), ("mean", "without the channel")):

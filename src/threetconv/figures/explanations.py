@@ -190,7 +190,7 @@ class _Block:
             self.strips(row, top - 0.12 - PICTURE - 0.08)
 
     def paths(self, path: pd.DataFrame | None, left: float, top: float) -> None:
-        """Zoom, turn and path, or a word where there are none."""
+        """Curves of zoom, turn and path; for a 3D channel a sentence instead."""
         if path is None:
             y = top - 0.12 - PICTURE / 2
             self.text(left, y, "A plain 3D convolution: no transforms.", size=7, color=MUTED)

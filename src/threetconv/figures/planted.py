@@ -90,7 +90,7 @@ def cells(table: pd.DataFrame) -> list[tuple[str, str, str, str]]:
 
 
 def label(cell: tuple[str, str, str, str], all_cells: list[tuple[str, str, str, str]]) -> str:
-    """The motion; dataset, network and start where they tell lines apart."""
+    """The motion; dataset, network and start only where they differ between lines."""
     motion, dataset, network, init = cell
     parts = [motion if motion != "none" else "nothing moves"]
     same = [other for other in all_cells if other[0] == motion and other[2:] == cell[2:]]

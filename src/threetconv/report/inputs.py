@@ -158,7 +158,7 @@ class Inputs:
 
 
 def in_order(table: pd.DataFrame) -> pd.DataFrame:
-    """Lines by family and contrast as they come, in each matched updates before the best."""
+    """Matched updates before best checkpoints, within each family and contrast."""
     if "checkpoint" not in table or table.empty:
         return table
     names = list(CHECKPOINTS)

@@ -98,7 +98,7 @@ def make_table(
 
 
 def not_ok(line: Mapping[str, Any]) -> bool:
-    """Whether a test could not be made."""
+    """Whether the line has no valid test."""
     return bool(line["status"] != "ok")
 
 

@@ -72,7 +72,7 @@ the unit in the middle, at (T' // 2, H' // 2, W' // 2)."""
 
 @dataclass(frozen=True)
 class Maximised:
-    """What ascent found.
+    """The result of gradient ascent.
 
     Attributes:
         frames: uint8 (T, H, W, 3), or (1, H, W, 3) for a picture shown all the time; RGB.

@@ -158,7 +158,7 @@ def film_maps(
     amplify: float = 1.0,
     backwards: bool = False,
 ) -> Array:
-    """Where each frame of the film reads the picture; see the module.
+    """For each frame of the film, the map to where it reads the picture; see the module.
 
     Args:
         network, channel, clip_shape, amplify: as for `motion_film`.
@@ -236,7 +236,7 @@ def _conv3t(network: nn.Module, channel: Channel) -> Conv3T:
 def _strides(
     network: nn.Module, channel: Channel, clip_shape: tuple[int, int, int]
 ) -> tuple[list[float], int]:
-    """Input frames, rows and columns per step of what a convolution takes in; frames it puts out.
+    """Strides of a convolution's input in input frames, rows, columns; frames of its output.
 
     The strides are counted on a larger clip: by how much what arrives grows with it. Passes on the
     meta device, up to the layer: no memory, no arithmetic.

@@ -142,7 +142,7 @@ def channel_table(
     *,
     level: float = 0.95,
 ) -> pd.DataFrame:
-    """What every channel of a network does, how sure that is, and a sentence about it.
+    """The motion of every channel of a network, its noise floor, and a sentence about it.
 
     Args:
         parameters: rows of one snapshot of one run, columns of

@@ -199,7 +199,7 @@ def last_spatial_layer(network: nn.Module, clip: Tensor) -> str:
 
 
 def is_run(target: nn.Module, module: nn.Module, clip: Tensor) -> bool:
-    """Whether working out a target's value for a clip runs a module."""
+    """Whether the forward pass of a target on a clip runs a module."""
     calls: list[bool] = []
     handle = module.register_forward_pre_hook(lambda *_: calls.append(True))
     try:

@@ -204,7 +204,7 @@ def _twin(name: str, module: Any) -> Conv3T:
 
 
 def _moves(module: Any, channel: int, twin: Any) -> bool:
-    """Whether a channel's transforms are other than the identity; without a twin no question."""
+    """Whether a channel's transforms differ from the identity; True without a twin."""
     return twin is None or any(
         bool((getattr(module, parameter)[:, channel] != value).any())
         for parameter, value in zip(TEMPORAL_PARAMETERS, IDENTITY, strict=True)

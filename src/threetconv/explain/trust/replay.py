@@ -127,7 +127,7 @@ class Replay:
         return result
 
     def _again(self, parts: int, of_layer: Any, look: _Look | None = None) -> Tensor:
-        """Run the network from the layer on; before it, the recorded calls come in their order."""
+        """Run the network from the layer on; earlier calls return what was recorded, in order."""
         calls, at, n = 0, 0, len(self.clips)
 
         def hand_out(i: int, value: Any) -> Any:
@@ -154,7 +154,7 @@ class Replay:
             return self.network(hand_out(-1, self.clips))
 
     def _look(self) -> None:
-        """Run with nothing changed, twice side by side: what is read, is the result the same?"""
+        """Run two unchanged copies as one batch: record what is read, check that logits agree."""
 
         def of_layer(forward: Any, first: bool, clip: Tensor) -> Tensor:
             return _beside(self.output, 2, len(self.clips)) if first else forward(clip)
@@ -174,7 +174,7 @@ class Replay:
 
 
 class _Look(TorchDispatchMode):
-    """Which of some tensors do operations read (or write)? By storage, so that views count."""
+    """Records which of the given tensors operations read or write; by storage, to include views."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -236,7 +236,7 @@ def _shown(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array, NDArray[np.bool_]]
 def _changed_networks(
     network: nn.Module, layer: str, clips: Tensor, seed: int, relabelled: nn.Module | None
 ) -> dict[str, nn.Module]:
-    """What each randomisation puts in the network's place, for targets in one layer."""
+    """Randomisation -> the network that replaces the original, for targets in one layer."""
     called = _called_until(network, layer, clips)
     changed = {
         "last layer": randomise(network, [layer], seed=seed),

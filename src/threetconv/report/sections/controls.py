@@ -58,7 +58,7 @@ def section(inputs: Inputs) -> Section:
 
 
 def alone(table: pd.DataFrame) -> str:
-    """What can be said without controls."""
+    """The caveat of a study without controls."""
     if table.empty or table["noise_floor"].isna().all():
         return "Neither is there a noise floor: the learning rates are not known."
     return (

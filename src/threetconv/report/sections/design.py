@@ -44,7 +44,7 @@ def section(inputs: Inputs) -> Section:
 
 
 def replication(inputs: Inputs) -> str:
-    """What tells the runs of a variant apart, where one has several."""
+    """How the runs of a variant differ, where one has several."""
     # Fetched runs have no seed of ours.
     trained = with_control(inputs.runs[~inputs.fetched])
     if not trained.duplicated(VARIANT).any():
@@ -87,7 +87,7 @@ def counted(runs: pd.DataFrame) -> str:
 
 
 def with_control(runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs; without a column `control` none is one."""
+    """The runs; without a column `control` no run is a control."""
     return runs if "control" in runs else runs.assign(control="none")
 
 

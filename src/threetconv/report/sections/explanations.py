@@ -206,7 +206,7 @@ def in_words(picked: pd.DataFrame, moved: pd.DataFrame, drops: pd.DataFrame) -> 
 
 
 def _similarity(kind: str, line: Mapping[Any, Any]) -> Any:
-    """A mean of that kind; methods are compared by one of two."""
+    """The mean of that similarity; None where the table lacks it."""
     return line.get(kind)
 
 

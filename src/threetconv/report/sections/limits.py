@@ -50,7 +50,7 @@ def section(inputs: Inputs, *, faithfulness: pd.DataFrame) -> Section:
 
 
 def advice(inputs: Inputs) -> str:
-    """What would help most, of what this study does not have yet."""
+    """Recommendations, by what this study lacks."""
     points = []
     # With 5 against 5 runs the smallest p of a permutation test is 2 / 252, which passes 0.05
     # after Holm's adjustment over four parameters.

@@ -162,7 +162,7 @@ def verdicts(table: pd.DataFrame) -> list[str]:
 
 
 def nothing(cell: pd.DataFrame) -> str:
-    """What is said of a dataset without motion in which nothing was shown to move."""
+    """The sentence for a dataset without motion in which no parameter was shown to move."""
     cannot = listed(cell, "untestable", "{}")
     if (cell["recovered"].astype(str) == "untestable").all():
         return "nothing was planted, and no parameter could be tested"

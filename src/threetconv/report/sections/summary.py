@@ -116,7 +116,7 @@ def displaced(table: pd.DataFrame) -> str:
 
 
 def tested(table: pd.DataFrame, alpha: float) -> str:
-    """How the blocked tests ended, by family, at matched updates where there are such."""
+    """Results of the blocked tests by family, at matched updates if there are any."""
     if table.empty:
         return ""
     blocked = table[table["stratum"] == "all"]

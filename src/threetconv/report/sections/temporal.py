@@ -203,7 +203,7 @@ def displacements(table: pd.DataFrame, number: int) -> Table:
 
 
 def companions(table: pd.DataFrame) -> str:
-    """What grey lines are, where a panel has any."""
+    """What the grey lines of a panel are, if there are any."""
     # Other datasets in the same network: every dataset but the panel's own.
     others = table.groupby(["network", "init"], observed=True)["dataset"].nunique().max() - 1
     if others < 1:

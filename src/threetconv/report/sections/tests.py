@@ -214,7 +214,7 @@ def results(
 
 
 def methods(table: pd.DataFrame) -> str:
-    """What short heads mean, and the methods of a table, in small print."""
+    """The note of a table of tests: abbreviations and methods."""
     names = sorted({str(m) for m in table["method"]} - {""}) if "method" in table else []
     # An empty note leaves ". ", which is removed.
     once = f"{contrast_note(table)}. ".removeprefix(". ")
