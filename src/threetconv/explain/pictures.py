@@ -100,9 +100,9 @@ class Pictures:
     def _add_optimised(
         self, here: dict[str, object], channel: Channel, *, steps: int, learning_rate: float
     ) -> None:
-        """The optimised input and, for 3T, the film of a picture moved by the channel's transforms."""
+        """The optimised input and, for 3T, a picture moved by the channel's own transforms."""
         module, shape = convolution_of(self._network, channel), self._frames.shape[1:4]
-        # the mean over a picture of a first layer's linear response knows its mean colour only
+        # In a first layer, which is linear, the mean depends on the picture's mean colour only.
         objective = "unit" if sees_colour(self._network, channel) else "mean"
         found = maximise(
             self._network,
