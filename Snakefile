@@ -1,4 +1,5 @@
-# The study, from videos to report. `snakemake --cores all` runs config.yaml, `--configfile F` another.
+# The study, from videos to report: `snakemake --cores all` runs config.yaml,
+# `--configfile F` another configuration.
 import atexit
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ ROOT = Path(workflow.current_basedir).resolve()
 # Scripts and rules import the package from the source tree, inside conda environments too.
 sys.path.insert(0, f"{ROOT}/src")
 
-# only where no configuration was given: another study is never filled up with this one's keys
+# Only where no configuration was given: Snakemake would merge this one's keys into the other study.
 if not config and not workflow.overwrite_configfiles:
 
     configfile: f"{ROOT}/config.yaml"
@@ -55,16 +56,19 @@ rule all:
         ),
 
 
+# Each job's process reads this file again; only the main one reports.
 if workflow.is_main_process:
     atexit.register(told_in_a_dry_run, Path.cwd())
 
 
 onstart:
+    # Inside `refusals`, so that a missing GPU or a foreign lock is told without a traceback.
     with refusals("The study was not started."):
         # jobs of a cluster see GPUs that this machine need not have
         here = workflow.local_exec and not workflow.touch
         waiting = {job.rule.name for job in workflow.dag.needrun_jobs()}
         if here and STUDY["training"]["device"] == "cuda" and waiting & ON_DEVICE:
+            # With conda or containers the jobs' torch is another than this process's.
             own_torch = not workflow.deployment_settings.deployment_method
             check_gpu(sys.executable if own_torch else None)
         HELD.append(hold(STUDY["study"], STUDY["output"]))
@@ -74,6 +78,8 @@ onstart:
             ", ".join(changed),
             file=sys.stderr,
         )
+    # Readers take whole folders of tables: files of runs that the study no longer has would be
+    # pooled.
     if stale := left_of_other_settings():
         move_aside(RESULTS, stale)
         print(in_words(RESULTS, stale, moved=True), file=sys.stderr)
@@ -82,6 +88,7 @@ onstart:
 onsuccess:
     names = ["report.html", "report.pdf"] + ["explorer.html"] * bool(EXPLAINED)
     written = [Path(REPORTS, name).resolve() for name in names]
+    # Not so when only some targets were asked for.
     if all(path.exists() for path in written):
         print(
             f"\nThe report of the study {STUDY['study']!r}:", *written, sep="\n  "

@@ -1,4 +1,4 @@
-# The configuration, checked before any job starts, and the names that all rules share.
+# Checks the configuration before any job starts, and defines the names that all rules share.
 from contextlib import chdir, contextmanager
 
 from snakemake.exceptions import WorkflowError
@@ -38,7 +38,7 @@ with refusals("The study's configuration cannot be used."):
     STUDY = validate_study(config)
     check_owner(STUDY["study"], STUDY["output"])
 ON_DEVICE = {"train", "fetch_run", "explain"}  # rules that obey training.device
-HELD = []  # the lock on the study's folders, as long as this process runs
+HELD = []  # keeps the lock on the study's folders alive as long as this process runs
 LAYOUT = StudyLayout(STUDY)
 RESULTS, REPORTS = LAYOUT.results, LAYOUT.reports
 DATASETS, RENDERED = LAYOUT.datasets, LAYOUT.rendered
@@ -72,7 +72,7 @@ wildcard_constraints:
 
 
 def left_of_other_settings():
-    """Files of runs and cells that this study does not make; none where results lie in a store."""
+    """Files of runs and cells that are not of this study; none if results are stored remotely."""
     if workflow.storage_settings.default_storage_provider:
         return []
     made = [file.regex() for each in workflow.rules for file in each.output]
@@ -80,7 +80,9 @@ def left_of_other_settings():
 
 
 def told_in_a_dry_run(working_directory):
-    """Dry runs have no hook, and whether this is one is known only after this file was read."""
+    """Report stale files in a dry run: it calls no hook, and is known as one only after parsing."""
+    # At exit Snakemake may have left the working directory that results are relative
+    # to.
     with chdir(working_directory):
         stale = left_of_other_settings() if workflow.dryrun else []
     if stale:

@@ -1,6 +1,8 @@
 # Videos -> clip tables -> packed clips.
 
 if workflow.is_main_process:
+    # Snakemake does not watch the videos themselves. Where one was replaced, a note is
+    # written, which is an input of `clip_table`.
     for change in LAYOUT.note_changed_clips():
         print(change, file=sys.stderr)
 
@@ -20,6 +22,7 @@ rule render:
     threads: 8
     params:
         render=lambda w: DATASETS[w.dataset]["render"],
+        # A seed per data set: adding one to the study leaves the others as they are.
         seed=lambda w: derive_seed(STUDY["seed"], f"render/{w.dataset}"),
         code=code_digest(
             "data.synthetic.gestures",
@@ -50,7 +53,7 @@ rule render_stills:
 
 
 rule clip_table:
-    # The table of clips: path, label, split; and what the clips are on disk. Nothing is copied.
+    # The table of clips (path, label, split), and sizes and times of the files. Nothing is copied.
     input:
         lambda w: (
             LAYOUT.dataset_root(w.dataset)
@@ -70,7 +73,7 @@ rule clip_table:
         root=lambda w: LAYOUT.dataset_root(w.dataset),
         adapter=lambda w: DATASETS[w.dataset]["adapter"],
         options=lambda w: DATASETS[w.dataset]["options"],
-        # the adapter's own code: a change of another one concerns nobody here
+        # Only the code of this data set's adapter: editing another one must not rerun this rule.
         code=lambda w: code_digest(
             f"data.adapters.{adapter_module(DATASETS[w.dataset]['adapter'])}",
             "data.contents",

@@ -2,7 +2,7 @@
 
 
 rule explain:
-    # One run: channels in words, what each is worth, pictures of the chosen ones, sanity checks.
+    # One run: channels in words, their faithfulness, pictures of chosen ones, sanity checks.
     input:
         unpack(lambda w: LAYOUT.explained_inputs(w.run_id)),
     output:
@@ -60,6 +60,7 @@ rule explanations:
 
 rule explained_figures:
     input:
+        # The figures do not show sanity checks; the report does.
         **{name: file for name, file in EXPLAINED_TABLES.items() if name != "sanity"},
         runs=f"{RESULTS}/runs.parquet",
     output:
@@ -84,6 +85,7 @@ rule explained_figures:
         options=lambda w, input: {
             "pairs": EXPLAINED_PAIRS,
             "explained": EXPLAINED,
+            # Pictures are named relative to the folder of their table.
             "folder": str(Path(input.images).parent),
         },
         code=code_digest("figures.explained"),
@@ -111,9 +113,10 @@ rule transform_gallery:
 
 
 rule explorer:
-    # One offline page on which people look at channels.
+    # One offline page that shows what every channel learned.
     input:
         records=[f"{RESULTS}/runs/{run_id}/run.json" for run_id in EXPLAINED],
+        # The page shows first-layer filters, which are read from the network.
         weights=[f"{RESULTS}/runs/{run_id}/best.safetensors" for run_id in EXPLAINED],
         metrics=[f"{RESULTS}/runs/{run_id}/metrics.parquet" for run_id in EXPLAINED],
         parameters=[f for f in map(LAYOUT.explained_parameters, EXPLAINED) if f],

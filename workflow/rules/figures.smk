@@ -2,9 +2,10 @@
 
 
 rule clip_strips:
-    # What the clips of a data set look like: one clip of some classes, frames running right.
+    # Example clips of a data set: one clip of some classes, frames from left to right.
     input:
         table=f"{RESULTS}/clips/{{dataset}}.parquet",
+        # Not read by the script: it changes when the videos do.
         contents=f"{RESULTS}/clips/{{dataset}}.contents.json",
     output:
         report(
@@ -43,6 +44,8 @@ rule accuracy_curves:
     conda:
         "../envs/analysis.yaml"
     params:
+        # Name of the entry in `threetconv.figures.registry.FIGURES`; so in all rules
+        # with this script.
         figure="accuracy",
         code=code_digest("figures.accuracy"),
     script:
@@ -146,6 +149,7 @@ rule profiles:
         figure="profiles",
         options={
             "networks": STUDY["networks"],
+            # Layers are marked as differing at this level.
             "alpha": STUDY["statistics"]["alpha"],
         },
         code=code_digest("figures.profile"),
@@ -204,6 +208,7 @@ if PLANTED:
             "../scripts/figures.py"
 
 
+# By the names under which the report asks for them (`threetconv.report.content`).
 FIGURES = {
     **{f"clips_{name}": f"{RESULTS}/figures/clips_{name}.svg" for name in DATASETS},
     "accuracy": f"{RESULTS}/figures/accuracy.svg",

@@ -4,7 +4,7 @@
 if STUDY["weights_2d"]["source"] == "stills":
 
     rule train_on_stills:
-        # 2D weights: the network that will be lifted, trained on still images.
+        # 2D weights, to be lifted to 3T or 3D: the 2D network trained on still images.
         input:
             f"{RESULTS}/stills",
         output:
@@ -58,6 +58,8 @@ rule train:
     benchmark:
         f"{RESULTS}/benchmarks/train/{{run_id}}.tsv"
     wildcard_constraints:
+        # Rules `train` and `fetch_run` have the same outputs; every run belongs to one
+        # of them.
         run_id=any_of([run_id for run_id in RUNS if run_id not in FETCHED]),
     conda:
         TRAINING_ENV
@@ -67,11 +69,14 @@ rule train:
     resources:
         mem_mb=4000,
         gpu=1 if STUDY["training"]["device"] == "cuda" else 0,
-        # processes that share each batch (on GPUs, one for each); seconds between two checkpoints
+        # Processes that share each batch (one per GPU), and seconds between two checkpoints. As
+        # resources they belong to the machine (profile), and changing them reruns nothing.
         processes=1,
         checkpoint_seconds=60,
     params:
         run=lambda w: RUNS[w.run_id].to_dict(),
+        # Only what concerns this run, so that other settings may change without
+        # training it again.
         settings=lambda w: LAYOUT.run_settings(w.run_id),
         data=lambda w: LAYOUT.run_data(w.run_id),
         clip=lambda w: DATASETS[RUNS[w.run_id].dataset]["clip"],
@@ -118,7 +123,7 @@ rule fetch_run:
 
 
 rule model_cards:
-    # What the weights of each run are, and how to load them.
+    # A model card beside the weights of each run: what they are and how to load them.
     input:
         records=RUN_RECORDS,
         metrics=[f"{RESULTS}/runs/{run_id}/metrics.parquet" for run_id in RUNS],

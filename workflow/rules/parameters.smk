@@ -2,8 +2,8 @@
 
 
 rule parameters:
-    # Every layer's (s, r, tx, ty) at every snapshot. A job per run: with one for all of them, one
-    # run more would write every table anew, and explain old runs again.
+    # Every layer's (s, r, tx, ty) at every snapshot. One job per run: with a single job for all,
+    # adding a run would rewrite every table, and old runs would be explained again.
     input:
         record=f"{RESULTS}/runs/{{run_id}}/run.json",
         snapshots=f"{RESULTS}/runs/{{run_id}}/snapshots.safetensors",
@@ -12,7 +12,10 @@ rule parameters:
     log:
         f"{RESULTS}/logs/{{kind}}/{{cell}}/{{run_id}}.log",
     wildcard_constraints:
+        # Controls in a folder of their own, so that whoever reads all parameters does
+        # not pool them.
         kind="parameters|control_parameters",
+        # Hive partitions: DuckDB and pandas read the keys from the folders' names.
         cell="network=[^/]+/dataset=[^/]+/init=[^/]+",
     conda:
         "../envs/analysis.yaml"
@@ -49,7 +52,7 @@ rule runs:
 if PLANTED:
 
     rule preferences:
-        # Which class every channel of a finished run answers to: is it the one its transforms fit?
+        # The class that every channel of a finished run prefers, to compare with its transforms.
         input:
             records=[f"{RESULTS}/runs/{run.run_id}/run.json" for run in RUNS_3T],
             weights=[f"{RESULTS}/runs/{run.run_id}/best.safetensors" for run in RUNS_3T],

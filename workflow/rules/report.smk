@@ -1,5 +1,6 @@
 # Tables and figures -> one document, as HTML and as PDF; the notebook that queries the tables.
 
+# Argument of `threetconv.report.content.build_document` -> file.
 TABLES = {
     "runs": f"{RESULTS}/runs.parquet",
     "metrics": f"{RESULTS}/metrics.parquet",
@@ -26,7 +27,7 @@ if EXPLAINED:
         "chosen_channels": EXPLAINED_TABLES["chosen"],
         "sanity": EXPLAINED_TABLES["sanity"],
     }
-# what README names beside the documents: made again whenever somebody has deleted it
+# Files that the README names: targets of their own, so that deleted ones are made again.
 WHAT_USERS_READ = [
     *TABLES.values(),
     *PARAMETER_FILES,
@@ -62,6 +63,7 @@ rule study_report:
     input:
         **TABLES,
         figures=FIGURES.values(),
+        # The configuration with its defaults, which the report prints.
         config=f"{RESULTS}/run_config.yaml",
     output:
         html=report(
@@ -120,6 +122,7 @@ rule table_pages:
 rule notebook:
     # The example that queries the Parquet tables, run on this study's results.
     input:
+        # local: it is part of the checkout, also where results are in remote storage.
         notebook=local(f"{ROOT}/workflow/notebooks/query_parameters.ipynb"),
         parameters=PARAMETER_FILES,
         runs=f"{RESULTS}/runs.parquet",

@@ -23,7 +23,7 @@ rule summaries:
 
 
 rule tests:
-    # The families of tests, with the training run as the unit; and how far every layer moved.
+    # The families of tests, with the training run as the unit; and displacement by layer.
     input:
         summaries=f"{RESULTS}/summaries.parquet",
         runs=f"{RESULTS}/runs.parquet",
@@ -46,7 +46,7 @@ rule tests:
 
 
 rule sensitivity:
-    # The same questions asked in other ways: other outcomes, equivalence, mixed models, (px, py).
+    # Sensitivity of the tests: other outcomes, equivalence, mixed models, (px, py) together.
     input:
         summaries=f"{RESULTS}/summaries.parquet",
         runs=f"{RESULTS}/runs.parquet",
@@ -63,6 +63,7 @@ rule sensitivity:
         alpha=STUDY["statistics"]["alpha"],
         dataset_contrast=STUDY["statistics"].get("dataset_contrast"),
         margin=STUDY["statistics"]["equivalence_ratio"],
+        # Energy distances need all pairs of rows, so rows are sampled.
         max_rows=STUDY["statistics"]["energy_rows"],
         seed=derive_seed(STUDY["seed"], "sensitivity"),
         code=code_digest(
@@ -76,7 +77,7 @@ rule sensitivity:
 
 
 rule descriptions:
-    # Rows described, not tested: hierarchical bootstrap, distances between distributions.
+    # Descriptions of rows without tests: hierarchical bootstrap, distances of distributions.
     input:
         parameters=PARAMETER_FILES,
         runs=f"{RESULTS}/runs.parquet",
@@ -101,9 +102,11 @@ rule descriptions:
 
 
 rule calibration:
-    # Simulated studies in the layout of this study's networks: which tests can be trusted.
+    # Type I error, coverage and power of the tests in simulated studies of the same networks.
     input:
         [
+            # One run per network: only its layers, channels and reachable transitions
+            # are read.
             next(file for file in PARAMETER_FILES if f"network={name}/" in file)
             for name in STUDY["networks"]
             if any(f"network={name}/" in file for file in PARAMETER_FILES)
@@ -128,7 +131,7 @@ rule calibration:
 if PLANTED:
 
     rule planted:
-        # A study whose answer is known: which planted motions the parameters give back.
+        # Planted motions, a known truth: which of them the parameters recover.
         input:
             summaries=f"{RESULTS}/summaries.parquet",
             runs=f"{RESULTS}/runs.parquet",
@@ -154,7 +157,8 @@ if PLANTED:
 
 
 rule paper_tables:
-    # The paper's Tables 1 and 3 (accuracy), 2 and 4 (temporal parameters), each beside its own figures.
+    # The paper's Tables 1 and 3 (accuracy), 2 and 4 (temporal parameters): our numbers beside the
+    # paper's.
     input:
         summaries=f"{RESULTS}/summaries.parquet",
         runs=f"{RESULTS}/runs.parquet",
@@ -168,6 +172,7 @@ rule paper_tables:
     conda:
         "../envs/analysis.yaml"
     params:
+        # Which data set is printed beside which of the paper's.
         stands_for=STANDS_FOR,
         code=code_digest(
             "statistics.summaries.accuracy", "statistics.summaries.displacement"
@@ -177,7 +182,8 @@ rule paper_tables:
 
 
 rule densities:
-    # What the paper's Figures 4 and 5 show: densities, joint densities, histograms with shared bins.
+    # The data of the paper's Figures 4 and 5: densities, joint densities, histograms with shared
+    # bins.
     input:
         PARAMETER_FILES,
     output:

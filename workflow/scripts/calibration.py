@@ -7,6 +7,7 @@ from threetconv.statistics.calibration.simulate import NetworkLayout
 from threetconv.support.files import write_parquet
 from threetconv.support.logs import progress_to, step_log
 
+# The layout of a network only: no parameter values are read.
 COLUMNS = ["layer_index", "layer", "channel", "transition", "reachable"]
 
 if __name__ == "__main__":  # worker processes import this file again

@@ -10,6 +10,7 @@ from threetconv.support.logs import step_log
 with step_log(snakemake.log[0]):
     params = snakemake.params
     table = read_parquet(snakemake.input.table)
+    # Unreadable clips are treated as in packing, so that both steps accept the same data set.
     bad = BadClips(params.on_bad_clip, total=len(table), ceiling=params.max_bad_share)
     clips, strips = draw_clips(
         table, count=6, frames=params.clip["frames"], seed=params.seed, bad=bad

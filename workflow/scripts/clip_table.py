@@ -14,5 +14,6 @@ with step_log(snakemake.log[0]) as log:
     counts = table.groupby("split")["label"].agg(["size", "nunique"])
     for split, (clips, classes) in counts.iterrows():
         log.info("%s: %d clips of %d classes", split, clips, classes)
+    # What the files were when the table was made: later runs compare it to notice changed clips.
     write_text(snakemake.output.contents, contents_text(table["path"]))
     write_parquet(table, snakemake.output.table, CLIPS)

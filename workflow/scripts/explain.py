@@ -10,8 +10,10 @@ from threetconv.support.logs import step_log
 
 if __name__ == "__main__":  # worker processes import this file again
     with step_log(snakemake.log[0]):
+        # The number of threads decides the order of float sums, so it must be the rule's.
         torch.set_num_threads(snakemake.threads)
         files, params, options = snakemake.input, snakemake.params, snakemake.params.options
+        # 3D runs have no parameters; only studies with label-shuffled controls have `shuffled`.
         parameters, shuffled = files.get("parameters"), files.get("shuffled")
         explain_run(
             Path(files.record).parent,

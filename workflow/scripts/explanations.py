@@ -9,5 +9,6 @@ with step_log(snakemake.log[0]):
     params, output = snakemake.params, snakemake.output
     tables = together(params.folders)
     tables["trajectories"] = chosen_trajectories(tables["chosen"], params.parameters, params.runs)
+    # Schemas are named after their tables.
     for name, table in tables.items():
         write_parquet(table, output[name], getattr(channels, name.upper()))

@@ -21,4 +21,6 @@ if __name__ == "__main__":  # worker processes import this file again
             bad=bad,
         )
         write_parquet(packed, snakemake.output.table, PACKED)
+        # The list of unreadable clips is an output even when empty: the study records what it left
+        # out.
         write_text(snakemake.output.left_out, bad.table().to_csv(index=False))

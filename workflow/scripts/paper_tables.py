@@ -11,6 +11,7 @@ with step_log(snakemake.log[0]):
     everything = accuracy_table(
         read_parquet(snakemake.input.metrics), runs, snakemake.params.stands_for, controls=True
     )
+    # Controls have a file of their own, so that nobody pools them with real runs.
     real = everything["control"] == "none"
     write_parquet(everything[real], snakemake.output.accuracy, ACCURACY)
     write_parquet(everything[~real], snakemake.output.controls, ACCURACY)

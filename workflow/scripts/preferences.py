@@ -14,6 +14,7 @@ with step_log(snakemake.log[0]) as log:
     torch.set_num_threads(snakemake.threads)
     names, given = snakemake.params.datasets, snakemake.input
     sets = zip(names, given.tables, given.clips, strict=True)
+    # Read once per data set: many runs share it.
     clips = {name: (read_parquet(table), packed) for name, table, packed in sets}
     for record, output in zip(given.records, snakemake.output, strict=True):
         folder = Path(record).parent

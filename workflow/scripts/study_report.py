@@ -15,6 +15,8 @@ with step_log(snakemake.log[0]) as log:
         config = yaml.safe_load(file)
     tables = {name: read_parquet(snakemake.input[name]) for name in snakemake.params.tables}
     tests, level = tables["tests_table"], config["statistics"]["alpha"]
+    # Sentences are made here: they need the level and the equivalence tests, which the table
+    # lacks.
     tables["tests_table"] = tests.assign(
         sentence=sentences(tests, alpha=level, equivalence=tables.get("sensitivity"))
     )

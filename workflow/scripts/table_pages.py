@@ -12,4 +12,5 @@ with step_log(snakemake.log[0]):
         table = read_parquet(file)
         write_page(table, page, title=Path(file).stem)
         with atomic(sheet) as temporary:
+            # All rows, of which the page may show only the first.
             table.to_csv(temporary, index=False)

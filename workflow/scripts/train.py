@@ -26,4 +26,5 @@ if __name__ == "__main__":  # worker processes import this file again
         checkpoints=params.checkpoints,
         checkpoint_seconds=resources.get("checkpoint_seconds", 60),
     )
+    # Several processes share the batches of one run; `start` waits for them.
     start(job, processes=max(1, resources.get("processes", 1)))

@@ -1,1 +1,1 @@
-"""What a channel has learned, shown: one method a file, each usable on any lifted network."""
+"""Shows what a channel has learned: one method per file, each usable on any lifted network."""

@@ -32,6 +32,7 @@ def convolution_of(network: nn.Module, channel: Channel) -> Any:
     convolutions = {
         name: module
         for name, module in network.named_modules()
+        # By attributes, not by type: Conv3T is not a subclass of nn.Conv3d.
         if hasattr(module, "out_channels") and hasattr(module, "kernel_size")
     }
     module = convolutions.get(channel.layer)

@@ -1,8 +1,8 @@
-"""Which channels to show: by rule, so that nobody picks the ones that please.
+"""Chooses the channels to show by rule, which rules out cherry-picking.
 
 faithfulness   those whose ablation costs the true class most
 displacement   those whose transforms move most (3T)
-random         any others, so that one sees what is usual
+random         any others, as a sample of ordinary channels
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def choose(
     first_layer: bool = True,
     ablation: str | None = None,
 ) -> pd.DataFrame:
-    """Choose channels of one run by `RULES`, in that order; the next best instead of one twice.
+    """Choose channels of one run by `RULES`, in that order; no channel is chosen twice.
 
     Args:
         channels: the run's channels table (layer_index, layer, channel, displacement, reachable),
@@ -67,6 +67,8 @@ def choose(
     orders = {
         "faithfulness": _top(everything, "drop"),
         "displacement": _top(everything, "displacement"),
+        # A permutation of all channels, not a draw of `random` of them: its prefix does not change
+        # when more are asked for.
         "random": np.random.default_rng(seed).permutation(len(everything)).tolist(),
     }
     chosen: dict[str, list[int]] = {}
@@ -74,6 +76,7 @@ def choose(
     for rule in RULES:
         chosen[rule] = [i for i in orders[rule] if i not in taken][: asked[rule]]
         taken.update(chosen[rule])
+    # Only first-layer filters can be drawn as images, so a reader should see at least one.
     if first_layer and taken:
         _see_first_layer(everything, chosen, taken)
     rows = [(i, rule, rank) for rule in RULES for rank, i in enumerate(chosen[rule], 1)]
@@ -112,6 +115,7 @@ def _drops(faithfulness: pd.DataFrame, ablation: str | None) -> pd.DataFrame:
             expected=f"drops by {ablation!r}",
             remedy="name an ablation that the table has, or make the table with this one",
         )
+    # Rows with a label are drops of one class; channel -1 is the whole layer.
     overall = (faithfulness["label"] == "") & (faithfulness["channel"] >= 0)
     return faithfulness.loc[overall & (faithfulness["ablation"] == ablation), [*KEYS, "drop"]]
 
@@ -122,6 +126,7 @@ def _everything(channels: pd.DataFrame | None, drops: pd.DataFrame) -> pd.DataFr
         merged = drops.assign(displacement=np.nan)
     else:
         moving = channels[[*KEYS, "displacement"]].copy()
+        # Without a reachable transition the transforms got no gradient, so nothing was learned.
         moving["displacement"] = moving["displacement"].where(channels["reachable"].astype(bool))
         merged = moving.merge(drops, on=KEYS, how="outer", validate="one_to_one")
     return merged.sort_values(KEYS).reset_index(drop=True)
@@ -140,5 +145,6 @@ def _see_first_layer(
     first = everything[everything["layer_index"] == everything["layer_index"].min()]
     if taken.isdisjoint(first.index):
         best = first.sort_values("drop", ascending=False, kind="stable", na_position="last").index
+        # Its last place, the weakest channel: the numbers per rule stay those that were asked for.
         rule = next(rule for rule in RULES if chosen[rule])
         chosen[rule][-1] = int(best[0])

@@ -1,11 +1,11 @@
-"""Which class does each channel of a finished 3T network prefer?
+"""The class that each channel of a finished 3T network prefers.
 
 Validation clips are run through the network of a run. The response of a channel to a clip is the
 mean over time, height and width of its rectified output, after the batch norm that follows the 3T
-convolution if one does: what the network makes of the channel. (Before it, a channel far from zero
-would be rectified nowhere, and the mean of a linear response is nearly blind to the direction of a
-motion.) The preference for a class is the mean response to its clips, in units of the SD over all
-clips. Torch is imported only when a network is built.
+convolution if there is one, as the network itself uses it. (Before the batch norm, a channel far
+from zero would hardly be rectified, and the mean of a linear response barely depends on the
+direction of motion.) The preference for a class is the mean response to its clips, in units of the
+SD over all clips. Torch is imported only when a network is built.
 """
 
 from __future__ import annotations
@@ -130,6 +130,8 @@ def channel_responses(
 
         return hook
 
+    # The hooks sit behind the batch norm, where the network's own rectifier would act; see the
+    # module.
     handles = [_normalised(network, name).register_forward_hook(hook_of(name)) for name in found]
     network.eval()
     try:
@@ -150,6 +152,8 @@ def _normalised(network: nn.Module, name: str) -> nn.Module:
     names = list(modules)
     convolution, after = modules[name], names.index(name) + 1
     following = modules[names[after]] if after < len(names) else None
+    # Registration order stands in for call order, as in torchvision's networks; the width check
+    # rejects a norm of another layer.
     if isinstance(following, _BatchNorm) and following.num_features == convolution.out_channels:
         return following
     return convolution
@@ -165,6 +169,7 @@ def _standardised(
     # what rounding alone can make vary does not count as varying
     still = spread <= 1e-9 * np.abs(responses).max(axis=0, initial=0.0)
     scores = np.full((responses.shape[1], classes), math.nan)
+    # Classes without a clip keep NaN.
     for k in np.flatnonzero(counts):
         mean = centred[labels == k].mean(axis=0)
         scores[:, k] = np.where(still, 0.0, mean / np.where(still, 1.0, spread))

@@ -82,6 +82,8 @@ class Pictures:
         module = convolution_of(self._network, channel)
         threet = isinstance(module, Conv3T)
         depth = int(module.kernel_size[0])
+        # Three input channels can be drawn as RGB. Of deeper 3D filters only magnitudes can be
+        # shown; deeper 3T filters are described by their transforms instead (pictogram).
         if sees_colour(self._network, channel):
             shown = filter_strip(self._network, channel, gap=0)
             self._save(here, "filters", shown, n_frames=depth)
@@ -98,14 +100,16 @@ class Pictures:
     def _add_optimised(
         self, here: dict[str, object], channel: Channel, *, steps: int, learning_rate: float
     ) -> None:
-        """The input that excites the channel most, and (3T) the picture that it moves itself."""
+        """The optimised input and, for 3T, a picture moved by the channel's own transforms."""
         module, shape = convolution_of(self._network, channel), self._frames.shape[1:4]
-        # the mean over a picture of a first layer's linear response knows its mean colour only
+        # In a first layer, which is linear, the mean depends on the picture's mean colour only.
         objective = "unit" if sees_colour(self._network, channel) else "mean"
         found = maximise(
             self._network,
             channel,
             clip_shape=shape,
+            # As in the paper: one picture for 3T, whose filters carry the motion; a free video for
+            # 3D.
             video=not isinstance(module, Conv3T),
             steps=steps,
             lr=learning_rate,
@@ -120,6 +124,7 @@ class Pictures:
         shown, n = strip(found.frames, gap=0), len(found.frames)
         self._save(here, "maximised", shown, n_frames=n, note=note)
         depth, height, width = module.kernel_size
+        # A 1 x 1 kernel has nothing to move, and without depth there is no transition.
         if isinstance(module, Conv3T) and depth > 1 and height * width > 1:
             film = motion_film(
                 self._network,
@@ -139,12 +144,15 @@ class Pictures:
     def _add_saliency(
         self, here: dict[str, object], channel: Channel, methods: Sequence[str]
     ) -> None:
+        # One clip for all methods, so that their maps can be compared.
         which = self._favourite(channel)
         frames, clip = self._frames[which], self._clips[which : which + 1]
         clip_id, label = self._ids[which], self._labels[which]
         shown_frames: set[int] = set()
         for name in methods:
             found = METHODS[name](self._network, clip, channel)
+            # Two pictures per method: the paper's view of 3T networks (the frame of highest
+            # saliency) and of 3D networks (the whole clip).
             picture = overlay(frames, found.map, found.frame)
             self._save(
                 here,
@@ -167,6 +175,7 @@ class Pictures:
                 label=label,
             )
             shown_frames.add(found.frame)
+        # The bare frames, to be seen beside the overlays; once each, even if methods share one.
         for frame in sorted(shown_frames):
             self._save(
                 here, "frame", frames[frame], n_frames=1, frame=frame, clip_id=clip_id, label=label
@@ -203,6 +212,7 @@ class Pictures:
         label: str = "",
         note: str = "",
     ) -> None:
+        # frame -1 stands for a strip of all frames, in file names as in the table.
         which = "film" if frame < 0 else f"{frame:03d}"
         name = f"{here['layer']}.{here['channel']}.{method}.{which}.png"
         path = self._folder / name

@@ -1,7 +1,7 @@
-"""All explanations of one run: tables and pictures in a folder, as the workflow wants them.
+"""All explanations of one run: the tables and pictures that the workflow expects in a folder.
 
 channels.parquet      what every channel does, in numbers and in words (3T)
-faithfulness.parquet  what the true class loses without a channel's motion (3T) or without it (3D)
+faithfulness.parquet  loss of the true class without a channel's motion (3T) or the channel (3D)
 chosen.parquet        the channels that have pictures, and by which rule
 images.parquet        a line per picture below pictures/
 sanity.parquet        whether explanations change when weights or labels are random
@@ -39,6 +39,7 @@ __all__ = ["Options", "explain_run", "show_clips"]
 
 log = logging.getLogger(__name__)
 
+# Every method runs again for each clip, target and randomisation; two clips keep this affordable.
 SANITY_CLIPS = 2
 
 
@@ -96,11 +97,14 @@ def explain_run(
     if parameters is None:
         channels = CHANNELS.empty_table().to_pandas()
     else:
+        # `load_model` loads the best checkpoint, so the parameters must be of that one, too.
         best = parameters[parameters["tag"] == "best"]
         channels = channel_table(best, document["layers"], _sum_lr2(document))
     losses = _losses(
         network, document, clips, labels, channels=channels, candidates=options.candidates
     )
+    # The faithfulness table holds whole layers even when channels are limited: it names every layer
+    # that can be chosen from.
     layers = {
         str(name): int(i) for name, i in zip(losses["layer"], losses["layer_index"], strict=True)
     }
@@ -112,6 +116,7 @@ def explain_run(
         random=options.channels["random"],
         seed=seed,
     )
+    # Pictures and saliency cost far more than tables, so only chosen channels get them.
     log.info("%s: %d channels chosen", run_id, len(chosen))
     pictures = Pictures(
         network,
@@ -154,7 +159,7 @@ def explain_run(
 
 
 def first_and_deepest(targets: Sequence[Channel], layers: Mapping[str, int]) -> list[Channel]:
-    """The first channel, and the one in the deepest layer (the first of equals), if another.
+    """The first channel and, if it is another, the one in the deepest layer (the first on ties).
 
     The channels that matter most are often in the first layer, where methods are alike: there is no
     rectifier below it, and its weights are all that can be randomised.
@@ -192,8 +197,10 @@ def _losses(
         clips,
         labels,
         document["classes"],
+        # 3D filters have no transforms to set to the identity.
         ablation="identity" if threet else "mean",
         run_id=document["run"]["run_id"],
+        # candidates ranks by displacement, which 3D channels do not have.
         limit=candidates if threet else None,
         displacement=channels if threet else None,
         progress=lambda done, total: log.info("faithfulness: layer %d of %d", done, total),
@@ -231,8 +238,11 @@ def show_clips(
     """
     run, classes = document["run"], list(document["classes"])
     shown = clips_of_run(table, document, split=split).sort_values("clip_id")
+    # A stream of its own: `seed` itself is used by `choose` and by activation maximisation.
     order = np.random.default_rng([seed, 1]).permutation(len(shown))
     drawn = shown.iloc[order]
+    # Sort by (how often its class came before, class): every class appears once before any comes
+    # twice, however few clips are asked for.
     turn = drawn.groupby("label").cumcount().to_numpy()
     drawn = drawn.iloc[np.lexsort((drawn["label"].to_numpy(), turn))].head(count)
     shape = (run["frames"], run["height"], run["width"])

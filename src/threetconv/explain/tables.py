@@ -27,6 +27,8 @@ def together(folders: Sequence[str | Path]) -> dict[str, pd.DataFrame]:
     found = {}
     for name in TABLES:
         parts = [read_parquet(Path(folder) / f"{name}.parquet") for folder in folders]
+        # Empty tables (3D runs have no channels) would make concat guess other dtypes; one is kept
+        # for the columns if all are empty.
         kept = [part for part in parts if len(part)] or parts[:1]
         found[name] = pd.concat(kept, ignore_index=True)
     images = found["images"]
@@ -57,6 +59,7 @@ def chosen_trajectories(
         }
         by_channel = rows.sort_values("transition").groupby(["layer", "channel"], observed=True)
         for layer, channel in lines[["layer", "channel"]].itertuples(index=False):
+            # Rows are in order of transition, since groupby keeps the order within groups.
             own = by_channel.get_group((layer, channel))
             _, height, width = kernels[layer]
             path = steps(

@@ -1,1 +1,1 @@
-"""The explorer: one self-contained page in which a person looks at what each channel learned."""
+"""The explorer: one self-contained page that shows what each channel learned."""

@@ -1,4 +1,4 @@
-"""From the files of a run to what the explorer shows of it."""
+"""Reads the files of a run into what the explorer shows."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def collect(folder: str | Path, explanations: str | Path, parameters: str | Path
     tables = {name: read_parquet(explanations / f"{name}.parquet") for name in TABLES}
     rows = pd.DataFrame()
     if parameters is not None:
+        # Only the best snapshot is shown; the filter keeps the others out of memory.
         rows = read_parquet(parameters, filters=[("tag", "=", "best")])
     return Variant(
         key=run["run_id"],
@@ -75,6 +76,7 @@ def _first_filters(folder: Path) -> NDArray[np.float64]:
     from threetconv.records.load_model import load_model
 
     network = load_model(folder)
+    # The first registered convolution is the stem in all networks of the package.
     name, module = next(
         (name, m)
         for name, m in network.named_modules()
@@ -82,5 +84,6 @@ def _first_filters(folder: Path) -> NDArray[np.float64]:
     )
     channels = [Channel(name, i) for i in range(module.out_channels)]
     assert sees_colour(network, channels[0])
+    # One scale for all channels, so that weak filters look weak.
     limit = filter_limit(network, channels)
     return np.stack([filter_slices(network, channel, limit=limit) for channel in channels])

@@ -51,6 +51,7 @@ def explorer(variants: Sequence[Variant], *, title: str, side: int = 224, qualit
             remedy="give the runs that have explanations",
         )
     code = script()
+    # For the page's content security policy: browsers then run this script and no other.
     digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode("ascii")
     environment = Environment(
         loader=PackageLoader("threetconv.explorer", "templates"),
@@ -67,6 +68,7 @@ def explorer(variants: Sequence[Variant], *, title: str, side: int = 224, qualit
         digest=digest,
         style=Markup(_report_style() + _asset("explorer.css")),
         script=Markup(code),
+        # "</script>" in a class name would end the script element.
         index=Markup(text.replace("<", "\\u003c")),
         blocks=[
             (Markup(payload(v)), Markup(pictures(v, side=side, quality=quality))) for v in variants
@@ -81,7 +83,7 @@ def script() -> str:
 
 
 def _head(variant: Variant) -> dict[str, Any]:
-    """What the page must know of a variant before it opens it."""
+    """What the page needs to list a variant, before its data are unpacked."""
     return {
         "key": variant.key,
         "network": variant.network,

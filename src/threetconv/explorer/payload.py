@@ -23,6 +23,7 @@ from threetconv.records.parameters import RAW
 
 __all__ = ["encode", "payload"]
 
+# Little-endian, whatever the machine: the page's typed arrays read the bytes in place.
 TYPES: Mapping[str, Any] = {"f": np.dtype("<f4"), "u": np.dtype("u1")}
 NUMBERS = (
     "displacement",
@@ -44,6 +45,7 @@ def encode(words: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
         kind = "u" if array.dtype == np.uint8 else "f"
         data = np.ascontiguousarray(array, TYPES[kind]).tobytes()
         directory[name] = {"type": kind, "shape": list(array.shape), "offset": offset}
+        # A Float32Array must start at a multiple of four bytes.
         padding = -len(data) % 4
         raw += [data, bytes(padding)]
         offset += len(data) + padding
@@ -78,9 +80,11 @@ def payload(variant: Variant) -> str:
     _parameters(variant, layers, arrays)
     channels = variant.table("channels")
     if len(channels):
+        # Number in the network = number of the layer's first channel + number within the layer.
         place = channels["layer"].map(first).to_numpy(np.int64) + channels["channel"].to_numpy()
         for name in NUMBERS:
             if name in channels.columns:
+                # The table may lack channels (a limited study); they stay NaN.
                 arrays[name] = np.full(total, np.nan, np.float32)
                 arrays[name][place] = channels[name]
         words["sentences"], words["of"] = _coded(channels["sentence"], place, total)
@@ -118,12 +122,13 @@ def _faithfulness(
     layers: list[ShownLayer],
     arrays: dict[str, NDArray[Any]],
 ) -> dict[str, Any]:
-    """Fill ``drops`` and ``layer_drops``; what their axes are, in words."""
+    """Fill ``drops`` and ``layer_drops``, and return the labels of their axes."""
     table = variant.table("faithfulness")
     ablations = sorted(table["ablation"].unique())
     seen = set(table["label"])
     known = [label for label in variant.classes if label in seen]
     labels = [OVERALL, *known, *sorted(seen - {OVERALL, *known})] if len(table) else []
+    # Equal on all lines of a label; max is a way to take one.
     clips = table.groupby("label")["n_clips"].max().to_dict()
     axes = {
         "ablations": ablations,
@@ -142,6 +147,7 @@ def _faithfulness(
     arrays["drops"] = np.full((len(ablations), len(labels), total), np.nan, np.float32)
     arrays["layer_drops"] = np.full((len(ablations), len(labels), len(layers)), np.nan, np.float32)
     layer = table["layer"].map(order).to_numpy(np.int64)
+    # cumsum - sizes: the first channel of each layer.
     single = (np.cumsum(sizes) - sizes)[layer] + channel
     arrays["drops"][a[~whole], b[~whole], single[~whole]] = drop[~whole]
     arrays["layer_drops"][a[whole], b[whole], layer[whole]] = drop[whole]
@@ -150,6 +156,7 @@ def _faithfulness(
 
 def _coded(sentences: pd.Series, place: NDArray[Any], total: int) -> tuple[list[str], list[int]]:
     """The different sentences, and for each channel the number of its own (-1: none)."""
+    # Most channels share a few sentences ("no motion beyond noise"); each is stored once.
     codes, unique = pd.factorize(sentences.fillna("").astype(str))
     of = np.full(total, -1)
     of[place] = codes
@@ -159,6 +166,7 @@ def _coded(sentences: pd.Series, place: NDArray[Any], total: int) -> tuple[list[
 def _sanity(table: pd.DataFrame, first: Mapping[str, int]) -> list[list[Any]]:
     """[channel, method, what was randomised] of each explanation that did not change."""
     flagged = table[table["flagged"].astype(bool)] if len(table) else table
+    # Both similarities may flag the same explanation.
     rows = flagged[flagged["channel"] >= 0].drop_duplicates(
         ["layer", "channel", "method", "randomised"]
     )

@@ -1,4 +1,4 @@
-"""Pictures of a variant as data: URIs; films become strips of frames, which a page can step."""
+"""Pictures of a variant as data: URIs; films become strips that a page can step through."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ def pictures(variant: Variant, *, side: int = 224, quality: int = 88) -> str:
     if len(table):
         table = table[~_drawn(variant, table)]
     files: dict[str, int] = {}
+    # Rows may share a file; it is encoded once.
     made: dict[tuple[Hashable, int], tuple[int, int, int, int]] = {}
     rows = []
     for row in table.to_dict("records"):
@@ -111,9 +112,11 @@ def strip(path: Path, n_frames: int, *, side: int, quality: int) -> tuple[str, i
             remedy="make the picture again, or correct n_frames in the table of images",
         )
     width, height = picture.width // count, picture.height
+    # Never enlarged; a long strip may have to shrink further to fit the format.
     scale = min(1.0, side / max(width, height), WIDEST / picture.width)
     changed = animated > 1 or scale < 1 or kind not in MEDIA
     if scale < 1:
+        # The width is rounded down, since count frames must fit into WIDEST.
         width, height = max(1, int(width * scale)), max(1, round(height * scale))
         scaled = Image.new("RGB", (width * count, height))
         for i in range(count):  # frame by frame, so that none bleeds into its neighbour
@@ -135,6 +138,7 @@ def _smallest(
     options = [(buffer.getvalue(), "image/webp")]
     if original is not None:
         options.append((original, MEDIA[kind]))
+    # Flat drawings are often smaller as PNG, photographs as WebP.
     return min(options, key=lambda option: len(option[0]))
 
 

@@ -1,4 +1,4 @@
-"""What the explorer shows of one run: its tables, checked, and the layers that they speak of."""
+"""What the explorer shows of one run: its checked tables, and the layers that they name."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class ShownLayer:
         index: its position in the network, from 0.
         name: its name in the network.
         channels: number of output channels.
-        kernel: (D, H, W), or None when nobody told.
+        kernel: (D, H, W), or None where it is unknown.
         jump: input pixels per feature pixel before the layer, or None.
         frames: length in time of its input, or None.
         reachable: per transition; empty without transitions.
@@ -125,7 +125,7 @@ class Variant:
         _check_filters(self.key, self.first_layer_filters)
 
     def table(self, name: str) -> pd.DataFrame:
-        """A table by name, checked for rows that say two things of one channel.
+        """A table by name, checked for contradicting rows of one channel.
 
         Raises:
             InputError: such rows, or a channel that its layer does not have.
@@ -146,6 +146,7 @@ class Variant:
         lowest = -1 if name in WHOLE_LAYER else 0
         known = {layer.name: layer.channels for layer in shown_layers(self)}
         bad = frame[
+            # An unknown layer has 0 channels, so every row of it is bad.
             (frame["channel"] < lowest) | (frame["channel"] >= frame["layer"].map(known).fillna(0))
         ]
         if len(bad):
@@ -191,6 +192,8 @@ def shown_layers(variant: Variant) -> list[ShownLayer]:
         largest = frame.groupby(["layer_index", "layer"], sort=False)["channel"].max()
         for key, channel in largest.items():
             index, layer = cast("tuple[int, str]", key)
+            # Without a listed layer the largest channel in any table tells how many there are at
+            # least.
             count = max(int(channel) + 1, found[layer].channels if layer in found else 1)
             if layer not in listed:
                 found[str(layer)] = ShownLayer(int(index), str(layer), count)
@@ -200,6 +203,7 @@ def shown_layers(variant: Variant) -> list[ShownLayer]:
                 depth, height, width = filters.shape[1:4]
                 count = max(place.channels, len(filters))
                 found[place.name] = replace(place, channels=count, kernel=(depth, height, width))
+        # Neither record nor tables name a layer, but there are filters to show.
         if not found:
             depth, height, width = filters.shape[1:4]
             found[""] = ShownLayer(0, "first layer", len(filters), (depth, height, width))

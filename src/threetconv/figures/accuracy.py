@@ -19,7 +19,7 @@ NAMES = {"3t": "3T", "3d": "3D"}
 
 
 def accuracy_curves(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
-    """A panel for every (network, dataset): runs as thin lines, the mean of a variant thick.
+    """A panel for every (network, dataset): thin lines are runs, thick lines means of a variant.
 
     Args:
         metrics: run_id, epoch, split, metric, value (accuracy as a share of 1).
@@ -37,6 +37,7 @@ def accuracy_curves(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     pairs = {(str(n), str(d)) for n, d in zip(table["network"], table["dataset"], strict=True)}
     with theme.style():
         figure = theme.new_figure(0.6 + 3.4 * len(datasets), 0.7 + 2.1 * len(networks))
+        # Shared axes: accuracies are to be compared between data sets and networks.
         grid = figure.subplots(
             len(networks), len(datasets), squeeze=False, sharex=True, sharey=True
         )
@@ -44,6 +45,7 @@ def accuracy_curves(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
         for line, network in zip(grid, networks, strict=True):
             for axes, dataset in zip(line, datasets, strict=True):
                 if (network, dataset) not in pairs:
+                    # A study need not train every network on every data set.
                     figure.delaxes(axes)
                     continue
                 rows = table[(table["network"] == network) & (table["dataset"] == dataset)]
@@ -56,8 +58,10 @@ def accuracy_curves(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
                     for _, run in variant.sort_values("epoch").groupby("run_id"):
                         axes.plot(run["epoch"], run["value"], lw=0.8, alpha=0.5, **look)
                     mean = variant.groupby("epoch")["value"].mean()
+                    # A line of a single epoch would be invisible.
                     marker = "o" if len(mean) == 1 else ""
                     axes.plot(mean.index, mean, lw=1.8, marker=marker, ms=3.5, **look)
+                # Chance is a property of the data set, so every run of the panel has the same.
                 chance = 1.0 / float(rows["num_classes"].iloc[0])
                 axes.axhline(chance, color=INK, lw=1.0, ls=(0, (1, 1.5)))
                 axes.set_ylim(0, 1)

@@ -45,8 +45,10 @@ def calibration(table: pd.DataFrame) -> Figure:
     orders = {q: order(named[named["quantity"] == q]) for q in quantities}
     ks = sorted({int(k) for k in named["runs_per_arm"]})
     markers = {k: MARKERS[i % len(MARKERS)] for i, k in enumerate(ks)}
+    # Panels of one quantity share their lines, so a band is as high as its number of tests.
     counts = [len(orders[q]) for q in quantities]
     with theme.style():
+        # 1.2 inches for legend and labels; 0.7 of each band for its title and axis label.
         figure = theme.new_figure(7.4, 1.2 + LINE * sum(counts) + 0.7 * len(counts))
         grid = figure.subplots(
             len(quantities), len(networks), squeeze=False, height_ratios=[c + 0.7 for c in counts]
@@ -70,7 +72,7 @@ def calibration(table: pd.DataFrame) -> Figure:
 
 
 def title(quantity: str, rows: pd.DataFrame) -> str:
-    """The quantity; power with the effect that it is for."""
+    """The name of the quantity; for power with the ratio that is to be detected."""
     effects = sorted(set(rows.loc[rows["effect"] > 1, "effect"]))
     name = QUANTITIES[quantity][0]
     return f"{name}, ratio {effects[0]:g}" if quantity == "power" and effects else name
@@ -81,13 +83,16 @@ def labelled(table: pd.DataFrame) -> pd.DataFrame:
     named = table.reset_index(drop=True)
     named["quantity"] = named["quantity"].astype(str)
     power = (named["quantity"] == "power") & (named["effect"] > 1)
+    # Of several effects the smallest is the hardest to detect, hence the one worth showing.
     named = named[~power | (named["effect"] == named.loc[power, "effect"].min())]
     label = named["test"].astype(str)
     design = named["design"].astype(str)
     label = label.where(design == "", label + ", " + design)
+    # Power at an effect of 1 is the rate of false alarms, and must not pass for power.
     label = label.where((named["quantity"] != "power") | (named["effect"] > 1), label + ", ratio 1")
     for _, rows in named.groupby(["quantity", "test"]):
         if len(set(rows["tau"])) > 1:
+            # tau, the SD between runs, is named only where a test was simulated with several.
             shown = [f", \N{GREEK SMALL LETTER TAU} {v:g}" for v in rows["tau"]]
             label.loc[rows.index] = label.loc[rows.index] + pd.Series(shown, index=rows.index)
     named["label"] = label
@@ -112,9 +117,11 @@ def frame(axes: Axes, rows: pd.DataFrame, count: int, low: float) -> None:
     width = 1 - low
     axes.set_xlim(low - 0.015 * width, 1 + 0.015 * width)
     axes.set_ylim(count - 0.4, -0.6)
+    # Steps of 0.2 over the whole range, of 0.1 when zoomed in.
     ticks = np.linspace(low, 1, 6) if low == 0 else np.linspace(low, 1, round(width * 10) + 1)
     axes.xaxis.set_major_locator(FixedLocator([float(t) for t in ticks]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.1f}"))
+    # Power has no nominal value to be compared with.
     if (rows["quantity"] != "power").all():
         for nominal in sorted(set(theme.finite(rows["nominal"]))):
             axes.axvline(nominal, color=INK, lw=0.9)
@@ -131,7 +138,10 @@ def draw(axes: Axes, rows: pd.DataFrame, entries: list[str], markers: dict[int, 
         if not np.isfinite(estimate):
             continue
         k = int(row["runs_per_arm"])
+        # Numbers of runs are spread over half a line about its middle, so that marks do not
+        # overlap.
         height = entries.index(str(row["label"])) + step * (ks.index(k) - (len(ks) - 1) / 2)
+        # A naive test is marked as such even where its error rate happens to look fine.
         colour = NAIVE if row["naive"] else LIBERAL if row["valid"] == "liberal" else SOUND
         axes.plot([row["ci_low"], row["ci_high"]], [height, height], color=colour, lw=0.9)
         axes.plot(

@@ -32,6 +32,7 @@ def clip_strip(clips: Sequence[np.ndarray], labels: Sequence[str], *, frames: in
     if not clips:
         return theme.empty("No clips to show.")
     columns = min(frames, max(len(clip) for clip in clips))
+    # Rows are as high as the tallest clip needs, so that no clip is squeezed.
     aspect = max(clip.shape[1] / clip.shape[2] for clip in clips)
     width, margin, gap = 7.6, 1.25, 0.03
     frame_width = (width - margin) / columns
@@ -41,12 +42,16 @@ def clip_strip(clips: Sequence[np.ndarray], labels: Sequence[str], *, frames: in
         figure = Figure(figsize=(width, height))
         for i, (clip, label) in enumerate(zip(clips, labels, strict=True)):
             chosen = np.linspace(0, len(clip) - 1, min(columns, len(clip))).round().astype(int)
+            # One image per clip instead of one axes per frame: SVG files stay small.
             strip = mosaic(clip[chosen], round(clip.shape[2] * gap))
+            # A short clip fills only part of the row; its frames keep the size of the others.
             share = len(chosen) / columns
             bottom = (height - row * (i + 1)) / height
             axes = figure.add_axes(
                 (margin / width, bottom, share * (1 - margin / width), row * (1 - gap) / height)
             )
+            # Tiny clips are drawn with sharp pixels, since smoothing would blur what the network
+            # saw.
             axes.imshow(strip, interpolation="nearest" if clip.shape[2] < 64 else "antialiased")
             axes.set_anchor("W")
             axes.axis("off")

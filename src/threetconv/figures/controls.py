@@ -49,13 +49,17 @@ def controls(summaries: pd.DataFrame) -> Figure:
     values = theme.finite(table["floor_ratio"])
     values = values[values > 0]
     low, high = min(float(values.min(initial=1.0)), 1.0), max(float(values.max(initial=1.0)), 1.0)
+    # 8 % of the range on a log axis at each end, also when all values are nearly equal.
     room = max(high / low, 1.5) ** 0.08
     with theme.style():
         figure = theme.new_figure(7.4, 0.95 + 0.13 * bottom)
         grid = figure.subplots(1, len(parameters), squeeze=False, sharex=True)[0]
         for axes, parameter in zip(grid, parameters, strict=True):
+            # One range for all parameters: displacements are comparable as multiples of their
+            # floors.
             ratio_axis(axes, "x", (low / room, high * room), most=5)
             axes.axvline(1, color=INK, lw=0.8)
+            # Upside down, so that line 0 is at the top.
             axes.set_ylim(bottom - 0.3, -0.9)
             axes.grid(axis="y", visible=False)
             axes.set_yticks([(a + b - 1) / 2 for a, b in heights], [])
@@ -81,6 +85,7 @@ def chosen(summaries: pd.DataFrame) -> pd.DataFrame:
             table = table[table[column].astype(str) == wanted]
     if table.empty:
         return table
+    # Several snapshots per run: without a choice runs with more snapshots would weigh more.
     if table.duplicated(["run_id", "parameter"]).any() and "tag" in table:
         table = table[table["tag"].astype(str) == "best"]
     control = table["control"].astype(str) if "control" in table else "none"
@@ -101,6 +106,7 @@ def place(table: pd.DataFrame, cells: list[tuple[str, ...]]) -> list[tuple[float
     for cell in cells:
         count = in_cell(table, cell)["control"].nunique()
         out.append((line, line + count))
+        # 0.7 lines of space between cells.
         line += count + 0.7
     return [*out[:-1], (out[-1][0], line - 0.7)]
 

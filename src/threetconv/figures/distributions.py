@@ -31,7 +31,7 @@ HDR = ((95, 0.16), (80, 0.40), (50, 0.80))
 
 
 class DensityAxes(NamedTuple):
-    """Limits of one parameter's panels, shared by all of them; floor and peak by all parameters."""
+    """Shared limits: low, high and linear per parameter, floor and peak for all panels."""
 
     low: float
     high: float
@@ -41,20 +41,25 @@ class DensityAxes(NamedTuple):
 
 
 def density_axes(densities: pd.DataFrame, parameter: str) -> DensityAxes:
-    """Shared limits of one parameter: its support and asinh constant; the floor is everybody's."""
+    """Limits of one parameter's panels: its support, its asinh constant, the common floor."""
     rows = densities[densities["parameter"] == parameter]
     support = theme.finite(rows["support"])
+    # All parameters, not `rows`: floor and peak are those of the whole table.
     density = theme.finite(densities["density"])
     density = density[density > 0]
     constants = theme.finite(rows["c"])
     reach = float(np.abs(support).max(initial=0.0)) or 1e-3
+    # Cells may have different asinh constants; the axis needs one, so the largest is taken.
     linear = float(constants[constants > 0].max(initial=0.0)) or reach / 100
     peak = float(density.max(initial=0.0)) or 1.0
     lowest = max(float(density.min(initial=peak)), peak * FLOOR)
+    # A whole decade, since the axis label names it as a power of ten.
     floor = 10.0 ** math.floor(math.log10(lowest))
     low, high = (support.min(), support.max()) if support.size else (-reach, reach)
+    # All rows at the identity: the support is one point.
     if low >= high:
         low, high = -reach, reach
+    # Room for the highest curve on a log axis.
     return DensityAxes(float(low), float(high), linear, floor, peak * 2.5)
 
 
@@ -75,6 +80,7 @@ def draw_density(
     for other in others:
         support, density = curve(other)
         if support.size:
+            # Zero has no logarithm; below the floor curves run along the bottom of the panel.
             axes.plot(support, np.maximum(density, limits.floor), color=MUTED, lw=0.8, alpha=0.6)
     support, density = curve(rows)
     if support.size and (density > 0).any():
@@ -117,16 +123,21 @@ def draw_joint(axes: Axes, rows: pd.DataFrame, window: JointAxes, colour: str) -
     usable = bool(np.isfinite(density).all()) and density.size and float(density.max()) > 0
     if usable and all(np.isfinite(thresholds)):
         xs, ys = grid.columns.to_numpy(float), grid.index.to_numpy(float)
+        # contourf leaves out what equals the upper level, so the peak would be a hole.
         top = float(density.max()) * (1 + 1e-9)
+        # From the largest region to the smallest: inner regions are painted over outer ones.
         for (_, alpha), threshold in zip(HDR, thresholds, strict=True):
+            # contour warns about levels outside the data.
             if not 0 < threshold < top:
                 continue
             fill = [theme.tint(colour, alpha)]
             axes.contourf(xs, ys, density, levels=[threshold, top], colors=fill)
             axes.contour(xs, ys, density, levels=[threshold], colors=[colour], linewidths=0.7)
     else:
+        # No density exists where all mass is at the identity: draw it as a point.
         axes.plot([0], [0], marker="o", ms=3, color=colour)
     reach, linear = window.reach, window.linear
+    # Without an asinh constant the translations were described on a linear scale.
     if linear is None:
         axes.set_xlim(-reach, reach)
         axes.set_ylim(-reach, reach)
@@ -191,6 +202,7 @@ def finish_densities(grid: np.ndarray, parameters: list[str]) -> None:
             if column:
                 axes.tick_params(labelleft=False)
             else:
+                # The floor is the lower limit of every panel, see `draw_density`.
                 exponent = round(math.log10(axes.get_ylim()[0]))
                 axes.set_ylabel(
                     f"density (log axis,\nfloor $10^{{{exponent}}}$)", fontsize=7, color=MUTED
@@ -264,6 +276,7 @@ def temporal_distributions(densities: pd.DataFrame, joint: pd.DataFrame, *, init
         joint: as in `translation_joint`.
         init: "pretrained" for Figure 4, "scratch" for Figure 5.
     """
+    # A row needs both tables; (px, py) may lack a cell that s and r have.
     pairs = [pair for pair in cells(densities, init) if pair in cells(joint, init)]
     if not pairs:
         return theme.empty(f"No temporal parameters for networks that started {init}.")

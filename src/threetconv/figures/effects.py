@@ -21,6 +21,8 @@ from threetconv.figures.theme import INITS, INK, MUTED, PAPER, SYMBOLS, plain
 
 __all__ = ["effects"]
 
+# Intervals are cut at this ratio (and its inverse); one that spans many decades says only
+# "unknown" and would squeeze all others.
 BOUND = 100.0
 FAMILIES = {
     "dataset": "dataset",
@@ -56,6 +58,7 @@ def effects(tests: pd.DataFrame) -> Figure:
     """
     table = tests
     if "scope" in table:
+        # Tests of single layers are drawn in the depth profiles.
         table = table[table["scope"].astype(str) == "model"]
     if table.empty:
         return theme.empty("No contrast could be formed from this study.")
@@ -64,6 +67,7 @@ def effects(tests: pd.DataFrame) -> Figure:
         table[name] = table[name].astype(str) if name in table else default
     parameters = [p for p in SYMBOLS if (table["parameter"].astype(str) == p).any()]
     families = {f: lines(table[table["family"] == f]) for f in in_order(table["family"])}
+    # A figure of more lines would not fit on a page of the report.
     shortened = sum(map(len, families.values())) > MOST
     if shortened:
         families = {f: overall(entries) for f, entries in families.items()}
@@ -91,7 +95,7 @@ def effects(tests: pd.DataFrame) -> Figure:
 
 
 def in_order(values: pd.Series) -> list[str]:
-    """Families and checkpoints as they stand in `FAMILIES` and `LOOKS`; anything else behind."""
+    """Families or checkpoints in the order of `FAMILIES` and `LOOKS`, unknown ones last."""
     known = [*FAMILIES, *LOOKS]
     return sorted(set(values), key=lambda v: (known.index(v) if v in known else 99, v))
 
@@ -104,7 +108,7 @@ def title(family: str, table: pd.DataFrame) -> str:
 
 
 def lines(table: pd.DataFrame) -> list[Line]:
-    """The lines of a family by contrast, the blocked test first; one of several is named."""
+    """The lines of a family by contrast, the blocked test first; several contrasts are named."""
     out: list[Line] = []
     contrasts = list(table.groupby("contrast", sort=False))
     for contrast, rows in contrasts:
@@ -120,6 +124,8 @@ def lines(table: pd.DataFrame) -> list[Line]:
                 label = "all blocks" if overall else f"in {stratum}"
             out.append(Line(label, overall, group))
         if several and not any(stratum == "all" for stratum, _ in strata):
+            # Without a test over all blocks nothing names the contrast; an empty line becomes its
+            # heading.
             out.insert(len(out) - len(strata), Line(str(contrast), True, rows.head(0)))
     return out
 
@@ -131,6 +137,8 @@ def overall(entries: list[Line]) -> list[Line]:
 
 def name_band(axes: Axes, text: str) -> None:
     """A heading over a band of panels that may run on beyond its first panel."""
+    # A blank title reserves the height; the heading itself is kept out of the layout, because a
+    # long one would shrink its panel.
     axes.set_title(" ", loc="left")
     heading = axes.annotate(
         plain(text),
@@ -166,9 +174,11 @@ def limits(table: pd.DataFrame) -> tuple[float, float]:
     """Log-symmetric limits that hold all estimates and, within reason, their intervals."""
     estimate = theme.finite(table["estimate"])
     ends = np.concatenate([theme.finite(table[name]) for name in ("ci_low", "ci_high")])
+    # Symmetric in the log: a ratio of 1/2 is as far from 1 as a ratio of 2.
     logs = np.abs(np.log(np.concatenate([estimate[estimate > 0], ends[ends > 0]])))
     marks = np.abs(np.log(estimate[estimate > 0]))
     reach = min(float(logs.max(initial=math.log(2))), math.log(BOUND))
+    # Intervals may be cut, estimates may not.
     reach = max(reach, float(marks.max(initial=0.0))) * 1.12
     return math.exp(-reach), math.exp(reach)
 
@@ -179,6 +189,7 @@ def draw(axes: Axes, entries: list[Line], parameter: str, checkpoints: list[str]
     for line, entry in enumerate(entries):
         rows = entry.rows[entry.rows["parameter"].astype(str) == parameter]
         for _, row in rows.iterrows():
+            # The checkpoints of one test are drawn slightly above and below its line.
             place = checkpoints.index(str(row["checkpoint"]))
             draw_row(axes, line + step * (place - (len(checkpoints) - 1) / 2), row)
 
@@ -206,6 +217,7 @@ def draw_row(axes: Axes, height: float, row: pd.Series) -> None:
         return
     marker, colour = look(str(row["checkpoint"]))
     tested = status == "ok"
+    # An untestable contrast can still have an interval; it is drawn pale, as a description.
     if math.isfinite(low) and math.isfinite(high) and low > 0:
         axes.plot([low, high], [height, height], color=colour, lw=1.1, alpha=1 if tested else 0.55)
     axes.plot(

@@ -46,7 +46,7 @@ def explained_figures(
     explained: Sequence[str],
     **of_channels: Any,
 ) -> dict[str, Figure]:
-    """For each (network, dataset) its chosen channels, and what classes lose without motion.
+    """For each (network, dataset): its chosen channels, and the drop of each class without motion.
 
     Args:
         runs: the runs table.
@@ -60,6 +60,7 @@ def explained_figures(
     for network, dataset in pairs:
         mine = runs[(runs["network"] == network) & (runs["dataset"] == dataset)]
         rows = explained_rows(runs=mine, faithfulness=faithfulness, **of_channels)
+        # 3D networks have no transforms to set to the identity.
         drops = class_drop_table(faithfulness, mine[mine["convolution"] == "3t"])
         figures[f"explained_{network}_{dataset}"] = channel_rows_figure(rows)
         figures[f"class_drops_{network}_{dataset}"] = class_drops(drops)
@@ -142,6 +143,8 @@ def pick_channels(chosen: pd.DataFrame, runs: pd.DataFrame, *, most: int) -> pd.
             name,
         ),
     )
+    # Deal like cards, one channel per run in turn, so that every run is represented before any run
+    # has a second channel; then bring each run's channels together again.
     queues = [list(turns.index[turns["run_id"] == name]) for name in in_turn]
     dealt = [i for deal in zip_longest(*queues) for i in deal if i is not None][:most]
     kept = [i for queue in queues for i in queue if i in set(dealt)]
@@ -157,6 +160,7 @@ def class_drop_table(faithfulness: pd.DataFrame, runs: pd.DataFrame) -> pd.DataF
     known = runs.set_index("run_id")
     table = faithfulness[
         faithfulness["run_id"].isin(known.index)
+        # Channel -1 stands for all channels of the layer at once.
         & (faithfulness["channel"] == -1)
         & (faithfulness["ablation"] == "identity")
         & (faithfulness["label"] != "")
@@ -191,6 +195,8 @@ def read_film(path: Path, frames: int) -> Frames:
             expected="the file that the table of explanations names",
             remedy="explain the run again",
         ) from error
+    # The gap is not recorded; the largest that fits is tried first, since a gap of 0 fits most
+    # strips.
     for gap in GAPS:
         cut = _cut(picture, frames, gap)
         if cut is not None:
@@ -205,11 +211,13 @@ def read_film(path: Path, frames: int) -> Frames:
 
 def _cut(strip: Frames, count: int, gap: int) -> Frames | None:
     """The frames of a strip with gaps of one grey between them; None if it is no such strip."""
+    # count frames have count - 1 gaps; with one gap more all parts are equally wide.
     side, rest = divmod(strip.shape[1] + gap, count)
     if rest or side <= gap or (gap and count == 1):
         return None
     padded = np.pad(strip, ((0, 0), (0, gap), (0, 0)), mode="edge")
     tiles = np.stack(np.split(padded, count, axis=1))
+    # Where the gaps are must be one colour, else the pixels belong to a frame.
     between = tiles[:-1, :, side - gap :]
     return None if gap and np.ptp(between) else tiles[:, :, : side - gap]
 
@@ -223,6 +231,7 @@ def _pictures(lines: pd.DataFrame, folder: Path) -> tuple[dict[str, Frames], dic
         return read_film(folder / str(line["file"]), int(line["n_frames"]))
 
     seen = lines[lines["method"].isin(["frame", *SALIENCY])]
+    # Methods may have used different clips; maps beside each other must show the same one.
     if len(seen):
         seen = seen[seen["clip_id"].astype(str) == str(seen["clip_id"].iloc[0])]
     present = [name for name in SALIENCY if (seen["method"] == name).any()]
@@ -242,6 +251,7 @@ def _pictures(lines: pd.DataFrame, folder: Path) -> tuple[dict[str, Frames], dic
         pictures["optimised input"] = frames[len(frames) // 2]
         if len(frames) > 1:
             strips["optimised video"] = frames
+    # Of saliency over time one strip is enough, and only where time matters: for free videos (3D).
     whole = whole[whole["method"].isin(present[:1])]
     for name, found in (
         (present[0] if present else "", whole if "optimised video" in strips else whole[:0]),
@@ -255,8 +265,9 @@ def _pictures(lines: pd.DataFrame, folder: Path) -> tuple[dict[str, Frames], dic
 
 
 def _drop(lines: pd.DataFrame) -> str:
-    """What the scores lose without the channel's transforms, or without the channel."""
+    """The drop of log p without the channel's transforms or without the channel, in words."""
     overall = lines[lines["label"] == ""]
+    # 3T runs have "identity", 3D runs "mean"; the first that is there is the run's.
     for ablation, words in (("identity", "without its motion"), ("mean", "without the channel")):
         found = overall[overall["ablation"] == ablation]
         if len(found):

@@ -26,8 +26,8 @@ Frames = NDArray[np.uint8]
 WIDTH = 7.4
 PICTURE, GAP = 0.8, 0.07
 STRIP, MARGIN = 0.4, 0.04
-"""Inches: the whole figure, a picture, what is between two, the greatest height of a strip, the
-room above the first block."""
+"""Inches: width of the figure, side of a picture, gap between two, greatest height of a strip,
+space above the first block."""
 MOST_FRAMES = 8
 SLICES = {"filter", "transforms"}
 """Frames of a strip at most; strips that show the slices of a filter."""
@@ -82,7 +82,7 @@ def channel_rows_figure(rows: Sequence[ChannelRow]) -> Figure:
 
 
 def class_drops(table: pd.DataFrame) -> Figure:
-    """What every class loses when all transforms of a layer are set to the identity.
+    """The drop of every class when all transforms of a layer are set to the identity.
 
     One panel for each `panel`; layers down, classes across; one scale for all panels, with white
     at zero.
@@ -99,6 +99,7 @@ def class_drops(table: pd.DataFrame) -> Figure:
         )
         for panel in panels
     }
+    # Symmetric about 0, so that colour strength means the same for falls and rises.
     limit = float(np.abs(theme.finite(table["drop"])).max(initial=0.0)) or 1.0
     norm = TwoSlopeNorm(0.0, -limit, limit)
     lines = max(len(grid) for grid in grids.values())
@@ -116,9 +117,11 @@ def class_drops(table: pd.DataFrame) -> Figure:
             axes.grid(visible=False)
             axes.set_title(plain(panel), loc="left")
             names = [plain(_short(str(name))) for _, name in grid.index]
+            # Layer names once for panels with equal layers.
             same = i and list(grid.index) == list(next(iter(grids.values())).index)
             axes.set_yticks(np.arange(len(grid)) + 0.5, [] if same else names, fontsize=6.5)
             labels = [plain(_short(str(label), 30)) for label in grid.columns]
+            # More labels than this would overlap at the figure's width.
             if columns <= 60:
                 axes.set_xticks(np.arange(len(labels)) + 0.5, labels, rotation=90, fontsize=6.5)
             else:
@@ -134,11 +137,15 @@ def class_drops(table: pd.DataFrame) -> Figure:
 def _height(row: ChannelRow) -> float:
     """Inches that a block takes."""
     strips = 0.2 + _strip_height(row) if row.strips else 0.0
+    # Heading, sentence, captions, pictures, strips, space to the next block; as `_Block.draw`
+    # places them.
     return 0.16 + 0.15 * len(_lines(row)) + 0.12 + PICTURE + strips + 0.18
 
 
 def _strip_height(row: ChannelRow) -> float:
     """Inches of all strips of a block: what makes them fit beside each other."""
+    # All strips share one height h with sum(n * 1.04 * h * W / H) + gaps = WIDTH; 1.04 leaves 4 %
+    # between frames, 0.2 inches between strips.
     films = [_thinned(film) for film in row.strips.values()]
     width = sum(len(film) * 1.04 * film.shape[2] / film.shape[1] for film in films)
     return min(STRIP, (WIDTH - 0.2 * (len(films) - 1)) / width)
@@ -177,12 +184,13 @@ class _Block:
             self.text(left, top, short, size=6, color=MUTED)
             _show(self.axes(left, top - 0.12, PICTURE, PICTURE), picture)
             left += PICTURE + GAP
+        # The curves start right of four pictures, however many there are, so that blocks line up.
         self.paths(row.path, 4 * (PICTURE + GAP) + 0.12, top)
         if row.strips:
             self.strips(row, top - 0.12 - PICTURE - 0.08)
 
     def paths(self, path: pd.DataFrame | None, left: float, top: float) -> None:
-        """Zoom, turn and path, or a word where there are none."""
+        """Curves of zoom, turn and path; for a 3D channel a sentence instead."""
         if path is None:
             y = top - 0.12 - PICTURE / 2
             self.text(left, y, "A plain 3D convolution: no transforms.", size=7, color=MUTED)
@@ -198,6 +206,7 @@ class _Block:
         right, up = path["right_px"].to_numpy(), path["up_px"].to_numpy()
         _curve(axes, right, up)
         self.text(left + 2 * wide + 0.28, top, "path, kernel px", size=6, color=MUTED)
+        # Equal reach both ways and a square box: directions on paper are those in the picture.
         reach = max(np.ptp(right) / 2, np.ptp(up) / 2, LEAST)
         axes.set_xlim(_range(right, reach))
         axes.set_ylim(_range(up, reach))
@@ -240,6 +249,7 @@ def _curve(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
     axes.tick_params(labelsize=5.5, length=1.5, pad=1.5)
     axes.yaxis.set_major_locator(MaxNLocator(3))
     axes.xaxis.set_major_locator(MaxNLocator(3))
+    # Offsets such as "+1" above an axis are unreadable at this size.
     axes.ticklabel_format(useOffset=False, style="plain")
     axes.margins(0.12)
 

@@ -36,12 +36,14 @@ def gallery(images: np.ndarray, labels: Sequence[str]) -> Figure:
     rows = math.ceil(count / columns)
     width, margin, head, gap = 7.4, 1.0, 0.26, 0.03
     block = width / columns
+    # As large as fits in a column, but no larger than 0.95 inches for few slices.
     cell = min(0.95, (block - margin) / depth)
     row = cell * high / wide
     height = head + row * rows
     with theme.style():
         figure = Figure(figsize=(width, height))
         for i, label in enumerate(labels):
+            # Filled column by column: rows of a column are read downwards.
             start, top = (i // rows) * block, head + (i % rows) * row
             figure.text(
                 (start + margin - 0.08) / width,

@@ -35,6 +35,7 @@ def histograms(table: pd.DataFrame, *, init: str) -> Figure:
         return theme.empty(f"No histograms for networks that started {init}.")
     parameters = [name for name in theme.PARAMETERS if (table["parameter"] == name).any()]
     colours = theme.dataset_colours(table["dataset"])
+    # Of the whole table, both initialisations: heights compare between the two figures.
     top = 2.0 * max(1.0, float(table["count"].max()))
     with theme.style():
         figure = theme.new_figure(7.6, 0.6 + 1.25 * len(pairs))
@@ -45,10 +46,12 @@ def histograms(table: pd.DataFrame, *, init: str) -> Figure:
             for axes, parameter in zip(line, parameters, strict=True):
                 rows = cell(table[table["parameter"] == parameter], init, network, dataset)
                 rows = rows.sort_values("left")
+                # n bins have n + 1 edges.
                 edges = np.append(rows["left"].to_numpy(float), rows["right"].to_numpy(float)[-1:])
                 axes.stairs(
                     rows["count"].to_numpy(float),
                     edges,
+                    # 0 has no logarithm; at 0.5 an empty bin vanishes and a count of 1 is visible.
                     baseline=0.5,
                     fill=True,
                     color=theme.tint(colours[dataset], 0.75),

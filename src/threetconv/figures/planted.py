@@ -53,11 +53,13 @@ def planted(table: pd.DataFrame) -> Figure:
         return theme.empty("No motion was planted in this study.")
     rows = cells(table)
     parameters = [p for p in SYMBOLS if (table["parameter"].astype(str) == p).any()]
+    # What is left are the comparisons with negative controls, by the control's name.
     controls = table[~table["comparison"].isin([FLOOR, STILL])]
     panels = [
         ("ratio to the strongest negative control", controls, True),
         ("ratio to the noise floor", table[table["comparison"] == FLOOR], False),
     ]
+    # A study without controls (or without floors) has only one of the panels.
     panels = [panel for panel in panels if np.isfinite(panel[1]["estimate"].astype(float)).any()]
     if not panels:
         return theme.empty("No displacement could be compared with a control or a floor.")
@@ -88,7 +90,7 @@ def cells(table: pd.DataFrame) -> list[tuple[str, str, str, str]]:
 
 
 def label(cell: tuple[str, str, str, str], all_cells: list[tuple[str, str, str, str]]) -> str:
-    """The motion; dataset, network and start where they tell lines apart."""
+    """The motion; dataset, network and start only where they differ between lines."""
     motion, dataset, network, init = cell
     parts = [motion if motion != "none" else "nothing moves"]
     same = [other for other in all_cells if other[0] == motion and other[2:] == cell[2:]]
@@ -126,6 +128,7 @@ def matrix(
             if usable.empty:
                 axes.text(j, i, "\N{EN DASH}", ha="center", va="center", color=MUTED)
                 continue
+            # The smallest ratio: a motion is found only if it exceeds every control.
             worst = usable.iloc[int(usable["estimate"].to_numpy(float).argmin())]
             square(axes, j, i, worst, verdict=verdict)
 
@@ -133,6 +136,7 @@ def matrix(
 def square(axes: Axes, x: int, y: int, line: pd.Series, *, verdict: bool) -> None:
     """One cell: tint by the ratio, number, a word, and a frame where movement is expected."""
     ratio = float(line["estimate"])
+    # By the log, so that 2 and 1/2 have equal tints; at most 0.75, to keep the number readable.
     strength = 0.75 * min(abs(math.log(ratio)) / FULL, 1) if ratio > 0 else 0.75
     tint = theme.tint(ABOVE if ratio > 1 else BELOW, round(strength, 3))
     axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fc=tint, ec=PAPER, lw=1.5))
@@ -151,6 +155,7 @@ def words(line: pd.Series, *, verdict: bool) -> str:
     found = str(line["recovered"])
     if bool(line["expected"]):
         return {"yes": "recovered", "no": "not recovered"}.get(found, found)
+    # Where nothing was planted, silence is the expected result.
     return {"yes": "moved too", "no": ""}.get(found, found)
 
 
@@ -197,6 +202,7 @@ def alignment(table: pd.DataFrame) -> Figure:
 
 def axes_of(lines: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """(label, lines) for every axis of motion, dataset and network where there are several."""
+    # Only what differs between lines is written on them.
     several = [k for k in ("dataset", "network", "init") if len(set(lines[k].astype(str))) > 1]
     keys = ["motion", "axis", *(["parameter"] if "parameter" in lines else []), *several]
     out = []
@@ -205,6 +211,7 @@ def axes_of(lines: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
         parts = [named["axis"]]
         if "parameter" in named:
             parts[0] += f" with {named['parameter']}"
+        # Sets are often named after their motion, which the axis has already said.
         parts += [named[k] for k in several if k != "dataset" or named[k] != named["motion"]]
         out.append((", ".join(parts), rows))
     return out

@@ -82,6 +82,7 @@ def profile(
     parameters = [p for p in SYMBOLS if (table["parameter"].astype(str) == p).any()]
     inits = theme.ordered(table["init"])
     panels = [(p, i) for p in parameters for i in inits]
+    # Starts side by side; with one start the parameters share two columns.
     columns = len(inits) if len(inits) > 1 else min(2, len(panels))
     rows = -(-len(panels) // columns)
     colours = theme.dataset_colours(layer_profile["dataset"])
@@ -96,6 +97,7 @@ def profile(
             for dataset, rows_of in cell.groupby(cell["dataset"].astype(str), sort=True):
                 draw(axes, rows_of, places, colours[str(dataset)])
             draw_marks(axes, differing, parameter, places)
+            # plain() escapes the dollars of the symbol as well; they are put back.
             axes.set_title(plain(f"{SYMBOLS[parameter]}, {init}").replace(r"\$", "$"), loc="left")
         for axes in list(grid.flat)[len(panels) :]:
             figure.delaxes(axes)
@@ -126,8 +128,10 @@ def limits(table: pd.DataFrame) -> tuple[float, float]:
     low = min(float(v[v > 0].min(initial=np.inf)) for v in lows)
     high = max(float(v.max(initial=0.0)) for v in highs)
     means = theme.finite(table["mean"])
+    # Wide intervals of few runs must not squeeze the means: 1.5 decades beyond them at most.
     low, high = max(low, means.min() / 30), min(high, means.max() * 30)
     room = (high / low) ** 0.08
+    # More room above, for the marks of layers that differ.
     return low / room, high * room**2.2
 
 
@@ -156,6 +160,7 @@ def marks(
         (tests["scope"].astype(str) == "layer")
         & (tests["stratum"].astype(str) == network)
         & (tests["checkpoint"].astype(str) == checkpoint)
+        # Untestable rows have p-values that mean nothing.
         & (tests["status"].astype(str) == "ok")
         & passes(tests["p_adjusted"], alpha)
     ]
@@ -178,6 +183,7 @@ def draw_marks(
         axes.plot(
             xs,
             [0.96 - 0.075 * line] * len(xs),
+            # x in data, y as a fraction of the panel: the marks stay at the top for any range.
             transform=axes.get_xaxis_transform(),
             **mark_style(family),
         )
@@ -192,6 +198,7 @@ def mark_style(family: str) -> dict[str, Any]:
 
 def name_layers(bottom: np.ndarray, names: list[str]) -> None:
     """Names of the layers under the lowest panels, every few where there are many."""
+    # Ceiling division: at most NAMED names.
     step = -(-len(names) // NAMED)
     shown = list(range(0, len(names), step))
     for axes in bottom:

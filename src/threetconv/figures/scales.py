@@ -1,4 +1,4 @@
-"""Axes: asinh (linear near zero, logarithmic outside, ticks at whole decades), and ratios (log)."""
+"""Axes: asinh (linear near zero, logarithmic outside, decade ticks), and log for ratios."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def asinh_ticks(
 ) -> tuple[list[float], list[str]]:
     """Zero and whole decades between the linear part and the limits, at most `sides` a side."""
     reach = max(abs(low), abs(high))
+    # A limit of 0.1 may arrive as 0.09999...; it should still get its tick.
     top = math.floor(math.log10(reach * 1.0001))
+    # Below `linear` the axis is linear, where ticks of decades would crowd around zero.
     bottom = max(math.ceil(math.log10(linear * 1.2)), top - sides + 1)
     decades = [10.0**k for k in range(bottom, top + 1)] or [10.0**top]
     ticks = [-d for d in reversed(decades)] + [0.0] + decades
@@ -69,10 +71,12 @@ def ratio_axis(axes: Axes, which: str, span: tuple[float, float], *, most: int) 
     (axes.set_xlim if which == "x" else axes.set_ylim)(low, high)
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks: list[float] = []
+    # From many ticks per decade to few, until they are not too many.
     for steps in ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
         ticks = [s * 10.0**d for d in decades for s in steps if low <= s * 10.0**d <= high]
         if len(ticks) <= most:
             break
     axis.set_major_locator(FixedLocator(ticks))
+    # 2 instead of 2 x 10^0.
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_locator(NullLocator())

@@ -113,6 +113,7 @@ def style() -> Iterator[None]:
 
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure of `width` x `height` inches that no global state holds on to."""
+    # Not pyplot, which keeps every figure in memory until it is closed.
     return Figure(figsize=(width, height), layout="constrained")
 
 
@@ -124,6 +125,7 @@ def ordered(values: Iterable[Any]) -> list[str]:
 
 def dataset_colours(datasets: Iterable[Any]) -> dict[str, str]:
     """A colour for each dataset; the same names give the same colours in every figure."""
+    # By place among the names given: callers pass the names of the whole table, not of one panel.
     return {name: DATASETS[i % len(DATASETS)] for i, name in enumerate(ordered(datasets))}
 
 
@@ -180,7 +182,10 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 200) -> None:
         "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
         "png": {"Software": None},
     }[suffix]
+    # rcParams of SVG (fonts as paths, hash salt) apply on saving, so the style is needed here,
+    # too.
     with style(), atomic(path) as temporary, warnings.catch_warnings():
+        # Happens for figures that are too small for their labels; they are saved without it.
         warnings.filterwarnings("ignore", message=".*constrained_layout not applied.*")
         figure.savefig(temporary, format=suffix, dpi=dpi, metadata=metadata)
 

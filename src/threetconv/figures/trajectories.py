@@ -68,12 +68,14 @@ def trajectories(
             compared = list(tables.values()) if shared else [table]
             _label(row[0], label, notes.get(label, ""))
             for axes, name in zip(row[1:3], (zoom, turn), strict=True):
+                # Slices count from 1 for readers.
                 axes.plot(table["step"] + 1, table[name], color=INK, lw=1.2)
                 _marks(axes, table["step"] + 1, table[name])
                 axes.axhline(1.0 if name == zoom else 0.0, color=MUTED, lw=0.6, ls=":")
                 axes.set_ylim(*_limits(compared, name, 1.0 if name == zoom else 0.0))
                 axes.set_xlim(0.8, (longest if shared else len(table)) + 0.2)
                 axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            # One reach for both axes, so that directions are true.
             reach = max(_limits(compared, name, 0.0)[1] for name in (right, up))
             _path(row[3], table[right], table[up], reach)
         for axes, title in zip(

@@ -92,7 +92,7 @@ def build_document(
         provenance_facts: name -> value, printed under Provenance (git commit, versions, machine).
 
     Returns:
-        A document that `render_html` and `render_pdf` write. What a study lacks is said in words.
+        A document for `render_html` and `render_pdf`. Missing parts are named in the text.
     """
     inputs = Inputs(
         runs=runs,
@@ -110,11 +110,14 @@ def build_document(
         planted_first=at_layer(planted_table, whole=False),
         planted_layers=filled(planted_layers),
         alignment=filled(alignment),
+        # A study's figures arrive as paths in text, from the workflow's parameters.
         figures={name: Path(path) for name, path in (figures or {}).items()},
         captions=dict(captions or {}),
         config=config,
         provenance=dict(provenance_facts or {}),
     )
+    # In the order of reading: what was run and seen first, results next, then limits and
+    # provenance.
     sections = [
         design.section(inputs),
         data.section(inputs),
@@ -157,11 +160,13 @@ def at_layer(planted: pd.DataFrame | None, *, whole: bool) -> pd.DataFrame:
     table = filled(planted)
     if "layer_index" not in table:
         return table if whole else pd.DataFrame()
+    # A negative index stands for the whole network.
     return filled(table[(table["layer_index"] < 0) == whole])
 
 
 def further_figures(inputs: Inputs) -> list[Section]:
     """Figures whose names the report does not know, so that none is lost."""
+    # The names that sections ask for. One that is missing here would be drawn twice.
     known = {"accuracy", "effects", "controls", "calibration", "planted", "alignment"}
     known |= {"explained_gallery"}
     for network in inputs.distinct("network"):

@@ -1,4 +1,4 @@
-"""What a report is made of, free of any output format.
+"""The parts of a report, independent of the output format.
 
 Text carries light markup: ``**strong**``, ``*emphasis*``, `` `code` `` and backslash escapes.
 Names that come from a user go through `escape`, so that they are shown as they are.
@@ -32,7 +32,9 @@ __all__ = [
     "parse_inline",
 ]
 
+# The characters that `TOKEN` treats as markup or as an escape; both must list the same.
 SPECIAL = re.compile(r"([\\*`])")
+# Order matters: an escaped marker is no marker, and "**" is not two of "*".
 TOKEN = re.compile(r"\\(?P<escaped>[\\*`])|(?P<strong>\*\*)|(?P<emph>\*)|`(?P<code>[^`]*)`")
 SLUG = re.compile(r"[^a-z0-9]+")
 
@@ -71,15 +73,19 @@ def parse_inline(text: str) -> list[Span]:
             spans.append((match["code"], "code"))
         else:
             name: Style = "strong" if match["strong"] else "emph"
+            # A marker opens or closes, depending on whether its style is open.
             if name in marks:
                 del marks[name]
                 style.remove(name)
+            # Only if it is closed later: "2 * 3" is not the start of emphasis.
             elif closes(text, position, match.group()):
                 marks[name] = len(spans)
                 style.append(name)
             else:
+                # Never closed: the marker is text.
                 put(match.group())
     put(text[position:])
+    # Escapes cut text into pieces; equal neighbours are joined. Code is not, since `a``b` are two.
     merged: list[Span] = []
     for piece, kind in spans:
         if merged and merged[-1].style == kind != "code":
@@ -165,6 +171,7 @@ class Table:
         """Neighbouring columns of one group as (group, how many)."""
         out: list[tuple[str, int]] = []
         for column in self.columns:
+            # Columns without a group never merge, even next to each other.
             if out and column.group and out[-1][0] == column.group:
                 out[-1] = (column.group, out[-1][1] + 1)
             else:
@@ -183,6 +190,7 @@ class Table:
         if index == 0 or column >= self.group_by:
             return False
         here, before = self.rows[index], self.rows[index - 1]
+        # Up to this column: a name is a repetition only within the same outer group.
         return [c.text for c in here[: column + 1]] == [c.text for c in before[: column + 1]]
 
 

@@ -1,4 +1,4 @@
-"""Numbers as a reader wants them; what is missing is a dash, never "nan"."""
+"""Numbers formatted for readers; a missing value is a dash, never "nan"."""
 
 from __future__ import annotations
 
@@ -54,6 +54,7 @@ def number(raw: Any, pattern: str) -> Cell:
 def significant(raw: Any, digits: int = 3) -> Cell:
     """`digits` significant digits in plain notation: 28.0, 8.46, 0.0123."""
     x = value(raw)
+    # Zero has no significant digits.
     if not math.isfinite(x) or x == 0:
         return number(x, ".0f")
     text = numerals.significant(x, digits)
@@ -113,6 +114,7 @@ def interval(low: Any, high: Any) -> Cell:
     lo, hi = value(low), value(high)
     if not (math.isfinite(lo) and math.isfinite(hi)):
         return Cell(DASH)
+    # Sorted by the lower end.
     return Cell(f"[{significant(lo).text}, {significant(hi).text}]", lo)
 
 
@@ -152,4 +154,5 @@ def significant_or_int(raw: Any) -> str:
     x = value(raw)
     if x == round(x):
         return f"{x:,.0f}"
+    # Plain notation of learning rates such as 5e-05 would be mostly zeros.
     return significant(x).text if abs(x) >= 1e-3 else f"{x:.3g}"

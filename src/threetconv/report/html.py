@@ -18,6 +18,7 @@ from threetconv.support.files import write_text
 __all__ = ["render_html", "to_html"]
 
 STYLE = re.compile(r'style="([^"]*)"')
+# Every way in which matplotlib's SVG defines or uses an identifier.
 IDENTIFIER = re.compile(r'(\bid="|\bxlink:href="#|\bhref="#|url\(#)')
 NAMESPACE = re.compile(r'\sxmlns(:\w+)?="[^"]*"')
 PROLOGUE = re.compile(r"^.*?(?=<svg\b)", re.DOTALL)
@@ -34,6 +35,7 @@ def render_html(document: Document, path: str | Path) -> None:
 
 def to_html(document: Document) -> str:
     """`document` as the text of an HTML page that needs no other file and no network."""
+    # StrictUndefined: a misspelt name in the template is an error, not an empty string.
     environment = Environment(
         loader=PackageLoader("threetconv.report", "templates"),
         autoescape=True,
@@ -42,11 +44,13 @@ def to_html(document: Document) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    # A counter: identifiers of each figure get a prefix of their own, see `inline_svg`.
     figures = iter(range(10**6))
     environment.filters["inline"] = inline
     environment.filters["mathml"] = mathml
     environment.filters["picture"] = lambda figure: picture(figure, prefix=f"f{next(figures)}-")
     environment.filters["kind"] = lambda block: type(block).__name__
+    # Equal sections may occur twice; numbers belong to the object, not to its value.
     environment.filters["identity"] = id
     environment.globals["number"] = number_sections(document.sections)
     return environment.get_template("report.html.j2").render(
@@ -89,6 +93,7 @@ def align(table: Table, index: int) -> str:
 
 def mathml(formula: Formula) -> Markup:
     """A displayed formula as MathML, which browsers draw by themselves."""
+    # HTML needs no namespaces, and the page is scanned for addresses that it might fetch.
     markup = NAMESPACE.sub("", convert(formula.latex, display="block"))
     label = Markup("{}").format(formula.alt)
     return Markup(markup.replace("<math", f'<math aria-label="{label}"', 1))
@@ -100,6 +105,7 @@ def picture(figure: Figure, *, prefix: str) -> Markup:
     raw = figure.path.read_bytes()
     if suffix == ".svg":
         text = raw.decode("utf-8")
+        # An SVG with active content is embedded as an image, where browsers do not run it.
         if "<script" not in text and "<foreignObject" not in text:
             return inline_svg(text, figure.alt, prefix)
     data = base64.b64encode(raw).decode("ascii")
@@ -115,10 +121,13 @@ def inline_svg(text: str, alt: str, prefix: str) -> Markup:
     custom properties (`--fig-ink`, ...), so that a dark page can give them other values.
     """
     width = WIDTH.search(text)
+    # The XML prologue is not allowed inside HTML, and metadata would only add bytes.
     text = METADATA.sub("", PROLOGUE.sub("", text, count=1))
     text = NAMESPACE.sub("", text)
+    # The first tag is <svg ...>, since the prologue is gone.
     head, rest = text.split(">", 1)
     head = SIZE.sub("", head)
+    # Points to CSS pixels (96 / 72): the figure shrinks with the page, but never grows.
     limit = f"max-width:{float(width[1]) * 4 / 3:.0f}px" if width else ""
     label = Markup("{}").format(alt)
     head = head.replace("<svg", f'<svg role="img" aria-label="{label}" style="{limit}"', 1)
@@ -130,5 +139,6 @@ def inline_svg(text: str, alt: str, prefix: str) -> Markup:
 def colour_roles(style: str) -> str:
     """Replace the theme's colours in a style by custom properties."""
     for colour, role in ROLES.items():
+        # With the colour itself as the fallback, for pages that do not define the property.
         style = style.replace(colour, f"var(--fig-{role},{colour})")
     return style

@@ -112,6 +112,7 @@ class Inputs:
     @property
     def controls(self) -> list[str]:
         """Negative controls that were trained."""
+        # The order of the text; controls that are unknown here follow by alphabet.
         known = ["static", "frame-shuffled", "label-shuffled"]
         present = set(self.control) - {"none"}
         return [n for n in known if n in present] + sorted(present - set(known))
@@ -131,6 +132,7 @@ class Inputs:
         """Names of the datasets that runs were trained on, in the order of the configuration."""
         named = [str(name) for name in self.setting("datasets", {})]
         present = self.distinct("dataset")
+        # Runs may remain of data sets that the configuration no longer names.
         return [n for n in named if n in present] + [n for n in present if n not in named]
 
     def distinct(self, column: str) -> list[str]:
@@ -156,10 +158,11 @@ class Inputs:
 
 
 def in_order(table: pd.DataFrame) -> pd.DataFrame:
-    """Lines by family and contrast as they come, in each matched updates before the best."""
+    """Matched updates before best checkpoints, within each family and contrast."""
     if "checkpoint" not in table or table.empty:
         return table
     names = list(CHECKPOINTS)
+    # sort=False numbers the groups in the order of the table.
     group = table.groupby(["family", "contrast"], sort=False, observed=True).ngroup().tolist()
     rank = [names.index(c) if c in names else len(names) for c in table["checkpoint"]]
     return table.iloc[sorted(range(len(table)), key=lambda i: (group[i], rank[i]))]
@@ -180,6 +183,7 @@ def verdict(line: Mapping[Any, Any], alpha: float) -> str:
 def contrast_note(table: pd.DataFrame) -> str:
     """What each family compares, where that can be said once; "" if one has several contrasts."""
     pairs = table[["family", "contrast"]].astype(str).drop_duplicates()
+    # Then the contrast stands on every line of the table instead.
     if pairs["family"].duplicated().any():
         return ""
     return "; ".join(f"{f}: {c}" for f, c in zip(pairs["family"], pairs["contrast"], strict=True))

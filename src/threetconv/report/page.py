@@ -28,10 +28,12 @@ def write_page(table: pd.DataFrame, path: str | Path, *, title: str) -> None:
     library = generate_init_offline_itables_html(find_package_file("html", "dt_bundle.js"))
     body = to_html_datatable(
         table.head(MAX_ROWS),
+        # The library is in the page, not fetched from a server.
         connected=False,
         lengthMenu=[25, 100, -1],
         allow_html=False,
         showIndex=False,
+        # 0 switches off the library's own limit on size; MAX_ROWS is ours.
         maxBytes=0,
         warn_on_undocumented_option=False,
     )

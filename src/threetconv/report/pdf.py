@@ -41,6 +41,7 @@ def render_pdf(document: Document, path: str | Path) -> None:
     """Write `document` as a PDF, atomically; the same document gives the same bytes."""
     with tempfile.TemporaryDirectory(prefix="report-") as name:
         folder = Path(name)
+        # typst reads files below its root only, so the pictures are copied beside the template.
         pictures: dict[Path, str] = {}
         for i, figure in enumerate(document.figures()):
             source = figure.path
@@ -50,6 +51,7 @@ def render_pdf(document: Document, path: str | Path) -> None:
         data = json.dumps(encode(document, pictures), ensure_ascii=False)
         (folder / "document.json").write_text(data, encoding="utf-8")
         shutil.copyfile(TEMPLATE, folder / "report.typ")
+        # No font folder, no date: the same document gives the same bytes.
         pdf = typst.compile(str(folder / "report.typ"), root=str(folder), format="pdf")
     with atomic(path) as temporary:
         temporary.write_bytes(pdf)
@@ -118,6 +120,7 @@ def block(  # noqa: PLR0911 (a return for every kind)
                 "kind": "details",
                 "summary": summary,
                 "printed": printed,
+                # A PDF cannot fold; long blocks are left to the HTML page.
                 "blocks": blocks(folded, pictures) if printed else [],
             }
 

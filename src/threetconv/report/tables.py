@@ -1,4 +1,4 @@
-"""Tables declared by their columns: each says what it is called and what it shows of a line."""
+"""Tables declared by their columns: each has a head and makes a cell of a line."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def make_table(
 
 
 def not_ok(line: Mapping[str, Any]) -> bool:
-    """Whether a test could not be made."""
+    """Whether the line has no valid test."""
     return bool(line["status"] != "ok")
 
 
@@ -117,6 +117,7 @@ def _text(value: object) -> Cell:
 def _cell(source: Source, show: Callable[..., Cell], line: Any) -> Cell:
     if callable(source):
         return show(source(line))
+    # Several keys become several arguments, e.g. the two ends of an interval.
     return show(*(line[key] for key in ([source] if isinstance(source, str) else source)))
 
 

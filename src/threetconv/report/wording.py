@@ -14,6 +14,7 @@ def plural(count: int, singular: str, many: str | None = None) -> str:
 
 def verb(count: int, one: str, many: str) -> str:
     """The verb that goes with `of_all` and `count_word`: none is, 1 is, 3 are."""
+    # "None of the runs is", so 0 takes the singular, too.
     return one if count < 2 else many
 
 

@@ -3,10 +3,10 @@
 For a 3T network the paper optimises one picture, shown for the length of the clip; for a 3D network
 a free video, one picture per frame. Either works on any network: `video` says which.
 
-Ascent climbs the channel's raw convolution output, before norm and nonlinearity; by default its
-mean, as in the paper. The network runs up to that layer only. Mind the mean in a first layer: a
-convolution is linear, so its mean output depends on a picture's mean colour and its borders alone;
-the objective "unit" shows the filter's pattern there.
+The objective is the channel's raw convolution output, before norm and nonlinearity; by default its
+mean, as in the paper. The network runs up to that layer only. In a first layer the mean is of
+little use: a convolution is linear, so its mean output depends only on the picture's mean colour
+and its borders. Use the objective "unit" there; it shows the filter's pattern.
 
 Source: arXiv 2006.15983, Figures 2 and 3, and the authors' code; the method is Olah, Mordvintsev,
 Schubert, "Feature Visualization", Distill 2017.
@@ -66,18 +66,18 @@ OBJECTIVES: dict[str, Callable[[Tensor], Tensor]] = {
     "mean": lambda output: output.mean(dim=(1, 2, 3)),
     "unit": _middle_unit,
 }
-"""What of a channel's output (B, T', H', W') is made large, (B,): its mean, as in the paper, or the
-unit in the middle, at (T' // 2, H' // 2, W' // 2)."""
+"""Scalar to maximise, (B,), from a channel's output (B, T', H', W'): its mean, as in the paper, or
+the unit in the middle, at (T' // 2, H' // 2, W' // 2)."""
 
 
 @dataclass(frozen=True)
 class Maximised:
-    """What ascent found.
+    """The result of gradient ascent.
 
     Attributes:
         frames: uint8 (T, H, W, 3), or (1, H, W, 3) for a picture shown all the time; RGB.
-        start: the channel's response (the objective) to the frames that ascent began with, as they
-            would be shown: rounded to bytes, without random transforms.
+        start: the channel's response (the objective) to the first frames, rounded to bytes and
+            without random transforms, as they would be shown.
         end: the same for `frames`.
         history: float64 (steps,): the response before each step, to randomly transformed frames.
     """
@@ -129,6 +129,8 @@ def maximise(
     frames = clip_shape[0]
 
     def film(pictures: Tensor, move: Tensor) -> Tensor:
+        # A single picture is repeated here, so the gradients of all frames add up in it; a free
+        # video already has T frames, and expand leaves it alone.
         return resample(standardise(pictures), move).expand(frames, -1, -1, -1)
 
     found, _ = ascend(
@@ -184,9 +186,12 @@ def ascend(
     measure = look_up(OBJECTIVES, objective, what="objective")
     convolution = convolution_of(network, channel)
     device = convolution.weight.device
+    # On the CPU, as in `start_spectrum`: a GPU's generator would draw other transforms.
     generator = torch.Generator().manual_seed(seed)
     options: dict[str, Any] = {"device": device}
     scale, colours = fourier_scale(height, width, **options), colour_matrix(**options)
+    # The variables are Fourier coefficients, not pixels (Olah et al. 2017): gradient steps on
+    # pixels favour high frequencies.
     spectrum = start_spectrum(pictures, height, width, seed=seed, **options).requires_grad_()
     optimiser = torch.optim.AdamW([spectrum], lr=lr, weight_decay=weight_decay)
     history = np.empty(steps)
@@ -195,13 +200,16 @@ def ascend(
         return pixels(spectrum, scale, colours, width=width)
 
     with torch.no_grad():
+        # `start` and `end` are measured on rounded frames, as these are what is saved.
         first = to_uint8(shown(picture())).numpy()
     with resting(network), torch.enable_grad():
         for step in range(steps):
             move = robustness.draw(generator, height, width)
+            # (T, 3, H, W), one random transform for all frames; below it becomes (1, 3, T, H, W).
             clip = film(picture(), move)
             response = measure(_output(network, channel, clip.transpose(0, 1)[None]))[0]
             history[step] = response.item()
+            # AdamW keeps running means, so one NaN would silently spoil every later step.
             if not np.isfinite(history[step]):
                 raise InputError(
                     f"channel {channel}",
@@ -209,6 +217,8 @@ def ascend(
                     expected="finite responses",
                     remedy="check the network's weights, or lower the learning rate",
                 )
+            # The optimiser minimises, hence the sign. autograd.grad, not backward(): the network's
+            # own .grad stays untouched.
             (gradient,) = torch.autograd.grad(-response, spectrum)
             spectrum.grad = gradient
             optimiser.step()
@@ -264,6 +274,8 @@ def response_to_frames(
 @contextmanager
 def resting(network: nn.Module) -> Iterator[None]:
     """Evaluation mode, no gradients by parameters; afterwards both are what they were."""
+    # Module by module: parts of a network (frozen batch norms) may be in another mode than its
+    # root.
     modes = {module: module.training for module in network.modules()}
     wanted = [parameter for parameter in network.parameters() if parameter.requires_grad]
     network.eval()
@@ -288,6 +300,8 @@ def _output(network: nn.Module, channel: Channel, clips: Tensor) -> Tensor:
 
     def stop(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
         caught.append(output)
+        # Layers behind the target cannot change its output; leaving the forward pass here saves
+        # their time and memory.
         raise _ReachedError
 
     handle = convolution_of(network, channel).register_forward_hook(stop)

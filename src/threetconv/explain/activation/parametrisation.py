@@ -1,8 +1,8 @@
-"""Pictures that gradient ascent can climb on: Fourier space, decorrelated colours, a sigmoid.
+"""The parametrisation of optimised pictures: Fourier space, decorrelated colours, a sigmoid.
 
-Steps of the same size in pixels make high frequencies grow first and colours run apart. A picture
-is therefore held as the spectrum of its decorrelated colours, every frequency scaled as in natural
-images, where power falls as the frequency rises.
+Gradient ascent on pixels makes high frequencies grow first and gives garish colours. A picture is
+therefore stored as the spectrum of its decorrelated colours, every frequency scaled as in natural
+images, where power falls with frequency.
 
 Source: Olah, Mordvintsev, Schubert, "Feature Visualization", Distill 2017 (colours, Fourier space);
 the scale of the frequencies is that of the code behind arXiv 2006.15983, Figures 2 and 3.
@@ -38,6 +38,8 @@ def colour_matrix(
 ) -> Tensor:
     """From decorrelated colours to RGB, (3, 3): `COLOUR_ROOT` over its longest column."""
     root = torch.tensor(COLOUR_ROOT, dtype=torch.float64)
+    # Lucid's normalisation: the column of brightness gets length 1, the others keep their ratio to
+    # it.
     return (root / root.norm(dim=0).max()).to(dtype=dtype, device=device)
 
 
@@ -56,7 +58,7 @@ def fourier_scale(
         height, width: of the picture.
         decay: half the power by which amplitudes fall with the frequency; the paper's code has
             0.75.
-        floor: what keeps the lowest frequencies finite; the paper's code has sqrt(0.5).
+        floor: bounds the scale of the lowest frequencies; the paper's code has sqrt(0.5).
 
     Returns:
         (height, width // 2 + 1), the layout of `torch.fft.rfft2`; fx and fy in cycles per pixel.
@@ -64,6 +66,7 @@ def fourier_scale(
     fy = torch.fft.fftfreq(height, dtype=torch.float64)[:, None]
     fx = torch.fft.rfftfreq(width, dtype=torch.float64)[None, :]
     power = (fx.square() + fy.square()).pow(decay)
+    # The mean (fx = fy = 0) would otherwise get an infinite scale.
     scale = 1 / power.clamp_min(1 / (max(height, width) * floor))
     return scale.to(dtype=dtype, device=device)
 
@@ -103,7 +106,9 @@ def pixels(spectrum: Tensor, scale: Tensor, colours: Tensor, *, width: int) -> T
         (N, 3, H, W), RGB in (0, 1); a spectrum of zeros is mid-grey, 0.5.
     """
     scaled = torch.view_as_complex(spectrum) * scale
+    # ortho: the SD of pixels does not grow with the picture, so one learning rate serves all sizes.
     planes = torch.fft.irfft2(scaled, s=(spectrum.shape[2], width), norm="ortho")
+    # The sigmoid keeps RGB in range without clipping, whose gradient would be zero outside.
     return torch.sigmoid(torch.einsum("rc,nchw->nrhw", colours, planes))
 
 

@@ -1,7 +1,7 @@
-"""Transformation robustness: what excites a channel must do so shifted, zoomed and turned as well.
+"""Transformation robustness: the input must excite a channel when shifted, zoomed and turned, too.
 
-Without it ascent finds patterns that depend on the very pixels, which say little. One map is drawn
-for each step and is the same for all frames: a free video must not be shaken in time.
+Without it ascent finds high-frequency patterns that work at exact pixel positions only. One
+transform is drawn per step, the same for all frames: a free video must not be shaken in time.
 
 Pad, jitter, zoom and rotation of the paper's code are done in one bilinear resampling about the
 centre, so that pictures are blurred once; what is read outside a picture is 0, which for normalised
@@ -70,6 +70,7 @@ class Robustness:
         forward = torch.tensor(
             [[cosine, -sine, right], [sine, cosine, down], [0.0, 0.0, 1.0]], dtype=torch.float64
         )
+        # Resampling asks where each pixel of the result comes from: the inverse of the motion.
         return torch.linalg.inv(forward)
 
 
@@ -94,6 +95,7 @@ def resample(pictures: Tensor, maps: Tensor, *, periodic: bool = False) -> Tenso
     height, width = pictures.shape[-2:]
     maps = maps.reshape(-1, 3, 3)
     count = max(len(pictures), len(maps))
+    # Pixel centres from the picture's centre, so that zoom and rotation need no shift of origin.
     axes = [torch.arange(n, dtype=torch.float64) - (n - 1) / 2 for n in (height, width)]
     y, x = torch.meshgrid(*axes, indexing="ij")
     base = torch.stack((x.flatten(), y.flatten(), torch.ones(height * width, dtype=torch.float64)))
@@ -104,6 +106,7 @@ def resample(pictures: Tensor, maps: Tensor, *, periodic: bool = False) -> Tenso
         pictures = torch.cat((pictures, pictures[..., :1]), dim=-1)
         pictures = torch.cat((pictures, pictures[..., :1, :]), dim=-2)
     high, wide = pictures.shape[-2:]
+    # grid_sample's normalised coordinates for align_corners=False: pixel i is at (2 i + 1) / n - 1.
     grid = torch.stack(((2 * columns + 1) / wide - 1, (2 * rows + 1) / high - 1), dim=-1)
     grid = grid.view(-1, height, width, 2).to(pictures)
     return F.grid_sample(

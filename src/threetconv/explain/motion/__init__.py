@@ -1,1 +1,1 @@
-"""What a channel does to its content over time."""
+"""The motion that a 3T channel applies to its content over time."""

@@ -100,7 +100,10 @@ def affine_gallery(
             )
     rows = len(transforms)
     weight = torch.from_numpy(picture.copy()).expand(rows, 1, *picture.shape).contiguous()
+    # (rows, 1, H, W): one output channel per row, built together as the filters of one layer.
     raw = np.array([transform[1:] for transform in transforms], dtype=np.float32)  # (rows, 4)
+    # (4, D - 1, rows): the same transform at every transition, in the layout of Conv3T's
+    # parameters.
     steps = torch.from_numpy(raw.T.copy())[:, None].expand(4, depth - 1, rows)
     with torch.no_grad():
         built = build_filters(

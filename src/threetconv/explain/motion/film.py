@@ -1,28 +1,27 @@
 """The motion that a 3T channel is tuned to, as a film: one picture, moved by the channel itself.
 
-A slice of a 3T filter is the slice before it, moved. Content that moves as the slices do therefore
-meets the same pattern in every slice, and adds up. So one picture is optimised, and the channel's
-own transforms make the clip of it: what comes out is a short film of that motion. Only a 3T network
-permits this; a 3D filter has no transforms.
+A slice of a 3T filter is the slice before it, transformed. Content that moves as the slices do
+therefore matches the pattern in every slice, and the responses add up. So one picture is optimised,
+and the channel's own transforms turn it into a clip that shows this motion. This is possible for
+3T networks only: a 3D filter has no transforms.
 
 How the film is made:
 
-- Units. A transform acts on the kernel's grid. Zoom and turn carry over as they are; a shift is
-  worth as many input pixels as the layer makes of it: kernel pixels, times the product of the
-  strides before the layer, times its dilation. `amplify` exaggerates, since what networks learn is
-  often too small to be seen.
+- Units. A transform acts on the kernel's grid. Zoom and turn need no conversion; a shift in input
+  pixels is its kernel pixels, times the product of the strides before the layer, times its
+  dilation. `amplify` exaggerates the motion, since learned motions are often too small to see.
 - Time. One transition of the kernel takes as many frames of the clip as lie between two of its
   taps: the product of the strides in time before the layer, times its dilation. Frames in between
   get a part of the transform: log scale, angle and shift in proportion.
 - Length. The filter's middle tap is laid on the frame over which the middle unit of the layer's
   output stands (with padding that keeps the size), and that frame shows the picture unmoved. A clip
   longer than the filter goes on with the same transitions in a circle, forwards and backwards.
-- Edges. The picture is one period of an endless plane, which its Fourier form makes it anyway, so
-  that content which leaves on one side comes in on the other.
+- Edges. The picture is one period of an infinite plane (its Fourier form is periodic anyway):
+  content that leaves on one side comes in on the other.
 
-The response is that of the middle unit: the mean of a convolution's output, linear as it is, hardly
-depends on the order of frames. Random transforms are applied to the picture *before* it is moved,
-which leaves the motion the channel's own.
+The response is that of the middle unit: a convolution is linear, so its mean output hardly depends
+on the order of frames. Random transforms are applied to the picture *before* it is moved, so that
+the motion stays the channel's own.
 
 Source: the filters of arXiv 2006.15983, equations 2 to 5; the film is new here.
 """
@@ -66,7 +65,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class MotionFilm(Maximised):
-    """A film, with what it has to beat if the channel is to be called tuned to its motion.
+    """A film, and the two controls that it must exceed if the channel is tuned to its motion.
 
     Attributes:
         frames: uint8 (T, H, W, 3), RGB.
@@ -108,8 +107,8 @@ def motion_film(
             `threetconv.explain.activation.maximise.maximise`.
 
     Returns:
-        The film and the responses to it; where `backwards` or `still` come near `end`, the channel
-        hardly cares for the motion.
+        The film and the responses to it; where `backwards` or `still` come near `end`, the motion
+        hardly matters to the channel.
 
     Raises:
         InputError: as `maximise`, and for a channel without transforms or of one spatial tap.
@@ -119,6 +118,8 @@ def motion_film(
     mirrored = film_maps(network, channel, clip_shape, amplify=amplify, backwards=True)
 
     def film(pictures: Tensor, move: Tensor) -> Tensor:
+        # Maps go from the result to its source: a frame is looked up through `maps` first, then
+        # `move` finds the place in the unmoved picture.
         return resample(standardise(pictures), move @ maps, periodic=True)
 
     found, picture = ascend(
@@ -157,7 +158,7 @@ def film_maps(
     amplify: float = 1.0,
     backwards: bool = False,
 ) -> Array:
-    """Where each frame of the film reads the picture; see the module.
+    """For each frame of the film, the map to where it reads the picture; see the module.
 
     Args:
         network, channel, clip_shape, amplify: as for `motion_film`.
@@ -177,12 +178,18 @@ def film_maps(
     )
     strides, outputs = _strides(network, channel, clip_shape)
     between, down, right = (n * d for n, d in zip(strides, layer.dilation, strict=True))
+    # The input frame under the middle output unit; strides behind pooling to a fixed size may be
+    # fractions, hence round.
     middle = min(round(outputs // 2 * layer.stride[0] * strides[0]), clip_shape[0] - 1)
     offsets = (np.arange(clip_shape[0]) - middle) / between
+    # In transitions, (T + 1,): the middle tap of D = len(scale) + 1 is len(scale) / 2 transitions
+    # after the first. The appended time is the middle tap itself, the reference of all maps.
     times = np.append(-offsets if backwards else offsets, 0.0) + len(scale) / 2
     moved = _maps_at(times, [_power(scale, amplify), *(amplify * values for values in others)])
+    # The kernel's normalised units -> input pixels, x before y.
     taps = [tap_units(layer.kernel_size[axis], layer.align_corners)[0] for axis in (2, 1)]
     scaling = np.diag([taps[0] * right, taps[1] * down, 1.0])
+    # inv(moved[-1]) makes the map of the middle tap the identity: motion relative to that frame.
     maps: Array = scaling @ np.linalg.inv(moved[-1]) @ moved[:-1] @ np.linalg.inv(scaling)
     return maps
 
@@ -193,12 +200,14 @@ def _maps_at(times: Array, transforms: list[Array]) -> Array:
     The transitions are repeated in a circle to both sides; a part of one is the transform with log
     scale, angle and shift in proportion.
     """
+    # Whole transitions compose exactly; the fraction that is left is interpolated below.
     whole = np.floor(times).astype(int)
     first, last = int(whole.min()), int(whole.max())
     circle = np.arange(first, last + 1) % len(transforms[0])
     scale, *others = (values[circle] for values in transforms)
     cumulative = compose(scale, *others)[whole - first]
     part, at = times - whole, whole - first
+    # One transition per time: parts[0] is the identity, parts[1] the fractional transforms.
     parts = compose(*(v[None] for v in (_power(scale[at], part), *(part * v[at] for v in others))))
     result: Array = cumulative @ parts[1]
     return result
@@ -227,7 +236,7 @@ def _conv3t(network: nn.Module, channel: Channel) -> Conv3T:
 def _strides(
     network: nn.Module, channel: Channel, clip_shape: tuple[int, int, int]
 ) -> tuple[list[float], int]:
-    """Input frames, rows and columns per step of what a convolution takes in; frames it puts out.
+    """Strides of a convolution's input in input frames, rows, columns; frames of its output.
 
     The strides are counted on a larger clip: by how much what arrives grows with it. Passes on the
     meta device, up to the layer: no memory, no arithmetic.

@@ -4,8 +4,7 @@ In a first layer, which sees colour, a filter's slices are images: they are draw
 colour, with one symmetric range for all slices and colours, so that grey is zero and a slice that
 fades does fade. Deeper filters have dozens of input channels and are not images. A 3T filter is
 described there by what its transforms do, shown on a pictogram that the layer's own code warps; a
-3D filter, which has no transforms, by the size of each tap (norm over input channels) and nothing
-more.
+3D filter, which has no transforms, only by the size of each tap (norm over input channels).
 """
 
 from __future__ import annotations
@@ -62,6 +61,7 @@ def filter_of(network: nn.Module, channel: Channel) -> Tensor:
                 filter_padding=module.filter_padding,
                 align_corners=module.align_corners,
             )[0]
+        # Half precision is widened: CPUs do not support all operations on it.
         wide = whole if whole.dtype == torch.float64 else whole.float()
         return wide.cpu().clone()
 
@@ -163,8 +163,8 @@ def energy_strip(network: nn.Module, channel: Channel, *, pixels: int = 8, gap: 
 
 
 def pictogram(layer: Any, channel: int, size: int = 64, *, exaggerate: float = 1.0) -> Frames:
-    """What a channel's transforms do, shown on a letter F with a dot: none of its turns or mirror
-    images looks like it.
+    """What a channel's transforms do, shown on a letter F with a dot. The F differs from all its
+    rotations and mirror images, so every motion can be told.
 
     The layer's own code warps the picture as it warps the first slice of a filter, step by step;
     the picture's edges are the kernel's. What leaves the kernel is lost, as in the filter (or, with
@@ -222,8 +222,12 @@ def warp_pictogram(
 ) -> Frames:
     """`pictogram` from the raw parameters of one channel, (D - 1,) each, as `Conv3T` has them."""
     steps = [np.asarray(p, dtype=np.float64) for p in (scale, rotate, translate_x, translate_y)]
+    # A power multiplies the log of the scale; the sign (a half turn) is kept.
     steps[0] = np.sign(steps[0]) * np.abs(steps[0]) ** exaggerate
     steps[1:] = [exaggerate * p for p in steps[1:]]
+    # Coverage, not colours, is warped: field, letter and dot as the three input channels of one
+    # filter, (3, size, size). The plane of ones shows where the picture still lies within the
+    # kernel.
     planes = torch.from_numpy(np.concatenate((np.ones((1, size, size)), letter_and_dot(size))))
     with torch.no_grad():
         warped = build_filters(
@@ -235,6 +239,7 @@ def warp_pictogram(
     field, letter, dot = (np.clip(plane, 0, 1)[..., None] for plane in warped.numpy())
     colours = [np.array(colour) / 255 for colour in (OUTSIDE, FIELD, GLYPH, DOT)]
     picture = colours[0] + field * (colours[1] - colours[0])
+    # Letter and dot lie on the field, so each replaces the field's colour by its own.
     picture = picture + letter * (colours[2] - colours[1]) + dot * (colours[3] - colours[1])
     return _bytes(picture)
 

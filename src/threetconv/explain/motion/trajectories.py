@@ -1,4 +1,4 @@
-"""Where the transforms of a channel carry its content, and whether that is more than noise.
+"""Where a channel's transforms move its content, and whether that exceeds the noise floor.
 
 The columns of the paper's Figure 3: cumulative zoom, turn and path, composed exactly
 (`threetconv.layer.motion`), or the paper's own sums. `channel_table` has a line for every channel
@@ -142,7 +142,7 @@ def channel_table(
     *,
     level: float = 0.95,
 ) -> pd.DataFrame:
-    """What every channel of a network does, how sure that is, and a sentence about it.
+    """The motion of every channel of a network, its noise floor, and a sentence about it.
 
     Args:
         parameters: rows of one snapshot of one run, columns of
@@ -182,6 +182,7 @@ def _of_layer(
     parameters: pd.DataFrame, layer: LayerInfo, sum_lr2: float | None, level: float
 ) -> pd.DataFrame:
     rows = parameters[parameters["layer"] == layer.name].sort_values(["transition", "channel"])
+    # (D - 1, C). An incomplete table would be reshaped into wrong places without an error.
     shape = (layer.kernel[0] - 1, layer.channels)
     if len(rows) != shape[0] * shape[1] or rows.duplicated(["transition", "channel"]).any():
         raise InputError(
@@ -191,11 +192,14 @@ def _of_layer(
             remedy="give the table and the layers of the same run",
         )
     raw = [rows[name].to_numpy(np.float64).reshape(shape) for name in RAW.values()]
+    # Whether data can reach a transition depends on the layer alone, so one channel answers for
+    # all.
     reached = rows["reachable"].to_numpy(bool).reshape(shape)[:, 0]
     floor = channel_floor(sum_lr2, int(reached.sum()), level=level)
     path = motion.trajectory(*raw)
     x, y = path.x[-1], path.y[-1]
     right, up = units.kernel_pixels(x, layer.kernel[2]), units.kernel_pixels(y, layer.kernel[1])
+    # (4, reachable transitions, C); displacements are the scale that noise is compared on.
     z = np.stack([displacement(p, a[reached]) for p, a in zip(PARAMETERS, raw, strict=True)])
     table = pd.DataFrame(
         {
@@ -215,6 +219,7 @@ def _of_layer(
         }
     )
     numbers = [dict(zip(_NUMBERS, row, strict=True)) for row in table[[*_NUMBERS]].to_numpy()]
+    # Steps may cancel: their spread finds channels that move and come back.
     wanders = step_spread(z, sum_lr2) > floor.spread
     moves = [w or any(beyond_noise(**n)) for n, w in zip(numbers, wanders, strict=True)]
     return table.assign(

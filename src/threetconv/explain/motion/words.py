@@ -1,4 +1,4 @@
-"""What a channel does to its content in one line of plain English, as far as it is beyond noise.
+"""A channel's motion in one line of plain English; motion within the noise floor is left out.
 
 Noise floors are those of `threetconv.records.noise_floor`. No torch is imported here.
 """
@@ -37,8 +37,8 @@ def describe(
         turn_deg: degrees clockwise as seen.
         right_px, up_px: where the centre of the first slice ends, in kernel pixels.
         floor_zoom: factor of at least 1 that noise alone stays below, either way.
-        floor_turn_deg, floor_px: degrees and kernel pixels that noise alone stays below. With any
-            of the three NaN the noise is unknown: everything is said, and that it is unknown.
+        floor_turn_deg, floor_px: degrees and kernel pixels that noise alone stays below. If any of
+            the three is NaN, all motion is described and the noise floor is called unknown.
         reachable: whether any transition can be learned at all.
         wanders: whether single steps move beyond noise even where their sum does not.
 
@@ -60,6 +60,7 @@ def describe(
         turn_deg=turn_deg,
         right_px=right_px,
         up_px=up_px,
+        # Without a floor every motion counts; comparisons with NaN would hide all of them.
         floor_zoom=floor_zoom if known else 1.0,
         floor_turn_deg=floor_turn_deg if known else 0.0,
         floor_px=floor_px if known else 0.0,
@@ -121,6 +122,7 @@ def _drifts(right: float, up: float) -> str:
 
 def _factor(factor: float) -> str:
     """A factor above 1 with as many decimals as tell it from 1: 12, 1.8, 1.08, 1.004."""
+    # 9.95 and more would round to 10.0 with one decimal.
     if factor >= 9.95:
         return f"{factor:.0f}"
     if factor >= 1.5 or factor == 1:

@@ -1,1 +1,1 @@
-"""Which pixels make a channel respond?"""
+"""Saliency: which pixels make a channel respond."""

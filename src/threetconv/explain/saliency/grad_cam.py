@@ -1,4 +1,4 @@
-"""Grad-CAM: the features of a layer, weighted by how much a response owes to each."""
+"""Grad-CAM: the features of a layer, weighted by the gradient of a response by each."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def grad_cam(
     unit: Place | None = None,
     layer: str | None = None,
 ) -> Saliency:
-    """Grad-CAM over time and space: a layer's channels, weighted by what the target owes to them.
+    """Grad-CAM over time and space: a layer's channels, weighted by the target's mean gradient.
 
     A feature's weight is the mean over time, height and width of the target's gradient by it; the
     map is the positive part of the weighted sum of features, interpolated (trilinear) to the
     clip's shape (Selvaraju et al. 2017, arXiv 1610.02391, with time as a third axis).
 
     - For a channel the features are its convolution's *input*. A weight is then, up to a factor,
-      the sum of the channel's filter over that input channel: the map shows where the features
-      are that the channel adds up, without regard to how they move. For a network's first
-      convolution the features are the clip's three colours.
+      the sum of the channel's filter over that input channel: the map shows where the channel's
+      input features are, whatever their motion. For a network's first convolution the features
+      are the clip's three colours.
     - For a class they are the output of `channel`'s convolution, if one is given, or of
       `last_spatial_layer`.
 
@@ -46,6 +46,8 @@ def grad_cam(
 
     with undisturbed(network):
         clip, target = prepare(network, clip, channel, label, unit)
+        # The output of a unit's own convolution would be weighted by the gradient of the unit by
+        # itself, which is 1 there and 0 elsewhere; its input is the nearest informative layer.
         of_input = isinstance(target, Unit) and layer is None
         name = layer or (channel.layer if channel is not None else None)
         name = name or last_spatial_layer(network, clip)
@@ -58,6 +60,7 @@ def grad_cam(
                 expected="a layer that is run before the target, with output (1, C, T, H, W)",
                 remedy="choose an earlier layer",
             )
+        # (1, 1, T', H', W'). relu: Selvaraju et al. keep only features that raise the target.
         coarse = LayerGradCam(target, modules[name]).attribute(
             clip.requires_grad_(), attribute_to_layer_input=of_input, relu_attributions=True
         )

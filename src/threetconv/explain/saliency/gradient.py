@@ -1,4 +1,4 @@
-"""The gradient: the pixels that, made a little brighter, raise a response most."""
+"""The gradient: how much a response rises when a pixel is made a little brighter."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def gradient(
 ) -> Saliency:
     """The paper's gradient method: the strongest unit's gradient by the clip, positive part.
 
-    Of the three colours of a pixel the map shows the largest (as Simonyan et al. 2013, arXiv
-    1312.6034). In evaluation mode, which leaves batch statistics alone.
+    The map shows the largest of a pixel's three colours (as Simonyan et al. 2013, arXiv
+    1312.6034). The network runs in evaluation mode, so that batch statistics do not change.
 
     Args:
         network: takes clips (N, 3, T, H, W); in any mode, and left as it was.
@@ -48,5 +48,6 @@ def gradient(
         clip, target = prepare(network, clip, channel, label, unit)
         clip.requires_grad_()
         value = target(clip)
+        # value is (1,); autograd.grad leaves the parameters' .grad alone.
         (slope,) = torch.autograd.grad(value.sum(), clip)
     return make_saliency("gradient", target, slope, strongest_colour(slope), value=value.item())

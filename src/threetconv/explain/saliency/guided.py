@@ -2,9 +2,9 @@
 
 captum overrides gradients at the `nn.ReLU` modules of a network. torchvision's networks also call
 `F.relu` themselves (GoogLeNet, Inception, DenseNet's end) and use `nn.ReLU6` (MobileNet), which
-captum passes by. Here all of these calls, those of modules included, are led to two `nn.ReLU`
-modules beside the network, and captum hooks these: a module that serves in several places, or in
-place, makes no difference. The network itself is neither copied nor hooked.
+captum does not see. Here all these calls, those of modules included, are redirected to two
+`nn.ReLU` modules outside the network, and captum hooks these. Modules that are used in several
+places or work in place therefore need no special care. The network is neither copied nor hooked.
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ class _CappedReLU(nn.ReLU):
     cap = 6.0
 
     def forward(self, input: Tensor) -> Tensor:
+        # Where the input is outside (0, cap) its gradient is 0, as guided backpropagation asks
+        # for.
         return F.hardtanh(input, 0.0, self.cap)
 
 
@@ -106,16 +108,19 @@ class _Rectifiers(TorchFunctionMode):
         self, input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
     ) -> Tensor:
         """`nn.ReLU6` calls this too."""
+        # Only a lower bound of 0 makes it a rectifier; others pass negative values.
         if min_val != 0:
             self.guided.calls["Hardtanh"] += 1
             return F.hardtanh(input, min_val, max_val, inplace)
         self.guided.calls[f"ReLU{max_val:g}"] += 1
+        # One module serves caps of any size: autograd keeps the cap that each call used.
         self.guided.capped.cap = max_val
         return _through(self.guided.capped, input, inplace)
 
 
 def _through(module: nn.Module, input: Tensor, in_place: bool) -> Tensor:
     own = input.clone()  # captum hooks it: what else reads `input` keeps its gradient
+    # captum hooks the tensor, too, which fails for one without gradient: forward skips the hooks.
     rectified: Tensor = module(own) if own.requires_grad else module.forward(own)
     return input.copy_(rectified) if in_place else rectified
 
@@ -141,12 +146,15 @@ def guided_gradient(target: nn.Module, clip: Tensor) -> tuple[Tensor, str]:
 
     guided = _Guided(target)
     with warnings.catch_warnings():
+        # captum tells every user that it sets hooks; they sit on our own modules and are removed
+        # again.
         warnings.filterwarnings("ignore", "Setting backward hooks on ReLU")
         gradient: Tensor = GuidedBackprop(guided).attribute(clip.clone().requires_grad_())
     return gradient.detach(), _note(guided.calls)
 
 
 def _note(calls: Counter[str]) -> str:
+    # ReLU and ReLUn (capped) were guided; everything else counted kept its own gradient.
     names = sorted(calls)
     guided = [f"{calls[name]} {name}" for name in names if name.startswith("ReLU")]
     plain = [f"{calls[name]} {name}" for name in names if not name.startswith("ReLU")]

@@ -1,4 +1,4 @@
-"""Guided backpropagation: a gradient that every rectifier keeps positive."""
+"""Guided backpropagation: the gradient with negative parts stopped at every rectifier."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ def guided_backprop(
     """
     with undisturbed(network):
         clip, target = prepare(network, clip, channel, label, unit)
+        # Worked out apart from the gradient, whose pass runs with captum's hooks.
         value = value_of(target, clip)
         slope, note = guided_gradient(target, clip)
     return make_saliency(

@@ -1,4 +1,4 @@
-"""Integrated gradients: the share of a response that each pixel brings."""
+"""Integrated gradients: how much each pixel contributes to a response."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def integrated_gradients(
     n_steps: int = 50,
     batch_size: int = 10,
 ) -> Saliency:
-    """Integrated gradients: what each pixel adds to the response, from a baseline to the clip.
+    """Integrated gradients: each pixel's contribution to the rise from a baseline to the clip.
 
     The gradient of the unit, chosen on the clip itself, is averaged along the straight line from
     the baseline (Gauss-Legendre) and multiplied by the difference, so that `attribution` sums to
@@ -55,6 +55,8 @@ def integrated_gradients(
         parts = IntegratedGradients(target).attribute(
             clip, start, n_steps=n_steps, internal_batch_size=batch_size
         )
+    # Completeness (Sundararajan et al. 2017, section 3): attributions sum to the difference of
+    # values. What is missing is the error of the integration, which the note shows to the reader.
     share = parts.double().sum().item() - (value - floor)
     note = f"{n_steps} steps, sum off by {share:+.2g} of {value - floor:.2g}"
     summed = parts[0].sum(dim=0).clamp_min(0)

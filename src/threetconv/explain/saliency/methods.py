@@ -1,10 +1,10 @@
-"""Which pixels make a channel respond? The methods by name, for any lifted network.
+"""The saliency methods by name, for any lifted network: which pixels make a channel respond.
 
-All explain the same thing for one clip: the strongest unit of a channel, the largest raw output of
-its convolution over time and space, or, on request, another unit or the logit of a class. A 3D
-network is looked at over the whole sequence (`Saliency.map`); for a 3T network, whose transforms
-say what moves, the paper shows one frame (`Saliency.frame`). Both are there for both.
-Adding a method is one file beside this one and one line in `METHODS`.
+All explain the same target for one clip: by default the strongest unit of a channel, which has the
+largest raw output of its convolution over time and space; on request another unit or the logit of
+a class. The paper shows a 3D network's saliency over the whole sequence (`Saliency.map`) and a 3T
+network's, whose transforms describe the motion, on one frame (`Saliency.frame`). Both are
+available for both. To add a method, add one file beside this one and one line in `METHODS`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Saliency laid over the frames that it explains.
 
-The frame is turned grey and dimmed, so that all colour is saliency and a bright frame does not
-outshine it; the map's colour is laid over it, the stronger the more opaque. The colour map rises
-evenly in lightness and is safe for the colour-blind; one scale serves all frames, so that a frame
-without colour did not matter.
+The frame is turned grey and dimmed, so that all colour is saliency and bright frames do not hide
+it. The map's colour is laid over it with an opacity that rises with saliency. The colour map rises
+evenly in lightness and suits colour-blind readers. All frames share one scale, so a frame without
+colour had no influence.
 """
 
 from __future__ import annotations
@@ -62,10 +62,12 @@ def overlay(
 
     values: NDArray[np.float64] = np.asarray(map, dtype=np.float64)
     _check(frames, values, frame, colours, {"opacity": opacity, "quantile": quantile})
+    # Without the zeros outside the receptive field, which would pull the quantile to 0.
     positive = values[values > 0]
     scale = float(np.quantile(positive, quantile)) if positive.size else 1.0
     if frame is not None:
         frames, values = frames[frame : frame + 1], values[frame : frame + 1]
+    # Maps may be coarser than the frames, such as a Grad-CAM of another tool.
     strength = _resized(np.minimum(values / scale, 1), frames.shape[1:3])
     grey = DIMMED * (frames @ np.array(LUMA))[..., None]
     colour = colormaps[colours](LOWEST + (1 - LOWEST) * strength)[..., :3] * 255

@@ -1,4 +1,4 @@
-"""What every saliency method starts from and ends with: one target of one clip, a map over it."""
+"""What all saliency methods share: preparing the target, and the resulting map over the clip."""
 
 from __future__ import annotations
 
@@ -97,6 +97,8 @@ def make_saliency(
         note: what the reader of the map should know.
     """
     positive = shown.detach().float().cpu().numpy()
+    # An empty map is a finding (guided backpropagation and Grad-CAM may stop everything), not an
+    # error.
     if not positive.any():
         note += ("; " if note else "") + "nothing positive anywhere"
     unit = target if isinstance(target, Unit) else None

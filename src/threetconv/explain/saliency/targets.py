@@ -1,7 +1,7 @@
 """What a saliency method differentiates: a channel's strongest unit, or the logit of a class.
 
 A target is a module that takes clips (B, 3, T, H, W) to one value each, (B,). For a unit the
-forward pass ends at its layer, which saves most of it for an early one.
+forward pass ends at its layer, which saves most of the work for an early layer.
 """
 
 from __future__ import annotations
@@ -103,6 +103,7 @@ def strongest_unit(network: nn.Module, clip: Tensor, channel: Channel) -> Unit:
     with torch.no_grad():
         response = _response(network, channel, clip)[0]
     _, height, width = response.shape
+    # argmax counts through the flattened (T', H', W').
     place = int(response.argmax())
     at = (place // (height * width), place // width % height, place % width)
     return Unit(network, channel, at)
@@ -170,6 +171,7 @@ def last_spatial_layer(network: nn.Module, clip: Tensor) -> str:
 
     def hook_of(name: str) -> Callable[[nn.Module, object, Tensor], None]:
         def hook(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+            # After global pooling, at 1 x 1, a map over space would be constant.
             if output.ndim == 5 and max(output.shape[3:]) > 1:
                 found.append(name)
 
@@ -197,7 +199,7 @@ def last_spatial_layer(network: nn.Module, clip: Tensor) -> str:
 
 
 def is_run(target: nn.Module, module: nn.Module, clip: Tensor) -> bool:
-    """Whether working out a target's value for a clip runs a module."""
+    """Whether the forward pass of a target on a clip runs a module."""
     calls: list[bool] = []
     handle = module.register_forward_pre_hook(lambda *_: calls.append(True))
     try:
@@ -219,9 +221,12 @@ def undisturbed(network: nn.Module) -> Iterator[None]:
     modes = [(module, module.training) for module in network.modules()]
     wanted = [(parameter, parameter.requires_grad) for parameter in network.parameters()]
     try:
+        # The filters of 3T layers are cached in evaluation mode while no parameter needs a
+        # gradient.
         network.eval()
         for parameter, _ in wanted:
             parameter.requires_grad_(False)
+        # Callers may be inside torch.inference_mode, where no gradient can be taken.
         with torch.inference_mode(False), torch.enable_grad():
             yield
     finally:

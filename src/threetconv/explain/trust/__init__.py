@@ -1,1 +1,1 @@
-"""Do explanations depend on what was learned, and do shown channels matter?"""
+"""Checks of explanations: do they depend on what was learned, and do the shown channels matter?"""

@@ -1,11 +1,10 @@
-"""Which channels matter: take a channel's motion, or its voice, away and see what the class loses.
+"""Which channels matter: the drop of the true class when a channel or its motion is ablated.
 
-"identity" sets the transforms of a channel to the identity: it keeps its first slice and stops
-moving. "mean" (3T and 3D) lets the channel say the same everywhere, its mean over clips, time and
-space: what it loses is all that it told apart. The drop is that of log p(true class), in nats, by
-running the network: nothing is approximated. For each
-channel only what comes after its layer is run, several channels in one batch
-(`threetconv.explain.trust.replay`).
+"identity" sets the transforms of a channel to the identity: its first slice is repeated in time and
+no longer moves. "mean" (3T and 3D) replaces the channel's output by its mean over clips, time and
+space, which removes all information that it carries. The drop is that of log p(true class), in
+nats, measured by running the network, without approximation. For each channel only what follows its
+layer is run, several channels in one batch (`threetconv.explain.trust.replay`).
 """
 
 from __future__ import annotations
@@ -66,10 +65,11 @@ def faithfulness(
     displacement: pd.DataFrame | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
-    """What the true class loses when a channel's motion, or a channel, is taken away.
+    """The drop of the true class's log probability when a channel or its motion is ablated.
 
-    Channels whose output the ablation leaves bit by bit as it was (transforms at the identity, or
-    other only where no data can be seen) and layers that are not called lose 0 without a run.
+    The drop is 0, without a run, for channels whose output the ablation does not change by a bit
+    (transforms at the identity, or different only where no data arrives) and for layers that are
+    not called.
 
     Args:
         network: gives logits (N, classes) for clips in evaluation mode, each clip's from that clip
@@ -130,6 +130,7 @@ def _layer_drops(  # noqa: PLR0917
 ) -> dict[int, np.ndarray]:
     """Channel (-1: all) -> (N,) drop of each clip."""
     drops = {channel: np.zeros(len(clips)) for channel in (-1, *channels)}
+    # (1, C, 1, 1, 1), over all clips: a mean per batch would depend on the batch size.
     mean = _mean_output(network, name, clips, rows) if twin is None else None
 
     def change(clip: Tensor, output: Tensor) -> Tensor:
@@ -142,11 +143,18 @@ def _layer_drops(  # noqa: PLR0917
         replay = Replay(network, name, clips[part])
         if not replay.calls:
             continue
+        # silent: the layer's output with every channel ablated at once, (N, C, T', H', W'); single
+        # channels are taken from it.
         silent, before = change(replay.input, replay.output), _log_p(replay.logits, truth[part])
+        # Per channel: does any clip, time or place change? If not, the logits cannot change
+        # either.
         differ = (silent != replay.output).flatten(2).any(2).any(0).tolist()
         own = network.get_submodule(name)
+        # A layer that is called again may first agree and differ later; there the parameters
+        # decide.
         differ = [(d or replay.calls > 1) and _moves(own, i, twin) for i, d in enumerate(differ)]
         runs = [c for c in drops if (any(differ) if c < 0 else differ[c])]
+        # So many channels go side by side that the batch holds about `rows` clips.
         side = max(1, rows // len(before)) if replay.repeats else 1
         for group in (runs[k : k + side] for k in range(0, len(runs), side)):
             logits = replay.run(group, change, silent)
@@ -196,7 +204,7 @@ def _twin(name: str, module: Any) -> Conv3T:
 
 
 def _moves(module: Any, channel: int, twin: Any) -> bool:
-    """Whether a channel's transforms are other than the identity; without a twin no question."""
+    """Whether a channel's transforms differ from the identity; True without a twin."""
     return twin is None or any(
         bool((getattr(module, parameter)[:, channel] != value).any())
         for parameter, value in zip(TEMPORAL_PARAMETERS, IDENTITY, strict=True)
@@ -254,6 +262,7 @@ def _wanted(
             remedy="give the channels table of the run, or no limit",
         )
     known = displacement[displacement["layer"].isin(modules)]
+    # Sorted first, so that equal displacements are cut the same way whatever the order of rows.
     order = known.sort_values(["layer", "channel"]).sort_values(
         "displacement", ascending=False, kind="stable"
     )

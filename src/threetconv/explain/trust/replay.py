@@ -1,8 +1,8 @@
-"""Run a network again and again from one layer on, without knowing how it is built.
+"""Runs any network repeatedly from one layer on, without knowing how it is built.
 
-One run notes what the calls of modules put out that ended before the layer was called: they cannot
-depend on it. In later runs those modules return what was noted, and only what comes after is
-computed. Several changed outputs of the layer stand side by side in one batch.
+One run records the outputs of all module calls that ended before the layer was called: they cannot
+depend on it. In later runs those modules return the recorded outputs, and only what follows is
+computed. Several changed outputs of the layer go through the network as one batch.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 @contextmanager
 def patched(network: nn.Module, patch: Patch) -> Iterator[None]:
     """Every call of a module of the network goes through `patch`; afterwards none does."""
+    # Instances may already have a `forward` of their own, e.g. from an outer `patched`.
     before = {module: module.__dict__.get("forward") for module in network.modules()}
     try:
         for name, module in network.named_modules():
@@ -55,9 +56,10 @@ def patched(network: nn.Module, patch: Patch) -> Iterator[None]:
 class Replay:
     """A network's run on some clips, to be run again from one layer on.
 
-    A module's result is kept once its call has ended, a block's in place of its parts'. What a
-    block computes in between by functions alone is computed again. In-place operations find copies;
-    what no later operation reads is not copied and has the right shape only.
+    A module's result is recorded when its call has ended; a block's result replaces those of its
+    parts. What a block that contains the layer computes by plain functions is computed again.
+    In-place operations work on copies. A result that no later operation reads is not copied and
+    has only the right shape.
 
     Args:
         network: in evaluation mode, without gradients (see `evaluating`).
@@ -66,7 +68,7 @@ class Replay:
 
     Attributes:
         logits: what the network gave.
-        input, output: the layer's in its first call; None when it is not called.
+        input, output: the layer's in its first call; None if it is not called.
         calls: how often it is called.
         repeats: whether changed outputs may stand side by side in a batch. Not so where the network
             turns out to mix the clips of a batch; then they are run one by one.
@@ -118,15 +120,18 @@ class Replay:
                 self.output = forward(*arguments, **options).clone()
                 return self.output.clone()
         result = forward(*arguments, **options)
+        # Drop the results of the parts that ran inside this call. A block that contains the layer
+        # never gets here, because the layer has been called by then.
         if not self.calls:
             self._kept[before:] = [(name, tree_map(lambda leaf: _beside(leaf, 1, -1), result))]
         return result
 
     def _again(self, parts: int, of_layer: Any, look: _Look | None = None) -> Tensor:
-        """Run the network from the layer on; before it, the recorded calls come in their order."""
+        """Run the network from the layer on; earlier calls return what was recorded, in order."""
         calls, at, n = 0, 0, len(self.clips)
 
         def hand_out(i: int, value: Any) -> Any:
+            # During the look everything is a real copy, since what will be read is not known yet.
             live = look is not None or i in self._live
             result = tree_map(lambda leaf: _beside(leaf, parts, n, live), value)
             if look is not None:
@@ -138,6 +143,8 @@ class Replay:
             if name == self.layer:
                 calls += 1
                 return of_layer(forward, calls == 1, *arguments, **options)
+            # Recorded outputs are handed out in order of their calls; parts of a recorded block
+            # are not called again, so the names stay in step.
             if not calls and at < len(self._kept) and self._kept[at][0] == name:
                 at += 1
                 return hand_out(at - 1, self._kept[at - 1][1])
@@ -147,7 +154,7 @@ class Replay:
             return self.network(hand_out(-1, self.clips))
 
     def _look(self) -> None:
-        """Run with nothing changed, twice side by side: what is read, is the result the same?"""
+        """Run two unchanged copies as one batch: record what is read, check that logits agree."""
 
         def of_layer(forward: Any, first: bool, clip: Tensor) -> Tensor:
             return _beside(self.output, 2, len(self.clips)) if first else forward(clip)
@@ -156,6 +163,8 @@ class Replay:
         try:
             with look:
                 logits = self._again(2, of_layer, look)
+            # Unchanged inputs side by side must give the logits of the single run; a network that
+            # mixes the clips of a batch (batch statistics, say) does not.
             limit = TOLERANCE * float(self.logits.abs().max())
             off = (logits.unflatten(0, (2, -1)) - self.logits).abs().max()
             self.repeats = bool(off <= limit)
@@ -165,7 +174,7 @@ class Replay:
 
 
 class _Look(TorchDispatchMode):
-    """Which of some tensors do operations read (or write)? By storage, so that views count."""
+    """Records which of the given tensors operations read or write; by storage, to include views."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -197,8 +206,10 @@ def _beside(leaf: Any, parts: int, n: int, live: bool = True) -> Any:
     """
     if not isinstance(leaf, Tensor):
         return leaf
+    # Tensors without a batch axis (buffers, sizes) serve all parts as they are.
     if leaf.ndim == 0 or len(leaf) != n:
         return leaf.clone()
     if live:
         return leaf.repeat(parts, *[1] * (leaf.ndim - 1))
+    # A view: no memory for values that nobody reads.
     return leaf[:1].expand(parts * n, *leaf.shape[1:])

@@ -1,4 +1,4 @@
-"""Does an explanation depend on what the network learned? Sanity checks by randomisation.
+"""Sanity checks by randomisation: does an explanation depend on what the network learned?
 
 An explanation of a network with random weights, or of one trained on random labels, should look
 different; one that looks the same shows the clip, not the network.
@@ -7,15 +7,15 @@ last layer   the weights of the target's own layer are drawn anew
 all layers   so are those of every layer called before it
 labels       another network, trained on permuted labels, takes the network's place
 
-The original randomises from the classifier down, because it explains classes. What lies above a
-channel cannot change the channel's explanation, and randomising it would pass any method or none:
-here the cascade starts at the target. For a class let its target be an output of the classifier,
-``Channel("fc", 3)``, and the methods read it so (``lambda network, clip, channel:
-gradient(network, clip, None, label=channel.index)``); the same rule is then the original's.
+The original randomises from the classifier down, because it explains classes. Layers above a
+channel cannot change the channel's explanation, so randomising them would test nothing: here the
+cascade starts at the target. To explain a class, give an output of the classifier as the target,
+``Channel("fc", 3)``, and methods that read it so (``lambda network, clip, channel:
+gradient(network, clip, None, label=channel.index)``); the rule is then the original's.
 
-What is explained stays the same unit of the channel, the strongest one of the network as it is.
-With other weights another unit would be the strongest, and explanations of units in two places of
-the clip differ whatever the method.
+The explained unit stays the same: the channel's strongest unit in the trained network. With other
+weights another unit would be the strongest, and explanations of two places in the clip differ
+whatever the method.
 
 Source: Adebayo et al., Sanity checks for saliency maps, NeurIPS 2018 (arXiv 1810.03292).
 """
@@ -101,6 +101,7 @@ def sanity(
     rows: list[tuple[Any, ...]] = []
     done, total = 0, len(channels) * len(methods)
     for layer in dict.fromkeys(channel.layer for channel in channels):
+        # They depend on the layer alone, so all its channels share these copies of the network.
         changed = _changed_networks(network, layer, clips, seed, relabelled)
         for channel in (channel for channel in channels if channel.layer == layer):
             for name, method in methods.items():
@@ -109,6 +110,8 @@ def sanity(
                     after, _ = _maps(name, method, other, clips, channel, units=units)
                     for similarity, compare in SIMILARITIES.items():
                         values = [compare(a, b) for a, b in zip(before, after, strict=True)]
+                        # NaN: the method showed nothing on this clip, before or after, which is no
+                        # evidence either way.
                         known = [value for value in values if not np.isnan(value)]
                         mean = float(np.mean(known)) if known else float("nan")
                         row = (channel.index, name, how, similarity, mean, len(known))
@@ -137,8 +140,11 @@ def randomise(network: nn.Module, modules: Sequence[str], *, seed: int) -> nn.Mo
     randomised = copy.deepcopy(network)
     for name in modules:
         for own, parameter in randomised.get_submodule(name).named_parameters(recurse=False):
+            # A stream per parameter, so that "last layer" and "all layers" share the target's new
+            # weights.
             generator = np.random.default_rng([seed, zlib.crc32(f"{name}.{own}".encode())])
             drawn = torch.from_numpy(generator.standard_normal(tuple(parameter.shape)))
+            # Temporal parameters have two axes, too, but are not centred on 0 (scale is near 1).
             weight = parameter.ndim > 1 and own not in TEMPORAL_PARAMETERS
             numbers = parameter.detach().double()
             mean = numbers.new_zeros(()) if weight else numbers.mean()
@@ -166,6 +172,7 @@ def spearman(a: ArrayLike, b: ArrayLike) -> float:
         return float("nan")
     ranks = [rankdata(values[shown]) for values in (first, second)]
     centred = [values - values.mean() for values in ranks]
+    # Pearson's correlation of ranks; np.corrcoef would warn and give NaN where a map is constant.
     norms = [float(np.sqrt((values**2).sum())) for values in centred]
     if not all(norms):
         return float(not any(norms) and bool(first.any()) and bool(second.any()))
@@ -195,6 +202,7 @@ def ssim(a: ArrayLike, b: ArrayLike, *, sigma: float = 1.5) -> float:
     sigmas = [0.0] * (first.ndim - 2) + [sigma] * 2
 
     def local(values: Array) -> Array:
+        # truncate 3.5 with sigma 1.5 gives a radius of 5: the original's window of 11 x 11.
         smooth: Array = gaussian_filter(values, sigmas, truncate=3.5, mode="reflect")
         return smooth
 
@@ -228,7 +236,7 @@ def _shown(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array, NDArray[np.bool_]]
 def _changed_networks(
     network: nn.Module, layer: str, clips: Tensor, seed: int, relabelled: nn.Module | None
 ) -> dict[str, nn.Module]:
-    """What each randomisation puts in the network's place, for targets in one layer."""
+    """Randomisation -> the network that replaces the original, for targets in one layer."""
     called = _called_until(network, layer, clips)
     changed = {
         "last layer": randomise(network, [layer], seed=seed),
@@ -269,6 +277,7 @@ def _maps(
 ) -> tuple[list[Array], list[Place | None]]:
     """The method's map of each clip, (T, H, W), and the unit it explains there, if it says so."""
     wanted = [{} if unit is None else {"unit": unit} for unit in units or [None] * len(clips)]
+    # Not `evaluating`, which turns gradients off: saliency methods need them.
     modes = {module: module.training for module in network.modules()}
     network.eval()
     try:

@@ -17,7 +17,7 @@ STARTS = {"pretrained": "from 2D weights", "scratch": "from scratch"}
 
 
 def section(inputs: Inputs) -> Section:
-    """What can be said of how well the networks classify."""
+    """The accuracy of the networks: Tables 1 and 3, and the curves by epoch."""
     table = inputs.accuracy
     if table.empty:
         return Section(
@@ -30,6 +30,8 @@ def section(inputs: Inputs) -> Section:
             "the range. Chance is 100 / classes." + tested(inputs)
         )
     ]
+    # The paper's Table 1 compares 3T with 3D from pretrained weights, its Table 3 the starts of
+    # 3T.
     convolutions = table[table["init"] == "pretrained"]
     starts = table[table["convolution"] == "3t"]
     blocks.append(
@@ -66,7 +68,7 @@ def section(inputs: Inputs) -> Section:
 
 
 def has_test(table: pd.DataFrame) -> bool:
-    """Whether any variant was measured on clips that chose nothing."""
+    """Whether any variant was measured on a test split, which chose no checkpoint."""
     return "test_mean" in table and bool(table["test_mean"].notna().any())
 
 
@@ -77,7 +79,7 @@ def kinds(column: pd.Series, names: dict[str, str]) -> str:
 
 
 def fetched(inputs: Inputs) -> str:
-    """How fetched weights are meant, where there are any."""
+    """Which checkpoint of fetched runs is meant, where there are any."""
     return " (of fetched runs: as they were fetched)" if inputs.fetched.any() else ""
 
 
@@ -102,7 +104,9 @@ def without_paper(table: pd.DataFrame) -> str:
 
 def accuracy(table: pd.DataFrame, label: str, caption: str, *, variant: str) -> Table:
     """Lines network x dataset x variant, this study beside the paper."""
+    # Only Table 1 compares networks of different size.
     counts = variant == "convolution"
+    # Columns without a single number are left out.
     paper = "paper_accuracy" in table and table["paper_accuracy"].notna().any()
     spread = formats.percent_spread
     validation = ("accuracy_mean", "accuracy_min", "accuracy_max")
@@ -131,6 +135,7 @@ def accuracy(table: pd.DataFrame, label: str, caption: str, *, variant: str) -> 
         if paper
         else without_paper(table)
     )
+    # variant_order maps every column, but only known names get a rank.
     order = table.sort_values(["network", "dataset", variant], key=variant_order)
     return make_table(order, columns, caption, label=label, group_by=2, note=note)
 

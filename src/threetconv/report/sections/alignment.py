@@ -1,4 +1,4 @@
-"""Direction: do channels point the way they prefer, where the motion was planted?"""
+"""Direction: do channels move content in the direction they prefer, where motion was planted?"""
 
 from __future__ import annotations
 
@@ -55,13 +55,16 @@ def aligned(table: pd.DataFrame, alpha: float) -> list[str]:
     for _, line in table[table["control"].astype(str) == "none"].iterrows():
         interval = signed_interval(line.to_dict()).text
         value = formats.number(line["correlation"], ".2f").text
+        # A family of one test has no adjusted p.
         p = line["p_adjusted"] if pd.notna(line["p_adjusted"]) else line["p_raw"]
         if line["status"] != "ok":
             verdict = f"{line['status']}: {escape(line['reason'])}"
+        # A significant negative correlation is no alignment.
         elif passes(float(p), alpha) and float(line["correlation"]) > 0:
             verdict = f"channels point the way they prefer (p = {formats.p_prose(p)})"
         else:
             verdict = f"no alignment was shown (p = {formats.p_prose(p)})"
+        # Unlike the table below, the list has real runs only.
         points.append(
             f"{axis(line)} in *{escape(line['dataset'])}*, {SCOPES[str(line['scope'])]}: "
             f"{value} {interval}, {verdict}."
@@ -78,6 +81,7 @@ def axis(line: pd.Series) -> str:
 
 def correlations(table: pd.DataFrame) -> Table:
     """All correlations of first layers and of whole models."""
+    # Keys with one value per direction would repeat it on every line.
     several = [k for k in ("network", "init", "dataset") if told_apart(table, k)]
     columns = [
         words("layers", lambda line: SCOPES[line["scope"]].partition(" layer")[0]),

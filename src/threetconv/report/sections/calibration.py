@@ -1,4 +1,4 @@
-"""What every test does in simulated studies whose truth is known."""
+"""Type I error, coverage and power of every test in simulated studies whose truth is known."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KEYS = ["test", "unit", "design", "runs_per_arm", "tau"]
 
 
 def section(inputs: Inputs) -> list[Section]:
-    """What a reader should see, the figure, the table; nothing where none was made."""
+    """The result in words, the figure, the tables; nothing where no calibration was made."""
     table = inputs.calibration
     if table.empty:
         return []
@@ -63,16 +63,20 @@ def reading(table: pd.DataFrame) -> str:
     naive = errors["unit"].astype(str) == "row"
     testable = errors["valid"].astype(str) != "untestable"
     parts = []
+    # With tau = 0 runs do not differ as a whole, and rows are independent units.
     noisy = errors[naive & (errors["tau"] > 0)]
     if len(noisy):
+        # All tests of type I error have the same level.
         nominal = formats.share(noisy["nominal"].iloc[0]).text
         parts.append(
             "Where runs differ as a whole, tests that take rows as the unit find a difference "
             f"that is not there in {span(noisy)} of the studies, where {nominal} would be right"
+            # A string times False is "".
             f"{', and more runs do not mend that' * persists(noisy)}."
         )
     runs = errors[~naive & testable]
     if len(runs):
+        # liberal: the interval of the error rate lies above the nominal level.
         worst = runs[runs["valid"].astype(str) == "liberal"]
         text = (
             "Tests that take runs as the unit find a difference that is not there in "
@@ -90,6 +94,7 @@ def reading(table: pd.DataFrame) -> str:
             f"Intervals that are too narrow with so few runs: {listed} (they hold the truth in "
             f"{span(narrow)} of the studies)."
         )
+    # An untestable design never rejects, so its error rate of 0 says nothing in its favour.
     silent = errors[~naive & ~testable]
     if len(silent):
         ks = sorted({int(k) for k in silent["runs_per_arm"]})
@@ -110,6 +115,7 @@ def persists(naive: pd.DataFrame) -> bool:
     by_runs = naive.groupby("runs_per_arm")["estimate"].mean()
     most = naive[naive["runs_per_arm"] == naive["runs_per_arm"].max()]
     liberal = bool((most["valid"].astype(str) == "liberal").all())
+    # groupby sorts by runs per arm, so iloc[0] is the fewest and iloc[-1] the most runs.
     return len(by_runs) > 1 and liberal and bool(by_runs.iloc[-1] >= by_runs.iloc[0])
 
 
@@ -122,10 +128,12 @@ def span(lines: pd.DataFrame) -> str:
 def grid(table: pd.DataFrame, label: str, title: str) -> Table:
     """A line for each test, design and number of runs; share and verdict under each network."""
     naive = table["unit"].astype(str) == "row"
+    # Naive tests first, as in the figure.
     ordered = pd.concat([table[naive], table[~naive]])
     power = (table["quantity"] == "power").all()
     keys = [*KEYS, "effect"] if power and len(set(table["effect"])) > 1 else KEYS
     judged = bool((table["valid"].astype(str) != "").any())
+    # Designs such as "2 blocks" are shown as numbers under the head "blocks".
     counted = table["design"].astype(str).str.fullmatch(r"\d+ blocks?").all()
     columns = [
         words("test"),
@@ -140,6 +148,7 @@ def grid(table: pd.DataFrame, label: str, title: str) -> Table:
     lines = [
         dict(zip(keys, key, strict=True))
         | {"silent": (group["valid"] == "untestable").all()}
+        # One line of the table holds all networks side by side.
         | {"networks": {line["network"]: line for line in group.to_dict("records")}}
         for key, group in ordered.groupby(keys, sort=False, observed=True)
     ]

@@ -1,4 +1,4 @@
-"""Noise floor and negative controls: would the parameters have moved as far for nothing?"""
+"""Noise floor and negative controls: how far parameters move without motion to learn."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def section(inputs: Inputs) -> Section:
 
 
 def alone(table: pd.DataFrame) -> str:
-    """What can be said without controls."""
+    """The caveat of a study without controls."""
     if table.empty or table["noise_floor"].isna().all():
         return "Neither is there a noise floor: the learning rates are not known."
     return (
@@ -85,6 +85,7 @@ def accuracies(inputs: Inputs) -> list[Block]:
         return []
     keys = ["network", "dataset", "init", "convolution"]
     real = inputs.accuracy
+    # A control is compared with real runs of its own cell.
     known = {} if real.empty else real.set_index(keys)["accuracy_mean"].to_dict()
     caption = (
         "Validation accuracy of negative controls, and of the real runs of the same network, "
@@ -113,6 +114,7 @@ def tested(inputs: Inputs) -> list[Block]:
     table = inputs.tested("controls")
     if table.empty:
         return [Paragraph("*Real runs were not tested against controls.*")]
+    # Stratum "all": the test over all blocks; others are tests inside one block.
     blocked, within = table[table["stratum"] == "all"], table[table["stratum"] != "all"]
     blocks: list[Block] = [ListBlock(counts(blocked, inputs.alpha))] if len(blocked) else []
     if len(blocked):
@@ -145,8 +147,10 @@ def counts(table: pd.DataFrame, alpha: float) -> list[str]:
     for (contrast, checkpoint), lines in table.groupby(
         ["contrast", "checkpoint"], sort=False, observed=True
     ):
+        # Contrasts are named "none / <control>": "none" are the real runs.
         control = escape(str(contrast).split(" / ")[-1])
         mine = lines[differs(lines, alpha)]
+        # An estimate is real runs / control.
         further = [str(p) for p in mine.loc[mine["estimate"] > 1, "parameter"]]
         less = [str(p) for p in mine.loc[mine["estimate"] < 1, "parameter"]]
         untested = [str(p) for p in lines.loc[lines["status"] != "ok", "parameter"]]
@@ -155,6 +159,8 @@ def counts(table: pd.DataFrame, alpha: float) -> list[str]:
             said.append(f"{join_words(further)} moved further in real runs")
         if less:
             said.append(f"{join_words(less)} moved less in real runs")
+        # What the best checkpoint shows, but matched updates do not (or the other way round), may
+        # come from a longer training.
         open_ = [p for p in further if known.get((contrast, p)) is not True]
         open_ += [p for p in less if known.get((contrast, p)) is not False]
         if open_ and checkpoint != "matched":
@@ -164,6 +170,7 @@ def counts(table: pd.DataFrame, alpha: float) -> list[str]:
             )
         if untested:
             said.append(f"{join_words(untested)} could not be tested")
+        # Tested, but not shown to differ.
         rest = len(lines) - len(further) - len(less) - len(untested)
         if rest:
             said.append(f"no difference was shown for {plural(rest, 'parameter')}")

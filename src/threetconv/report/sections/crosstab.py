@@ -1,4 +1,4 @@
-"""Lines of a table of tests set crosswise: a column for every parameter."""
+"""Cross tables of tests: a column for every parameter."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ def cross(
         caption: what is shown.
         show: a line of the table as cells, one below the other.
     """
+    # One contrast per family is said in the note, and its column left out.
     once = contrast_note(table)
     keys = [key for key in keys if not (once and key == "contrast")]
     lines: list[dict[str, Any]] = []
@@ -45,13 +46,17 @@ def cross(
         cells |= {str(line["parameter"]): list(show(line)) for _, line in group.iterrows()}
         statuses = list(dict.fromkeys(group["status"].astype(str)))
         named = dict(zip(keys, key, strict=True))
+        # Faint only if no parameter of the line could be tested.
         named["muted"] = not {"ok", "descriptive"} & {*statuses}
         once_each = {
             "status": ", ".join(statuses),
             "floor": formats.p_value(group["p_floor"].max() if "p_floor" in group else None),
         }
+        # Each parameter has a list of cells (ratio, then interval); they become lines below each
+        # other.
         for beside in zip_longest(*(cells[p] for p in PARAMETERS), fillvalue=""):
             lines.append(named | dict(zip(PARAMETERS, beside, strict=True)) | once_each)
+            # Cells of several lines: status and floor stand on the first one only.
             once_each = {}
     columns = [
         *(words(NAMES.get(key, key), partial(spoken, key)) for key in keys),

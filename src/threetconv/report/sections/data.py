@@ -53,6 +53,7 @@ def stand_ins(inputs: Inputs) -> Callout:
         f"{join_words(pieces)} {'are synthetic sets' if len(pieces) > 1 else 'is a synthetic set'} "
         "drawn by this project, simpler than real video."
     )
+    # Only then do the paper's numbers stand beside those of rendered clips.
     if set(inputs.synthetic) & set(inputs.papers):
         text += (
             " What is printed beside the paper's numbers is for orientation; it is not a "
@@ -89,7 +90,7 @@ def classes(inputs: Inputs, dataset: str) -> str:
 
 
 def spread(inputs: Inputs, dataset: str) -> str:
-    """What a `variety` below 1 gives away, in a sentence."""
+    """What a single frame may reveal where `variety` is below 1, in a sentence."""
     variety = float(inputs.setting(f"datasets.{dataset}.render.variety", 1.0))
     if variety >= 1:
         return ""
@@ -102,6 +103,7 @@ def spread(inputs: Inputs, dataset: str) -> str:
 def clips(inputs: Inputs, dataset: str, split: str) -> Cell:
     """Number of clips of a split, as recorded with the runs or else with their metrics."""
     recorded = inputs.runs.loc[inputs.runs["dataset"].astype(str) == dataset]
+    # The runs table is the better source: metrics exist only for splits that were measured.
     if f"n_{split}" in recorded:
         return Cell(formats.count_range(recorded[f"n_{split}"]))
     metrics = inputs.metrics

@@ -44,7 +44,8 @@ def section(inputs: Inputs) -> Section:
 
 
 def replication(inputs: Inputs) -> str:
-    """What tells the runs of a variant apart, where one has several."""
+    """How the runs of a variant differ, where one has several."""
+    # Fetched runs have no seed of ours.
     trained = with_control(inputs.runs[~inputs.fetched])
     if not trained.duplicated(VARIANT).any():
         return ""
@@ -56,6 +57,7 @@ def facts(inputs: Inputs) -> list[tuple[str, str]]:
     """The settings that a reader asks for first."""
     runs = inputs.runs
     rates = inputs.setting("training.learning_rate", {})
+    # One rate for all networks, or one for each kind of convolution.
     rates = rates if isinstance(rates, dict) else {"all": rates}
     lengths = formats.count_range(runs["n_updates"]) if "n_updates" in runs else formats.DASH
     seconds = runs["seconds"].sum() if "seconds" in runs else float("nan")
@@ -73,6 +75,7 @@ def facts(inputs: Inputs) -> list[tuple[str, str]]:
         ("2D weights", two_d(inputs) if "pretrained" in inputs.distinct("init") else formats.DASH),
         ("Time of training, summed", formats.duration(seconds).text),
     ]
+    # Settings that this study does not have are left out.
     return [(name, escape(value)) for name, value in pairs if value != formats.DASH]
 
 
@@ -84,7 +87,7 @@ def counted(runs: pd.DataFrame) -> str:
 
 
 def with_control(runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs; without a column `control` none is one."""
+    """The runs; without a column `control` no run is a control."""
     return runs if "control" in runs else runs.assign(control="none")
 
 
@@ -158,6 +161,7 @@ def every_run(runs: pd.DataFrame) -> Table:
         "best_epoch": numbers("best epoch", "best_epoch", formats.count),
         "best_step": numbers("best step", "best_step", formats.count),
         "n_parameters": numbers("parameters", "n_parameters", formats.count),
+        # Twelve digits tell weights apart; run.json has all 64.
         "weights_sha256": words(
             "SHA-256 of the weights", lambda run: formats.text(run["weights_sha256"]).text[:12]
         ),
@@ -167,6 +171,7 @@ def every_run(runs: pd.DataFrame) -> Table:
     }
     return make_table(
         runs.sort_values("run_id"),
+        # A table of runs may lack some of these columns.
         [column for name, column in columns.items() if name in runs],
         "Every training run.",
         label="Table D",

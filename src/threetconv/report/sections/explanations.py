@@ -1,4 +1,4 @@
-"""What single channels learned: their motion, what it is worth, and whether to believe pictures."""
+"""Single channels: their motion, its effect on the class scores, and checks of the pictures."""
 
 from __future__ import annotations
 
@@ -68,6 +68,7 @@ def section(
             f"class, in nats, is measured on validation clips.{rules(picked)}"
         )
     ]
+    # Optional: a missing gallery needs no remark.
     if "explained_gallery" in inputs.figures:
         blocks += inputs.figure(
             "explained_gallery",
@@ -99,6 +100,7 @@ def with_runs(inputs: Inputs, table: pd.DataFrame | None) -> pd.DataFrame:
     """Lines of known runs, with the columns that say what kind of run it is."""
     if table is None or table.empty:
         return pd.DataFrame()
+    # Inner join with real runs: explained controls are left out.
     known = inputs.real_runs[["run_id", *CELL, "replicate"]].astype({"run_id": str})
     return table.astype({"run_id": str}).merge(known, on="run_id", how="inner", sort=False)
 
@@ -110,8 +112,10 @@ def motion(moved: pd.DataFrame) -> list[Block]:
     rows: list[dict[Any, Any]] = []
     for key, lines in moved.groupby(CELL[:3], sort=True, observed=True):
         able = lines[lines["reachable"].astype(bool)]
+        # Without known learning rates there is no noise floor to exceed.
         tested = able[able["floor_zoom"].notna()]
         counts = {"n": len(lines), "able": len(able), "tested": len(tested)}
+        # `moves` is False where the floor is unknown, so only `tested` may be the denominator.
         counts["beyond"] = int(tested["moves"].astype(bool).sum())
         rows.append(dict(zip(CELL[:3], key, strict=True)) | counts)
     columns = [
@@ -161,7 +165,7 @@ def pictures(
 
 
 def plain(picked: pd.DataFrame, network: object, dataset: object) -> str:
-    """What stands in the place of transforms, where 3D channels are shown."""
+    """A remark on 3D channels, where the figure shows any: they have no transforms."""
     shown = picked[(picked["network"] == network) & (picked["dataset"] == dataset)]
     if not (shown["convolution"].astype(str) == "3d").any():
         return ""
@@ -177,6 +181,7 @@ def in_words(picked: pd.DataFrame, moved: pd.DataFrame, drops: pd.DataFrame) -> 
         return known.get(tuple(line[name] for name in CHANNEL), default)
 
     def motion_of(line: Mapping[Any, Any]) -> str:
+        # The channels table has 3T channels only.
         no_words = "a plain 3D convolution" if line["convolution"] == "3d" else formats.DASH
         return str(of_channel(sentence, line, no_words))
 
@@ -207,10 +212,12 @@ def sane(checks: pd.DataFrame) -> list[Section]:
     deep = checks["layer_index"] > 0
     checks = checks.assign(depth=np.where(deep, "deeper layers", "first layer"), deep=deep)
     by = ["method", "depth", "randomised"]
+    # Methods in the order of the table, not of the alphabet.
     checks["method"] = pd.Categorical(checks["method"], checks["method"].unique())
     in_turn = checks.sort_values(["method", "deep"], kind="stable")
     rows: list[dict[Any, Any]] = []
     for key, lines in in_turn.groupby(by, sort=False, observed=True):
+        # NaN (the method showed nothing on any clip) is left out of the mean.
         means = lines.groupby("similarity", observed=True)["value"].mean()
         counts = {"n": len(lines.drop_duplicates(CHANNEL)), "flagged": lines["flagged"].mean()}
         rows.append(dict(zip(by, key, strict=True)) | means.to_dict() | counts)
@@ -230,6 +237,7 @@ def sane(checks: pd.DataFrame) -> list[Section]:
     flagged_methods = [
         f"{line['method']} ({line['depth']}, {line['randomised']})"
         for line in rows
+        # Half of the comparisons, as in `verdict`.
         if line["flagged"] >= 0.5
     ]
     said = unchanged(flagged_methods, len(rows))

@@ -1,4 +1,4 @@
-"""What motion is worth: channels and layers whose transforms the class scores lean on."""
+"""Faithfulness: channels and layers whose transforms the class scores depend on."""
 
 from __future__ import annotations
 
@@ -28,14 +28,16 @@ MOST = 3
 
 
 def matters(drops: pd.DataFrame) -> list[Section]:
-    """Channels with the largest fall, and the class that leans on each most."""
+    """Channels with the largest fall, and the class that depends most on each."""
     single = overall(drops)
     if single.empty:
         return []
     keys = [*CHANNEL, "ablation"]
     runs = in_order(single).groupby("run_id", sort=False, observed=True)
+    # Within each run: falls of different runs are not on one scale of accuracy.
     top = pd.concat([lines.nlargest(MOST, "drop", keep="first") for _, lines in runs])
     of_class = drops[(drops["channel"] >= 0) & (drops["label"].astype(str) != "")]
+    # Sorted by fall, the last line of each channel is the class that loses most.
     worst = of_class.merge(top[keys], on=keys).sort_values("drop", kind="stable")
     worst = worst.drop_duplicates(keys, keep="last").set_index(keys)[["label", "drop"]]
     most = dict(zip(worst.index.to_list(), worst.to_numpy().tolist(), strict=True))
@@ -67,9 +69,10 @@ def matters(drops: pd.DataFrame) -> list[Section]:
 
 
 def classes(inputs: Inputs, drops: pd.DataFrame) -> list[Section]:
-    """Which classes lean on the transforms of which layer."""
+    """Which classes depend on the transforms of which layer."""
     if drops.empty:
         return []
+    # Channel -1: all channels of a layer at once.
     whole = drops[(drops["channel"] == -1) & (drops["ablation"] == "identity")]
     by_class = whole[whole["label"].astype(str) != ""]
     if by_class.empty:
@@ -98,7 +101,8 @@ def classes(inputs: Inputs, drops: pd.DataFrame) -> list[Section]:
 
 
 def leaning(lines: pd.DataFrame, name: str) -> str:
-    """The class and layer with the largest fall, and the class with the smallest sum."""
+    """The three pairs of class and layer with the largest fall, in a sentence."""
+    # Mean over the runs of a cell.
     means = lines.groupby(["layer_index", "layer", "label"], observed=True)["drop"].mean()
     largest = means[means > 0].nlargest(3)
     if largest.empty:
@@ -115,6 +119,7 @@ def overall(drops: pd.DataFrame) -> pd.DataFrame:
     if drops.empty:
         return drops
     single = drops[(drops["channel"] >= 0) & (drops["label"].astype(str) == "")]
+    # After sorting, the first line of a channel is "identity" where there is one.
     by_rank = single.assign(rank_=(single["ablation"] != "identity").astype(int))
     by_rank = by_rank.sort_values("rank_", kind="stable").drop_duplicates(CHANNEL)
     return by_rank.drop(columns="rank_")
@@ -123,6 +128,7 @@ def overall(drops: pd.DataFrame) -> pd.DataFrame:
 def in_order(table: pd.DataFrame, *then: str) -> pd.DataFrame:
     """Lines by network, data set, kind (3T before 3D), start and run, then by other columns."""
     by = ["network", "dataset", "convolution", "init", "run_id", *then]
+    # Descending by convolution alone: "3t" sorts behind "3d" by alphabet.
     return table.sort_values(by, ascending=[name != "convolution" for name in by], kind="stable")
 
 

@@ -59,6 +59,7 @@ def at(inputs: Inputs) -> str:
     table = inputs.layer_profile
     if table.empty:
         return ""
+    # Fetched runs have no snapshots at matched updates, see `figures.profile.profiles`.
     matched = set(table.loc[table["checkpoint"] == "matched", "network"].astype(str))
     rest = sorted(set(table["network"].astype(str)) - matched)
     if not rest:
@@ -106,6 +107,7 @@ def counts(tests: pd.DataFrame, alpha: float) -> list[str]:
     for key, lines in tests.groupby(keys, sort=False, observed=True):
         family, contrast, checkpoint, network = (str(part) for part in key)
         ok = lines["status"] == "ok"
+        # `p_adjusted` is Benjamini and Hochberg's over the layers of a network.
         differ = lines[differs(lines, alpha)]
         untested = int((~ok).sum())
         text = (
@@ -155,6 +157,7 @@ def which(tests: pd.DataFrame, layers: dict[tuple[str, int], str]) -> Table:
 
     def layer(line: Mapping[Any, Any]) -> Cell:
         index = int(line["layer_index"])
+        # Shown by name, sorted by depth. Layer-wise tests have the network as their stratum.
         return Cell(layers.get((line["stratum"], index), str(index)), float(index))
 
     columns = [

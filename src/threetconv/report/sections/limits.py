@@ -1,4 +1,4 @@
-"""What cannot be concluded, worked out from the facts of this study."""
+"""What cannot be concluded, derived from the facts of this study."""
 
 from __future__ import annotations
 
@@ -50,8 +50,10 @@ def section(inputs: Inputs, *, faithfulness: pd.DataFrame) -> Section:
 
 
 def advice(inputs: Inputs) -> str:
-    """What would help most, of what this study does not have yet."""
+    """Recommendations, by what this study lacks."""
     points = []
+    # With 5 against 5 runs the smallest p of a permutation test is 2 / 252, which passes 0.05
+    # after Holm's adjustment over four parameters.
     if (cell_sizes(inputs) < 5).any():
         points.append("more seeds give more power and lower floors (five per cell are recommended)")
     if not inputs.controls:
@@ -70,7 +72,7 @@ def cell_sizes(inputs: Inputs) -> pd.Series:
 
 
 def synthetic(inputs: Inputs) -> str:
-    """Rendered data say nothing of recorded ones."""
+    """Results on rendered data do not carry over to recorded ones."""
     if not inputs.synthetic:
         return ""
     names = join_words([escape(n) for n in inputs.synthetic])
@@ -83,7 +85,7 @@ def synthetic(inputs: Inputs) -> str:
 
 
 def selection(inputs: Inputs) -> str:
-    """That validation accuracies are those of chosen epochs; nothing where no epoch was chosen."""
+    """Validation accuracies come from chosen epochs; nothing where no epoch was chosen."""
     if inputs.fetched.all():
         return ""
     tested = "test_mean" in inputs.accuracy and inputs.accuracy["test_mean"].notna().any()
@@ -96,7 +98,7 @@ def selection(inputs: Inputs) -> str:
 
 
 def dependence(inputs: Inputs, faithfulness: pd.DataFrame) -> str:
-    """Displacement does not show that a network relies on it; where that was measured."""
+    """Displacement is not dependence; on how many runs dependence was measured."""
     runs = set(inputs.measured["run_id"].astype(str))
     having = runs & set(faithfulness["run_id"].astype(str)) if len(faithfulness) else set()
     text = (
@@ -161,12 +163,14 @@ def floor_range(tests: pd.DataFrame) -> str:
 
 
 def untested(tests: pd.DataFrame) -> str:
-    """How many planned tests could not be made, and how many of these for their floor."""
+    """How many planned tests could not be made, and how many of them for too few runs."""
     cannot = tests[tests["status"] != "ok"]
     if cannot.empty:
         return ""
+    # The reason's wording is that of the tests (`statistics.tests`).
     few = int(cannot["reason"].astype(str).str.startswith("the smallest attainable p").sum())
     text = f" {of_all(len(cannot), len(tests), 'planned test')} could not be made"
+    # of_all gives "none of the", "all" or a number; it starts a sentence here.
     text = f" {text[1].upper()}{text[2:]}"
     why = f", {'all' if few == len(cannot) else few} for want of runs" if few else ""
     return f"{text}{why}; this is not the same as finding no difference."
@@ -188,12 +192,13 @@ def kinds(inputs: Inputs) -> str:
 
 
 def training_length(inputs: Inputs) -> str:
-    """Whether datasets were trained for the same number of updates, and what mends it."""
+    """Whether datasets were trained for the same number of updates, and what matching solves."""
     runs = inputs.measured
     steps = "best_step" if "best_step" in runs else "n_updates"
     if steps not in runs or runs["dataset"].nunique() < 2:
         return ""
     per = runs.groupby("dataset", observed=True)[steps].mean()
+    # Unknown lengths (fetched runs) cannot be compared.
     if len(per) < 2 or per.isna().any():
         return ""
     if per.nunique() < 2:
@@ -210,7 +215,7 @@ def training_length(inputs: Inputs) -> str:
 
 
 def matched(inputs: Inputs) -> str:
-    """What tests at matched updates are free of, and what not; or why there are none."""
+    """What tests at matched updates rule out and what they do not, or why there are none."""
     tests = inputs.tested(*MAIN)
     lines = tests[tests["checkpoint"] == "matched"] if "checkpoint" in tests else tests.head(0)
     if lines.empty:
@@ -223,6 +228,8 @@ def matched(inputs: Inputs) -> str:
         "have learned equally much by then"
     )
     schedule = str(inputs.setting("training.schedule", "constant"))
+    # A schedule runs over all updates of a run: where these differ, so do the learning rates after
+    # the same number of updates.
     planned = inputs.measured.groupby("dataset", observed=True)["n_updates"].max()
     if schedule == "constant" or planned.nunique() < 2:
         return f"{text}."
@@ -236,6 +243,7 @@ def noise(table: pd.DataFrame) -> str:
     """Cells at or below the noise floor."""
     if table.empty or table["floor_ratio_reachable"].isna().all():
         return ""
+    # Without unreachable rows, which would pull every ratio below the floor.
     ratios = table["floor_ratio_reachable"].dropna()
     below = int((ratios <= 1).sum())
     low, high = (formats.significant(v, 2).text for v in (ratios.min(), ratios.max()))
@@ -258,6 +266,7 @@ def controls(inputs: Inputs) -> str:
     keys = ["network", "dataset", "init"]
     real = inputs.real_runs
     if "convolution" in real:
+        # 3D runs have no temporal parameters that a control could question.
         real = real[real["convolution"] == "3t"]
     cells = set(map(tuple, real[keys].astype(str).to_numpy()))
     having = inputs.runs[inputs.control != "none"][keys].astype(str)
@@ -274,6 +283,7 @@ def interaction(table: pd.DataFrame, calibration: pd.DataFrame) -> str:
     """The interaction's p is approximate, where it was tested."""
     if table.empty or not (table["status"] == "ok").any():
         return ""
+    # The calibration covers the interaction only if the study has one.
     known = (
         len(calibration) and calibration["test"].astype(str).str.contains("dataset x init").any()
     )
@@ -302,6 +312,7 @@ def unreachable(table: pd.DataFrame) -> str:
     """Share of rows that never got a gradient."""
     if table.empty:
         return ""
+    # The largest share, where clips of several lengths give a network more than one.
     share = 1 - table["n_rows_reachable"].fillna(0) / table["n_rows"]
     by_network = share.groupby(table["network"], observed=True).max()
     dead = [f"{formats.share(v).text} in {escape(name)}" for name, v in by_network.items() if v > 0]
@@ -319,6 +330,7 @@ def shared_weights(inputs: Inputs) -> str:
     """Pretrained runs start from one set of 2D weights."""
     here = inputs.measured[~inputs.fetched[inputs.measured.index]]
     pretrained = here[here["init"].astype(str) == "pretrained"]
+    # One pretrained run per network has no spread that could be misread.
     if not pretrained.duplicated("network").any():
         return ""
     contrast = (here["init"].astype(str) != "pretrained").any()
@@ -330,7 +342,7 @@ def shared_weights(inputs: Inputs) -> str:
 
 
 def blockwise(tests: pd.DataFrame) -> str:
-    """A block picked afterwards is not protected."""
+    """A test of a block that was picked afterwards does not keep its level."""
     if tests.empty or not (tests["stratum"] != "all").any():
         return ""
     return (

@@ -1,4 +1,4 @@
-"""Planted truth: one kind of motion alone tells the classes apart; did the parameters show it?"""
+"""Planted motion: one kind of motion alone separates the classes; do the parameters show it?"""
 
 from __future__ import annotations
 
@@ -83,6 +83,7 @@ def truth(inputs: Inputs) -> str:
 
 def ordered(table: pd.DataFrame) -> pd.DataFrame:
     """Lines by network, start, motion and parameter."""
+    # Ranks instead of names, to sort in the order of MOTIONS and PARAMETERS; unknown motions last.
     keys = table.assign(
         motion=table["motion"].map({name: i for i, name in enumerate(MOTIONS)}).fillna(9),
         parameter=table["parameter"].map({name: i for i, name in enumerate(PARAMETERS)}),
@@ -142,6 +143,7 @@ def verdicts(table: pd.DataFrame) -> list[str]:
             for phrase in [listed(cell[expected], verdict, phrase)]
             if phrase
         ]
+        # Beyond the controls but below the floor: evidence, though not what counts as recovered.
         short = cell[(cell["recovered"] != "yes") & (cell["beyond_controls"] == "yes")]
         for planted, phrase in (
             (True, "{} moved beyond the controls, though not beyond the floor"),
@@ -152,6 +154,7 @@ def verdicts(table: pd.DataFrame) -> list[str]:
         what = motion if motion != "none" else "no motion"
         extra = listed(cell[~expected], "yes", "{} moved although that was not planted")
         said += [extra] if extra else []
+        # A set without motion expects no parameter, so the phrases above say nothing.
         if motion == "none" and not extra:
             said.append(nothing(cell))
         points.append(f"**{what}** ({dataset}, {network}, {init}): {'; '.join(said)}.")
@@ -159,7 +162,7 @@ def verdicts(table: pd.DataFrame) -> list[str]:
 
 
 def nothing(cell: pd.DataFrame) -> str:
-    """What is said of a dataset without motion in which nothing was shown to move."""
+    """The sentence for a dataset without motion in which no parameter was shown to move."""
     cannot = listed(cell, "untestable", "{}")
     if (cell["recovered"].astype(str) == "untestable").all():
         return "nothing was planted, and no parameter could be tested"
@@ -236,6 +239,7 @@ def matrix(table: pd.DataFrame, label: str = "Table L") -> Table:
 def compared(lines: pd.DataFrame) -> dict[Any, Any]:
     """The first of these lines, and all of them by what is compared with."""
     records = lines.to_dict("records")
+    # Verdicts (`recovered`, `beyond_controls`) are the same on all lines of a parameter.
     return records[0] | {"comparisons": {str(line["comparison"]): line for line in records}}
 
 
@@ -283,6 +287,7 @@ def in_layers(table: pd.DataFrame) -> list[Block]:
     lines = table[table["expected"].astype(bool)]
     if lines.empty:
         return []
+    # `ordered` is stable, so layers stay in order within each motion and parameter.
     lines = ordered(lines.sort_values("layer_index", kind="stable"))
     present = [name for name in HEADS if (lines["comparison"] == name).any()]
     keys = ["motion", "dataset", "network", "parameter", "layer_index"]

@@ -50,6 +50,7 @@ def versions(runs: pd.DataFrame) -> list[tuple[str, str]]:
     found: dict[str, set[str]] = {}
     for raw in {str(v) for v in runs["versions"].dropna()}:
         try:
+            # A record may hold plain text instead.
             entries = json.loads(raw)
         except json.JSONDecodeError:
             entries = {"versions": raw}
@@ -65,4 +66,5 @@ def versions(runs: pd.DataFrame) -> list[tuple[str, str]]:
 
 def jsonable(value: Any) -> Any:
     """Plain types only, so that any mapping can be written as YAML."""
+    # yaml.safe_dump refuses paths, tuples and NumPy numbers.
     return json.loads(json.dumps(value, default=str))

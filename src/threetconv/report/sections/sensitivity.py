@@ -1,4 +1,4 @@
-"""The same questions asked otherwise: other outcomes, other tests, and descriptions of rows."""
+"""Sensitivity of the tests: other outcomes, other tests, and descriptions of rows."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ def sections(inputs: Inputs) -> list[Section]:
 
 def kinds(table: pd.DataFrame) -> pd.Series:
     """What each line of the sensitivity table is, from its method, unit and parameter."""
+    # The table has no column for this, but each kind has a mark of its own.
     kind = pd.Series("outcome", index=table.index)
     kind[table["unit"].astype(str) == "run x layer"] = "mixed"
     kind[table["parameter"].astype(str) == JOINT] = "energy"
@@ -68,6 +69,7 @@ def outcomes(table: pd.DataFrame, alpha: float) -> list[Block]:
             "values move less. Agreement in direction matters here more than the single p."
         )
     ]
+    # Matched updates first and open, the best checkpoint folded.
     for i, checkpoint in enumerate(c for c in CHECKPOINTS if (table["checkpoint"] == c).any()):
         name = CHECKPOINTS[checkpoint]
         shown = cross(
@@ -133,6 +135,7 @@ def equivalence(table: pd.DataFrame, alpha: float) -> list[Block]:
     """Two one-sided tests within a margin."""
     if table.empty:
         return []
+    # The margin is recorded only in the method's name, as its last number.
     margins = {m[1] for m in map(LAST_NUMBER.search, table["method"].astype(str)) if m}
     margin = margins.pop() if len(margins) == 1 else ""
     within = f"within a factor of {margin}" if margin else "within the margin"
@@ -226,6 +229,7 @@ def distances(table: pd.DataFrame) -> list[Block]:
 def estimate_and_p(line: pd.Series, alpha: float) -> list[Cell]:
     """1.54, p 0.016* over [1.23, 1.92]; the star where p is at most alpha."""
     p = line["p_adjusted"]
+    # Estimate and interval stand even where no test could be made.
     if line["status"] != "ok" or pd.isna(p):
         return with_interval(line)
     star = "*" if passes(float(p), alpha) else ""

@@ -88,6 +88,7 @@ def accuracy(table: pd.DataFrame) -> str:
     if table.empty or not (table["convolution"] == "3t").any():
         return ""
     rows = table[table["convolution"] == "3t"]
+    # Pretrained if there is one, else the first by alphabet.
     init = min(rows["init"].astype(str), key=lambda name: (name != "pretrained", name))
     rows = rows[rows["init"] == init]
     pieces = []
@@ -102,7 +103,7 @@ def accuracy(table: pd.DataFrame) -> str:
 
 
 def displaced(table: pd.DataFrame) -> str:
-    """How many cells lie above the noise floor."""
+    """How many cells lie at or below the noise floor."""
     if table.empty or table["floor_ratio_reachable"].isna().all():
         return ""
     ratios = table["floor_ratio_reachable"].dropna()
@@ -115,12 +116,13 @@ def displaced(table: pd.DataFrame) -> str:
 
 
 def tested(table: pd.DataFrame, alpha: float) -> str:
-    """How the blocked tests ended, by family, at matched updates where there are such."""
+    """Results of the blocked tests by family, at matched updates if there are any."""
     if table.empty:
         return ""
     blocked = table[table["stratum"] == "all"]
     where = ""
     if "checkpoint" in blocked:
+        # Matched updates are the confirmatory tests, but fetched runs have none.
         usable = blocked[blocked["estimate"].notna()]
         names = (usable if len(usable) else blocked)["checkpoint"].astype(str).unique()
         chosen = "matched" if "matched" in names else "".join(names[:1])
@@ -129,6 +131,7 @@ def tested(table: pd.DataFrame, alpha: float) -> str:
         where = f" ({checkpoint_name(chosen)}{anyhow})"
     pieces = []
     contrasts = blocked.groupby("family", sort=False, observed=True)["contrast"].nunique()
+    # Many contrasts get one sentence per family; what is left is told contrast by contrast.
     for family in contrasts.index[contrasts > MOST_CONTRASTS]:
         lines = blocked[blocked["family"] == family]
         blocked = blocked[blocked["family"] != family]
@@ -142,6 +145,7 @@ def tested(table: pd.DataFrame, alpha: float) -> str:
         what = (
             "ratio of these ratios" if family == "dataset x init" else "ratio of mean displacements"
         )
+        # One estimate per parameter; the sentence gives their range.
         estimates = group["estimate"].dropna()
         if estimates.empty:
             pieces.append(f"No {what} *{escape(contrast)}* could be formed{where}.")

@@ -1,4 +1,4 @@
-"""Tables 2 and 4 and Figures 4 and 5 of the paper: how far the temporal parameters moved."""
+"""Tables 2 and 4 and Figures 4 and 5 of the paper: displacement of the temporal parameters."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from threetconv.report.wording import join_words, of_all
 
 __all__ = ["section"]
 
+# Equations 3 to 5 of the paper (arXiv 2006.15983).
 WARP = Formula(
     latex=(
         r"K_{t+1} = f\left(K_t;\ \Theta_{(t,t+1)}\right), \qquad "
@@ -36,6 +37,7 @@ WARP = Formula(
     alt="Slice t plus 1 of a filter is slice t under an affine transformation with scale s, "
     "rotation r and translations t x and t y.",
 )
+# The quantities of the paper's Tables 2 and 4.
 STATISTIC = Formula(
     latex=(
         r"\mu = \frac{1}{n} \sum_{j=1}^{n} u_j, \qquad u = "
@@ -49,6 +51,7 @@ STATISTIC = Formula(
     alt="mu is the mean over rows of the absolute value of 1 minus the absolute value of 1 over s; "
     "of the absolute value of r; of half the absolute value of t x and of t y.",
 )
+# Derived in `threetconv.records.noise_floor`.
 FLOOR = Formula(
     latex=r"\text{floor} = \sqrt{\frac{2}{\pi} \sum_{i} \eta_i^2}",
     typst='"floor" = sqrt(2/pi sum_i eta_i^2)',
@@ -136,7 +139,10 @@ def floorless(table: pd.DataFrame) -> str:
 def tables(table: pd.DataFrame) -> list[Block]:
     """Table 2, Table 4, and whatever starts otherwise."""
     out: list[Block] = []
+    # 0: starts that the paper does not have.
     for number in (2, 4, 0):
+        # The accuracy and displacement tables record which of the paper's tables a line belongs
+        # to.
         rows = table[table["table"] == number]
         if rows.empty:
             if number:
@@ -145,6 +151,7 @@ def tables(table: pd.DataFrame) -> list[Block]:
                 )
             continue
         out.append(displacements(rows, number))
+    # Explained only where it matters: with long clips all rows are reachable.
     dead = table[table["n_rows_reachable"] < table["n_rows"]]
     if len(dead):
         names = join_words([escape(n) for n in sorted(dead["network"].astype(str).unique())])
@@ -196,7 +203,8 @@ def displacements(table: pd.DataFrame, number: int) -> Table:
 
 
 def companions(table: pd.DataFrame) -> str:
-    """What grey lines are, where a panel has any."""
+    """What the grey lines of a panel are, if there are any."""
+    # Other datasets in the same network: every dataset but the panel's own.
     others = table.groupby(["network", "init"], observed=True)["dataset"].nunique().max() - 1
     if others < 1:
         return ""
@@ -233,6 +241,7 @@ def distributions(inputs: Inputs) -> list[Block]:
         )
     folded: list[Block] = []
     for init in present:
+        # Folded and optional, so a missing one needs no remark.
         if f"histograms_{init}" in inputs.figures:
             label = FIGURES.get(init, f"Figure ({init})")
             folded += inputs.figure(

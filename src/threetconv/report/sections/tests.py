@@ -1,4 +1,4 @@
-"""Families dataset, init and dataset x init: what was tested, how, and what came out."""
+"""The families dataset, init and dataset x init: questions, method and results."""
 
 from __future__ import annotations
 
@@ -129,6 +129,7 @@ def inside(table: pd.DataFrame) -> pd.DataFrame:
     within = table[table["stratum"] != "all"]
     pairs = within[["family", "contrast", "stratum"]].drop_duplicates()
     counts = pairs.groupby(["family", "contrast"], observed=True)["stratum"].transform("size")
+    # With one block the test inside it is the test over all blocks.
     several = pairs[counts > 1]
     keys = set(zip(several["family"], several["contrast"], strict=True))
     return within[[k in keys for k in zip(within["family"], within["contrast"], strict=True)]]
@@ -140,6 +141,7 @@ def in_words(table: pd.DataFrame) -> list[Block]:
         return spoken(table)
     matched = table[table["checkpoint"] == "matched"]
     rest = table[table["checkpoint"] != "matched"]
+    # One checkpoint only: nothing to tell apart.
     if matched.empty or rest.empty:
         return spoken(table)
     first, later = spoken(matched), spoken(rest)
@@ -180,6 +182,7 @@ def results(
     checkpoints = "checkpoint" in table
     once = contrast_note(table)
     families = len(set(table["family"])) > 1
+    # Columns whose value would be the same on every line are left out.
     leading = [
         *when(families, words("", "family")),
         *when(not once, words("contrast")),
@@ -192,6 +195,7 @@ def results(
         numbers("runs", ("n_a", "n_b"), pair),
         *RATIO,
         *P_VALUES,
+        # Tables without Hedges' g show a dash.
         numbers("g", lambda line: line.get("hedges_g"), ".2f"),
         words("status", lambda line: verdict(line, alpha)),
     ]
@@ -204,13 +208,15 @@ def results(
         muted=not_ok,
         note=methods(table),
         wide=True,
+        # Tables inside blocks are long.
         sortable=strata,
     )
 
 
 def methods(table: pd.DataFrame) -> str:
-    """What short heads mean, and the methods of a table, in small print."""
+    """The note of a table of tests: abbreviations and methods."""
     names = sorted({str(m) for m in table["method"]} - {""}) if "method" in table else []
+    # An empty note leaves ". ", which is removed.
     once = f"{contrast_note(table)}. ".removeprefix(". ")
     text = (
         f"{once}At: matched updates or best checkpoint; g: Hedges' g; not shown: no difference "
