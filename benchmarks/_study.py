@@ -73,7 +73,7 @@ def make_study(folder: Path, *, rows: float, seeds: int, width: float = 1.0, see
             snapshots.append(steps)
             table = parameter_table(rng, layers[network, dataset], steps)
             total += len(table)
-            cell = f"network={network}/dataset={dataset}/init={init}"
+            cell = f"network={network}/dataset={dataset}/init={init}/recipe=paper"
             write_parquet(table, folder / "parameters" / cell / f"{run_id}.parquet", SCHEMA)
     pd.DataFrame(runs).to_parquet(folder / "runs.parquet", index=False)
     pd.concat(snapshots, ignore_index=True).to_parquet(folder / "snapshots.parquet", index=False)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from threetconv.records.extract import extract_parameters
     from threetconv.records.load_model import load_model
     from threetconv.records.study_results import open_study
+    from threetconv.training.recipes import parameter_groups, spread_transforms
 
 __version__ = "0.1.0"
 __all__ = [
@@ -36,7 +37,9 @@ __all__ = [
     "load_authors_checkpoint",
     "load_model",
     "open_study",
+    "parameter_groups",
     "reachable",
+    "spread_transforms",
 ]
 
 _HOME = {
@@ -48,7 +51,9 @@ _HOME = {
     "load_authors_checkpoint": "threetconv.networks.authors",
     "load_model": "threetconv.records.load_model",
     "open_study": "threetconv.records.study_results",
+    "parameter_groups": "threetconv.training.recipes",
     "reachable": "threetconv.networks.trace",
+    "spread_transforms": "threetconv.training.recipes",
 }
 
 

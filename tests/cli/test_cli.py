@@ -158,7 +158,9 @@ def test_unknown_options_are_refused(run):
 @pytest.fixture
 def results(tmp_path):
     """A results folder with the parameters of one run of one small network."""
-    folder = tmp_path / "parameters" / "network=tiny" / "dataset=d" / "init=scratch"
+    folder = (
+        tmp_path / "parameters" / "network=tiny" / "dataset=d" / "init=scratch" / "recipe=paper"
+    )
     layers = [("stem", 30, 6), ("last", 40, 2)]
     frames = [
         pd.DataFrame(

@@ -260,7 +260,7 @@ def test_tables_are_read_with_their_folders_columns(tmp_path: Path) -> None:
     for init in ("pretrained", "scratch"):
         for replicate in (1, 2):
             run_id = f"resnet18-scenes-{init}-3t-r{replicate}"
-            folder = tmp_path / f"network=resnet18/dataset=scenes/init={init}"
+            folder = tmp_path / f"network=resnet18/dataset=scenes/init={init}/recipe=paper"
             frame = pd.concat(
                 [
                     tabulate(values(), LAYERS, run_id=run_id, tag=tag, step=step)
@@ -312,7 +312,7 @@ def test_what_densities_need_is_read_without_the_rest(tmp_path: Path) -> None:
         table = pd.concat(
             tabulate(values(), LAYERS, run_id=run_id, tag=tag) for tag in ("init", "best", "last")
         )
-        folder = tmp_path / "network=n" / "dataset=d" / "init=scratch"
+        folder = tmp_path / "network=n" / "dataset=d" / "init=scratch" / "recipe=paper"
         files.append(folder / f"{run_id}.parquet")
         write_parquet(table, files[-1], SCHEMA)
     best = read_parameters(files, tags=["best"], columns=VALUES)

@@ -121,7 +121,7 @@ def lay(results: Path, *names: str) -> None:
 
 
 KEPT = [
-    "parameters/network=n/dataset=d/init=i/n-d-r1.parquet",
+    "parameters/network=n/dataset=d/init=i/recipe=paper/n-d-r1.parquet",
     "explanations/n-d-r1/images.parquet",
     "explanations/n-d-r1/pictures/1.png",
     "explanations/images.parquet",
@@ -134,9 +134,9 @@ KEPT = [
     "figures/.clips_d.svg.abcdefgh",
 ]
 STALE = [
-    "parameters/network=n/dataset=d/init=i/n-d-r2.parquet",
-    "parameters/network=n/dataset=old/init=i/n-old-r1.parquet",
-    "control_parameters/network=n/dataset=d/init=i/n-d-static-r1.parquet",
+    "parameters/network=n/dataset=d/init=i/recipe=paper/n-d-r2.parquet",
+    "parameters/network=n/dataset=old/init=i/recipe=paper/n-old-r1.parquet",
+    "control_parameters/network=n/dataset=d/init=i/recipe=paper/n-d-static-r1.parquet",
     "preferences/n-d-r1.parquet",
     "explanations/n-old-r1/images.parquet",
     "explanations/n-old-r1/pictures/1.png",

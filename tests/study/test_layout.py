@@ -25,9 +25,9 @@ def layout(**changes: Any) -> StudyLayout:
 def test_controls_have_a_folder_of_their_own() -> None:
     found = layout(replicates=1, variants=[SCRATCH, SHUFFLED])
     assert found.parameter_files == [
-        "results/s/parameters/network=resnet18/dataset=mine/init=scratch/"
+        "results/s/parameters/network=resnet18/dataset=mine/init=scratch/recipe=paper/"
         "resnet18-mine-scratch-3t-r1.parquet",
-        "results/s/parameters/network=resnet18/dataset=made/init=scratch/"
+        "results/s/parameters/network=resnet18/dataset=made/init=scratch/recipe=paper/"
         "resnet18-made-scratch-3t-r1.parquet",
     ]
     assert found.control_files == [

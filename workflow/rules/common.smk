@@ -44,7 +44,7 @@ RESULTS, REPORTS = LAYOUT.results, LAYOUT.reports
 DATASETS, RENDERED = LAYOUT.datasets, LAYOUT.rendered
 PLANTED, STANDS_FOR = LAYOUT.planted, LAYOUT.stands_for
 RUNS, RUNS_3T, FETCHED = LAYOUT.runs, LAYOUT.runs_3t, LAYOUT.fetched
-INITS = LAYOUT.inits
+INITS, RECIPES = LAYOUT.inits, LAYOUT.recipes
 PARAMETER_FILES, CONTROL_FILES = LAYOUT.parameter_files, LAYOUT.control_files
 PREFERENCE_FILES = LAYOUT.preference_files
 EXPLAINED, EXPLAINED_PAIRS = LAYOUT.explained, LAYOUT.explained_pairs
@@ -68,6 +68,7 @@ wildcard_constraints:
     dataset=any_of(DATASETS),
     network=any_of(STUDY["networks"]),
     init="pretrained|scratch",
+    recipe=any_of(RECIPES),
     run_id=any_of(RUNS),
 
 

@@ -60,19 +60,19 @@ rule distributions:
         histograms=f"{RESULTS}/tables/histograms.parquet",
     output:
         report(
-            f"{RESULTS}/figures/distributions_{{init}}.svg",
+            f"{RESULTS}/figures/{{recipe}}/distributions_{{init}}.svg",
             caption="../report/distributions.rst",
             category="Temporal parameters",
-            labels={"figure": "densities", "init": "{init}"},
+            labels={"figure": "densities", "recipe": "{recipe}", "init": "{init}"},
         ),
         report(
-            f"{RESULTS}/figures/histograms_{{init}}.svg",
+            f"{RESULTS}/figures/{{recipe}}/histograms_{{init}}.svg",
             caption="../report/histograms.rst",
             category="Temporal parameters",
-            labels={"figure": "histograms", "init": "{init}"},
+            labels={"figure": "histograms", "recipe": "{recipe}", "init": "{init}"},
         ),
     log:
-        f"{RESULTS}/logs/distributions/{{init}}.log",
+        f"{RESULTS}/logs/distributions/{{recipe}}/{{init}}.log",
     conda:
         "../envs/analysis.yaml"
     params:
@@ -88,13 +88,13 @@ rule effects:
         tests=f"{RESULTS}/tests.parquet",
     output:
         report(
-            f"{RESULTS}/figures/effects.svg",
+            f"{RESULTS}/figures/{{recipe}}/effects.svg",
             caption="../report/effects.rst",
             category="Tests",
-            labels={"figure": "effects"},
+            labels={"figure": "effects", "recipe": "{recipe}"},
         ),
     log:
-        f"{RESULTS}/logs/effects.log",
+        f"{RESULTS}/logs/effects/{{recipe}}.log",
     conda:
         "../envs/analysis.yaml"
     params:
@@ -110,13 +110,13 @@ rule controls:
         summaries=f"{RESULTS}/summaries.parquet",
     output:
         report(
-            f"{RESULTS}/figures/controls.svg",
+            f"{RESULTS}/figures/{{recipe}}/controls.svg",
             caption="../report/controls.rst",
             category="Temporal parameters",
-            labels={"figure": "noise floor and controls"},
+            labels={"figure": "noise floor and controls", "recipe": "{recipe}"},
         ),
     log:
-        f"{RESULTS}/logs/controls.log",
+        f"{RESULTS}/logs/controls/{{recipe}}.log",
     conda:
         "../envs/analysis.yaml"
     params:
@@ -134,15 +134,16 @@ rule profiles:
     output:
         report(
             expand(
-                f"{RESULTS}/figures/profile_{{network}}.svg",
+                f"{RESULTS}/figures/{{recipe}}/profile_{{network}}.svg",
                 network=STUDY["networks"],
+                allow_missing=True,
             ),
             caption="../report/profiles.rst",
             category="Temporal parameters",
-            labels={"figure": "displacement by depth"},
+            labels={"figure": "displacement by depth", "recipe": "{recipe}"},
         ),
     log:
-        f"{RESULTS}/logs/profiles.log",
+        f"{RESULTS}/logs/profiles/{{recipe}}.log",
     conda:
         "../envs/analysis.yaml"
     params:
@@ -186,19 +187,19 @@ if PLANTED:
             alignment_table=f"{RESULTS}/alignment.parquet",
         output:
             report(
-                f"{RESULTS}/figures/planted.svg",
+                f"{RESULTS}/figures/{{recipe}}/planted.svg",
                 caption="../report/planted.rst",
                 category="Planted truth",
-                labels={"figure": "motion by parameter"},
+                labels={"figure": "motion by parameter", "recipe": "{recipe}"},
             ),
             report(
-                f"{RESULTS}/figures/alignment.svg",
+                f"{RESULTS}/figures/{{recipe}}/alignment.svg",
                 caption="../report/alignment.rst",
                 category="Planted truth",
-                labels={"figure": "direction"},
+                labels={"figure": "direction", "recipe": "{recipe}"},
             ),
         log:
-            f"{RESULTS}/logs/planted_figures.log",
+            f"{RESULTS}/logs/planted_figures/{{recipe}}.log",
         conda:
             "../envs/analysis.yaml"
         params:
@@ -209,27 +210,23 @@ if PLANTED:
 
 
 # By the names under which the report asks for them (`threetconv.report.content`).
+OF_RECIPES = [
+    *(f"{kind}_{init}" for init in INITS for kind in ("distributions", "histograms")),
+    *(f"profile_{name}" for name in STUDY["networks"]),
+    *("controls", "effects"),
+    *(("planted", "alignment") if PLANTED else ()),
+]
 FIGURES = {
-    **{f"clips_{name}": f"{RESULTS}/figures/clips_{name}.svg" for name in DATASETS},
-    "accuracy": f"{RESULTS}/figures/accuracy.svg",
-    **{
-        f"{kind}_{init}": f"{RESULTS}/figures/{kind}_{init}.svg"
-        for init in INITS
-        for kind in ("distributions", "histograms")
-    },
-    **{
-        f"profile_{name}": f"{RESULTS}/figures/profile_{name}.svg"
-        for name in STUDY["networks"]
-    },
-    **{
-        name: f"{RESULTS}/figures/{name}.svg"
-        for name in ["controls", "effects", "calibration"]
-        + (["planted", "alignment"] if PLANTED else [])
-        + (["explained_gallery"] if EXPLAINED else [])
-    },
-    **{
-        f"{kind}_{network}_{dataset}": f"{RESULTS}/figures/{kind}_{network}_{dataset}.svg"
-        for network, dataset in EXPLAINED_PAIRS
-        for kind in ("explained", "class_drops")
-    },
+    name: f"{RESULTS}/figures/{name}.svg"
+    for name in [
+        *(f"clips_{name}" for name in DATASETS),
+        *("accuracy", "calibration"),
+        *(f"{recipe}/{name}" for recipe in RECIPES for name in OF_RECIPES),
+        *(("explained_gallery",) if EXPLAINED else ()),
+        *(
+            f"{kind}_{network}_{dataset}"
+            for network, dataset in EXPLAINED_PAIRS
+            for kind in ("explained", "class_drops")
+        ),
+    ]
 }

@@ -16,7 +16,7 @@ rule parameters:
         # not pool them.
         kind="parameters|control_parameters",
         # Hive partitions: DuckDB and pandas read the keys from the folders' names.
-        cell="network=[^/]+/dataset=[^/]+/init=[^/]+",
+        cell="network=[^/]+/dataset=[^/]+/init=[^/]+/recipe=[^/]+",
     conda:
         "../envs/analysis.yaml"
     params:

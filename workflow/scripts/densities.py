@@ -1,5 +1,7 @@
 """Densities and histograms of the temporal parameters at the best checkpoints."""
 
+import pandas as pd
+
 from threetconv.records.parameters import VALUES, read_parameters
 from threetconv.schemas.statistics import DENSITIES, HISTOGRAMS, JOINT_DENSITIES
 from threetconv.statistics.densities.histograms import histograms
@@ -10,6 +12,11 @@ from threetconv.support.logs import step_log
 
 with step_log(snakemake.log[0]):
     parameters = read_parameters(snakemake.input, tags=["best"], columns=VALUES)
-    write_parquet(densities(parameters), snakemake.output.densities, DENSITIES)
-    write_parquet(joint_density(parameters), snakemake.output.joint, JOINT_DENSITIES)
-    write_parquet(histograms(parameters), snakemake.output.histograms, HISTOGRAMS)
+    # Panels of one recipe share their axes; displacements of another may be fifty times as large.
+    recipes = [part for _, part in parameters.groupby("recipe", observed=True)]
+    for describe, file, schema in (
+        (densities, snakemake.output.densities, DENSITIES),
+        (joint_density, snakemake.output.joint, JOINT_DENSITIES),
+        (histograms, snakemake.output.histograms, HISTOGRAMS),
+    ):
+        write_parquet(pd.concat(map(describe, recipes), ignore_index=True), file, schema)

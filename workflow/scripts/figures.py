@@ -6,5 +6,9 @@ from threetconv.support.logs import step_log
 
 with step_log(snakemake.log[0]):
     tables = {name: read_parquet(path) for name, path in snakemake.input.items()}
+    recipe = snakemake.wildcards.get("recipe")
+    for name, table in tables.items():
+        if recipe is not None and "recipe" in table:
+            tables[name] = table[table["recipe"] == recipe]
     options = snakemake.params.get("options", {})
     draw(snakemake.params.figure, tables, snakemake.output, **options)

@@ -14,7 +14,7 @@ if __name__ == "__main__":  # worker processes import this file again
         packed=snakemake.input.get("packed"),
         clip_shape=(clip["frames"], clip["height"], clip["width"]),
         width=params.width,
-        settings=Settings(**params.settings),
+        settings=Settings.from_dict(params.settings),
         weights=snakemake.input.get("weights"),
         carry=params.carry,
         folder=Path(snakemake.output.record).parent,

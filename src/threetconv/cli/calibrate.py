@@ -110,7 +110,7 @@ def _study_layouts(results: Path, networks: Sequence[str] | None = None) -> list
 
     files: dict[str, Path] = {}
     for file in open_study(results).files("parameters"):
-        files.setdefault(file.parts[-4].partition("=")[2], file)
+        files.setdefault(file.parts[-5].partition("=")[2], file)
     wanted = list(networks) if networks else list(files)
     layouts = []
     for name in wanted:
@@ -124,7 +124,7 @@ def _study_layouts(results: Path, networks: Sequence[str] | None = None) -> list
         raise InputError(
             results / "parameters",
             found=f"no parameters of {lacking}",
-            expected="network=<name>/dataset=<name>/init=<name>/<run>.parquet",
+            expected="network=<name>/dataset=<name>/init=<name>/recipe=<name>/<run>.parquet",
             remedy="run the study first, or drop --from-results to build the networks",
         )
     return layouts

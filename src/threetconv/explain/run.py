@@ -31,6 +31,7 @@ from threetconv.explain.trust.faithfulness import deep_convolutions, faithfulnes
 from threetconv.explain.trust.sanity import sanity
 from threetconv.layer.conv3t import Conv3T
 from threetconv.records.load_model import load_model
+from threetconv.records.noise_floor import step_variance
 from threetconv.records.run_folder import read_run
 from threetconv.schemas.channels import CHANNELS, CHOSEN, FAITHFULNESS, IMAGES, SANITY
 from threetconv.support.files import write_parquet
@@ -99,7 +100,7 @@ def explain_run(
     else:
         # `load_model` loads the best checkpoint, so the parameters must be of that one, too.
         best = parameters[parameters["tag"] == "best"]
-        channels = channel_table(best, document["layers"], _sum_lr2(document))
+        channels = channel_table(best, document["layers"], step_variance(document, best))
     losses = _losses(
         network, document, clips, labels, channels=channels, candidates=options.candidates
     )
@@ -168,12 +169,6 @@ def first_and_deepest(targets: Sequence[Channel], layers: Mapping[str, int]) -> 
         return []
     deepest = max(targets, key=lambda channel: layers[channel.layer])
     return list(dict.fromkeys([targets[0], deepest]))
-
-
-def _sum_lr2(document: Mapping[str, Any]) -> float | None:
-    """Sum of squared learning rates up to the best epoch; None where it is not known."""
-    best = [s for s in document["snapshots"] if s["tag"] == "best"]
-    return best[0]["sum_lr2"] if best else None
 
 
 def _losses(

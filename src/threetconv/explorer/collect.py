@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from threetconv.explorer.variant import Variant
-from threetconv.records.noise_floor import noise_floor
+from threetconv.records.noise_floor import noise_floor, step_variance
 from threetconv.records.run_folder import read_run
 from threetconv.support.files import read_parquet
 
@@ -47,7 +48,7 @@ def collect(folder: str | Path, explanations: str | Path, parameters: str | Path
         image_folder=explanations,
         first_layer_filters=_first_filters(folder),
         accuracy=_accuracy(folder, run["best_epoch"]),
-        noise_floor=_noise_floor(document),
+        noise_floor=float(noise_floor(step_variance(document, rows))) if len(rows) else math.nan,
         **tables,
     )
 
@@ -57,16 +58,6 @@ def _accuracy(folder: Path, best_epoch: int) -> dict[str, float]:
     metrics = read_parquet(folder / "metrics.parquet")
     best = metrics[(metrics["metric"] == "accuracy") & (metrics["epoch"] == best_epoch)]
     return dict(zip(best["split"], best["value"], strict=True))
-
-
-def _noise_floor(document: dict[str, object]) -> float:
-    """The floor of zoom and turn at the best checkpoint; NaN where learning rates are unknown."""
-    snapshots = document["snapshots"]
-    assert isinstance(snapshots, list)
-    for snapshot in snapshots:
-        if snapshot["tag"] == "best" and snapshot["sum_lr2"] is not None:
-            return float(noise_floor(snapshot["sum_lr2"]))
-    return float("nan")
 
 
 def _first_filters(folder: Path) -> NDArray[np.float64]:

@@ -27,8 +27,11 @@ def accuracy_curves(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
             at 1 / num_classes); negative controls are not drawn.
     """
     wanted = metrics[(metrics["split"] == "val") & (metrics["metric"] == "accuracy")]
-    keys = ["run_id", "network", "dataset", "init", "convolution", "num_classes"]
+    keys = ["run_id", "network", "dataset", "init", "kind", "num_classes"]
     drawn = runs[runs["control"] == "none"] if "control" in runs else runs
+    # a recipe is told where it is not the paper's
+    own = drawn["recipe"].where(drawn["recipe"] != "paper", "") if "recipe" in drawn else ""
+    drawn = drawn.assign(kind=(drawn["convolution"].astype(str) + " " + own).str.strip())
     table = wanted.merge(drawn[keys], on="run_id", how="inner")
     if table.empty:
         return theme.empty("No validation accuracy was recorded.")
@@ -49,11 +52,11 @@ def accuracy_curves(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
                     figure.delaxes(axes)
                     continue
                 rows = table[(table["network"] == network) & (table["dataset"] == dataset)]
-                for (init, convolution), variant in rows.groupby(["init", "convolution"]):
-                    variants.add((str(init), str(convolution)))
+                for (init, kind), variant in rows.groupby(["init", "kind"]):
+                    variants.add((str(init), str(kind)))
                     look: dict[str, Any] = {
                         "color": colours[str(init)],
-                        "ls": DASHES.get(str(convolution), ":"),
+                        "ls": DASHES.get(str(kind), ":"),
                     }
                     for _, run in variant.sort_values("epoch").groupby("run_id"):
                         axes.plot(run["epoch"], run["value"], lw=0.8, alpha=0.5, **look)
@@ -78,13 +81,19 @@ def accuracy_curves(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
                 [],
                 lw=1.8,
                 color=colours[init],
-                ls=DASHES.get(convolution, ":"),
-                label=plain(f"{NAMES.get(convolution, convolution)} {init}"),
+                ls=DASHES.get(kind, ":"),
+                label=plain(f"{in_words(kind)} {init}"),
             )
-            for convolution, init in sorted((c, i) for i, c in variants)
+            for kind, init in sorted((k, i) for i, k in variants)
         ]
         handles += [
             Line2D([], [], lw=1.0, color=INK, ls=(0, (1, 1.5)), label="chance"),
         ]
         figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 5))
     return figure
+
+
+def in_words(kind: str) -> str:
+    """A convolution and its recipe."""
+    convolution, _, recipe = kind.partition(" ")
+    return f"{NAMES.get(convolution, convolution)} {recipe}".strip()

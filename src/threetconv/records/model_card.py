@@ -24,6 +24,8 @@ __all__ = ["model_card"]
 SETTINGS = {  # of training: field of the record -> words
     "optimiser": "optimiser",
     "lr": "learning rate",
+    "recipe": "recipe of temporal parameters",
+    "recipe_details": "the recipe's settings",
     "schedule": "schedule",
     "epochs": "epochs at most",
     "early_stopping": "epochs without gain before it ends",
@@ -35,7 +37,7 @@ SETTINGS = {  # of training: field of the record -> words
     "n_updates": "updates",
     "best_epoch": "epoch of these weights",
     "best_step": "update of these weights",
-    "sum_lr2": "sum of squared learning rates",
+    "sum_lr2": "sum of squared learning rates of temporal parameters",
     "n_train": "training clips",
     "seed": "seed",
     "replicate": "replicate",

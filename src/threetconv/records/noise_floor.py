@@ -1,7 +1,9 @@
 """The noise floor: how far temporal parameters move where their gradients are noise alone.
 
 Adam divides a gradient by its own size, so noise makes every raw parameter a random walk: after
-updates of sizes lr_1 ... lr_n it is normal about its start with variance V = sum lr_i^2. In the
+updates of sizes lr_1 ... lr_n it is normal about its start with variance V = sum lr_i^2, or less
+where gradients fade while Adam's v still remembers larger ones; training adds up the variance that
+its own gradients would give (`threetconv.training.step.Walks`), and tables use that. In the
 displacements z_s = -ln|s| and z_r = -r the SD is sqrt(V), in z_x = -tx/2 and z_y = ty/2 half of
 that (`WALK_SHARE`), and the mean of |z| is sqrt(2 / pi) SDs (half-normal): `noise_floor`.
 
@@ -30,13 +32,25 @@ and none of them may import another. The report prints the formula (report/secti
 
 from __future__ import annotations
 
+import json
 import math
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["WALK_SHARE", "ChannelFloor", "channel_floor", "noise_floor", "step_spread"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "WALK_SHARE",
+    "ChannelFloor",
+    "channel_floor",
+    "noise_floor",
+    "step_spread",
+    "step_variance",
+]
 
 WALK_SHARE = {"s": 1.0, "r": 1.0, "px": 0.5, "py": 0.5}
 """Parameter -> SD of its displacement z per SD of the raw parameter."""
@@ -50,6 +64,31 @@ def noise_floor(sum_lr2: Any, share: Any = WALK_SHARE["r"]) -> Any:
         share: of the parameter, from `WALK_SHARE`; a number, or as many as `sum_lr2` has.
     """
     return share * np.sqrt(2 / np.pi * sum_lr2)
+
+
+def step_variance(document: Mapping[str, Any], parameters: pd.DataFrame) -> float:
+    """Variance of a raw parameter at the best checkpoint in a network that learned nothing.
+
+    The variance of its random start, where the run's recipe has one, and of its walk since; means
+    over reachable rows and over the four parameters. `channel_floor` and `step_spread` take it for
+    `sum_lr2`.
+
+    Args:
+        document: run.json of the run.
+        parameters: its parameter table at the best checkpoint.
+
+    Returns:
+        NaN where neither walks nor learning rates are known.
+    """
+    rows = parameters[parameters["reachable"].to_numpy(bool)]
+    walks = [name for name in parameters if str(name).endswith("_walk")]
+    walk = float(rows[walks].to_numpy(np.float64).mean()) if walks and len(rows) else math.nan
+    if math.isnan(walk):
+        best = [s["sum_lr2"] for s in document["snapshots"] if s["tag"] == "best"]
+        walk = math.nan if not best or best[0] is None else float(best[0])
+    recipe = json.loads(document["run"].get("recipe_details") or "{}")
+    spread = list(recipe.get("spread", {}).values())
+    return walk + float(np.mean(np.square(spread))) if spread else walk
 
 
 class ChannelFloor(NamedTuple):

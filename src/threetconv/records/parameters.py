@@ -25,14 +25,17 @@ if TYPE_CHECKING:
     from threetconv.networks.layer_info import LayerInfo
 
 __all__ = [
+    "CELL",
     "DERIVED_SQL",
     "HIVE",
+    "IDENTITY",
     "PARAMETERS",
     "RAW",
     "SCHEMA",
     "VALUES",
     "derive",
     "displacement",
+    "displacement_from_start",
     "magnitude",
     "read_columns",
     "read_parameters",
@@ -40,19 +43,22 @@ __all__ = [
 ]
 
 PARAMETERS = ("s", "r", "px", "py")  # the paper's names, in its order
+IDENTITY = {"scale": 1.0, "rotate": 0.0, "translate_x": 0.0, "translate_y": 0.0}
 RAW = {"s": "scale", "r": "rotate", "px": "translate_x", "py": "translate_y"}
+MOVED = ("moved_s", "moved_r", "moved_x", "moved_y")
 VALUES = ("run_id", "tag", "reachable", *RAW.values())  # what densities and distances read
 
+CELL = ("network", "dataset", "init", "recipe")  # folders of parameter tables, outermost first
 TABLE = "a parameter table (threetconv.records.parameters.SCHEMA)"
 HIVE = ds.partitioning(
-    pa.schema([("network", pa.string()), ("dataset", pa.string()), ("init", pa.string())]),
+    pa.schema([(name, pa.string()) for name in CELL]),
     flavor="hive",
 )
 
 # SELECT list over the raw columns (aliased in float64 first); `derive` is the same in numpy, and a
 # test holds the two together.
 DERIVED_SQL = """
-SELECT * EXCLUDE (s, r, x, y),
+SELECT * EXCLUDE (s, r, x, y, s_0, r_0, x_0, y_0),
     1 / s                AS s_prime,   -- zoom; above 1 the content grows
     -r                   AS r_prime,   -- radians, clockwise as seen
     -0.5 * x             AS px_prime,  -- fraction of the kernel's extent, right
@@ -61,6 +67,10 @@ SELECT * EXCLUDE (s, r, x, y),
     -r                   AS z_r,
     -0.5 * x             AS z_x,
     0.5 * y              AS z_y,
+    -ln(abs(s / s_0))    AS moved_s,   -- since the start of training
+    -(r - r_0)           AS moved_r,
+    -0.5 * (x - x_0)     AS moved_x,
+    0.5 * (y - y_0)      AS moved_y,
     abs(1 - abs(1 / s))  AS paper_s,   -- what Tables 2 and 4 of the paper average
     abs(r)               AS paper_r,
     abs(0.5 * x)         AS paper_px,
@@ -72,7 +82,9 @@ SELECT * EXCLUDE (s, r, x, y),
     0.5 * y * (kernel_hw - 1) * jump  AS input_px_y
 FROM (
     SELECT *, scale::DOUBLE AS s, rotate::DOUBLE AS r,
-        translate_x::DOUBLE AS x, translate_y::DOUBLE AS y
+        translate_x::DOUBLE AS x, translate_y::DOUBLE AS y,
+        scale_start::DOUBLE AS s_0, rotate_start::DOUBLE AS r_0,
+        translate_x_start::DOUBLE AS x_0, translate_y_start::DOUBLE AS y_0
     FROM {source}
 )
 """
@@ -90,6 +102,16 @@ def displacement(parameter: str, raw: ArrayLike) -> NDArray[np.float64]:
     return _DISPLACEMENT[parameter](raw)
 
 
+def displacement_from_start(
+    parameter: str, raw: ArrayLike, start: ArrayLike
+) -> NDArray[np.float64]:
+    """How far training has moved z of one parameter: `displacement` less that of the start.
+
+    Equal to `displacement`, to the bit, where a run starts at the identity.
+    """
+    return displacement(parameter, raw) - displacement(parameter, start)
+
+
 def magnitude(parameter: str, raw: ArrayLike) -> NDArray[np.float64]:
     """What the paper's Tables 2 and 4 average: |1 - |1/s||, |r|, |tx/2| or |ty/2|."""
     if parameter == "s":
@@ -102,16 +124,18 @@ def derive(frame: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         frame: raw columns `scale`, `rotate` (radians), `translate_x`, `translate_y` (half-extents);
-            `kernel_hw` and `jump` for the pixel columns, which are left out without them and
+            `scale_start` and so on for the displacements since the start; `kernel_hw` and `jump`
+            for the pixel columns. Columns whose sources are lacking are left out; pixel columns are
             missing in rows without a `kernel_hw`.
 
     Returns:
         A copy with, in float64: `s_prime` = 1/s (zoom), `r_prime` = -r (radians clockwise),
         `px_prime` = -tx/2 (right), `py_prime` = +ty/2 (up; both fractions of the kernel's extent);
-        the displacements `z_s` = -ln|s|, `z_r`, `z_x`, `z_y`; the magnitudes that the paper's
-        Tables 2 and 4 average, `paper_s` = |1 - |1/s||, `paper_r`, `paper_px`, `paper_py`;
-        `clockwise_degrees`, `kernel_px_x/y` (one step between taps = 1) and `input_px_x/y` (times
-        the layer's jump). The formulas are those of `threetconv.layer.units`.
+        the displacements `z_s` = -ln|s|, `z_r`, `z_x`, `z_y` from the identity; `moved_s`,
+        `moved_r`, `moved_x`, `moved_y`, the same from the start of training; the magnitudes that
+        the paper's Tables 2 and 4 average, `paper_s` = |1 - |1/s||, `paper_r`, `paper_px`,
+        `paper_py`; `clockwise_degrees`, `kernel_px_x/y` (one step between taps = 1) and
+        `input_px_x/y` (times the layer's jump). The formulas are those of `threetconv.layer.units`.
 
     Raises:
         ValueError: for a scale of exactly zero.
@@ -130,6 +154,11 @@ def derive(frame: pd.DataFrame) -> pd.DataFrame:
         **{f"paper_{name}": magnitude(name, frame[raw]) for name, raw in RAW.items()},
         "clockwise_degrees": units.clockwise_degrees(rotate),
     }
+    if {f"{raw}_start" for raw in RAW.values()} <= set(frame.columns):
+        columns |= {
+            moved: displacement_from_start(name, frame[raw], frame[f"{raw}_start"])
+            for (name, raw), moved in zip(RAW.items(), MOVED, strict=True)
+        }
     if {"kernel_hw", "jump"} <= set(frame.columns):
         size = frame["kernel_hw"].to_numpy(np.float64)
         jump = frame["jump"].to_numpy(np.float64)
@@ -151,13 +180,16 @@ def tabulate(
     step: int = 0,
     epoch: int = 0,
     tag: str = "last",
+    start: Mapping[str, np.ndarray] | None = None,
 ) -> pd.DataFrame:
     """Rows for one snapshot.
 
     Args:
-        values: "<layer>.scale", "<layer>.rotate", ... -> (D - 1, out) arrays.
+        values: "<layer>.scale", "<layer>.rotate", ... -> (D - 1, out) arrays; and where it is known
+            "<layer>.scale.walk", ..., the variance of the walk that noise alone makes.
         layers: the network's 3T layers, from `threetconv.networks.trace.trace`.
         run_id, step, epoch, tag: identify the snapshot; tag is init, snapshot, best or last.
+        start: `values` before training; the identity without it.
 
     Returns:
         The parameter table (columns of `SCHEMA`), ordered by layer, transition, channel. Where a
@@ -177,7 +209,7 @@ def tabulate(
         )
     frames = []
     for layer in layers:
-        arrays = {}
+        arrays: dict[str, np.ndarray] = {}
         for name in RAW.values():
             key = f"{layer.name}.{name}"
             if key not in values:
@@ -197,7 +229,9 @@ def tabulate(
                     remedy="the training has diverged: take weights from before, or train again at "
                     "a lower learning rate",
                 )
-            arrays[name] = array
+            begun = start[key] if start is not None else np.full_like(array, IDENTITY[name])
+            walk = values.get(f"{key}.walk", np.full_like(array, np.nan))
+            arrays |= {name: array, f"{name}_start": begun, f"{name}_walk": walk}
         transitions, channels = arrays["scale"].shape
         depth, height, width = layer.kernel
         # arrays are (transitions, channels) and `ravel` goes row by row: channels vary fastest
@@ -212,7 +246,7 @@ def tabulate(
                     "channel": np.tile(np.arange(channels), transitions),
                     "transition": np.repeat(np.arange(transitions), channels),
                     "reachable": np.repeat(np.asarray(layer.reachable), channels),
-                    **{name: array.ravel() for name, array in arrays.items()},
+                    **{name: np.asarray(a, np.float32).ravel() for name, a in arrays.items()},
                 }
             )
         )
@@ -227,10 +261,10 @@ def read_parameters(
     tags: Sequence[str] | None = None,
     columns: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """Read parameter tables of several runs; network, dataset and init come from their folders.
+    """Read parameter tables of several runs; the columns `CELL` come from their folders.
 
     Args:
-        files: ".../network=N/dataset=D/init=I/<run_id>.parquet".
+        files: ".../network=N/dataset=D/init=I/recipe=R/<run_id>.parquet".
         tags: the snapshots to read (init, snapshot, best, last); all without it.
         columns: which columns to read; all without it. The hive columns always come along.
 

@@ -22,6 +22,7 @@ class Run:
     control: str
     replicate: int
     seed: int
+    recipe: str = "paper"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types."""
@@ -37,13 +38,13 @@ def plan_runs(config: Mapping[str, Any]) -> list[Run]:
                 if network not in variant.get("networks", config["networks"]):
                     continue
                 cell = (network, dataset, variant["init"], variant["convolution"])
-                control = variant.get("control", "none")
-                # real runs carry no "none" in their names
-                names = cell if control == "none" else (*cell, control)
+                recipe, control = variant.get("recipe", "paper"), variant.get("control", "none")
+                # what is usual is not in the names
+                names = (*cell, *[recipe] * (recipe != "paper"), *[control] * (control != "none"))
                 for replicate in range(1, config["replicates"] + 1):
                     run_id = "-".join((*names, f"r{replicate}"))
                     seed = derive_seed(config["seed"], run_id)
-                    runs.append(Run(run_id, *cell, control, replicate, seed))
+                    runs.append(Run(run_id, *cell, control, replicate, seed, recipe))
     return runs
 
 

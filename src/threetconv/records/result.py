@@ -16,7 +16,15 @@ __all__ = ["Result", "Snapshot"]
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Temporal parameters at one moment; `sum_lr2` is the sum of squared learning rates so far."""
+    """Temporal parameters at one moment.
+
+    Attributes:
+        step, epoch, tag: when that is.
+        sum_lr2: sum of the squared learning rates of temporal parameters so far.
+        values: "<layer>.<parameter>" -> (D - 1, out) array; and "<layer>.<parameter>.walk", the
+            variance of the random walk that noise alone makes (`threetconv.training.step.Walks`),
+            where it is known.
+    """
 
     step: int
     epoch: int

@@ -162,10 +162,15 @@ def parameter_table(folder: str | Path) -> pd.DataFrame:
     except (OSError, SafetensorError) as error:
         raise damaged_run(folder, f"{type(error).__name__}: {error}", file=file.name) from error
     layers = [LayerInfo.from_dict(fields) for fields in document["layers"]]
+    numbered: list[dict[str, Any]] = [{} for _ in document["snapshots"]]
+    for key, array in arrays.items():
+        number, _, name = key.partition("/")
+        numbered[int(number)][name] = array
+    # a fetched run has no snapshot of its start, which then counts as the identity
+    tags = [snapshot["tag"] for snapshot in document["snapshots"]]
+    start = numbered[tags.index("init")] if "init" in tags else None
     frames = []
-    for number, snapshot in enumerate(document["snapshots"]):
-        prefix = f"{number}/"  # with the slash: 1 is the start of 12 too
-        values = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+    for values, snapshot in zip(numbered, document["snapshots"], strict=True):
         frames.append(
             tabulate(
                 values,
@@ -174,6 +179,7 @@ def parameter_table(folder: str | Path) -> pd.DataFrame:
                 step=snapshot["step"],
                 epoch=snapshot["epoch"],
                 tag=snapshot["tag"],
+                start=start,
             )
         )
     return pd.concat(frames, ignore_index=True)

@@ -31,6 +31,7 @@ class RunRecord(Run):
     licence: str | None = None
     optimiser: str | None = None
     lr: float | None = None
+    recipe_details: str | None = None
     schedule: str | None = None
     class_weights: str | None = None
     early_stopping: int | None = None

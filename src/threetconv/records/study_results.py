@@ -16,7 +16,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from threetconv.errors import InputError, look_up
-from threetconv.records.parameters import DERIVED_SQL, HIVE
+from threetconv.records.parameters import CELL, DERIVED_SQL, HIVE
 
 if TYPE_CHECKING:
     import duckdb
@@ -97,7 +97,7 @@ class StudyResults:
             found, present = str(error).split("\n", 1)[0], set()
         else:
             found = "a table of something else"
-        if not {"run_id", "network", "dataset", "init", "convolution", "control"} <= present:
+        if not {"run_id", *CELL, "convolution", "control"} <= present:
             raise InputError(
                 file,
                 found=found,
@@ -188,10 +188,9 @@ class StudyResults:
             return [place]
         runs = self.runs[self.runs["convolution"] == "3t"]
         runs = runs[(runs["control"] == "none") == (name == "parameters")]
-        cells = runs[["network", "dataset", "init", "run_id"]].itertuples(index=False)
         return [
-            place / f"network={network}/dataset={dataset}/init={init}/{run_id}.parquet"
-            for network, dataset, init, run_id in cells
+            place.joinpath(*(f"{key}={run[key]}" for key in CELL), f"{run['run_id']}.parquet")
+            for run in runs.to_dict("records")
         ]
 
     def _lacking(self, name: str) -> list[Path]:

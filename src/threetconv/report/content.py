@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from threetconv.report.document import Document, Figure, Section, escape
+from threetconv.report.document import (
+    Block,
+    Details,
+    Document,
+    Figure,
+    Section,
+    Table,
+    escape,
+)
 from threetconv.report.inputs import Inputs
 from threetconv.report.sections import (
     accuracy,
@@ -86,8 +95,8 @@ def build_document(
             `distributions_<init>`, `histograms_<init>`, `controls`, `effects`,
             `profile_<network>`, `planted`, `alignment`, `calibration`,
             `explained_gallery`, `explained_<network>_<dataset>`, `class_drops_<network>_<dataset>`;
-            others go into a section
-            of their own.
+            others go into a section of their own. Figures of one recipe are called
+            `<recipe>/<name>`.
         captions: name -> plain text added to a figure's caption (the labels of the clips, say).
         provenance_facts: name -> value, printed under Provenance (git commit, versions, machine).
 
@@ -122,11 +131,7 @@ def build_document(
         design.section(inputs),
         data.section(inputs),
         accuracy.section(inputs),
-        temporal.section(inputs),
-        controls.section(inputs),
-        tests.section(inputs),
-        *layers.section(inputs),
-        *planted.section(inputs),
+        *by_recipe(inputs),
         explanations.section(
             inputs,
             channels=channels,
@@ -147,6 +152,41 @@ def build_document(
         summary=summary.blocks(inputs),
         sections=sections,
         keywords=("3TConv", "temporal parameters", study),
+    )
+
+
+def by_recipe(inputs: Inputs) -> list[Section]:
+    """What the temporal parameters say, for each way in which they were trained."""
+    names = inputs.recipes or ["paper"]
+    sections = []
+    for name in names:
+        of = inputs.of_recipe(name)
+        made = [
+            temporal.section(of),
+            controls.section(of),
+            tests.section(of),
+            *layers.section(of),
+            *planted.section(of),
+        ]
+        sections += made if len(names) == 1 else [with_suffix(s, f"recipe {name}") for s in made]
+    return sections
+
+
+def with_suffix(section: Section, suffix: str) -> Section:
+    """A section whose title, tables and figures say what they are of."""
+
+    def named(block: Block) -> Block:
+        if isinstance(block, Details):
+            return replace(block, blocks=[named(inner) for inner in block.blocks])
+        if isinstance(block, Figure | Table) and block.label:
+            return replace(block, label=f"{block.label} ({suffix})")
+        return block
+
+    return replace(
+        section,
+        title=f"{section.title}, {suffix}",
+        blocks=[named(block) for block in section.blocks],
+        sections=[with_suffix(below, suffix) for below in section.sections],
     )
 
 
@@ -176,7 +216,7 @@ def further_figures(inputs: Inputs) -> list[Section]:
     known |= {f"clips_{name}" for name in inputs.datasets}
     for init in inputs.distinct("init"):
         known |= {f"distributions_{init}", f"histograms_{init}"}
-    others = [name for name in inputs.figures if name not in known]
+    others = [name for name in inputs.figures if name.rpartition("/")[2] not in known]
     if not others:
         return []
     blocks = [

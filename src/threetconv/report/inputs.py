@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,28 @@ class Inputs:
     def measured(self) -> pd.DataFrame:
         """Runs that have temporal parameters and are no negative controls."""
         return self.real_runs[self.real_runs["convolution"].astype(str) == "3t"]
+
+    @property
+    def recipes(self) -> list[str]:
+        """Recipes of the 3T networks, the paper's first."""
+        if "recipe" not in self.runs:
+            return ["paper"]
+        names = set(self.runs.loc[self.runs["convolution"].astype(str) == "3t", "recipe"])
+        return sorted(map(str, names), key=lambda name: (name != "paper", name))
+
+    def of_recipe(self, recipe: str) -> Inputs:
+        """The tables' lines and the figures of one recipe; what has none stays."""
+        parts: dict[str, Any] = {
+            name: table[table["recipe"].astype(str) == recipe].reset_index(drop=True)
+            for name in (f.name for f in fields(self))
+            if isinstance(table := getattr(self, name), pd.DataFrame) and "recipe" in table
+        }
+        figures = {}
+        for name, path in self.figures.items():
+            owner, slash, rest = name.rpartition("/")
+            if not slash or owner == recipe:
+                figures[rest] = path
+        return replace(self, **parts, figures=figures)
 
     @property
     def papers(self) -> list[str]:

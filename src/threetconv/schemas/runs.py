@@ -8,24 +8,28 @@ from threetconv.schemas.columns import FLAG, INDEX, NUMBER, SHORT, SINGLE, TEXT,
 
 __all__ = [
     "CONTROL", "DATASET", "INIT", "LAYER", "LAYER_INDEX", "METRICS", "NETWORK", "PARAMETER",
-    "PARAMETERS", "REPLICATE", "RUNS", "RUN_ID", "SNAPSHOTS", "STEP", "TAG",
+    "PARAMETERS", "RECIPE", "REPLICATE", "RUNS", "RUN_ID", "SNAPSHOTS", "STEP", "TAG",
 ]  # fmt: skip
 
 RUN_ID = column("run_id", TEXT, "the run")
 NETWORK = column("network", TEXT, "resnet18 or googlenet")
 DATASET = column("dataset", TEXT, "the study's name of the data set")
 INIT = column("init", TEXT, "pretrained or scratch")
+RECIPE = column("recipe", TEXT, "how temporal parameters were trained; paper: as the paper did")
 CONTROL = column("control", TEXT, "none of a real run, else the kind of negative control")
 REPLICATE = column("replicate", WHOLE, "number of the run in its cell, from 1")
 STEP = column("step", WHOLE, "updates made so far", "updates")
 EPOCH = column("epoch", WHOLE, "passes over the training clips so far", "epochs")
 TAG = column("tag", TEXT, "init, snapshot, best or last")
-SUM_LR2 = column("sum_lr2", NUMBER, "sum of squared learning rates of the updates so far")
+SUM_LR2 = column(
+    "sum_lr2", NUMBER, "sum of the squared learning rates of temporal parameters so far"
+)
 LAYER_INDEX = column("layer_index", INDEX, "place of the layer in its network, from 0")
 LAYER = column("layer", TEXT, "name of the layer in its network")
 CHANNEL = column("channel", INDEX, "output channel, from 0")
 PARAMETER = column("parameter", TEXT, "temporal parameter: s, r, px or py")
 
+_TEMPORAL = ("scale", "rotate", "translate_x", "translate_y")
 RUNS = pa.schema(
     [
         RUN_ID,
@@ -33,12 +37,14 @@ RUNS = pa.schema(
         DATASET,
         INIT,
         column("convolution", TEXT, "3t or 3d"),
+        RECIPE,
         CONTROL,
         REPLICATE,
         column("seed", WHOLE, "of weights, order of clips and augmentation"),
         column("source", TEXT, "trained or fetched"),
         column("optimiser", TEXT, "null where not known, as in the following columns"),
         column("lr", NUMBER, "learning rate, the largest of its schedule"),
+        column("recipe_details", TEXT, "rate factors, spread of the start, decay, schedule; JSON"),
         column("schedule", TEXT, "of the learning rate"),
         column("class_weights", TEXT, "of the loss"),
         column("early_stopping", WHOLE, "epochs without a better one that end training", "epochs"),
@@ -60,7 +66,7 @@ RUNS = pa.schema(
         column("n_bad_clips", WHOLE, "clips left out since they cannot be read", "clips"),
         column("n_parameters", WHOLE, "numbers that the network learns"),
         column("n_temporal", WHOLE, "temporal parameters among them"),
-        column("sum_lr2", NUMBER, "sum of squared learning rates of all updates"),
+        column("sum_lr2", NUMBER, "sum of the squared learning rates of temporal parameters"),
         column("n_updates", WHOLE, "updates made", "updates"),
         column("best_epoch", WHOLE, "epoch of the highest validation accuracy, from 1", "epochs"),
         column("best_step", WHOLE, "updates made by then", "updates"),
@@ -105,5 +111,10 @@ PARAMETERS = pa.schema(
         column("rotate", SINGLE, "r as the layer holds it, counter-clockwise", "rad"),
         column("translate_x", SINGLE, "tx as the layer holds it", "half-extents of the kernel"),
         column("translate_y", SINGLE, "ty as the layer holds it", "half-extents of the kernel"),
+        *(column(f"{name}_start", SINGLE, f"{name} before training") for name in _TEMPORAL),
+        *(
+            column(f"{name}_walk", SINGLE, f"variance of {name} if its gradients were noise alone")
+            for name in _TEMPORAL
+        ),
     ]
 )

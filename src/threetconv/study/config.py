@@ -19,7 +19,7 @@ from threetconv.clips.bad_clips import CEILING, POLICIES
 from threetconv.data.adapters.registry import ADAPTERS
 from threetconv.networks.registry import CATALOGUE
 from threetconv.study.choices import CHOICES
-from threetconv.study.fields import FORM, OneOf, Section, Unique
+from threetconv.study.fields import AMOUNT, FORM, OneOf, Section, Unique
 from threetconv.training.schedules import SCHEDULES
 
 __all__ = ["Study"]
@@ -73,6 +73,8 @@ class Variant(Section):
     """Start from 2D weights or from random ones."""
     convolution: Annotated[str, OneOf(CHOICES["convolutions"])]
     """The kind of convolution."""
+    recipe: str = "paper"
+    """How temporal parameters are trained: paper, or a name under recipes."""
     control: Annotated[str, OneOf(CHOICES["controls"])] = "none"
     """Negative control of the variant: static repeats one frame of each clip, frame-shuffled puts
     frames in a random order, label-shuffled permutes the training labels. none: no control."""
@@ -186,6 +188,36 @@ class Weights2D(Section):
     """The still images and the training on them."""
 
 
+class Kinds(Section):
+    """One number for each kind of temporal parameter."""
+
+    scale: float = Field(ge=0)
+    """Of scales."""
+    rotate: float = Field(ge=0)
+    """Of rotations."""
+    translate: float = Field(ge=0)
+    """Of both translations."""
+
+
+Amount = Annotated[
+    Annotated[float, Field(ge=0), Tag("<number>")] | Annotated[Kinds, Tag("<object>")], AMOUNT
+]
+
+
+class Recipe(Section):
+    rate_factor: Amount = 1.0
+    """Learning rate of temporal parameters over that of all others; a number, or one for each of
+    scale, rotate and translate."""
+    spread: Amount = 0.0
+    """SD of the noise that moves transforms off the identity before training: of s, of r in
+    radians, of tx and ty in half-extents of the kernel; 0 starts at the identity, as in the
+    paper."""
+    decay: float = Field(default=0.0, ge=0)
+    """Weight decay of transforms towards the identity, times their learning rate per update."""
+    schedule: Annotated[str, OneOf(SCHEDULES)] | None = None
+    """Learning rate of temporal parameters over time; that of training without it."""
+
+
 class LearningRates(Section):
     rate_3t: float | None = Field(default=None, alias="3t", gt=0)
     """Learning rate of 3T networks."""
@@ -289,6 +321,8 @@ class Study(Section):
     """Networks of the study."""
     width: float = Field(default=1.0, gt=0, le=1)
     """Factor on every channel count."""
+    recipes: dict[Annotated[str, Field(pattern="^[a-z0-9-]+$")], Recipe] = Field(default={})
+    """Ways to train temporal parameters, by name, beside the paper's, which is always there."""
     variants: Annotated[list[Variant], Field(min_length=1), Unique()]
     """What is trained on every data set, with every network or those that the variant names."""
     datasets: dict[Annotated[str, Field(pattern="^[A-Za-z0-9_]+$")], Dataset] = Field(min_length=1)

@@ -15,7 +15,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError, core_schema
 
-__all__ = ["FORM", "OneOf", "Section", "Unique"]
+__all__ = ["AMOUNT", "FORM", "OneOf", "Section", "Unique"]
 
 
 class Section(BaseModel):
@@ -75,9 +75,17 @@ def _each_once(value: Any) -> Any:
 def _form(value: Any) -> str:
     if isinstance(value, dict):
         return "<object>"
-    return "<array>" if isinstance(value, list) else "<integer>"
+    if isinstance(value, list):
+        return "<array>"
+    return "<integer>"
+
+
+def _amount(value: Any) -> str:
+    return "<object>" if isinstance(value, dict) else "<number>"
 
 
 FORM = Discriminator(_form)
-"""Discriminator of values that may be a number, a list or a mapping. The tag of a form is its type
-in JSON schema, in angle brackets."""
+"""Discriminator of values that may be a whole number, a list or a mapping. The tag of a form is its
+type in JSON schema, in angle brackets."""
+AMOUNT = Discriminator(_amount)
+"""Discriminator of values that may be a number or a mapping."""

@@ -16,6 +16,8 @@ __all__ = ["StudyLayout"]
 
 Config = dict[str, Any]
 Files = dict[str, str]  # name of an input -> path
+# folders of parameter tables, as in `threetconv.records.parameters`, which needs pandas
+CELL = ("network", "dataset", "init", "recipe")
 CHANNEL_TABLES = ("channels", "faithfulness", "chosen", "images", "sanity")  # of each run
 
 
@@ -33,7 +35,7 @@ class StudyLayout:
         planted: data set of planted motion -> which motion.
         stands_for: data set -> the paper's data set beside whose numbers its own are printed.
         fetched: run id -> checkpoint, of runs that are fetched instead of trained.
-        runs_3t: runs that have temporal parameters; `inits` are theirs.
+        runs_3t: runs that have temporal parameters; `inits` and `recipes` are theirs.
         parameter_files, control_files: tables of temporal parameters, of controls apart.
         preference_files: which class each channel prefers, where motion is planted.
         explained: ids of the runs whose channels are explained, the first ones of each cell.
@@ -59,6 +61,7 @@ class StudyLayout:
         }
         self.runs_3t = [run for run in self.runs.values() if run.convolution == "3t"]
         self.inits = list(dict.fromkeys(run.init for run in self.runs_3t))
+        self.recipes = list(dict.fromkeys(run.recipe for run in self.runs_3t))
         # controls get their own folder, so that no reader pools them with real runs
         real = [run for run in self.runs_3t if run.control == "none"]
         self.parameter_files = [self.parameter_file(run) for run in real]
@@ -89,12 +92,13 @@ class StudyLayout:
 
     def _checkpoints_of(self, run: Run) -> list[Config]:
         """What the study says of the checkpoint of a run: one entry, or none."""
-        cell = (run.init, run.convolution, run.control)
+        cell = (run.init, run.convolution, run.recipe, run.control)
+        keys = ("init", "convolution", "recipe", "control")
         place = (run.network, run.dataset, run.replicate)
         return [
             entry
             for variant in self.study["variants"]
-            if (variant["init"], variant["convolution"], variant["control"]) == cell
+            if tuple(variant[key] for key in keys) == cell
             for entry in variant["checkpoints"]
             if (entry["network"], entry["dataset"], entry["replicate"]) == place
         ]
@@ -114,7 +118,7 @@ class StudyLayout:
         them in.
         """
         kind = "parameters" if run.control == "none" else "control_parameters"
-        cell = f"network={run.network}/dataset={run.dataset}/init={run.init}"
+        cell = "/".join(f"{key}={getattr(run, key)}" for key in CELL)
         return f"{self.results}/{kind}/{cell}/{run.run_id}.parquet"
 
     def clip_inputs(self, name: str) -> Files:
@@ -143,7 +147,11 @@ class StudyLayout:
             "learning_rate": training["learning_rate"][run.convolution],
         }
         shared = {key: value for key, value in training.items() if key != "device"}
-        return {"early_stopping": None, "micro_batch": None} | shared | own
+        recipe = {"name": run.recipe, **self.study["recipes"].get(run.recipe, {})}
+        for key in ("rate_factor", "spread"):
+            if isinstance(recipe.get(key), float | int):
+                recipe[key] = dict.fromkeys(("scale", "rotate", "translate"), recipe[key])
+        return {"early_stopping": None, "micro_batch": None} | shared | own | {"recipe": recipe}
 
     def run_data(self, run_id: str) -> Config:
         """How a run reads its data set. Clips left out in packing are not in the packed table."""
@@ -185,9 +193,9 @@ class StudyLayout:
         }
         if parameters := self.explained_parameters(run_id):
             files["parameters"] = parameters
-        cell = (run.network, run.dataset, run.convolution)
+        cell = (run.network, run.dataset, run.convolution, run.recipe)
         for other in self.runs.values():
-            same = (other.network, other.dataset, other.convolution) == cell
+            same = (other.network, other.dataset, other.convolution, other.recipe) == cell
             # a network that learned nothing from the labels: the reference of the sanity checks
             if other.control == "label-shuffled" and same and other.replicate == 1:
                 files["shuffled"] = self.run_file(other.run_id, "run.json")

@@ -33,6 +33,7 @@ __all__ = [
 SHARE = 0.5  # of the free memory that a measured batch may fill
 CLASSES = 27  # of the measured network; how many hardly changes an update
 RATE = 1e-5  # Adam's; too small to lead anywhere
+RATES = dict.fromkeys(("other", "scale", "rotate", "translate"), RATE)
 
 
 @dataclass(frozen=True)
@@ -238,7 +239,7 @@ class _Trial:
         """One update, as in training, of a batch in parts of so many clips."""
         batches = [self._clips(n) for n in parts]
         labels = np.concatenate([its_labels.numpy() for _, its_labels in batches])
-        return self._timed(lambda: self._steps.step(batches, labels, RATE))
+        return self._timed(lambda: self._steps.step(batches, labels, RATES))
 
     def forward(self, n: int) -> float:
         """A forward pass of `n` clips in evaluation mode."""

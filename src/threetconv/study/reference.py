@@ -82,7 +82,7 @@ def in_words(schema: Schema) -> str:
     if "enum" in schema:
         return f"one of {', '.join(map(str, schema['enum']))}"
     if "oneOf" in schema:
-        return " or ".join(map(in_words, schema["oneOf"]))
+        return " or ".join(in_words(resolved(form)) for form in schema["oneOf"])
     words = _KINDS[schema["type"]]
     if "pattern" in schema:
         words += f" of the form {schema['pattern']}"
@@ -144,3 +144,5 @@ def _sections(path: str, part: Schema) -> Iterator[tuple[str, Schema]]:
         yield from _sections(f"{path}.NAME", part["additionalProperties"])
     elif "items" in part:
         yield from _sections(f"{path}[]", part["items"])
+    for form in part.get("oneOf", ()):
+        yield from _sections(path, form)

@@ -13,6 +13,7 @@ from threetconv.data.synthetic.gesture_names import GESTURES
 from threetconv.errors import InputError, nearest
 from threetconv.networks.registry import CATALOGUE
 from threetconv.records.plan import Run, plan_runs
+from threetconv.study.choices import CHOICES
 from threetconv.study.folder import FOLDERS
 from threetconv.support.download import check_source
 
@@ -164,7 +165,8 @@ def check_variants(config: Config) -> None:
                 "configuration: variants",
                 found=f"a {run.control} control of {run.network}, {run.init}, {run.convolution}",
                 expected="the variant that it is a control of, for the same network",
-                remedy=f"add {{init: {run.init}, convolution: {run.convolution}}}",
+                remedy=f"add {{init: {run.init}, convolution: {run.convolution}"
+                + (f", recipe: {run.recipe}}}" if run.recipe != "paper" else "}"),
             )
     if not any(v["convolution"] == "3t" and _is_real(v) for v in variants):
         raise InputError(
@@ -179,8 +181,37 @@ def _is_real(variant: Mapping[str, Any]) -> bool:
     return bool(variant.get("control", "none") == "none")
 
 
-def _cell(run: Run) -> tuple[str, str, str]:
-    return run.network, run.init, run.convolution
+def _cell(run: Run) -> tuple[str, str, str, str]:
+    return run.network, run.init, run.convolution, run.recipe
+
+
+def check_recipes(config: Config) -> None:
+    recipes = config["recipes"]
+    # names end up in run ids, beside those of controls
+    for name in recipes:
+        if name == "paper" or name in CHOICES["controls"]:
+            raise InputError(
+                f"configuration: recipes.{name}",
+                found="a name that has a meaning already",
+                expected=f"another name than paper, {', '.join(CHOICES['controls'])}",
+                remedy="call it by what it does, such as fast-transforms",
+            )
+    for variant in config["variants"]:
+        name = variant["recipe"]
+        if name != "paper" and name not in recipes:
+            raise InputError(
+                "configuration: variants",
+                found=f"unknown recipe {name!r}",
+                expected=f"one of {', '.join(['paper', *recipes])}",
+                remedy=nearest(name, ["paper", *recipes]) or "add it under recipes",
+            )
+        if name != "paper" and variant["convolution"] != "3t":
+            raise InputError(
+                "configuration: variants",
+                found=f"recipe {name} for convolution {variant['convolution']}",
+                expected="a recipe for 3t networks: others have no temporal parameters",
+                remedy="leave recipe out of the variant",
+            )
 
 
 def check_training(config: Config) -> None:
@@ -264,7 +295,7 @@ def check_checkpoints(config: Config) -> None:
                     remedy="raise replicates, or number the checkpoints from 1",
                 )
             check_source(entry["source"], entry.get("sha256"))
-            cell = (variant["init"], variant["convolution"], variant["control"])
+            cell = tuple(variant[key] for key in ("init", "convolution", "recipe", "control"))
             run = (entry["network"], entry["dataset"], *cell, entry["replicate"])
             if run in named:
                 raise InputError(
@@ -292,6 +323,7 @@ RULES: tuple[Callable[[Config], None], ...] = (
     check_output,
     check_clips,
     check_render,
+    check_recipes,
     check_variants,
     check_training,
     check_drawing,

@@ -25,6 +25,7 @@ from threetconv.records.result import Result, Snapshot
 from threetconv.training.checkpoints import Checkpoints, result_of, state_of
 from threetconv.training.distributed import ALONE, World
 from threetconv.training.evaluate import evaluate
+from threetconv.training.recipes import KINDS
 from threetconv.training.schedules import SCHEDULES, Plateau
 from threetconv.training.settings import Group, LabelledSet, Settings
 from threetconv.training.step import NotFiniteError, Steps, Sums, parts_of
@@ -128,6 +129,8 @@ class _Run:
         world: World,
     ) -> None:
         self.factor = look_up(SCHEDULES, settings.schedule, what="schedule")
+        own = settings.recipe.schedule or settings.schedule
+        self.own_factor = look_up(SCHEDULES, own, what="schedule")  # of temporal parameters
         self.network, self.training, self.validation = network.to(device), training, validation
         self.settings, self.seed, self.device = settings, seed, torch.device(device)
         self.checkpoints, self.world = checkpoints, world
@@ -195,15 +198,14 @@ class _Run:
         """One step of Adam on the mean loss of a batch; also counts it and takes snapshots."""
         settings, progress, result = self.settings, self.progress, self.result
         # `n_updates` counts the updates done, so the schedule begins at 0
-        factor = self.factor(result.n_updates, self.total) * progress.plateau.factor
-        rate = settings.learning_rate * factor
+        rates = self.rates(result.n_updates)
         if self.world.size > 1:
             # dropout masks differ between processes. A checkpoint holds the generator of the first
             # process alone, so each update seeds its own, and a run that goes on repeats them
             mixed = np.random.SeedSequence([self.seed, result.n_updates, self.world.rank])
             torch.manual_seed(int(mixed.generate_state(1)[0]))
         try:
-            sums = self.steps.step(batches, self.training.labels[group], rate)
+            sums = self.steps.step(batches, self.training.labels[group], rates)
         except NotFiniteError as error:
             self.stop(error.found, error.layer, result.n_updates + 1)
         if not sums.seen:
@@ -211,12 +213,19 @@ class _Run:
             log.warning("epoch %d: a batch without a readable clip is left out", progress.epoch)
             return
         result.n_updates += 1
-        # Adam's steps are about as large as the rate, so noise alone moves a parameter by
-        # sqrt(sum_lr2) (see records/noise_floor.py)
-        result.sum_lr2 += rate**2
+        # the noise budget of the transforms, of all three kinds alike (see records/noise_floor.py)
+        result.sum_lr2 += sum(rates[kind] ** 2 for kind in set(KINDS.values())) / 3
         progress.add(sums)
         if result.n_updates % settings.snapshot_every == 0:
             self.snapshot("snapshot", progress.epoch)
+
+    def rates(self, update: int) -> dict[str, float]:
+        """Learning rate of each kind of parameter at an update, the first one being 0."""
+        settings, recipe = self.settings, self.settings.recipe
+        base = settings.learning_rate * self.progress.plateau.factor
+        other = base * self.factor(update, self.total)
+        own = base * self.own_factor(update, self.total)
+        return {"other": other} | {kind: own * f for kind, f in recipe.rate_factor.items()}
 
     def stop(self, found: str, layer: str | None, update: int) -> NoReturn:
         """Save the state after the last whole update, then end a run that cannot recover."""
@@ -303,7 +312,8 @@ class _Run:
         state, result = temporal_state(self.network), self.result
         # networks without 3T layers (3D and 2D ones) have no temporal parameters
         if state:
-            result.snapshots.append(Snapshot(result.n_updates, epoch, tag, result.sum_lr2, state))
+            values = state | {f"{name}.walk": q for name, q in self.steps.walks().items()}
+            result.snapshots.append(Snapshot(result.n_updates, epoch, tag, result.sum_lr2, values))
 
     def save_when_due(self) -> None:
         if self.checkpoints is not None and self.world.is_first and self.checkpoints.due():

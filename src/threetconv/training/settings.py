@@ -5,14 +5,16 @@ Source of the defaults: arXiv 2006.15983 and the authors' published experiment c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from threetconv.training.recipes import PAPER, Recipe
 
 __all__ = ["PRECISIONS", "Group", "LabelledSet", "Settings"]
 
@@ -60,6 +62,7 @@ class Settings:
             norm sees one part at a time. None: the whole batch.
         precision: name in `PRECISIONS`; below float32 for GPUs (torch 2.14's bfloat16 convolutions
             are wrong for some shapes on CPUs).
+        recipe: how temporal parameters are trained.
     """
 
     epochs: int
@@ -73,3 +76,13 @@ class Settings:
     snapshot_every: int = 100
     micro_batch: int | None = None
     precision: str = "float32"
+    recipe: Recipe = PAPER
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, for `from_dict`."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
+        """Inverse of `to_dict`; TypeError for fields that do not exist."""
+        return cls(**{**fields, "recipe": Recipe(**fields.get("recipe", {}))})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,10 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from threetconv.errors import look_up
+from threetconv.records.parameters import IDENTITY
 from threetconv.training.distributed import World, prepare, scale
 from threetconv.training.evaluate import outputs
 from threetconv.training.loss import CLASS_WEIGHTS, summed_loss
 from threetconv.training.not_finite import bad_gradient, bad_output, gradients_are_finite
+from threetconv.training.recipes import KINDS, parameter_groups, temporal_parameters
 from threetconv.training.settings import PRECISIONS, Group, Settings
 
 __all__ = ["NotFiniteError", "Steps", "Sums", "parts_of"]
@@ -83,28 +87,31 @@ class Steps:
         self._weights = look_up(CLASS_WEIGHTS, settings.class_weights, what="class weights")(labels)
         self._settings, self._device, self._world = settings, device, world
         self.network, self._model = network, prepare(network, world)  # the same parameters
-        # `step` sets the rate of each update; fused: one kernel for all parameters
+        # `step` sets the rates of each update; fused: one kernel for all parameters of a group
         self._optimiser = torch.optim.Adam(
-            network.parameters(), lr=settings.learning_rate, fused=True
+            parameter_groups(network, lr=settings.learning_rate), fused=True
         )
+        self._walks = Walks(network, self._optimiser)
         # bfloat16 has the range of float32 and needs no loss scaling
         self._scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "float16")
         self._skipped = 0
 
-    def step(self, batches: list[tuple[Tensor, Tensor]], labels: np.ndarray, rate: float) -> Sums:
+    def step(
+        self, batches: list[tuple[Tensor, Tensor]], labels: np.ndarray, rates: Mapping[str, float]
+    ) -> Sums:
         """One step of Adam on the mean loss of a batch; all sums are 0 where nothing was readable.
 
         Args:
             batches: this process's parts of the batch, (inputs, labels) each.
             labels: of the whole batch, as planned; items may be missing from the parts.
-            rate: the learning rate.
+            rates: learning rate of each kind of parameter: other, scale, rotate, translate.
 
         Raises:
             NotFiniteError: before parameters are touched.
         """
         self._model.train()
         for parameters in self._optimiser.param_groups:
-            parameters["lr"] = rate
+            parameters["lr"] = rates[parameters["kind"]]
         self._optimiser.zero_grad(set_to_none=True)
         planned, parts = self._weight_of(torch.from_numpy(labels)), np.zeros(4)
         # sizes of the parts over all processes: a part is left out by all of them or by none, or
@@ -129,12 +136,18 @@ class Steps:
             for parameter in self.network.parameters():
                 if parameter.grad is not None:
                     parameter.grad.mul_(planned / sums.weight)
-        self._demand_finite_gradients()
+        finite = self._demand_finite_gradients()
         # where a gradient is inf or NaN (float16), this leaves the step out and `update` halves the
         # scale
         self._scaler.step(self._optimiser)
         self._scaler.update()
+        if finite:
+            self._walks.add(rates, self._settings.recipe.decay)
         return sums
+
+    def walks(self) -> dict[str, np.ndarray]:
+        """Copies of what `Walks` has added up so far."""
+        return self._walks.arrays()
 
     def state(self) -> dict[str, Any]:
         """What the next step depends on."""
@@ -143,6 +156,7 @@ class Steps:
             "optimiser": self._optimiser.state_dict(),
             "scaler": self._scaler.state_dict(),
             "skipped": self._skipped,
+            "walks": self._walks.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -151,6 +165,7 @@ class Steps:
         self._optimiser.load_state_dict(state["optimiser"])
         self._scaler.load_state_dict(state["scaler"])
         self._skipped = state["skipped"]
+        self._walks.restore(state["walks"])
 
     def _add_gradients(
         self, inputs: Tensor, labels: Tensor, planned: float, *, synchronise: bool
@@ -192,11 +207,85 @@ class Steps:
         # the class weights stay on the CPU, as the planned labels do
         return float(self._weights[labels.cpu()].double().sum())
 
-    def _demand_finite_gradients(self) -> None:
+    def _demand_finite_gradients(self) -> bool:
+        """Whether they are; some updates that overflow are allowed in float16."""
         if gradients_are_finite(self.network):
             self._skipped = 0
-            return
+            return True
         self._skipped += 1
         # float16 may overflow while GradScaler lowers its scale; that many in a row is divergence
         if not self._scaler.is_enabled() or self._skipped > SKIPPED_AT_MOST:
             raise NotFiniteError("a gradient that is not finite", bad_gradient(self.network))
+        return False
+
+
+class Walks:
+    """How far noise alone would have carried each temporal parameter, by the updates so far.
+
+    Adam moves a parameter by lr m / sqrt(v). Where gradients g are independent noise, these steps
+    add up to a random walk of variance Q = sum (k lr)^2 g^2 / v, which is added up here for every
+    entry; k is `weight_of_gradient`, 1 after the first updates. Under a constant size of the
+    gradients Q is about the sum of lr^2; where gradients fade, v remembers larger ones, and the
+    walk is shorter than that.
+
+    Args:
+        network: on its device.
+        optimiser: Adam over its parameters.
+    """
+
+    def __init__(self, network: nn.Module, optimiser: torch.optim.Adam) -> None:
+        self._optimiser = optimiser
+        found = temporal_parameters(network)
+        self._names = [f"{layer}.{name}" for layer, name, _ in found]
+        self._kinds = [KINDS[name] for _, name, _ in found]
+        self._identity = [IDENTITY[name] for _, name, _ in found]
+        self._parameters = [parameter for _, _, parameter in found]
+        self._sums = [torch.zeros_like(parameter) for parameter in self._parameters]
+
+    def add(self, rates: Mapping[str, float], decay: float) -> None:
+        """Count the update that was just made; pull transforms to the identity by `decay`."""
+        (momentum, beta), eps = (self._optimiser.defaults[name] for name in ("betas", "eps"))
+        for parameter, total, kind, identity in zip(
+            self._parameters, self._sums, self._kinds, self._identity, strict=True
+        ):
+            state = self._optimiser.state.get(parameter)
+            if state is None or parameter.grad is None:  # frozen
+                continue
+            step = float(state["step"])
+            size = (state["exp_avg_sq"] / (1 - beta**step)).sqrt_().add_(eps)
+            weight = weight_of_gradient(int(step), momentum)
+            total.add_((parameter.grad / size).square_(), alpha=(weight * rates[kind]) ** 2)
+            if decay:
+                with torch.no_grad():
+                    parameter.lerp_(torch.full_like(parameter, identity), decay * rates[kind])
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """ "<layer>.<parameter>" -> Q, (D - 1, out) float32."""
+        return {
+            name: total.float().cpu().numpy().copy()
+            for name, total in zip(self._names, self._sums, strict=True)
+        }
+
+    def state(self) -> list[Tensor]:
+        """What `restore` needs."""
+        return self._sums
+
+    def restore(self, state: list[Tensor]) -> None:
+        """Go on from a `state`."""
+        for total, saved in zip(self._sums, state, strict=True):
+            total.copy_(saved)
+
+
+@functools.lru_cache(maxsize=4096)
+def weight_of_gradient(step: int, momentum: float) -> float:
+    """How much the gradient of one update counts in all later values of Adam's corrected m.
+
+    The average m starts at 0 and is divided by 1 - momentum^step, so that the first gradients count
+    more than once: the first one 3 times, the tenth 1.25 times. Tends to 1.
+
+    Args:
+        step: number of the update, from 1.
+        momentum: Adam's beta1.
+    """
+    later = range(int(math.log(1e-6) / math.log(momentum)) + 1) if momentum else [0]
+    return (1 - momentum) * sum(momentum**k / (1 - momentum ** (step + k)) for k in later)

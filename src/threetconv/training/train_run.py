@@ -26,7 +26,7 @@ from threetconv.clips.loader import Split
 from threetconv.data.contents import clip_marks, data_digest, table_text
 from threetconv.networks.build import build_network
 from threetconv.networks.trace import trace
-from threetconv.records.plan import Run
+from threetconv.records.plan import Run, derive_seed
 from threetconv.records.run_folder import write_run
 from threetconv.records.run_record import RunRecord
 from threetconv.support.files import read_parquet
@@ -35,6 +35,7 @@ from threetconv.support.provenance import bytes_sha256, code_digest, file_sha256
 from threetconv.training.checkpoints import Checkpoints
 from threetconv.training.distributed import ALONE, World, join
 from threetconv.training.loop import fit
+from threetconv.training.recipes import spread_transforms
 from threetconv.training.settings import Settings
 from threetconv.training.torchrun import launch
 
@@ -98,7 +99,8 @@ class TrainJob:
     def from_json(cls, text: str) -> TrainJob:
         """The job that `to_json` wrote; ValueError, KeyError or TypeError where it did not."""
         fields = json.loads(text)
-        fields["run"], fields["settings"] = Run(**fields["run"]), Settings(**fields["settings"])
+        fields["run"] = Run(**fields["run"])
+        fields["settings"] = Settings.from_dict(fields["settings"])
         fields["clip_shape"] = tuple(fields["clip_shape"])
         return cls(**fields)
 
@@ -138,6 +140,9 @@ def train_run(job: TrainJob, world: World = ALONE) -> None:
         carry=job.carry,
         seed=run.seed,
     )
+    spread = job.settings.recipe.spread
+    if any(spread.values()):
+        spread_transforms(network, shape, spread, seed=derive_seed(run.seed, "transforms"))
     layers = trace(network, shape)
     device = world.device if world.size > 1 else job.device
     how: dict[str, Any] = {
@@ -193,6 +198,7 @@ def train_run(job: TrainJob, world: World = ALONE) -> None:
         source="trained",
         optimiser="adam",
         lr=settings.learning_rate,
+        recipe_details=json.dumps(asdict(settings.recipe)) if layers else None,
         schedule=settings.schedule,
         class_weights=settings.class_weights,
         early_stopping=settings.early_stopping,
@@ -232,7 +238,7 @@ def _checkpoints(
         # sums
         belongs_to={
             "run": job.run.to_dict(),
-            "settings": vars(job.settings),
+            "settings": job.settings.to_dict(),
             "table": bytes_sha256(table_text(clips)),
             "clips": bytes_sha256("".join(marks.values()).encode()),
             "clip_shape": list(job.clip_shape),

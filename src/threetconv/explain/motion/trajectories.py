@@ -148,7 +148,9 @@ def channel_table(
         parameters: rows of one snapshot of one run, columns of
             `threetconv.records.parameters.SCHEMA`.
         layers: the network's 3T layers, as run.json has them.
-        sum_lr2: sum of squared learning rates up to the snapshot; None or NaN where it is unknown.
+        sum_lr2: variance of a raw parameter under noise alone: the sum of squared learning rates up
+            to the snapshot, or better `threetconv.records.noise_floor.step_variance`; None or NaN
+            where it is unknown.
         level: the share of noise-only channels about which the table says "no motion beyond noise".
 
     Returns:

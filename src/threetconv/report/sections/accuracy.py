@@ -114,6 +114,7 @@ def accuracy(table: pd.DataFrame, label: str, caption: str, *, variant: str) -> 
         words("network"),
         words("dataset"),
         words("conv." if counts else "start", lambda x: CONVOLUTIONS.get(x[variant], x[variant])),
+        *when("recipe" in table and (table["recipe"] != "paper").any(), words("recipe")),
         numbers("runs", "n_runs", formats.count),
         numbers("accuracy %", validation, spread, group="validation"),
         numbers("clips", "n_clips", formats.count, group="validation"),

@@ -15,7 +15,7 @@ from threetconv.report.wording import plural
 
 __all__ = ["section"]
 
-VARIANT = ["network", "dataset", "convolution", "init", "control"]
+VARIANT = ["network", "dataset", "convolution", "init", "recipe", "control"]
 NO_TIME = pd.Series(dtype=float)
 CONVOLUTIONS = {"3t": "3T", "3d": "3D"}
 
@@ -87,8 +87,9 @@ def counted(runs: pd.DataFrame) -> str:
 
 
 def with_control(runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs; without a column `control` no run is a control."""
-    return runs if "control" in runs else runs.assign(control="none")
+    """The runs; without their columns no run is a control, and all are of the paper's recipe."""
+    lacking = {"control": "none", "recipe": "paper"}
+    return runs.assign(**{k: v for k, v in lacking.items() if k not in runs})
 
 
 def two_d(inputs: Inputs) -> str:
@@ -115,6 +116,7 @@ def variants(runs: pd.DataFrame) -> Table:
         words("dataset", first("dataset")),
         words("conv.", lambda group: named(first("convolution")(group))),
         words("start", first("init")),
+        *when((runs["recipe"] != "paper").any(), words("recipe", first("recipe"))),
         *when(
             (runs["control"] != "none").any(),
             words("control", lambda group: first("control")(group).replace("none", "")),

@@ -18,9 +18,18 @@ MOST_CONTRASTS = 3
 
 def blocks(inputs: Inputs) -> list[Block]:
     """One paragraph, and the warning that the data are synthetic where they are."""
-    parts = [what(inputs), accuracy(inputs.accuracy), displaced(inputs.displacement)]
-    parts += [tested(inputs.tested(*MAIN), inputs.alpha), recovered(inputs.planted)]
-    out: list[Block] = [Paragraph(" ".join(part for part in parts if part))]
+    names = inputs.recipes
+    texts = [[what(inputs)], *([] for _ in names)]
+    for number, name in enumerate(names):
+        of = inputs.of_recipe(name)
+        found = [accuracy(of.accuracy), displaced(of.displacement)]
+        found += [tested(of.tested(*MAIN), inputs.alpha), recovered(of.planted)]
+        several = [f"**Recipe {escape(name)}.**"] if len(names) > 1 else []
+        # with one recipe all is one paragraph
+        texts[number + 1 if several else 0] += several + found
+    out: list[Block] = [
+        Paragraph(" ".join(part for part in parts if part)) for parts in texts if parts
+    ]
     if inputs.synthetic:
         out.append(synthetic(inputs))
     return out

@@ -20,6 +20,7 @@ from threetconv.records.parameters import PARAMETERS
 from threetconv.statistics.calibration import vectorised
 from threetconv.statistics.calibration.calibrate import wilson
 from threetconv.statistics.tests import permutation
+from threetconv.statistics.tests.families import with_recipe
 from threetconv.statistics.tests.permutation import attainable_floor, labelings
 from threetconv.support.levels import passes
 
@@ -227,7 +228,8 @@ def tau_from(summaries: pd.DataFrame, runs: pd.DataFrame | None = None) -> float
     elif "control" in table:
         table = table[table["control"] == "none"]
     table = table[np.isfinite(table["log_mean_abs"])]
-    cells = table.groupby(["parameter", "network", "dataset", "init"])["log_mean_abs"]
+    keys = ["parameter", "network", "dataset", "init", "recipe"]
+    cells = with_recipe(table).groupby(keys)["log_mean_abs"]
     # sums of squares and degrees of freedom add up over cells of different size
     spread = pd.DataFrame({"squares": cells.var(ddof=0) * cells.size(), "df": cells.size() - 1})
     pooled = spread.groupby("parameter").sum()

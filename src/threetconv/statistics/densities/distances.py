@@ -72,8 +72,9 @@ def row_distances(
         for block in comparison.blocks:
             arms = comparison.arms(block)
             line: dict[str, object] = {
-                "family": comparison.family.name, "contrast": comparison.contrast.text,
-                "stratum": block.name, "checkpoint": "best", "unit": "row",
+                "recipe": comparison.recipe, "family": comparison.family.name,
+                "contrast": comparison.contrast.text, "stratum": block.name,
+                "checkpoint": "best", "unit": "row",
             }  # fmt: skip
             lines += [line | distances for distances in _block(arms, rows, seed, max_rows)]
             lines.append(line | _joint(arms, rows, seed, max_joint_rows))

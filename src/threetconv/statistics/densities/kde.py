@@ -18,10 +18,11 @@ import pandas as pd
 from threetconv.records.parameters import derive
 from threetconv.statistics.densities.bandwidth import bandwidth
 from threetconv.statistics.summaries.summarise import DISPLACEMENTS
+from threetconv.statistics.tests.families import with_recipe
 
 __all__ = ["AsinhKDE", "Density", "densities"]
 
-CELL = ["network", "dataset", "init"]
+CELL = ["network", "dataset", "init", "recipe"]
 CENTRAL = (0.001, 0.999)  # shared limits: these quantiles of the union of all cells
 REACH = 5.0  # kernels are followed over this many bandwidths
 PER_BANDWIDTH = 3  # at least this many grid steps in a bandwidth
@@ -160,7 +161,7 @@ def moved_rows(parameters: pd.DataFrame, *, tag: str, rows: str) -> pd.DataFrame
     if not keep.any():
         raise ValueError(f"the parameter table has no {rows} rows with tag {tag!r}")
     return derive(
-        parameters.loc[keep, [*CELL, "scale", "rotate", "translate_x", "translate_y"]]
+        with_recipe(parameters).loc[keep, [*CELL, "scale", "rotate", "translate_x", "translate_y"]]
     ).reset_index(drop=True)
 
 

@@ -22,11 +22,13 @@ from threetconv.errors import InputError, look_up
 from threetconv.records.parameters import derive
 from threetconv.schemas.statistics import ALIGNMENT
 from threetconv.statistics.tests.adjust import adjust, benjamini_hochberg, holm
+from threetconv.statistics.tests.families import with_recipe
 from threetconv.statistics.tests.permutation import DRAWS, permute
 
 __all__ = ["AXES", "COLUMNS", "Axis", "alignment_table", "sign_flip"]
 
 COLUMNS = ALIGNMENT.names
+CELL = ["network", "dataset", "init", "recipe", "control"]
 MAX_ENUMERATION = 2**17  # assignments of signs: up to 17 runs
 ROUNDING = 1e-12  # sums closer than this share of the sum of |values| are tied
 
@@ -102,7 +104,7 @@ def alignment_table(
     """
     moving = [dataset for dataset, motion in motions.items() if _axes(motion)]
     wanted = runs[(runs["convolution"] == "3t") & runs["dataset"].isin(moving)]
-    wanted = wanted[["run_id", "network", "dataset", "init", "control"]]
+    wanted = with_recipe(wanted)[["run_id", *CELL]]
     for table, what in ((parameters, "parameter"), (preferences, "preference")):
         lacking = sorted(set(wanted["run_id"]) - set(table["run_id"]))
         if lacking:
@@ -132,7 +134,7 @@ def alignment_table(
     table = pd.concat(parts)
     order = {"model": 0, "first": 1, "layer": 2}
     return table.sort_values(
-        ["network", "dataset", "init", "control", "scope", "axis", "layer_index"],
+        [*CELL, "scope", "axis", "layer_index"],
         key=lambda c: c.map(order) if c.name == "scope" else c,
         ignore_index=True,
     )[COLUMNS].astype({"layer_index": np.int32})
@@ -205,7 +207,7 @@ def _channels(
 
 def _by_run(channels: pd.DataFrame, motions: Mapping[str, str]) -> pd.DataFrame:
     """The correlations of every run: by layer, over the model, and over its axes."""
-    cell = ["run_id", "network", "dataset", "init", "control"]
+    cell = ["run_id", *CELL]
     place = ["layer_index", "layer"]
     parts = []
     for dataset, lines in channels.groupby("dataset", sort=True):

@@ -20,6 +20,7 @@ from threetconv.schemas.statistics import PLANTED, PLANTED_LAYERS
 from threetconv.statistics.planted.alignment import AXES
 from threetconv.statistics.summaries.snapshot_choice import at_checkpoint
 from threetconv.statistics.tests.adjust import adjust, holm
+from threetconv.statistics.tests.families import with_recipe
 from threetconv.statistics.tests.intervals import Interval, difference_interval, paired_interval
 from threetconv.statistics.tests.permutation import DRAWS, permute_runs
 from threetconv.support.levels import passes
@@ -38,7 +39,7 @@ FLOOR, STILL = "noise floor", "no motion"
 CONTROLS = ("static", "frame-shuffled", "label-shuffled")
 COLUMNS = PLANTED.names
 LAYER_COLUMNS = PLANTED_LAYERS.names
-CELL = ["network", "dataset", "init"]
+CELL = ["network", "dataset", "init", "recipe"]
 Arms = tuple[np.ndarray, np.ndarray]
 
 
@@ -165,7 +166,9 @@ def _lines(
         look_up(EXPECTED, motion, what="planted motion")
     wanted = runs[(runs["convolution"] == "3t") & runs["dataset"].isin(list(motions))]
     kept = summaries.drop(columns=["control"], errors="ignore")
-    kept = kept[kept["rows"] == "reachable"].merge(wanted[["run_id", "control"]], on="run_id")
+    kept = with_recipe(kept[kept["rows"] == "reachable"]).merge(
+        wanted[["run_id", "control"]], on="run_id"
+    )
     # controls share the step with real runs: they are what the real runs are compared with
     chosen = at_checkpoint(kept, None, checkpoint, compared=set(kept["run_id"]))
     if chosen.reason and len(kept):
@@ -194,7 +197,10 @@ def _comparisons(
         # the data set without motion would be compared with itself
         if where["motion"] == "none":
             continue
-        same = (table["network"] == where["network"]) & (table["init"] == where["init"])
+        same = (
+            table[["network", "init", "recipe"]]
+            == [where[key] for key in ("network", "init", "recipe")]
+        ).all(axis=1)
         still = table["dataset"].map(motions) == "none"
         yield where, STILL, ours, table[same & still & (table["control"] == "none")]
 

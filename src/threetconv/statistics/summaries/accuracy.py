@@ -10,10 +10,11 @@ import pandas as pd
 from threetconv.errors import InputError
 from threetconv.records.paper_numbers import paper_accuracy, paper_parameter_counts
 from threetconv.schemas.statistics import ACCURACY
+from threetconv.statistics.tests.families import PAPER, with_recipe
 
 __all__ = ["COLUMNS", "accuracy_table"]
 
-VARIANT = ["network", "dataset", "convolution", "init", "control"]
+VARIANT = ["network", "dataset", "convolution", "init", "recipe", "control"]
 COLUMNS = ACCURACY.names
 
 
@@ -35,15 +36,16 @@ def accuracy_table(
         controls: whether lines of negative controls are among them.
 
     Returns:
-        Columns `COLUMNS`, a line per network x dataset x convolution x init x control. Accuracies
-        and chance in per cent. accuracy_* and n_clips are of the validation split, which chose the
-        epoch; test_* and n_test_clips of the test split, NaN without one. The paper's figures are
-        NaN where it has none; its counts hold for the full width, 27 or 101 classes and its own
-        clip shapes.
+        Columns `COLUMNS`, a line per network x dataset x convolution x init x recipe x control.
+        Accuracies and chance in per cent. accuracy_* and n_clips are of the validation split, which
+        chose the epoch; test_* and n_test_clips of the test split, NaN without one. The paper's
+        figures are NaN where it has none; its counts hold for the full width, 27 or 101 classes and
+        its own clip shapes.
 
     Raises:
         InputError: for a run without validation accuracy at its best epoch.
     """
+    runs = with_recipe(runs)
     if not controls:
         runs = runs[runs["control"] == "none"]
     table = runs
@@ -99,8 +101,9 @@ def beside_paper(table: pd.DataFrame, paper_dataset: Mapping[str, str] | None) -
     table = table.merge(
         accuracy, on=["paper_dataset", "network", "convolution", "init"], how="left"
     ).merge(counts, on=["paper_dataset", "network", "convolution"], how="left")
-    # the paper trained no controls; the merge gave them the figures of the real variant
-    table.loc[table["control"] != "none", ["paper_accuracy", "paper_n_parameters"]] = np.nan
+    # the paper trained no controls, and knew one recipe; the merge gave all of them its figures
+    foreign = (table["control"] != "none") | (table["recipe"] != PAPER)
+    table.loc[foreign, ["paper_accuracy", "paper_n_parameters"]] = np.nan
     return table.astype({"paper_accuracy": np.float64, "paper_n_parameters": np.float64})
 
 

@@ -9,30 +9,36 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from threetconv.errors import InputError
-from threetconv.records.parameters import read_parameters
+from threetconv.records.parameters import RAW, read_parameters
 from threetconv.statistics.tests.families import select_runs
 
 __all__ = ["CELL", "RunRows", "read_best"]
 
-CELL = ["run_id", "network", "dataset", "init"]
+CELL = ["run_id", "network", "dataset", "init", "recipe"]
 
 
 class RunRows(NamedTuple):
-    """Reachable rows of one run at its best checkpoint."""
+    """Reachable rows of one run at its best checkpoint.
+
+    Temporal parameters are relative to the start of training (scales divided by those at the start,
+    the others less those), so that their displacement is what training did.
+    """
 
     run_id: str
     network: str
     dataset: str
     init: str
+    recipe: str
     frame: pd.DataFrame
 
     @property
-    def cell(self) -> tuple[str, str, str, str]:
+    def cell(self) -> tuple[str, ...]:
         """Its values of `CELL`."""
-        return self[:4]
+        return self.run_id, self.network, self.dataset, self.init, self.recipe
 
 
 def read_best(
@@ -44,8 +50,8 @@ def read_best(
     so memory holds one run.
 
     Args:
-        files: ".../network=N/dataset=D/init=I/<run_id>.parquet", one per run; those of 3D runs
-            and controls are skipped.
+        files: ".../network=N/dataset=D/init=I/recipe=R/<run_id>.parquet", one per run; those of
+            3D runs and controls are skipped.
         runs: run_id, convolution, control; without it every file counts.
         columns: raw columns of `threetconv.records.parameters.SCHEMA`.
 
@@ -55,7 +61,8 @@ def read_best(
     """
     seen: set[str] = set()
     for file in sorted((Path(file) for file in files), key=lambda path: (path.stem, str(path))):
-        wanted = ["run_id", "reachable", *columns]
+        temporal = [name for name in columns if name in RAW.values()]
+        wanted = ["run_id", "reachable", *columns, *(f"{name}_start" for name in temporal)]
         frame = read_parameters([file], tags=("best",), columns=wanted)
         ids = [str(name) for name in frame["run_id"].unique()]
         if len(ids) != 1 or ids[0] in seen:
@@ -69,9 +76,13 @@ def read_best(
         # after the checks, so that a wrong file of a control is found as well
         if select_runs(frame[["run_id"]].head(1), runs).empty:
             continue
-        network, dataset, init = (str(frame[key].iloc[0]) for key in ("network", "dataset", "init"))
+        run_id, network, dataset, init, recipe = (str(frame[key].iloc[0]) for key in CELL)
         # an unreachable row stays at the identity whatever the data, so it tells nothing of them
-        rows = frame.loc[frame["reachable"].to_numpy(bool), list(columns)].reset_index(drop=True)
+        reached = frame[frame["reachable"].to_numpy(bool)].reset_index(drop=True)
+        rows = reached[list(columns)].copy()
+        for name in temporal:
+            value, start = (reached[c].astype(np.float64) for c in (name, f"{name}_start"))
+            rows[name] = value / start if name == "scale" else value - start
         if rows.empty:
             raise InputError(
                 file,
@@ -79,4 +90,4 @@ def read_best(
                 expected="at least one temporal parameter that the clips can move",
                 remedy="train on clips with more frames",
             )
-        yield RunRows(ids[0], network, dataset, init, rows)
+        yield RunRows(run_id, network, dataset, init, recipe, rows)

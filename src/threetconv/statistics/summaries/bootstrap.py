@@ -117,9 +117,9 @@ def _stratum(
     lines = []
     for index, parameter in enumerate(PARAMETERS):
         line: dict[str, object] = {
-            "family": comparison.family.name, "contrast": comparison.contrast.text,
-            "stratum": stratum, "parameter": parameter, "estimate": math.nan,
-            "ci_low": math.nan, "ci_high": math.nan,
+            "recipe": comparison.recipe, "family": comparison.family.name,
+            "contrast": comparison.contrast.text, "stratum": stratum, "parameter": parameter,
+            "estimate": math.nan, "ci_low": math.nan, "ci_high": math.nan,
         }  # fmt: skip
         lines.append(line)
         if not whole:

@@ -11,11 +11,11 @@ from threetconv.records.paper_numbers import paper_displacement
 from threetconv.records.parameters import PARAMETERS
 from threetconv.schemas.statistics import DISPLACEMENT
 from threetconv.statistics.summaries.accuracy import with_paper_dataset
-from threetconv.statistics.tests.families import select_runs
+from threetconv.statistics.tests.families import PAPER, select_runs, with_recipe
 
 __all__ = ["COLUMNS", "displacement_table"]
 
-CELL = ["network", "dataset", "init"]
+CELL = ["network", "dataset", "init", "recipe"]
 VALUES = [
     "n_rows", "identity_share", "mean", "mean_min", "mean_max", "sd", "sd_min", "sd_max",
     "noise_floor", "floor_ratio",
@@ -41,14 +41,14 @@ def displacement_table(
         tag: the snapshot to use.
 
     Returns:
-        Columns `COLUMNS`, a line per network x dataset x init x parameter, in the paper's order
-        of parameters. `table`: 2 for pretrained, 4 for scratch, 0 otherwise. `mean`, `sd` (with
-        _min and _max over runs) of |1 - |1/s||, |r|, |tx/2|, |ty/2|, and `noise_floor` (mean over
-        runs): all x 1e-3. `floor_ratio`: mean over runs of mean |z| / floor. `n_rows` per run.
-        Columns named _reachable are over reachable rows only (NaN where there are none), the
-        others over all rows, as in the paper.
+        Columns `COLUMNS`, a line per network x dataset x init x recipe x parameter, in the paper's
+        order of parameters. `table`: 2 for pretrained, 4 for scratch, 0 otherwise. `mean`, `sd`
+        (with _min and _max over runs) of |1 - |1/s||, |r|, |tx/2|, |ty/2|, and `noise_floor` (mean
+        over runs): all x 1e-3. `floor_ratio`: mean over runs of mean |z| / floor. `n_rows` per run.
+        Columns named _reachable are over reachable rows only (NaN where there are none), the others
+        over all rows, as in the paper.
     """
-    table = select_runs(summaries, runs)
+    table = with_recipe(select_runs(summaries, runs))
     table = table[
         (table["tag"] == tag) & (table["scope"] == "model") & (table["weighting"] == "pooled")
     ]
@@ -64,6 +64,7 @@ def displacement_table(
     )
     on = ["paper_dataset", "network", "init", "parameter"]
     result = result.merge(paper.drop(columns="table"), on=on, how="left")
+    result.loc[result["recipe"] != PAPER, ["paper_mean", "paper_sd"]] = np.nan
     order = {name: i for i, name in enumerate(PARAMETERS)}
     return result[COLUMNS].sort_values(
         ["table", *keys],

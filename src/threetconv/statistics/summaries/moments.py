@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from threetconv.records.parameters import displacement, magnitude
+from threetconv.records.parameters import displacement, displacement_from_start, magnitude
 
 __all__ = [
     "COUNTS",
@@ -31,7 +31,7 @@ __all__ = [
 QUANTILES = {"q05": 0.05, "q25": 0.25, "median_abs": 0.5, "q75": 0.75, "q95": 0.95}
 STATISTICS = (
     "mu_paper", "sd_paper", "log_mean_abs", "sd_abs", "sd", "median_abs", "q05", "q25", "q75",
-    "q95", "kurtosis",
+    "q95", "kurtosis", "log_mean_abs_identity", "walk",
 )  # fmt: skip
 COUNTS = ("n", "n_identity")
 CHUNK = 1 << 20  # rows worked on at once, unless one snapshot has more
@@ -132,12 +132,16 @@ def _codes(column: pd.Series) -> np.ndarray:
     return pd.factorize(column)[0]
 
 
-def statistics(parameter: str, raw: np.ndarray, layout: Layout) -> tuple[Table, Table]:
+def statistics(
+    parameter: str, raw: np.ndarray, start: np.ndarray, walk: np.ndarray, layout: Layout
+) -> tuple[Table, Table]:
     """Every statistic of one parameter, by layer and by snapshot.
 
     Args:
         parameter: s, r, px or py.
         raw: (rows,) the layer's own values in the order of `layout`, finite, scales not zero.
+        start: (rows,) the same before training.
+        walk: (rows,) variances of the walk that noise alone makes of the raw values; may be NaN.
 
     Returns:
         Two tables `COUNTS` + `STATISTICS` -> float64 arrays, of (layers,) and (snapshots,).
@@ -145,13 +149,23 @@ def statistics(parameter: str, raw: np.ndarray, layout: Layout) -> tuple[Table, 
     by_layer: list[Table] = []
     by_snapshot: list[Table] = []
     for rows, layers, snapshots in layout.chunks():
-        values = raw[rows].copy()
+        z = displacement_from_start(parameter, raw[rows], start[rows])
+        # SDs of the walk, in the unit of z but for the factor that px and py have
+        values, walked = raw[rows].copy(), np.sqrt(walk[rows].astype(np.float64))
         # sums over increasing values do not depend on the order of the rows
-        _sort_within(values, layers)
-        z, paper = displacement(parameter, values), magnitude(parameter, values)
+        for each in (z, values, walked):
+            _sort_within(each, layers)
+        paper, from_identity = magnitude(parameter, values), np.abs(displacement(parameter, values))
         absolute = np.abs(z)
         for tables, counts in ((by_layer, layers), (by_snapshot, snapshots)):
-            tables.append(_moments(z, absolute, paper, counts))
+            found = _moments(z, absolute, paper, counts)
+            begins = _starts(counts)
+            with np.errstate(divide="ignore"):
+                found["log_mean_abs_identity"] = np.log(
+                    np.add.reduceat(from_identity, begins) / counts
+                )
+            found["walk"] = np.add.reduceat(walked, begins) / counts
+            tables.append(found)
         for tables, counts in ((by_layer, layers), (by_snapshot, snapshots)):
             _sort_within(absolute, counts, kind="stable")  # few ordered pieces: a merge
             tables[-1] |= _quantiles(absolute, counts)

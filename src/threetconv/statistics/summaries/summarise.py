@@ -1,8 +1,9 @@
 """One number per training run: how far its temporal parameters moved from the identity.
 
 The unit of replication is the run, so everything that is tested later is a row of this table.
-The central quantity is D = ln mean |z| (`log_mean_abs`), with the displacements z of
-`threetconv.records.parameters.derive`: z_s = -ln|s|, z_r = -r, z_x = -tx/2, z_y = ty/2.
+The central quantity is D = ln mean |z| (`log_mean_abs`), with the displacements z that training
+made (`threetconv.records.parameters.displacement_from_start`): z_s = -ln|s|, z_r = -r, z_x = -tx/2
+and z_y = ty/2, less their values before training, which are 0 where a run starts at the identity.
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ from threetconv.statistics.summaries.moments import (
     layouts,
     statistics,
 )
+from threetconv.statistics.tests.families import with_recipe
 from threetconv.support.processes import pool
 
 __all__ = ["COLUMNS", "DISPLACEMENTS", "summarise", "summarise_files"]
 
 DISPLACEMENTS = {"s": "z_s", "r": "z_r", "px": "z_x", "py": "z_y"}
-RUN = ["network", "dataset", "init", "control", "replicate"]
+RUN = ["network", "dataset", "init", "recipe", "control", "replicate"]
 SNAPSHOT = ["run_id", "step", "tag"]
 LAYER = ["layer_index", "layer"]
 KEYS = [*SNAPSHOT, *LAYER, "reachable"]
@@ -49,7 +51,7 @@ def summarise(
             (`threetconv.records.parameters.SCHEMA`).
         runs: run_id, network, dataset, init, replicate and, where there are controls, control.
         snapshots: run_id, step, sum_lr2 (the sum of squared learning rates of the updates so
-            far); without it `noise_floor` and `floor_ratio` are NaN.
+            far), from which the noise floor follows where the table has no walks.
 
     Returns:
         Columns `COLUMNS`, for every run x step x tag x scope {model, layer} x parameter {s, r,
@@ -58,10 +60,11 @@ def summarise(
         the layers' statistics; for D that is the mean of their log-means); layer lines are
         "pooled". `control`: "none" for a run that is no control. `mu_paper`, `sd_paper`: mean and
         SD (ddof 0) of |1 - |1/s||, |r|, |tx/2|, |ty/2|; `sd`: SD (ddof 0) of z; `sd_abs`,
-        quantiles: of |z|; `kurtosis`: excess, of z, NaN if constant; `n_identity`: rows exactly
-        at the identity; `noise_floor`: see `threetconv.records.noise_floor`; `floor_ratio` =
-        exp(D) / noise_floor, NaN at step 0. If all rows are at the identity D = -inf. The order
-        of the rows does not matter.
+        quantiles: of |z|; `kurtosis`: excess, of z, NaN if constant; `n_identity`: rows that are
+        exactly where they started; `log_mean_abs_identity`: D from the identity instead of from
+        the start; `noise_floor`: see `threetconv.records.noise_floor`; `floor_ratio` = exp(D) /
+        noise_floor, NaN at step 0. If no row has moved D = -inf. The order of the rows does not
+        matter.
 
     Raises:
         InputError: for a run that `runs` does not have, a snapshot that `snapshots` does not have,
@@ -129,14 +132,16 @@ def _lines(keys: pd.DataFrame, read: Read) -> pd.DataFrame:
     numbers: dict[str, list[Table]] = {rows: [] for rows in found}
     same = "reachable" in found and found["reachable"].covers(len(keys))
     for name in PARAMETERS if found else ():
-        raw = read(RAW[name])
+        columns = [read(f"{RAW[name]}{what}") for what in ("", "_start", "_walk")]
         for rows, layout in found.items():
             if rows == "reachable" and same:
                 numbers[rows].append(numbers["all"][-1])  # no row is unreachable
                 continue
-            values = raw if layout.index is None else raw[layout.index]
-            _refuse_meaningless(values, name, layout)
-            by_layer, pooled = statistics(name, values, layout)
+            raw, start, walk = (
+                values if layout.index is None else values[layout.index] for values in columns
+            )
+            _refuse_meaningless(raw, name, layout)
+            by_layer, pooled = statistics(name, raw, start, walk, layout)
             equal = equal_weight(by_layer, layout.layers)
             # in the order of `_names`
             numbers[rows].append(joined([pooled, equal, by_layer]))
@@ -166,7 +171,7 @@ def _names(layout: Layout) -> pd.DataFrame:
 
 def _known(runs: pd.DataFrame) -> pd.DataFrame:
     """What is told of each run; without a column `control` no run is one."""
-    runs = runs if "control" in runs else runs.assign(control="none")
+    runs = with_recipe(runs if "control" in runs else runs.assign(control="none"))
     return runs.drop_duplicates("run_id")[["run_id", *RUN]]
 
 
@@ -186,14 +191,15 @@ def _finish(
 
 
 def _with_noise_floor(table: pd.DataFrame, snapshots: pd.DataFrame | None) -> pd.DataFrame:
-    if snapshots is None:
-        return table.assign(noise_floor=np.nan, floor_ratio=np.nan)
-    _refuse_missing(table, snapshots, ["run_id", "step"], "snapshots table")
-    walked = snapshots.drop_duplicates(["run_id", "step"])[["run_id", "step", "sum_lr2"]]
-    table = table.merge(walked, on=["run_id", "step"], how="left", validate="many_to_one")
     # px and py are half of a raw parameter, so they walk half as far
     share = table["parameter"].map(WALK_SHARE).astype(np.float64)
-    floor: pd.Series = noise_floor(table["sum_lr2"].astype(np.float64), share)
+    floor: pd.Series = noise_floor(table.pop("walk") ** 2, share)
+    if snapshots is not None:
+        _refuse_missing(table, snapshots, ["run_id", "step"], "snapshots table")
+        walked = snapshots.drop_duplicates(["run_id", "step"])[["run_id", "step", "sum_lr2"]]
+        table = table.merge(walked, on=["run_id", "step"], how="left", validate="many_to_one")
+        # of fetched runs no walks are known, and the learning rates at best
+        floor = floor.fillna(noise_floor(table["sum_lr2"].astype(np.float64), share))
     # no update, no floor: NaN instead of a division by zero at step 0
     ratio = np.exp(table["log_mean_abs"]) / floor.where(floor > 0)
     return table.assign(noise_floor=floor, floor_ratio=ratio)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from threetconv.errors import look_up
 from threetconv.schemas.statistics import TESTS
 from threetconv.statistics.summaries.snapshot_choice import Chosen, at_checkpoint
 from threetconv.statistics.tests.families import (
+    PAPER,
     REAL,
     TWO_ARMED,
     Block,
@@ -26,6 +28,7 @@ from threetconv.statistics.tests.families import (
     form_contrasts,
     named_family,
     with_control,
+    with_recipe,
 )
 
 __all__ = ["COLUMNS", "OVERALL", "Comparison", "as_table", "comparisons", "two_armed", "versions"]
@@ -33,7 +36,7 @@ __all__ = ["COLUMNS", "OVERALL", "Comparison", "as_table", "comparisons", "two_a
 COLUMNS = TESTS.names
 OVERALL = "all"  # the stratum of all blocks together
 NO_SEED = -1  # rng_seed of a method that draws nothing
-RUN = ["run_id", "network", "dataset", "init", "control", "replicate"]
+RUN = ["run_id", "network", "dataset", "init", "recipe", "control", "replicate"]
 BLANK: dict[str, object] = {
     "scope": "model", "layer_index": -1, "unit": "run", "method": "", "ci_method": "none",
     "exact": False, "n_permutations": 0, "adjustment": "none", "status": "ok", "reason": "",
@@ -51,6 +54,7 @@ class Comparison:
 
     Attributes:
         family, contrast: what is compared.
+        recipe: of all its runs.
         table: the lines of the contrast's runs, at any checkpoint.
         runs: a line per run, ordered by id.
         blocks: every block that has a run of either arm; their rows are those of `runs`.
@@ -60,6 +64,7 @@ class Comparison:
 
     family: Family
     contrast: Contrast
+    recipe: str
     table: pd.DataFrame
     runs: pd.DataFrame
     blocks: list[Block]
@@ -109,8 +114,9 @@ class Comparison:
     ) -> dict[str, object]:
         """A line of the tests table with its keys, the run counts of `blocks`, and `values`."""
         return {
-            **BLANK, "family": self.family.name, "contrast": self.contrast.text,
-            "stratum": stratum, "parameter": parameter, "checkpoint": self.checkpoint,
+            **BLANK, "recipe": self.recipe, "family": self.family.name,
+            "contrast": self.contrast.text, "stratum": stratum,
+            "parameter": parameter, "checkpoint": self.checkpoint,
             "n_a": sum(block.count(0) for block in blocks),
             "n_b": sum(block.count(1) for block in blocks), **values,
         }  # fmt: skip
@@ -122,25 +128,33 @@ def comparisons(
     """Every contrast of every family, with its blocks.
 
     Args:
-        table: run_id, network, dataset, init of 3T runs and, where there are such, control and
-            replicate; a run may have many lines.
+        table: run_id, network, dataset, init of 3T runs and, where there are such, recipe, control
+            and replicate; a run may have many lines.
         families: names in `FAMILIES`.
         datasets: the two data sets that a dataset factor compares, the first one being arm a; all
             pairs in alphabetical order without it.
 
     Returns:
-        The contrasts in the order of the families, blocks in alphabetical order. Runs of an arm
-        are ordered by replicate and id, so the order of the table's lines does not matter.
+        The contrasts of every recipe, in the order of the families, blocks in alphabetical order.
+        Runs of an arm are ordered by replicate and id, so the order of the table's lines does not
+        matter.
     """
-    table = with_control(table, None)
+    table = with_recipe(with_control(table, None))
     table = table if "replicate" in table else table.assign(replicate=0)
-    for name in families:
+    for recipe, name in product(recipes_of(table), families):
         family = named_family(name, datasets)
-        part = table if family.factor == "control" else table[table["control"] == REAL]
+        part = table[table["recipe"] == recipe]
+        part = part if family.factor == "control" else part[part["control"] == REAL]
         for contrast in form_contrasts(part, family, datasets):
             inside = part[part[family.factor].isin(contrast.pair)]
             runs = inside[RUN].drop_duplicates("run_id").sort_values("run_id", ignore_index=True)
-            yield Comparison(family, contrast, inside, runs, form_blocks(runs, family, contrast))
+            blocks = form_blocks(runs, family, contrast)
+            yield Comparison(family, contrast, recipe, inside, runs, blocks)
+
+
+def recipes_of(table: pd.DataFrame) -> list[str]:
+    """The recipes of a table, the paper's first."""
+    return sorted(table["recipe"].astype(str).unique(), key=lambda name: (name != PAPER, name))
 
 
 def two_armed(

@@ -3,7 +3,7 @@
 "dataset" and "init" ask whether the dataset, or the initialisation, matters; "dataset x init"
 whether the effect of the dataset depends on the initialisation; "controls" how real runs differ
 from negative controls. All but "controls" use real runs only. 3D runs have no temporal parameters
-and are always left out.
+and are always left out. Runs of different recipes are never compared in these families, nor pooled.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ __all__ = [
     "named_family",
     "select_runs",
     "with_control",
+    "with_recipe",
 ]
 
+PAPER = "paper"  # the recipe that every study has
 REAL = "none"  # the control of a run that is no negative control
 
 
@@ -133,6 +135,11 @@ def named_family(name: str, datasets: Sequence[str] | None = None) -> Family:
     if datasets is None or family.factor != "dataset":
         return family
     return replace(family, order=tuple(datasets))
+
+
+def with_recipe(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with a column `recipe`; without one every run is of the paper's."""
+    return table if "recipe" in table else table.assign(recipe=PAPER)
 
 
 def with_control(table: pd.DataFrame, runs: pd.DataFrame | None) -> pd.DataFrame:

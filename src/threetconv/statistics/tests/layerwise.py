@@ -13,12 +13,12 @@ from threetconv.statistics.summaries.snapshot_choice import at_checkpoint
 from threetconv.statistics.tests.adjust import adjust, benjamini_hochberg
 from threetconv.statistics.tests.comparisons import Comparison, as_table, comparisons
 from threetconv.statistics.tests.contrasts import PermutationSettings, measure
-from threetconv.statistics.tests.families import TWO_ARMED, Block, with_control
+from threetconv.statistics.tests.families import TWO_ARMED, Block, with_control, with_recipe
 from threetconv.statistics.tests.permutation import DRAWS, MAX_ENUMERATION
 
 __all__ = ["PROFILE_COLUMNS", "layer_profile", "layer_tests"]
 
-CELL = ["network", "dataset", "init", "control"]
+CELL = ["network", "dataset", "init", "recipe", "control"]
 PROFILE_COLUMNS = LAYER_PROFILE.names
 
 
@@ -158,11 +158,14 @@ def layer_profile(
         noise_floor; `reachable_share` of the layer's rows. Layers without reachable rows have no
         line.
     """
-    table = with_control(summaries, runs)
+    table = with_recipe(with_control(summaries, runs))
     table = table[table["scope"] == "layer"]
     names = (checkpoint,) if isinstance(checkpoint, str) else tuple(checkpoint)
-    ids = set(table["run_id"].unique())
-    chosen = [(name, at_checkpoint(table, None, name, compared=ids).lines) for name in names]
+    chosen = [
+        (name, at_checkpoint(of_recipe, None, name, compared=set(of_recipe["run_id"])).lines)
+        for _, of_recipe in table.groupby("recipe", observed=True)
+        for name in names
+    ]
     parts = [_profile(lines).assign(checkpoint=name) for name, lines in chosen if len(lines)]
     if not parts:
         return pd.DataFrame(columns=PROFILE_COLUMNS)

@@ -7,6 +7,7 @@ import re
 
 import pandas as pd
 
+from threetconv.statistics.tests.families import with_recipe
 from threetconv.support.levels import passes
 from threetconv.support.numerals import p_prose, significant
 
@@ -27,7 +28,7 @@ CONTROLS = {
 }
 
 
-KEY = ["family", "contrast", "stratum", "parameter", "layer_index"]
+KEY = ["recipe", "family", "contrast", "stratum", "parameter", "layer_index"]
 
 
 def sentences(
@@ -63,6 +64,7 @@ def _by_key(table: pd.DataFrame, keys: list[str]) -> dict[tuple[object, ...], pd
 
 
 def _keys(table: pd.DataFrame, keys: list[str]) -> list[tuple[object, ...]]:
+    table = with_recipe(table)
     return list(zip(*(table[name] for name in keys), strict=True))
 
 
