@@ -58,9 +58,9 @@ rule train:
     benchmark:
         f"{RESULTS}/benchmarks/train/{{run_id}}.tsv"
     wildcard_constraints:
-        # Rules `train` and `fetch_run` have the same outputs; every run belongs to one
-        # of them.
-        run_id=any_of([run_id for run_id in RUNS if run_id not in FETCHED]),
+        # Rules `train`, `take_from_batch` and `fetch_run` have the same outputs; every run
+        # belongs to one of them.
+        run_id=any_of(LAYOUT.trained_alone),
     conda:
         TRAINING_ENV
     # Two single-threaded runs beside each other beat one on two cores, and the number of threads
@@ -74,7 +74,7 @@ rule train:
         processes=1,
         checkpoint_seconds=60,
     params:
-        run=lambda w: RUNS[w.run_id].to_dict(),
+        runs=lambda w: [RUNS[w.run_id].to_dict()],
         # Only what concerns this run, so that other settings may change without
         # training it again.
         settings=lambda w: LAYOUT.run_settings(w.run_id),
@@ -83,10 +83,64 @@ rule train:
         width=STUDY["width"],
         carry=STUDY["weights_2d"]["carry"],
         device=STUDY["training"]["device"],
-        checkpoints=lambda w: f"{RESULTS}/checkpoints/{w.run_id}",
+        checkpoints=f"{RESULTS}/checkpoints",
         code=code_digest("training.train_run"),
     script:
         "../scripts/train.py"
+
+
+if LAYOUT.batches:
+
+    def first_of(wildcards):
+        """A run of the batch: all are of one cell."""
+        return LAYOUT.batches[wildcards.batch][0]
+
+    use rule train as train_batch with:
+        # Several runs of one cell, one after another: a process is started once for all of them.
+        input:
+            unpack(lambda w: LAYOUT.run_inputs(first_of(w))),
+        output:
+            done=f"{RESULTS}/batches/{{batch}}/done.txt",
+        log:
+            f"{RESULTS}/logs/train_batch/{{batch}}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/train_batch/{{batch}}.tsv"
+        wildcard_constraints:
+            batch=any_of(LAYOUT.batches),
+        params:
+            runs=lambda w: [
+                RUNS[run_id].to_dict() for run_id in LAYOUT.batches[w.batch]
+            ],
+            settings=lambda w: LAYOUT.run_settings(first_of(w)),
+            data=lambda w: LAYOUT.run_data(first_of(w)),
+            clip=lambda w: DATASETS[RUNS[first_of(w)].dataset]["clip"],
+            width=STUDY["width"],
+            carry=STUDY["weights_2d"]["carry"],
+            device=STUDY["training"]["device"],
+            checkpoints=f"{RESULTS}/checkpoints",
+            code=code_digest("training.train_run"),
+
+    localrules:
+        take_from_batch,
+
+    rule take_from_batch:
+        # The files of one run, as links to those of its batch.
+        input:
+            lambda w: f"{RESULTS}/batches/{LAYOUT.batch_of[w.run_id]}/done.txt",
+        output:
+            record=f"{RESULTS}/runs/{{run_id}}/run.json",
+            weights=f"{RESULTS}/runs/{{run_id}}/best.safetensors",
+            snapshots=f"{RESULTS}/runs/{{run_id}}/snapshots.safetensors",
+            metrics=f"{RESULTS}/runs/{{run_id}}/metrics.parquet",
+        wildcard_constraints:
+            run_id=any_of(LAYOUT.batch_of),
+        run:
+            for file in map(Path, output):
+                made = Path(input[0]).parent / wildcards.run_id / file.name
+                try:
+                    file.hardlink_to(made)
+                except OSError:  # a file system without links
+                    shutil.copyfile(made, file)
 
 
 rule fetch_run:

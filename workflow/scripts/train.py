@@ -1,30 +1,43 @@
-"""Train one run of the design, or go on where it was stopped."""
+"""Train one run of the design, or several of one cell; each goes on where it was stopped."""
 
 from pathlib import Path
 
 from threetconv.records.plan import Run
+from threetconv.support.files import write_text
 from threetconv.training.settings import Settings
 from threetconv.training.train_run import TrainJob, start
 
 if __name__ == "__main__":  # worker processes import this file again
     params, clip, resources = snakemake.params, snakemake.params.clip, snakemake.resources
-    job = TrainJob(
-        run=Run(**params.run),
-        table=snakemake.input.table,
-        packed=snakemake.input.get("packed"),
-        clip_shape=(clip["frames"], clip["height"], clip["width"]),
-        width=params.width,
-        settings=Settings.from_dict(params.settings),
-        weights=snakemake.input.get("weights"),
-        carry=params.carry,
-        folder=Path(snakemake.output.record).parent,
-        log_file=snakemake.log[0],
-        device=params.device,
-        threads=snakemake.threads,
-        workers=snakemake.threads,
-        **params.data,
-        checkpoints=params.checkpoints,
-        checkpoint_seconds=resources.get("checkpoint_seconds", 60),
-    )
-    # Several processes share the batches of one run; `start` waits for them.
-    start(job, processes=max(1, resources.get("processes", 1)))
+    together = "done" in snakemake.output.keys()
+    for run in params.runs:
+        # of a batch, one log for each run beside that of the job
+        log_file = Path(snakemake.log[0])
+        if together:
+            log_file = log_file.parents[1] / "train" / f"{run['run_id']}.log"
+        folder = Path(snakemake.output[0]).parent
+        job = TrainJob(
+            run=Run(**run),
+            table=snakemake.input.table,
+            packed=snakemake.input.get("packed"),
+            clip_shape=(clip["frames"], clip["height"], clip["width"]),
+            width=params.width,
+            settings=Settings.from_dict(params.settings),
+            weights=snakemake.input.get("weights"),
+            carry=params.carry,
+            folder=folder / run["run_id"] if together else folder,
+            log_file=log_file,
+            device=params.device,
+            threads=snakemake.threads,
+            workers=snakemake.threads,
+            **params.data,
+            # Snakemake deletes the outputs of a job that was stopped. What a job of several runs
+            # has finished lies beside them and is not trained again.
+            keep_finished=together,
+            checkpoints=Path(params.checkpoints) / run["run_id"],
+            checkpoint_seconds=resources.get("checkpoint_seconds", 60),
+        )
+        # Several processes share the batches of one run; `start` waits for them.
+        start(job, processes=max(1, resources.get("processes", 1)))
+    if together:
+        write_text(snakemake.output.done, "\n".join(run["run_id"] for run in params.runs) + "\n")

@@ -251,6 +251,9 @@ class Training(Section):
     """Precision of convolutions and matrix products; below float32 on a GPU only."""
     auxiliary_weight: float = Field(default=0.3, ge=0)
     """Weight of each of GoogLeNet's auxiliary heads."""
+    runs_per_job: int = Field(default=1, ge=1)
+    """Runs of a cell that one job trains one after another. More than one saves the seconds in
+    which a process starts, which matters where a run takes less than a minute."""
     snapshot_every: int = Field(default=1000, ge=1)
     """Updates between snapshots of the temporal parameters."""
     device: Annotated[str, OneOf(("cpu", "cuda"))] = Field(

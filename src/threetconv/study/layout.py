@@ -36,6 +36,9 @@ class StudyLayout:
         stands_for: data set -> the paper's data set beside whose numbers its own are printed.
         fetched: run id -> checkpoint, of runs that are fetched instead of trained.
         runs_3t: runs that have temporal parameters; `inits` and `recipes` are theirs.
+        batches: name -> ids of runs of one cell that one job trains, where `training.runs_per_job`
+            is above 1; batch_of has the name by run.
+        trained_alone: ids of runs that have a job of their own.
         parameter_files, control_files: tables of temporal parameters, of controls apart.
         preference_files: which class each channel prefers, where motion is planted.
         explained: ids of the runs whose channels are explained, the first ones of each cell.
@@ -60,6 +63,17 @@ class StudyLayout:
             run.run_id: entry for run in self.runs.values() for entry in self._checkpoints_of(run)
         }
         self.runs_3t = [run for run in self.runs.values() if run.convolution == "3t"]
+        self.batches: dict[str, list[str]] = {}
+        size = study["training"]["runs_per_job"]
+        for run_id, run in self.runs.items():
+            # by number, so that more replicates leave the batches of the present ones as they are
+            number = (run.replicate - 1) // size + 1
+            name = f"{run_id.rpartition('-')[0]}-batch{number}"
+            if run_id not in self.fetched and size > 1:
+                self.batches.setdefault(name, []).append(run_id)
+        self.batch_of = {run_id: name for name, ids in self.batches.items() for run_id in ids}
+        apart = {*self.fetched, *self.batch_of}
+        self.trained_alone = [run_id for run_id in self.runs if run_id not in apart]
         self.inits = list(dict.fromkeys(run.init for run in self.runs_3t))
         self.recipes = list(dict.fromkeys(run.recipe for run in self.runs_3t))
         # controls get their own folder, so that no reader pools them with real runs
@@ -146,7 +160,8 @@ class StudyLayout:
             "batch_size": sizes[run.network] if isinstance(sizes, dict) else sizes,
             "learning_rate": training["learning_rate"][run.convolution],
         }
-        shared = {key: value for key, value in training.items() if key != "device"}
+        other = {"device", "runs_per_job"}  # of the machine: no run's numbers depend on them
+        shared = {key: value for key, value in training.items() if key not in other}
         recipe = {"name": run.recipe, **self.study["recipes"].get(run.recipe, {})}
         for key in ("rate_factor", "spread"):
             if isinstance(recipe.get(key), float | int):

@@ -29,7 +29,7 @@ from threetconv.networks.trace import trace
 from threetconv.records.plan import Run, derive_seed
 from threetconv.records.run_folder import write_run
 from threetconv.records.run_record import RunRecord
-from threetconv.support.files import read_parquet
+from threetconv.support.files import read_parquet, write_text
 from threetconv.support.logs import step_log
 from threetconv.support.provenance import bytes_sha256, code_digest, file_sha256, versions
 from threetconv.training.checkpoints import Checkpoints
@@ -67,6 +67,8 @@ class TrainJob:
             none.
         on_bad_clip: "fail" or "skip": what happens at a clip that cannot be read.
         max_bad_share: of all clips; with more of them broken, "skip" fails as well.
+        keep_finished: leave a note beside the files that says what they were made from, and train
+            nothing where such a note is there and still true.
         checkpoints: folder for checkpoints; None: no checkpoints.
         checkpoint_seconds: between two of them, at least.
     """
@@ -88,6 +90,7 @@ class TrainJob:
     augment: Mapping[str, Any] = field(default_factory=dict)
     on_bad_clip: str = "fail"
     max_bad_share: float = 0.01
+    keep_finished: bool = False
     checkpoints: str | Path | None = None
     checkpoint_seconds: float = 60.0
 
@@ -122,6 +125,11 @@ def train_run(job: TrainJob, world: World = ALONE) -> None:
     clips = shuffle_labels(table, seed=run.seed) if run.control == "label-shuffled" else table
     marks = clip_marks(table, packed=job.packed is not None)
     bad = BadClips(job.on_bad_clip, total=len(clips), ceiling=job.max_bad_share)
+    origin = _origin(job, world, clips, marks)
+    note = Path(job.folder) / "made_from.json"
+    if job.keep_finished and note.is_file() and json.loads(note.read_text()) == origin:
+        log.info("%s: trained already", run.run_id)
+        return
     # training may sample frames at random; validation and test (`whole`) always see evenly spaced
     # ones. Both share one list of bad clips
     data, whole = (
@@ -175,7 +183,15 @@ def train_run(job: TrainJob, world: World = ALONE) -> None:
         len(data.classes),
         run.seed,
     )
-    saved = _checkpoints(job, world, clips, marks, bad)
+    saved = None
+    if job.checkpoints is not None:
+        saved = Checkpoints(
+            job.checkpoints,
+            belongs_to=origin,
+            every=job.checkpoint_seconds,
+            notes=bad.found,
+            marks=marks,
+        )
     with data, whole:
         result = fit(
             network,
@@ -221,41 +237,34 @@ def train_run(job: TrainJob, world: World = ALONE) -> None:
     write_run(
         Path(job.folder), record, result, network, layers, classes=data.classes, bad_clips=found
     )
+    if job.keep_finished:
+        write_text(note, json.dumps(origin))
     if saved is not None:
         # only now: until the folder is written, a run that is stopped goes on from its last
         # checkpoint
         saved.remove()
 
 
-def _checkpoints(
-    job: TrainJob, world: World, clips: pd.DataFrame, marks: Mapping[str, str], bad: BadClips
-) -> Checkpoints | None:
-    if job.checkpoints is None:
-        return None
-    return Checkpoints(
-        job.checkpoints,
-        # all that changes a run's numbers. Threads and processes do too: they change the order of
-        # sums
-        belongs_to={
-            "run": job.run.to_dict(),
-            "settings": job.settings.to_dict(),
-            "table": bytes_sha256(table_text(clips)),
-            "clips": bytes_sha256("".join(marks.values()).encode()),
-            "clip_shape": list(job.clip_shape),
-            "width": job.width,
-            "weights": file_sha256(job.weights) if job.weights is not None else None,
-            "carry": job.carry,
-            "sampling": [job.sampling, dict(job.augment), job.on_bad_clip],
-            "threads": torch.get_num_threads(),
-            "processes": world.size,
-            "device": job.device,
-            "versions": versions(),
-            "code": code_digest("training.train_run"),
-        },
-        every=job.checkpoint_seconds,
-        notes=bad.found,
-        marks=marks,
-    )
+def _origin(
+    job: TrainJob, world: World, clips: pd.DataFrame, marks: Mapping[str, str]
+) -> dict[str, Any]:
+    """All that changes a run's numbers. Threads and processes do: they change the order of sums."""
+    return {
+        "run": job.run.to_dict(),
+        "settings": job.settings.to_dict(),
+        "table": bytes_sha256(table_text(clips)),
+        "clips": bytes_sha256("".join(marks.values()).encode()),
+        "clip_shape": list(job.clip_shape),
+        "width": job.width,
+        "weights": file_sha256(job.weights) if job.weights is not None else None,
+        "carry": job.carry,
+        "sampling": [job.sampling, dict(job.augment), job.on_bad_clip],
+        "threads": torch.get_num_threads(),
+        "processes": world.size,
+        "device": job.device,
+        "versions": versions(),
+        "code": code_digest("training.train_run"),
+    }
 
 
 def start(job: TrainJob, *, processes: int) -> None:
