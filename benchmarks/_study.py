@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from threetconv.networks.build import build_network
-from threetconv.networks.layer_info import Layer
+from threetconv.networks.layer_info import LayerInfo
 from threetconv.networks.trace import trace
 from threetconv.records.parameters import RAW, SCHEMA
 from threetconv.support.files import write_parquet
@@ -81,7 +81,7 @@ def make_study(folder: Path, *, rows: float, seeds: int, width: float = 1.0, see
     return total
 
 
-def transitions(layers: list[Layer]) -> np.ndarray:
+def transitions(layers: list[LayerInfo]) -> np.ndarray:
     """Rows of each layer in one snapshot."""
     return np.array([(layer.kernel[0] - 1) * layer.channels for layer in layers])
 
@@ -101,7 +101,7 @@ def snapshot_table(run_id: str, n: int) -> pd.DataFrame:
 
 
 def parameter_table(
-    rng: np.random.Generator, layers: list[Layer], snapshots: pd.DataFrame
+    rng: np.random.Generator, layers: list[LayerInfo], snapshots: pd.DataFrame
 ) -> pd.DataFrame:
     """All snapshots of one run: t4 displacements that grow as a random walk does."""
     counts = transitions(layers)

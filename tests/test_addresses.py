@@ -16,6 +16,9 @@ FILES = [
 ]
 ADDRESS = re.compile(r"(?<![\w/.\"@-])threetconv(?:\.[A-Za-z_]\w*)+(?!\w*[=/])")
 
+# escaped quotes and line ends are those of notebooks
+IMPORT = re.compile(r"from (threetconv[\w.]*) import \(?([\w, ]+)")
+
 
 def resolves(address: str) -> bool:
     parts = address.split(".")
@@ -40,6 +43,21 @@ def test_addresses_in_texts_exist() -> None:
                 wrong[f"{file.relative_to(ROOT)}: {address}"] = None
     assert len(FILES) > 300
     assert not list(wrong)
+
+
+def test_imports_in_texts_exist() -> None:
+    """Code inside strings, notebooks and docs; imports of modules are seen by every other test."""
+    invented = {"test_provenance.py"}  # packages that a test makes up
+    tests = [f for f in sorted((ROOT / "tests").rglob("*.py")) if f.name not in invented]
+    wrong = []
+    for file in [ROOT / "README.md", *FILES, *tests]:
+        for module, names in IMPORT.findall(file.read_text(encoding="utf-8")):
+            wrong += [
+                f"{file.relative_to(ROOT)}: {module}.{name}"
+                for name in re.findall(r"(?:^|,)\s*(\w+)", names)
+                if not resolves(f"{module}.{name}")
+            ]
+    assert not wrong
 
 
 def test_files_that_the_docs_tell_to_touch_exist() -> None:

@@ -22,6 +22,7 @@ from threetconv.networks.build import build_network
 from threetconv.networks.layer_info import LayerInfo
 from threetconv.records.extract import extract_parameters
 from threetconv.records.parameters import (
+    CELL,
     DERIVED_SQL,
     PARAMETERS,
     SCHEMA,
@@ -128,7 +129,10 @@ finite = st.floats(-2, 2, width=32).filter(lambda v: v == 0 or abs(v) > 1e-3)
 )
 def test_the_sql_view_equals_the_function(rows: list[tuple[float, ...]]) -> None:
     frame = pd.DataFrame(rows, columns=[*RAW, "kernel_hw", "jump"])
-    frame = frame.astype(dict.fromkeys(RAW, np.float32))
+    for name in RAW:
+        # another start for every row: the value of the row before it
+        frame[f"{name}_start"] = np.roll(frame[name], 1)
+    frame = frame.astype({n: np.float32 for n in frame if n not in ("kernel_hw", "jump")})
     expected = derive(frame)
     with duckdb.connect() as connection:
         connection.register("raw", frame)
@@ -271,11 +275,11 @@ def test_tables_are_read_with_their_folders_columns(tmp_path: Path) -> None:
             files.append(folder / f"{run_id}.parquet")
     everything = read_parameters(files)
     assert len(everything) == 4 * 2 * 7
-    assert list(everything.columns) == [*SCHEMA.names, "network", "dataset", "init"]
+    assert list(everything.columns) == [*SCHEMA.names, *CELL]
     for run_id, init in everything[["run_id", "init"]].drop_duplicates().itertuples(index=False):
         assert init in run_id
     best = read_parameters(files[:2], tags=["best"], columns=["run_id", "scale"])
-    assert list(best.columns) == ["run_id", "scale", "network", "dataset", "init"]
+    assert list(best.columns) == ["run_id", "scale", *CELL]
     assert len(best) == 2 * 7
     assert set(best["init"]) == {"pretrained"}
 
@@ -317,7 +321,7 @@ def test_what_densities_need_is_read_without_the_rest(tmp_path: Path) -> None:
         write_parquet(table, files[-1], SCHEMA)
     best = read_parameters(files, tags=["best"], columns=VALUES)
     everything = read_parameters(files)
-    assert set(best) == {*VALUES, "network", "dataset", "init"}
+    assert set(best) == {*VALUES, *CELL}
     expected = everything[everything["tag"] == "best"].reset_index(drop=True)
     pd.testing.assert_frame_equal(best, expected[best.columns])
 

@@ -12,11 +12,11 @@ import pytest
 
 from threetconv import open_study
 from threetconv.errors import InputError
-from threetconv.records.parameters import derive, read_parameters
+from threetconv.records.parameters import IDENTITY, derive, read_parameters
 from threetconv.records.study_results import TABLES, StudyResults
 from threetconv.report.sections.querying import DUCKDB, PANDAS
 
-KEYS = ["network", "dataset", "init"]
+KEYS = ["network", "dataset", "init", "recipe"]
 LAYER = {"layer_index": 0, "layer": "conv1", "kernel_t": 3, "kernel_hw": 7, "jump": 1}
 
 
@@ -29,7 +29,7 @@ def save(table: pd.DataFrame, path: Path) -> None:
 def run(replicate: int, dataset: str = "d", convolution: str = "3t", control: str = "none") -> dict:
     name = f"n-{dataset}-scratch-{convolution}-{control}-r{replicate}"
     cell = {"run_id": name, "network": "n", "dataset": dataset, "init": "scratch"}
-    return cell | {"convolution": convolution, "control": control}
+    return cell | {"convolution": convolution, "recipe": "paper", "control": control}
 
 
 def write_parameters(results: Path, of: dict, shift: float = 0.0) -> None:
@@ -40,6 +40,7 @@ def write_parameters(results: Path, of: dict, shift: float = 0.0) -> None:
             "channel": [0, 1, 0, 1], "transition": 0, "reachable": [True, False] * 2,
             "scale": np.float32([1, 1, 1.1 + shift, 1]), "rotate": np.float32([0, 0, 0.1, 0]),
             "translate_x": np.float32([0, 0, 0.2, 0]), "translate_y": np.float32([0, 0, 0.3, 0]),
+            **{f"{name}_start": np.float32(begin) for name, begin in IDENTITY.items()},
         }
     )  # fmt: skip
     folder = "parameters" if of["control"] == "none" else "control_parameters"

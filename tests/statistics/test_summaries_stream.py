@@ -273,7 +273,13 @@ def test_layouts_and_statistics_by_hand():
     assert reachable.index.tolist() == [2, 3, 0]
     assert not reachable.covers(4)
     rotate = np.array([0.5, 0.3, 0.1, -0.2])
-    by_layer, by_snapshot = statistics("r", rotate[everything.index], everything)
+    by_layer, by_snapshot = statistics(
+        "r",
+        rotate[everything.index],
+        np.zeros_like(rotate),
+        np.zeros_like(rotate),
+        everything,
+    )
     np.testing.assert_allclose(by_layer["mu_paper"], [0.15, 0.3, 0.5])
     np.testing.assert_allclose(by_snapshot["mu_paper"], [0.2, 0.5])
     np.testing.assert_allclose(by_snapshot["median_abs"], [0.2, 0.5])
@@ -286,7 +292,7 @@ MEMORY = """
 import sys
 import numpy as np, pandas as pd, pyarrow as pa, pyarrow.parquet as pq
 from pathlib import Path
-from threetconv.statistics.summaries import summarise_files
+from threetconv.statistics.summaries.summarise import summarise_files
 
 path = sys.argv[1]
 runs = pd.DataFrame({"run_id": ["a"], "network": ["n"], "dataset": ["d"], "init": ["scratch"],

@@ -10,6 +10,7 @@ import pytest
 
 from threetconv.study.layout import StudyLayout
 from threetconv.study.validate import validate_study
+from threetconv.training.recipes import PAPER
 from threetconv.training.settings import Settings
 
 from ..builders.small_study import PRETRAINED, SCRATCH, put, study
@@ -170,3 +171,55 @@ def test_changed_clips_of_the_users_sets_are_noted(
     assert [text.partition(":")[0] for text in told] == ["Data set 'mine'"]
     assert found.changed_note("mine").exists()
     assert not found.changed_note("made").exists()
+
+
+PAIRS = study()["training"] | {"runs_per_job": 2}
+FAST = {
+    "recipes": {
+        "fast": {"rate_factor": 30, "spread": {"scale": 0, "rotate": 0.1, "translate": 0.2}}
+    }
+}
+WITH_FAST = {"variants": [SCRATCH, SCRATCH | {"recipe": "fast"}], **FAST}
+
+
+def test_a_recipe_is_in_ids_folders_and_settings_and_the_papers_is_not() -> None:
+    found = layout(replicates=1, **WITH_FAST)
+    paper, fast = (
+        found.runs["resnet18-mine-scratch-3t-r1"],
+        found.runs["resnet18-mine-scratch-3t-fast-r1"],
+    )
+    assert (paper.recipe, fast.recipe, found.recipes) == ("paper", "fast", ["paper", "fast"])
+    assert "/init=scratch/recipe=fast/" in found.parameter_file(fast)
+    made = Settings.from_dict(found.run_settings(fast.run_id)).recipe
+    assert made.rate_factor == dict.fromkeys(("scale", "rotate", "translate"), 30)
+    assert made.spread == {"scale": 0, "rotate": 0.1, "translate": 0.2}
+    assert Settings.from_dict(found.run_settings(paper.run_id)).recipe == PAPER
+    # a run of the paper's recipe keeps the seed that it had before there were others
+    assert paper.seed == layout(replicates=1, variants=[SCRATCH]).runs[paper.run_id].seed
+
+
+def test_one_job_trains_several_runs_of_a_cell() -> None:
+    changes = {"replicates": 5, "variants": [SCRATCH], "training": PAIRS}
+    found = layout(**changes)
+    ids = [run_id for run_id in found.runs if "-mine-" in run_id]
+    assert [found.batches[f"resnet18-mine-scratch-3t-batch{i}"] for i in (1, 2, 3)] == [
+        ids[:2], ids[2:4], ids[4:],
+    ]  # fmt: skip
+    assert found.trained_alone == []
+    assert set(found.batch_of) == set(found.runs)
+    assert "runs_per_job" not in found.run_settings(ids[0])
+    # more replicates leave the batches that are full as they are
+    more = layout(**changes | {"replicates": 6})
+    assert {k: more.batches[k] for k in list(found.batches) if "batch3" not in k} == {
+        k: v for k, v in found.batches.items() if "batch3" not in k
+    }
+    alone = layout(replicates=2, variants=[SCRATCH])
+    assert alone.batches == {}
+    assert alone.trained_alone == list(alone.runs)
+
+
+def test_fetched_runs_are_in_no_batch() -> None:
+    fetched = SCRATCH | {"checkpoints": [ENTRY]}
+    found = layout(replicates=2, variants=[fetched], training=PAIRS)
+    assert list(found.fetched) == ["resnet18-mine-scratch-3t-r2"]
+    assert found.batches["resnet18-mine-scratch-3t-batch1"] == ["resnet18-mine-scratch-3t-r1"]

@@ -1,5 +1,4 @@
 # Checks the configuration before any job starts, and defines the names that all rules share.
-import shutil
 from contextlib import chdir, contextmanager
 
 from snakemake.exceptions import WorkflowError

@@ -33,6 +33,7 @@ __all__ = [
     "RAW",
     "SCHEMA",
     "VALUES",
+    "columns_of",
     "derive",
     "displacement",
     "displacement_from_start",
@@ -280,7 +281,9 @@ def read_parameters(
         raise _no_table(", ".join(map(str, files)), error) from error
     wanted = None if columns is None else [*columns, *HIVE.schema.names]
     condition = None if tags is None else ds.field("tag").isin(list(tags))
-    return dataset.to_table(columns=wanted, filter=condition).to_pandas()
+    table = dataset.to_table(columns=wanted, filter=condition).to_pandas()
+    # a file outside a folder "recipe=..." is of a study that had the paper's alone
+    return table.fillna({"recipe": "paper"})
 
 
 def read_columns(file: str | Path, columns: Sequence[str]) -> pd.DataFrame:
@@ -302,6 +305,14 @@ def read_columns(file: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     except pa.ArrowInvalid as error:
         raise _no_table(file, error) from error
     raise _no_table(file, f"no column {', '.join(lacking)}")
+
+
+def columns_of(file: str | Path) -> set[str]:
+    """Names of the columns of a Parquet file; none where it cannot be read."""
+    try:
+        return set(pq.read_schema(file).names)
+    except (OSError, pa.ArrowInvalid):
+        return set()
 
 
 def _no_table(file: str | Path, found: object) -> InputError:

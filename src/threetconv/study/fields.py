@@ -81,7 +81,8 @@ def _form(value: Any) -> str:
 
 
 def _amount(value: Any) -> str:
-    return "<object>" if isinstance(value, dict) else "<number>"
+    # a mapping as it is read, or the section that it has become
+    return "<object>" if isinstance(value, dict | BaseModel) else "<number>"
 
 
 FORM = Discriminator(_form)

@@ -39,8 +39,8 @@ _OPTIONAL = ("alignment.parquet", "planted.parquet", "planted_layers.parquet")  
 # every folder that the rules make below a study's results; a test compares
 FOLDERS = frozenset(
     {
-        *_POOLED, ASIDE, "benchmarks", "checkpoints", "clips", "data", "downloads", "logs",
-        "notebooks", "packed", "runs", "stills", "tables", "weights_2d",
+        *_POOLED, ASIDE, "batches", "benchmarks", "checkpoints", "clips", "data", "downloads",
+        "logs", "notebooks", "packed", "runs", "stills", "tables", "weights_2d",
     }
 )  # fmt: skip
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from threetconv.errors import InputError
-from threetconv.records.parameters import RAW, read_parameters
+from threetconv.records.parameters import RAW, columns_of, read_parameters
 from threetconv.statistics.tests.families import select_runs
 
 __all__ = ["CELL", "RunRows", "read_best"]
@@ -62,7 +62,9 @@ def read_best(
     seen: set[str] = set()
     for file in sorted((Path(file) for file in files), key=lambda path: (path.stem, str(path))):
         temporal = [name for name in columns if name in RAW.values()]
-        wanted = ["run_id", "reachable", *columns, *(f"{name}_start" for name in temporal)]
+        starts = [f"{name}_start" for name in temporal]
+        starts = [name for name in starts if name in columns_of(file)]
+        wanted = ["run_id", "reachable", *columns, *starts]
         frame = read_parameters([file], tags=("best",), columns=wanted)
         ids = [str(name) for name in frame["run_id"].unique()]
         if len(ids) != 1 or ids[0] in seen:
@@ -80,7 +82,7 @@ def read_best(
         # an unreachable row stays at the identity whatever the data, so it tells nothing of them
         reached = frame[frame["reachable"].to_numpy(bool)].reset_index(drop=True)
         rows = reached[list(columns)].copy()
-        for name in temporal:
+        for name in temporal if starts else ():
             value, start = (reached[c].astype(np.float64) for c in (name, f"{name}_start"))
             rows[name] = value / start if name == "scale" else value - start
         if rows.empty:

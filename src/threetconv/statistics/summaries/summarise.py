@@ -16,7 +16,7 @@ import pandas as pd
 
 from threetconv.errors import InputError
 from threetconv.records.noise_floor import WALK_SHARE, noise_floor
-from threetconv.records.parameters import PARAMETERS, RAW, read_columns
+from threetconv.records.parameters import IDENTITY, PARAMETERS, RAW, columns_of, read_columns
 from threetconv.schemas.statistics import SUMMARIES
 from threetconv.statistics.summaries.moments import (
     Layout,
@@ -72,7 +72,9 @@ def summarise(
     """
     known = _known(runs)
     _refuse_missing(parameters, known, ["run_id"], "runs table")
-    lines = _lines(parameters[KEYS], lambda name: parameters[name].to_numpy())
+    lines = _lines(
+        parameters[KEYS], lambda name: parameters[name].to_numpy(), set(parameters.columns)
+    )
     return _finish([lines], known, snapshots)
 
 
@@ -122,23 +124,32 @@ def summarise_files(
 def _lines_of_file(file: str | Path) -> pd.DataFrame:
     """The lines of one file; beside its keys, one column of values is in memory at a time."""
     return _lines(
-        read_columns(file, KEYS), lambda name: read_columns(file, [name])[name].to_numpy()
+        read_columns(file, KEYS),
+        lambda name: read_columns(file, [name])[name].to_numpy(),
+        columns_of(file),
     )
 
 
-def _lines(keys: pd.DataFrame, read: Read) -> pd.DataFrame:
-    """All lines of a table, without what the runs and snapshots tables add."""
+def _lines(keys: pd.DataFrame, read: Read, columns: set[str]) -> pd.DataFrame:
+    """All lines of a table, without what the runs and snapshots tables add.
+
+    A table without starts is of runs from the identity; one without walks has none that are known.
+    """
     found = layouts(keys, SNAPSHOT, LAYER)
     numbers: dict[str, list[Table]] = {rows: [] for rows in found}
     same = "reachable" in found and found["reachable"].covers(len(keys))
     for name in PARAMETERS if found else ():
-        columns = [read(f"{RAW[name]}{what}") for what in ("", "_start", "_walk")]
+        each = [read(RAW[name])]
+        for what, otherwise in (("_start", IDENTITY[RAW[name]]), ("_walk", np.nan)):
+            column = f"{RAW[name]}{what}"
+            known = column in columns
+            each.append(read(column) if known else np.full(len(keys), otherwise, np.float32))
         for rows, layout in found.items():
             if rows == "reachable" and same:
                 numbers[rows].append(numbers["all"][-1])  # no row is unreachable
                 continue
             raw, start, walk = (
-                values if layout.index is None else values[layout.index] for values in columns
+                values if layout.index is None else values[layout.index] for values in each
             )
             _refuse_meaningless(raw, name, layout)
             by_layer, pooled = statistics(name, raw, start, walk, layout)
