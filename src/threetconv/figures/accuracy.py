@@ -11,11 +11,16 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from threetconv.figures import theme
 from threetconv.figures.theme import INK, plain
+from threetconv.schemas.runs import CONVOLUTIONS
 
 __all__ = ["accuracy_curves"]
 
-DASHES: dict[str, str | tuple[int, tuple[float, ...]]] = {"3t": "-", "3d": (0, (4, 1.8))}
-NAMES = {"3t": "3T", "3d": "3D"}
+DASHES: dict[str, str | tuple[int, tuple[float, ...]]] = {
+    "3t": "-",
+    "3d": (0, (4, 1.8)),
+    "2d": (0, (1.5, 1.2)),
+    "r2plus1d": (0, (6, 1.5, 1, 1.5)),
+}
 
 
 def accuracy_curves(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
@@ -79,7 +84,7 @@ def accuracy_curves(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
                 lw=1.8,
                 color=colours[init],
                 ls=DASHES.get(convolution, ":"),
-                label=plain(f"{NAMES.get(convolution, convolution)} {init}"),
+                label=plain(f"{CONVOLUTIONS.get(convolution, convolution)} {init}"),
             )
             for convolution, init in sorted((c, i) for i, c in variants)
         ]

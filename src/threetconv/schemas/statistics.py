@@ -7,6 +7,7 @@ import pyarrow as pa
 from threetconv.schemas.columns import FLAG, INDEX, NUMBER, SHORT, TEXT, WHOLE, column, with_prefix
 from threetconv.schemas.runs import (
     CONTROL,
+    CONVOLUTION,
     DATASET,
     INIT,
     LAYER,
@@ -279,7 +280,7 @@ ACCURACY = pa.schema(
     [
         NETWORK,
         DATASET,
-        column("convolution", TEXT, "3t or 3d"),
+        CONVOLUTION,
         INIT,
         CONTROL,
         N_RUNS,

@@ -72,7 +72,8 @@ class Variant(Section):
     init: Annotated[str, OneOf(("pretrained", "scratch"))]
     """Start from 2D weights or from random ones."""
     convolution: Annotated[str, OneOf(CHOICES["convolutions"])]
-    """The kind of convolution."""
+    """The kind of convolution: 3t, 3d, or a baseline. 2d: the 2D network on single frames, its
+    logits averaged; r2plus1d: R(2+1)D (Tran et al. 2018) with as many weights as 3d."""
     control: Annotated[str, OneOf(CHOICES["controls"])] = "none"
     """Negative control of the variant: static repeats one frame of each clip, frame-shuffled puts
     frames in a random order, label-shuffled permutes the training labels. none: no control."""
@@ -191,6 +192,10 @@ class LearningRates(Section):
     """Learning rate of 3T networks."""
     rate_3d: float | None = Field(default=None, alias="3d", gt=0)
     """Learning rate of 3D networks."""
+    rate_2d: float | None = Field(default=None, alias="2d", gt=0)
+    """Learning rate of networks of single frames."""
+    rate_r2plus1d: float | None = Field(default=None, alias="r2plus1d", gt=0)
+    """Learning rate of R(2+1)D networks."""
 
 
 class Training(Section):

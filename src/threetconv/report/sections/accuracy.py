@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pandas as pd
 
+from threetconv.figures.theme import ordered
 from threetconv.report import formats
 from threetconv.report.document import Block, Paragraph, Section, Table
 from threetconv.report.inputs import Inputs
 from threetconv.report.tables import make_table, numbers, when, words
-from threetconv.report.wording import join_words
+from threetconv.report.wording import convolutions, join_words
 
 __all__ = ["section"]
 
-CONVOLUTIONS = {"3t": "3T", "3d": "3D"}
 STARTS = {"pretrained": "from 2D weights", "scratch": "from scratch"}
 
 
@@ -31,25 +31,27 @@ def section(inputs: Inputs) -> Section:
         )
     ]
     # The paper's Table 1 compares 3T with 3D from pretrained weights, its Table 3 the starts of
-    # 3T.
-    convolutions = table[table["init"] == "pretrained"]
-    starts = table[table["convolution"] == "3t"]
+    # 3T; here also those of others that have runs from scratch.
+    pretrained = table[table["init"] == "pretrained"]
+    begun = {"3t", *table.loc[table["init"] == "scratch", "convolution"].astype(str)}
+    starts = table[table["convolution"].astype(str).isin(begun)]
     blocks.append(
         accuracy(
-            convolutions,
+            pretrained,
             "Table 1",
-            f"Pretrained {kinds(convolutions['convolution'], CONVOLUTIONS)} networks: accuracy and "
-            "number of parameters.",
+            f"Pretrained {convolutions(pretrained['convolution'])} networks: accuracy and number "
+            "of parameters.",
             variant="convolution",
         )
-        if len(convolutions)
+        if len(pretrained)
         else Paragraph("*Table 1 needs pretrained networks, and there are none here.*")
     )
     blocks.append(
         accuracy(
             starts,
             "Table 3",
-            f"3T networks that started {kinds(starts['init'], STARTS)}: accuracy.",
+            f"{convolutions(starts['convolution'])} networks that started "
+            f"{join_words([STARTS.get(x, x) for x in ordered(starts['init'])])}: accuracy.",
             variant="init",
         )
         if len(starts)
@@ -70,12 +72,6 @@ def section(inputs: Inputs) -> Section:
 def has_test(table: pd.DataFrame) -> bool:
     """Whether any variant was measured on a test split, which chose no checkpoint."""
     return "test_mean" in table and bool(table["test_mean"].notna().any())
-
-
-def kinds(column: pd.Series, names: dict[str, str]) -> str:
-    """The values of a column in words: 3T and 3D."""
-    present = sorted(set(column.astype(str)), key=lambda v: [*names, v].index(v))
-    return join_words([names.get(name, name) for name in present])
 
 
 def fetched(inputs: Inputs) -> str:
@@ -113,7 +109,11 @@ def accuracy(table: pd.DataFrame, label: str, caption: str, *, variant: str) -> 
     columns = [
         words("network"),
         words("dataset"),
-        words("conv." if counts else "start", lambda x: CONVOLUTIONS.get(x[variant], x[variant])),
+        *when(
+            counts or len(set(table["convolution"])) > 1,
+            words("conv.", lambda x: convolutions([x["convolution"]])),
+        ),
+        *when(not counts, words("start", "init")),
         numbers("runs", "n_runs", formats.count),
         numbers("accuracy %", validation, spread, group="validation"),
         numbers("clips", "n_clips", formats.count, group="validation"),
@@ -135,12 +135,11 @@ def accuracy(table: pd.DataFrame, label: str, caption: str, *, variant: str) -> 
         if paper
         else without_paper(table)
     )
-    # variant_order maps every column, but only known names get a rank.
-    order = table.sort_values(["network", "dataset", variant], key=variant_order)
+    # Only known names get a rank.
+    order = table.sort_values(["network", "dataset", "convolution", "init"], key=variant_order)
     return make_table(order, columns, caption, label=label, group_by=2, note=note)
 
 
 def variant_order(column: pd.Series) -> pd.Series:
-    """3T before 3D, pretrained before scratch, the rest by alphabet."""
-    rank = {"3t": "0", "3d": "1", "pretrained": "0", "scratch": "1"}
-    return column.map(lambda v: rank.get(str(v), str(v)))
+    """Convolutions in their order, pretrained before scratch, the rest by alphabet."""
+    return column.map({name: i for i, name in enumerate(ordered(column))})
