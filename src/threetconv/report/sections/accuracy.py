@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from threetconv.figures.theme import ordered
 from threetconv.report import formats
-from threetconv.report.document import Block, Paragraph, Section, Table
-from threetconv.report.inputs import Inputs
-from threetconv.report.tables import make_table, numbers, when, words
+from threetconv.report.document import Block, Cell, Paragraph, Section, Table, escape
+from threetconv.report.inputs import Inputs, differs, verdict
+from threetconv.report.tables import P_VALUES, make_table, not_ok, numbers, pair, when, words
 from threetconv.report.wording import convolutions, join_words
 
 __all__ = ["section"]
@@ -57,6 +59,7 @@ def section(inputs: Inputs) -> Section:
         if len(starts)
         else Paragraph("*Table 3 needs 3T networks, and there are none here.*")
     )
+    blocks += differences(inputs.accuracy_tests, inputs.alpha)
     blocks += inputs.figure(
         "accuracy",
         label="Figure B",
@@ -67,6 +70,76 @@ def section(inputs: Inputs) -> Section:
         "The final values are in Tables 1 and 3.",
     )
     return Section("Accuracy", blocks)
+
+
+def differences(table: pd.DataFrame, alpha: float) -> list[Block]:
+    """What differs between variants, tested with runs as the unit; the largest in a sentence."""
+    if table.empty:
+        return []
+    columns = [
+        words("dataset"),
+        words("start or conv. of both", lambda line: named(line["at"])),
+        words("difference", lambda line: " \N{MINUS SIGN} ".join(arms(line))),
+        words("network"),
+        numbers("runs", ("n_a", "n_b"), pair),
+        numbers("points", "estimate", "+.1f"),
+        numbers("95 % interval", ("ci_low", "ci_high"), points),
+        *P_VALUES,
+        words("status", lambda line: verdict(line, alpha)),
+    ]
+    caption = (
+        "Differences of accuracy, in percentage points, between kinds of convolution and between "
+        "starts; over all networks that have both, and in each."
+    )
+    split = {"val": "validation", "test": "test"}
+    counted = join_words([split.get(str(name), str(name)) for name in ordered(table["split"])])
+    note = (
+        f"The unit is the run; clips of the {counted} split. Intervals are Welch's; p by "
+        "relabelling runs within networks, after Holm over the contrasts of one dataset and "
+        "network, those between convolutions and those between starts apart; floor: the smallest "
+        "p that so few runs can give."
+    )
+    shown = make_table(
+        table, columns, caption, label="Table T", group_by=2, muted=not_ok, note=note, wide=True
+    )
+    return [Paragraph(largest(table, alpha)), shown]
+
+
+def largest(table: pd.DataFrame, alpha: float) -> str:
+    """The largest difference that is shown, or if none is the largest of all, in a sentence."""
+    shown = table[differs(table, alpha)]
+    of = shown if len(shown) else table
+    line = of.loc[of["estimate"].abs().idxmax()]
+    first, second = arms(line)
+    way = "more" if line["estimate"] >= 0 else "less"
+    interval = points(line["ci_low"], line["ci_high"]).text
+    said = f"95 % interval {interval}" if interval != formats.DASH else "no interval"
+    network = "over all networks" if line["network"] == "all" else f"in {line['network']}"
+    p = f"p = {formats.p_prose(line['p_adjusted'])} after Holm"
+    return escape(
+        f"The largest difference {'that is shown' if len(shown) else 'is not shown to be one'}: "
+        f"{first} gives {abs(line['estimate']):.1f} points {way} than {second} on "
+        f"{line['dataset']} ({named(line['at'])}, {network}; {said}"
+        f"{'; ' + p if line['status'] == 'ok' else '; untestable'})."
+    )
+
+
+def arms(line: Any) -> list[str]:
+    """Both arms in words."""
+    return [named(part) for part in str(line["contrast"]).split(" / ")]
+
+
+def named(level: object) -> str:
+    """A kind of convolution, with its recipe where that is not the paper's, or a start."""
+    kind, _, recipe = str(level).partition(" ")
+    return f"{convolutions([kind])} {recipe}".strip()
+
+
+def points(low: Any, high: Any) -> Cell:
+    """An interval of differences."""
+    if pd.isna(low) or pd.isna(high):
+        return Cell(formats.DASH)
+    return Cell(f"{formats.number(low, '+.1f').text} to {formats.number(high, '+.1f').text}")
 
 
 def has_test(table: pd.DataFrame) -> bool:

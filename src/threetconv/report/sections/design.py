@@ -33,9 +33,10 @@ def section(inputs: Inputs) -> Section:
     kinds = [text for name, text in KINDS.items() if name in inputs.distinct("convolution")]
     blocks: list[Block] = [
         Paragraph(
-            f"Every variant is a network, a dataset, a kind of convolution ({'; '.join(kinds)}) and "
-            "a start (**pretrained**: from the weights of a 2D network; **scratch**: from random "
-            f"weights). {replication(inputs)}The training run is the unit of the planned tests."
+            f"Every variant is a network, a dataset, a kind of convolution ({'; '.join(kinds)}) "
+            "and a start (**pretrained**: from the weights of a 2D network; **scratch**: from "
+            f"random weights). {replication(inputs)}The training run is the unit of the planned "
+            "tests."
         ),
         Facts(facts(inputs)),
         variants(inputs.runs),
