@@ -137,7 +137,7 @@ def test_the_sentence_names_the_largest_difference_that_is_shown() -> None:
     assert largest(table, 0.05) == (
         "The largest difference that is shown: 3T gives 30.0 points less than 3D on gestures "
         f"(pretrained, over all networks; 95 % interval \N{MINUS SIGN}{-line['ci_low']:.1f} to "
-        f"\N{MINUS SIGN}{-line['ci_high']:.1f}; p = .005 after Holm)."
+        f"\N{MINUS SIGN}{-line['ci_high']:.1f}; p = 0.0050 after Holm)."
     )
     single = accuracy_tests(*study(ONE), seed=1)
     assert "is not shown to be one: 3T gives 23.0 points less than 3D" in largest(single, 0.05)
