@@ -214,7 +214,9 @@ def _per_frame(function: Callable[..., Any]) -> Callable[..., Any]:
     return apply
 
 
-REDUCTIONS = {torch.mean, Tensor.mean, torch.sum, Tensor.sum, torch.amax, Tensor.amax}
+REDUCTIONS: tuple[Callable[..., Any], ...] = (
+    torch.mean, Tensor.mean, torch.sum, Tensor.sum, torch.amax, Tensor.amax,
+)  # fmt: skip
 PER_FRAME: dict[Callable[..., Any], Callable[..., Any]] = {
     **{function: _per_frame(function) for function in COUNTERPARTS},
     **{function: _over_frames(function, _per_frame(function)) for function in REDUCTIONS},

@@ -157,7 +157,7 @@ def _header(record: Mapping[str, Any], results: pd.DataFrame, licence: str) -> d
         "pipeline_tag": "video-classification",
         "tags": [
             "video-classification",
-            TAGS[record["convolution"]],
+            TAGS.get(record["convolution"], str(record["convolution"])),
             str(record["network"]),
         ],
         "datasets": [str(record["dataset"])],

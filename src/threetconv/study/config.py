@@ -187,15 +187,14 @@ class Weights2D(Section):
     """The still images and the training on them."""
 
 
-class LearningRates(Section):
-    rate_3t: float | None = Field(default=None, alias="3t", gt=0)
-    """Learning rate of 3T networks."""
-    rate_3d: float | None = Field(default=None, alias="3d", gt=0)
-    """Learning rate of 3D networks."""
-    rate_2d: float | None = Field(default=None, alias="2d", gt=0)
-    """Learning rate of networks of single frames."""
-    rate_r2plus1d: float | None = Field(default=None, alias="r2plus1d", gt=0)
-    """Learning rate of R(2+1)D networks."""
+_RATES: Any = {
+    f"rate_{name}": (
+        float | None,
+        Field(default=None, alias=name, gt=0, description=f"Learning rate of {name} networks."),
+    )
+    for name in CHOICES["convolutions"]
+}
+LearningRates: type[Section] = create_model("LearningRates", __base__=Section, **_RATES)
 
 
 class Training(Section):
@@ -206,7 +205,7 @@ class Training(Section):
         FORM,
     ]
     """Clips per update; a number, or one per network."""
-    learning_rate: LearningRates
+    learning_rate: LearningRates  # type: ignore[valid-type]
     """Adam's (peak) learning rate per kind of convolution."""
     schedule: Annotated[str, OneOf(SCHEDULES)] = "constant"
     """Learning rate over time. constant: what the paper's code did in effect; plateau: halved when

@@ -109,7 +109,7 @@ def largest(table: pd.DataFrame, alpha: float) -> str:
     """The largest difference that is shown, or if none is the largest of all, in a sentence."""
     shown = table[differs(table, alpha)]
     of = shown if len(shown) else table
-    line = of.loc[of["estimate"].abs().idxmax()]
+    line = of.iloc[int(of["estimate"].abs().argmax())]
     first, second = arms(line)
     way = "more" if line["estimate"] >= 0 else "less"
     interval = points(line["ci_low"], line["ci_high"]).text
