@@ -90,7 +90,10 @@ CALLS: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
     "network: 2D weights": (lambda d: small(weights="/nope.pt"), ["nothing at this path"]),
     "network: junk": (lambda d: small(weights=d / "junk"), ["save model.state_dict()"]),
     "lift: a name": (lambda d: lift("resnet18"), MODULE),
-    "lift: convolution": (lambda d: lift(nn.Conv2d(1, 1, 3), "4d"), ["one of 3d, 3t"]),
+    "lift: convolution": (
+        lambda d: lift(nn.Conv2d(1, 1, 3), "4d"),
+        ["one of 2d, 3d, 3t, r2"],
+    ),
     "freeze": (lambda d: freeze_filters("resnet18"), MODULE),
     "parameters: 3D": (lambda d: extract_parameters(small("3d"), (8, 32, 32)), ["lift it with"]),
     "parameters: shape": (lambda d: extract_parameters(small(), (8, 32)), SHAPE),

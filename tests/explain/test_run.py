@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from threetconv.errors import InputError
@@ -18,6 +19,9 @@ from threetconv.explain.run import Options, explain_run, first_and_deepest, show
 from threetconv.explain.tables import chosen_trajectories, together
 from threetconv.explorer.collect import collect
 from threetconv.explorer.page import explorer
+from threetconv.networks.freeze import freeze_filters
+from threetconv.records.load_model import load_model
+from threetconv.records.model_card import model_card
 from threetconv.records.plan import Run
 from threetconv.records.run_folder import parameter_table, read_run
 from threetconv.support.files import read_parquet
@@ -53,21 +57,24 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     table.to_parquet(place / "clips.parquet", index=False)
     for convolution in ("3t", "3d"):
-        run = Run(convolution, "resnet18", "toy", "scratch", convolution, "none", 1, 7)
-        trained_runs.train(
-            run,
-            table,
-            place / convolution,
-            packed=place / "clips.npy",
-            clip_shape=SHAPE,
-            settings=Settings(epochs=1, batch_size=4, learning_rate=1e-2),
-        )
+        train(place, convolution)
         if convolution == "3t":
             parameter_table(place / convolution).to_parquet(
                 place / "parameters.parquet", index=False
             )
         explain(place, convolution, place / "out" / convolution)
     return place
+
+
+def train(place: Path, convolution: str) -> Path:
+    return trained_runs.train(
+        Run(convolution, "resnet18", "toy", "scratch", convolution, "none", 1, 7),
+        read_parquet(place / "clips.parquet"),
+        place / convolution,
+        packed=place / "clips.npy",
+        clip_shape=SHAPE,
+        settings=Settings(epochs=1, batch_size=4, learning_rate=1e-2),
+    )
 
 
 def explain(place: Path, convolution: str, out: Path, **changes: Any) -> Path:
@@ -194,3 +201,36 @@ def test_what_the_explorer_shows_of_a_run(place: Path) -> None:
     page = explorer([variant, plain], title="A page of two runs")
     assert "A page of two runs" in page
     assert variant.classes[0] in page
+
+
+@pytest.mark.parametrize("convolution", ["2d", "r2plus1d"])
+def test_a_baseline_is_trained_recorded_explained_and_frozen(place: Path, convolution: str) -> None:
+    folder = train(place, convolution)
+    document = read_run(folder)
+    assert document["layers"] == []
+    run = document["run"]
+    assert (run["convolution"], run["n_temporal"], run["status"]) == (convolution, 0, "ok")
+    network = load_model(folder)
+    assert sum(p.numel() for p in network.parameters()) == run["n_parameters"]
+    clips = torch.randn(2, 3, *SHAPE, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = network(clips)
+        exported = torch.export.export(freeze_filters(network), (clips,)).module()
+        torch.testing.assert_close(exported(clips), expected, rtol=1e-4, atol=1e-5)
+    assert "Tran et al." in model_card(folder) or "single frames" in model_card(folder)
+
+    out = explain(place, convolution, place / "out" / convolution)
+    drops = read_parquet(out / "faithfulness.parquet")
+    assert set(drops["ablation"]) == {"mean"}
+    # of R(2+1)D the temporal part ends a layer; of single frames every filter wider than a pixel
+    layers = set(drops["layer"])
+    assert len(layers) == 17
+    assert all(name.endswith(".temporal") for name in layers) == (convolution == "r2plus1d")
+    assert read_parquet(out / "channels.parquet").empty
+    assert {"gradient", "grad-cam", "filters", "maximised"} <= set(
+        read_parquet(out / "images.parquet")["method"]
+    )
+    variant = collect(folder, out, None)
+    assert (variant.first_layer_filters is None) == (convolution == "r2plus1d")
+    kind = {"2d": "2D (single frames)", "r2plus1d": "R(2+1)D"}[convolution]
+    assert f'"kind": "{kind}"' in explorer([variant], title="A").replace('":"', '": "')

@@ -19,7 +19,7 @@ from threetconv.networks.build import (
     build_network,
     load_2d_weights,
 )
-from threetconv.networks.lift import lift
+from threetconv.networks.lift import CONVOLUTIONS, lift
 from threetconv.networks.registry import CATALOGUE
 from threetconv.records.paper_numbers import paper_parameter_counts
 from threetconv.study.reference import study_schema
@@ -64,7 +64,7 @@ def test_the_registries_and_the_schema_agree() -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("convolution", ["3t", "3d"])
+@pytest.mark.parametrize("convolution", CONVOLUTIONS)
 def test_thin_networks_run_forwards_and_backwards(name: str, convolution: str) -> None:
     network = build_network(
         name,
@@ -170,7 +170,7 @@ def test_a_still_clip_in_the_first_layer() -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("convolution", ["3t", "3d"])
+@pytest.mark.parametrize("convolution", CONVOLUTIONS)
 def test_seeds_decide_and_the_global_generator_is_left_alone(name: str, convolution: str) -> None:
     def build(seed: int) -> dict[str, torch.Tensor]:
         return build_network(
@@ -188,16 +188,16 @@ def test_seeds_decide_and_the_global_generator_is_left_alone(name: str, convolut
     assert all(torch.equal(first[key], again[key]) for key in first)
     assert not torch.equal(first["fc.weight"], other["fc.weight"])
     assert not torch.equal(
-        first["conv1.weight" if name == "resnet18" else "conv1.conv.weight"],
-        other["conv1.weight" if name == "resnet18" else "conv1.conv.weight"],
+        next(value for key, value in first.items() if key.startswith("conv1.")),
+        next(value for key, value in other.items() if key.startswith("conv1.")),
     )
 
 
 def test_unknown_names_are_refused_with_a_suggestion() -> None:
     with pytest.raises(InputError, match="did you mean 'resnet18'"):
         build_network("resnet-18", num_classes=5, clip_shape=(16, 32, 32))
-    with pytest.raises(InputError, match="one of 3d, 3t"):
-        build_network("resnet18", convolution="2d", num_classes=5, clip_shape=(16, 32, 32))
+    with pytest.raises(InputError, match="one of 2d, 3d, 3t, r2plus1d"):
+        build_network("resnet18", convolution="flat", num_classes=5, clip_shape=(16, 32, 32))
     with pytest.raises(InputError, match="googlenet, resnet18"):
         build_2d("vgg", num_classes=5)
 

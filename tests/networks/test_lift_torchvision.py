@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from threetconv.layer.conv3t import Conv3T
+from threetconv.networks.freeze import freeze_filters
 from threetconv.networks.lift import lift
 from threetconv.networks.trace import trace
 from threetconv.networks.width import thin
@@ -148,6 +149,65 @@ def test_a_still_clip_gives_what_its_frame_gives(
         got = network(frame.unsqueeze(2).expand(-1, -1, frames, -1, -1))
     assert float((expected[0] - expected[1]).abs().max()) > 1e-3 * float(expected.abs().max())
     torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("case", [*FAST, SLOW[0]], ids=name_of)
+def test_2d_is_the_mean_of_the_frames_logits(case: Case, images: Tensor) -> None:
+    """Whatever follows the global pooling, and with gates (squeeze and excitation) per frame."""
+    model = make_2d(case).eval().double()  # some enlarge rounding errors
+    network = lift(model, "2d")
+    height, width = case.clip[1:]
+    frames = torch.stack([images, images.flip(3), images * 0.5], 1)[..., :height, :width].double()
+    with torch.no_grad():
+        expected = model(frames.flatten(0, 1)).unflatten(0, (2, 3)).mean(1)
+        got = network(frames.transpose(1, 2))
+    size = float(expected.abs().max())
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-9 * size)
+    assert float((expected[0] - expected[1]).abs().max()) > 1e-3 * size
+    assert [n for n, _ in network.named_modules()] == [n for n, _ in model.named_modules()]
+    assert network.state_dict().keys() == model.state_dict().keys()
+    for name, value in model.state_dict().items():
+        assert torch.equal(network.state_dict()[name].reshape(value.shape), value), name
+
+
+@pytest.mark.parametrize("case", [c for c in FAST if c.clip[0] < 20], ids=name_of)
+def test_r2plus1d_gives_the_sizes_and_at_most_the_weights_of_3d(case: Case) -> None:
+    model = getattr(torchvision.models, case.name)(num_classes=5, **dict(case.options))
+    model = thin(model, case.width, num_classes=5).to("meta")
+    convolutions = {n: m for n, m in model.named_modules() if isinstance(m, nn.Conv2d)}
+    shapes: list[dict[str, Any]] = []
+    weights = []
+    for convolution in ("3d", "r2plus1d"):
+        network, found = lift(model, convolution).to("meta"), dict[str, Any]()
+        for name in convolutions:
+            network.get_submodule(name).register_forward_hook(
+                lambda m, a, out, name=name, found=found: found.update({name: out.shape})
+            )
+        network(torch.zeros(2, 3, *case.clip, device="meta"))
+        shapes.append(found)
+        kinds = [m for m in network.modules() if isinstance(m, nn.Conv3d)]
+        weights.append(sum(m.weight.numel() for m in kinds))
+    assert set(shapes[0]) == set(convolutions)
+    assert shapes[1] == shapes[0]
+    # a depthwise filter has few weights, of which rounding down costs a larger share
+    grouped = any(module.groups > 1 for module in convolutions.values())
+    assert (0.9 if grouped else 0.99) < weights[1] / weights[0] <= 1
+
+
+@pytest.mark.parametrize("convolution", ["2d", "r2plus1d"])
+def test_baselines_are_copied_exported_and_frozen(convolution: str) -> None:
+    network = lift(make_2d(Case("mobilenet_v3_small", (8, 32, 32))), convolution).eval()
+    clip = torch.randn(2, 3, 8, 32, 32, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected = network(clip)
+        for twin in (copy.deepcopy(network), pickle.loads(pickle.dumps(network))):
+            assert [type(m) for m in twin.modules()] == [type(m) for m in network.modules()]
+            assert torch.equal(twin(clip), expected)
+        frozen = freeze_filters(network)
+        torch.testing.assert_close(frozen(clip), expected, rtol=1e-4, atol=1e-5)
+    assert {type(m) for m in frozen.modules() if isinstance(m, nn.Conv3d)} == {nn.Conv3d}
+    exported = torch.export.export(frozen, (clip,)).module()
+    torch.testing.assert_close(exported(clip), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["shufflenet_v2_x0_5", "convnext_tiny", "mnasnet0_5"])

@@ -37,15 +37,22 @@ def test_controls_have_a_folder_of_their_own() -> None:
     ]
 
 
-def test_3d_runs_have_no_temporal_parameters() -> None:
-    found = layout(replicates=1, variants=[SCRATCH, PRETRAINED | {"convolution": "3d"}])
+@pytest.mark.parametrize("kind", ["3d", "2d", "r2plus1d"])
+def test_other_runs_have_no_temporal_parameters(kind: str) -> None:
+    rates = {"3t": 0.001, kind: 0.002}
+    found = layout(
+        replicates=1,
+        variants=[SCRATCH, PRETRAINED | {"convolution": kind}],
+        training={"epochs": 1, "batch_size": 4, "learning_rate": rates},
+    )
     assert [run.init for run in found.runs_3t] == ["scratch"] * 2
     assert found.inits == ["scratch"]
     assert len(found.parameter_files) == 2
     assert len(found.runs) == 4
-    assert found.explained_parameters("resnet18-mine-pretrained-3d-r1") == ""
-    inputs = found.explained_inputs("resnet18-mine-pretrained-3d-r1")
-    assert set(inputs) == {"record", "weights", "table", "packed"}
+    run_id = f"resnet18-mine-pretrained-{kind}-r1"
+    assert found.run_settings(run_id)["learning_rate"] == 0.002
+    assert found.explained_parameters(run_id) == ""
+    assert set(found.explained_inputs(run_id)) == {"record", "weights", "table", "packed"}
 
 
 def test_rendered_sets_lie_with_the_results() -> None:

@@ -5,6 +5,7 @@ TABLES = {
     "runs": f"{RESULTS}/runs.parquet",
     "metrics": f"{RESULTS}/metrics.parquet",
     "accuracy_table": f"{RESULTS}/tables/accuracy.parquet",
+    "accuracy_tests": f"{RESULTS}/accuracy_tests.parquet",
     "displacement_table": f"{RESULTS}/tables/displacement.parquet",
     "tests_table": f"{RESULTS}/tests.parquet",
     "control_accuracy": f"{RESULTS}/tables/accuracy_of_controls.parquet",

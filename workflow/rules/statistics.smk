@@ -45,6 +45,25 @@ rule tests:
         "../scripts/tests.py"
 
 
+rule accuracy_tests:
+    # Differences of accuracy between convolutions, and between starts.
+    input:
+        runs=f"{RESULTS}/runs.parquet",
+        metrics=f"{RESULTS}/metrics.parquet",
+    output:
+        f"{RESULTS}/accuracy_tests.parquet",
+    log:
+        f"{RESULTS}/logs/accuracy_tests.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        alpha=STUDY["statistics"]["alpha"],
+        seed=derive_seed(STUDY["seed"], "accuracy tests"),
+        code=code_digest("statistics.tests.accuracy"),
+    script:
+        "../scripts/accuracy_tests.py"
+
+
 rule sensitivity:
     # Sensitivity of the tests: other outcomes, equivalence, mixed models, (px, py) together.
     input:

@@ -1,7 +1,7 @@
 """All explanations of one run: the tables and pictures that the workflow expects in a folder.
 
 channels.parquet      what every channel does, in numbers and in words (3T)
-faithfulness.parquet  loss of the true class without a channel's motion (3T) or the channel (3D)
+faithfulness.parquet  loss of the true class without a channel's motion (3T) or the channel (others)
 chosen.parquet        the channels that have pictures, and by which rule
 images.parquet        a line per picture below pictures/
 sanity.parquet        whether explanations change when weights or labels are random
@@ -83,7 +83,7 @@ def explain_run(
         folder: of the run.
         table: clip table of its data set.
         packed: the clips as one array, or None to decode them.
-        parameters: the run's parameter table; None for a 3D run.
+        parameters: the run's parameter table; None for a run without 3T layers.
         options: how much is explained.
         seed: of all that is drawn.
         out: the folder to write.
@@ -180,7 +180,7 @@ def _losses(
     channels: pd.DataFrame,
     candidates: int | None,
 ) -> pd.DataFrame:
-    """Faithfulness of all channels: of their motion in 3T networks, of themselves in 3D ones."""
+    """Faithfulness of all channels: of their motion in 3T networks, of themselves in others."""
     names = deep_convolutions(network, clips)
     threet = any(isinstance(module, Conv3T) for module in network.modules())
     if threet:
@@ -192,10 +192,10 @@ def _losses(
         clips,
         labels,
         document["classes"],
-        # 3D filters have no transforms to set to the identity.
+        # Other filters have no transforms to set to the identity.
         ablation="identity" if threet else "mean",
         run_id=document["run"]["run_id"],
-        # candidates ranks by displacement, which 3D channels do not have.
+        # candidates ranks by displacement, which other channels do not have.
         limit=candidates if threet else None,
         displacement=channels if threet else None,
         progress=lambda done, total: log.info("faithfulness: layer %d of %d", done, total),

@@ -25,7 +25,7 @@ def collect(folder: str | Path, explanations: str | Path, parameters: str | Path
     Args:
         folder: of the run.
         explanations: the folder that `threetconv.explain.run.explain_run` has written.
-        parameters: the run's parameter table; None for a 3D run.
+        parameters: the run's parameter table; None for a run without 3T layers.
     """
     folder, explanations = Path(folder), Path(explanations)
     document = read_run(folder)
@@ -60,8 +60,11 @@ def _accuracy(folder: Path, best_epoch: int) -> dict[str, float]:
     return dict(zip(best["split"], best["value"], strict=True))
 
 
-def _first_filters(folder: Path) -> NDArray[np.float64]:
-    """(channels, D, H, W, 3) in [0, 1] of the first convolution, on one common scale."""
+def _first_filters(folder: Path) -> NDArray[np.float64] | None:
+    """(channels, D, H, W, 3) in [0, 1] of the first convolution, on one common scale.
+
+    None for R(2+1)D, where channels of the layer are those of its second, temporal part.
+    """
     from threetconv.explain.channel import Channel  # torch only where needed
     from threetconv.explain.motion.filter_pictures import filter_limit, filter_slices, sees_colour
     from threetconv.records.load_model import load_model
@@ -73,6 +76,8 @@ def _first_filters(folder: Path) -> NDArray[np.float64]:
         for name, m in network.named_modules()
         if hasattr(m, "out_channels") and hasattr(m, "kernel_size")
     )
+    if name.endswith(".spatial"):
+        return None
     channels = [Channel(name, i) for i in range(module.out_channels)]
     assert sees_colour(network, channels[0])
     # One scale for all channels, so that weak filters look weak.

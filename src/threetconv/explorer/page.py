@@ -18,6 +18,7 @@ from threetconv.errors import InputError
 from threetconv.explorer.payload import payload
 from threetconv.explorer.pictures import pictures
 from threetconv.explorer.variant import Variant, shown_layers
+from threetconv.schemas.runs import CONVOLUTIONS
 
 __all__ = ["explorer", "script"]
 
@@ -90,6 +91,7 @@ def _head(variant: Variant) -> dict[str, Any]:
         "dataset": variant.dataset,
         "init": variant.init,
         "convolution": variant.convolution,
+        "kind": CONVOLUTIONS.get(variant.convolution, variant.convolution),
         "control": variant.control,
         "classes": list(variant.classes),
         "accuracy": {k: float(v) for k, v in variant.accuracy.items() if math.isfinite(v)},

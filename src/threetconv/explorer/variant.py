@@ -70,7 +70,7 @@ class Variant:
 
     Attributes:
         key: the run's identifier; part of the page's links.
-        network, dataset, init, convolution: what was trained on what, from where, "3t" or "3d".
+        network, dataset, init, convolution: what was trained on what, from where, "3t", "3d", ....
         control: the negative control that the run is, or "none".
         classes: class names by index.
         layers: the run's layers as `threetconv.networks.layer_info.LayerInfo.to_dict` gives them.

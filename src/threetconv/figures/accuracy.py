@@ -11,11 +11,16 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from threetconv.figures import theme
 from threetconv.figures.theme import INK, plain
+from threetconv.schemas.runs import CONVOLUTIONS
 
 __all__ = ["accuracy_curves"]
 
-DASHES: dict[str, str | tuple[int, tuple[float, ...]]] = {"3t": "-", "3d": (0, (4, 1.8))}
-NAMES = {"3t": "3T", "3d": "3D"}
+DASHES: dict[str, str | tuple[int, tuple[float, ...]]] = {
+    "3t": "-",
+    "3d": (0, (4, 1.8)),
+    "2d": (0, (1.5, 1.2)),
+    "r2plus1d": (0, (6, 1.5, 1, 1.5)),
+}
 
 
 def accuracy_curves(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
@@ -96,4 +101,4 @@ def accuracy_curves(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
 def in_words(kind: str) -> str:
     """A convolution and its recipe."""
     convolution, _, recipe = kind.partition(" ")
-    return f"{NAMES.get(convolution, convolution)} {recipe}".strip()
+    return f"{CONVOLUTIONS.get(convolution, convolution)} {recipe}".strip()

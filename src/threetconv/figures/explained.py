@@ -15,6 +15,7 @@ from PIL import Image
 from threetconv.errors import InputError
 from threetconv.figures.explanations import ChannelRow, Frames, channel_rows_figure, class_drops
 from threetconv.figures.theme import ordered
+from threetconv.schemas.runs import CONVOLUTIONS
 
 __all__ = [
     "class_drop_table",
@@ -60,7 +61,7 @@ def explained_figures(
     for network, dataset in pairs:
         mine = runs[(runs["network"] == network) & (runs["dataset"] == dataset)]
         rows = explained_rows(runs=mine, faithfulness=faithfulness, **of_channels)
-        # 3D networks have no transforms to set to the identity.
+        # other networks have no transforms to set to the identity
         drops = class_drop_table(faithfulness, mine[mine["convolution"] == "3t"])
         figures[f"explained_{network}_{dataset}"] = channel_rows_figure(rows)
         figures[f"class_drops_{network}_{dataset}"] = class_drops(drops)
@@ -115,7 +116,8 @@ def explained_rows(
 
 def run_name(run: Mapping[Any, Any]) -> str:
     """A run in a few words: "3T, scratch"; its replicate where that is not the first."""
-    name = f"{str(run['convolution']).upper()}, {run['init']}"
+    kind = str(run["convolution"])
+    name = f"{CONVOLUTIONS.get(kind, kind)}, {run['init']}"
     return name if run.get("replicate", 1) == 1 else f"{name}, replicate {run['replicate']}"
 
 
@@ -251,7 +253,7 @@ def _pictures(lines: pd.DataFrame, folder: Path) -> tuple[dict[str, Frames], dic
         pictures["optimised input"] = frames[len(frames) // 2]
         if len(frames) > 1:
             strips["optimised video"] = frames
-    # Of saliency over time one strip is enough, and only where time matters: for free videos (3D).
+    # Of saliency over time one strip is enough, and only where time matters: for free videos.
     whole = whole[whole["method"].isin(present[:1])]
     for name, found in (
         (present[0] if present else "", whole if "optimised video" in strips else whole[:0]),
@@ -267,7 +269,7 @@ def _pictures(lines: pd.DataFrame, folder: Path) -> tuple[dict[str, Frames], dic
 def _drop(lines: pd.DataFrame) -> str:
     """The drop of log p without the channel's transforms or without the channel, in words."""
     overall = lines[lines["label"] == ""]
-    # 3T runs have "identity", 3D runs "mean"; the first that is there is the run's.
+    # 3T runs have "identity", others "mean"; the first that is there is the run's.
     for ablation, words in (("identity", "without its motion"), ("mean", "without the channel")):
         found = overall[overall["ablation"] == ablation]
         if len(found):

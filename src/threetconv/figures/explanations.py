@@ -190,10 +190,10 @@ class _Block:
             self.strips(row, top - 0.12 - PICTURE - 0.08)
 
     def paths(self, path: pd.DataFrame | None, left: float, top: float) -> None:
-        """Curves of zoom, turn and path; for a 3D channel a sentence instead."""
+        """Curves of zoom, turn and path; for a channel without transforms a sentence instead."""
         if path is None:
             y = top - 0.12 - PICTURE / 2
-            self.text(left, y, "A plain 3D convolution: no transforms.", size=7, color=MUTED)
+            self.text(left, y, "A plain convolution: no transforms.", size=7, color=MUTED)
             return
         wide = (WIDTH - left) / 3
         for i, (column, title, least) in enumerate(CURVES):

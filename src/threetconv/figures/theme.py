@@ -20,6 +20,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from threetconv.schemas.runs import CONVOLUTIONS
 from threetconv.support.files import atomic
 
 __all__ = [
@@ -118,8 +119,8 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def ordered(values: Iterable[Any]) -> list[str]:
-    """Distinct names in a fixed order: pretrained before scratch, the rest by alphabet."""
-    first = {"pretrained": 0, "scratch": 1, "3t": 0, "3d": 1}
+    """Distinct names in order: pretrained before scratch, convolutions, the rest by alphabet."""
+    first = {name: i for i, name in enumerate(("pretrained", "scratch", *CONVOLUTIONS))}
     return sorted({str(value) for value in values}, key=lambda name: (first.get(name, 9), name))
 
 

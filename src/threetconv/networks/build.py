@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from threetconv.errors import InputError, look_up
 from threetconv.networks.lift import CONVOLUTIONS, lift
+from threetconv.networks.lift_forward import FrameForward
 from threetconv.networks.registry import CATALOGUE, lift_remedy
 from threetconv.networks.trace import check_clip_shape
 from threetconv.networks.weight_files import read_state
@@ -61,7 +62,7 @@ def build_network(
 
     Args:
         name: "resnet18" or "googlenet", or another registered name.
-        convolution: "3t" or "3d".
+        convolution: "3t", "3d", "2d" or "r2plus1d", see `threetconv.lift`.
         num_classes: size of the classifier.
         clip_shape: (frames, height, width); GoogLeNet's auxiliary heads are sized from it.
         width: factor on every channel count, 1.0 for the paper's networks.
@@ -170,21 +171,24 @@ class FittingPool3d(nn.Module):
     """Max or average pooling whose window shrinks to the input where the input is smaller.
 
     At the paper's clip sizes this is plain pooling. Small clips, which the paper's windows do not
-    fit into late in the network, can pass too.
+    fit into late in the network, can pass too. With `frames` every frame is pooled by itself.
     """
 
-    def __init__(self, kind: str, kernel_size: int, stride: int) -> None:
+    def __init__(self, kind: str, kernel_size: int, stride: int, *, frames: bool = False) -> None:
         super().__init__()
-        self.kind, self.kernel_size, self.stride = kind, kernel_size, stride
+        self.kind = kind
+        self.kernel_size = (1 if frames else kernel_size, kernel_size, kernel_size)
+        self.stride = (1 if frames else stride, stride, stride)
 
     def window(self, size: tuple[int, ...]) -> list[int]:
         """The window for an input of (T, H, W)."""
-        return [min(self.kernel_size, n) for n in size]
+        return [min(k, n) for k, n in zip(self.kernel_size, size, strict=True)]
 
     def output_size(self, size: tuple[int, ...]) -> list[int]:
         """(T', H', W') for an input of (T, H, W)."""
         # as the pooling itself, which has no padding and drops an incomplete last window
-        return [(n - k) // self.stride + 1 for n, k in zip(size, self.window(size), strict=True)]
+        sizes = zip(size, self.window(size), self.stride, strict=True)
+        return [(n - k) // step + 1 for n, k, step in sizes]
 
     def forward(self, x: Tensor) -> Tensor:
         pool = F.max_pool3d if self.kind == "max" else F.avg_pool3d
@@ -204,6 +208,7 @@ class AuxiliaryHead(nn.Module):
         hidden: width of the hidden layer, 1024 in the paper.
         num_classes: number of classes.
         dropout: 0.7 in the paper.
+        frames: whether it sees single frames; T of `size` does not matter then.
     """
 
     def __init__(  # noqa: PLR0917
@@ -214,12 +219,14 @@ class AuxiliaryHead(nn.Module):
         hidden: int,
         num_classes: int,
         dropout: float,
+        frames: bool,
     ) -> None:
         super().__init__()
-        self.pool = FittingPool3d("average", 5, 3)
+        self.pool = FittingPool3d("average", 5, 3, frames=frames)
         self.conv = conv
         # the pooled size, and with it the head, depends on the clip: a checkpoint fits one shape
-        self.fc1 = nn.Linear(channels * math.prod(self.pool.output_size(size)), hidden)
+        pooled = self.pool.output_size(size)
+        self.fc1 = nn.Linear(channels * math.prod(pooled[frames:]), hidden)
         self.fc2 = nn.Linear(hidden, num_classes)
         self.dropout = nn.Dropout(dropout)
 
@@ -250,12 +257,13 @@ def _finish_googlenet(network: Any, num_classes: int, clip_shape: ClipShape) -> 
     The first two max-pools do not pool time; the last two are 3x3x3. All have stride 2 and no
     padding, and drop an incomplete last window (torchvision's have `ceil_mode`). The heads average
     5x5x5 windows with stride 3, where torchvision's pool to 4x4. Source: the authors' published
-    code.
+    code. A network of single frames has the same windows without extent in time.
     """
+    frames = isinstance(network, FrameForward)
     network.maxpool1 = nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2))
     network.maxpool2 = nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2))
-    network.maxpool3 = FittingPool3d("max", 3, 2)
-    network.maxpool4 = FittingPool3d("max", 3, 2)
+    network.maxpool3 = FittingPool3d("max", 3, 2, frames=frames)
+    network.maxpool4 = FittingPool3d("max", 3, 2, frames=frames)
     lifted = {name: getattr(network, name) for name in ("aux1", "aux2")}
     network.aux1 = network.aux2 = None
     sizes = _output_sizes(network, {"aux1": "inception4a", "aux2": "inception4d"}, clip_shape)
@@ -270,6 +278,7 @@ def _finish_googlenet(network: Any, num_classes: int, clip_shape: ClipShape) -> 
                 head.fc1.out_features,
                 num_classes,
                 head.dropout.p,
+                frames,
             ),
         )
 

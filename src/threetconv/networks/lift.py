@@ -1,12 +1,14 @@
-"""Turn a 2D ConvNet into a video network: every 2D layer becomes its 3D or 3T counterpart.
+"""Turn a 2D ConvNet into a video network: 3T, 3D, factorised (R(2+1)D), or 2D frame by frame.
 
 Source: arXiv 2006.15983, section 4; the rules were inferred from the parameter counts in table 1.
+R(2+1)D: Tran et al. 2018, arXiv 1711.11248, section 3.5.
 """
 
 from __future__ import annotations
 
 import copy
 import math
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +17,7 @@ from torch import Tensor, nn
 
 from threetconv.errors import look_up
 from threetconv.layer.conv3t import Conv3T, convolve
-from threetconv.networks.lift_forward import in_time
+from threetconv.networks.lift_forward import FrameForward, in_time, video_class
 from threetconv.networks.lift_layers import (
     check_replaceable,
     convolutional_classifiers,
@@ -54,21 +56,35 @@ def lift(model: nn.Module, convolution: str = "3t", *, carry: str = "all") -> nn
     without padding need long clips, as they need large images: AlexNet 63 frames, VGG and ConvNeXt
     32, DenseNet 29, SqueezeNet 17 to 21, Inception v3 75 (and `aux_logits=False`).
 
+    Two baselines, in which these rules hold for part of the layers:
+
+    - "2d": every frame goes through the 2D network (kernels 1 x K x K; nothing strides or pools
+      time), and outputs are averaged over frames: exactly the mean of the 2D network's logits.
+      Frames meet in `forward` of the whole network only: where it flattens, or averages the frame.
+    - "r2plus1d": a K x K convolution becomes a sequence `spatial` (1 x K x K), `norm`, `relu`,
+      `temporal` (K x 1 x 1), with as many channels between as make its weights those of the 3D
+      filter, at most (Tran et al. 2018, section 3.5; norms are not counted). 1 x 1 ones stay.
+
     Args:
         model: a 2D network; it is not changed.
-        convolution: "3t" or "3d".
+        convolution: "3t", "3d", "2d" or "r2plus1d".
         carry: which of the 2D network's weights to keep: "all"; "convolutions", as the paper did
             (norms and classifier are initialised anew); "nothing", to train from scratch. A carried
             3T filter is the 2D filter with transforms at the identity; a carried 3D filter is the
             2D filter repeated over depth and divided by the depth. Without carrying, a 3T layer
             takes the 2D network's filter, assumed random, as K1, and a 3D layer draws every slice
-            anew with the 2D filter's standard deviation over sqrt(depth). Biases of convolutions
-            are copied in every case. SqueezeNet's last convolution counts as its classifier.
-            ConvNeXt's Linear layers within blocks count as the 1 x 1 convolutions that they are;
-            parameters that a block holds itself (ConvNeXt's layer scale) keep their values.
+            anew with the 2D filter's standard deviation over sqrt(depth). "2d" keeps the 2D filters
+            as they are, carried or not. "r2plus1d" has no inflation: the ReLU between its two parts
+            changes what a 2D filter computes. It is drawn anew (Kaiming, as in the paper's code);
+            carrying, output o then reads 2D filter o alone, in middle channel o, rectified and
+            averaged over `temporal`. Biases of convolutions are copied in every case. SqueezeNet's
+            last convolution counts as its classifier. ConvNeXt's Linear layers within blocks count
+            as the 1 x 1 convolutions that they are; parameters that a block holds itself
+            (ConvNeXt's layer scale) keep their values.
 
     Returns:
-        The video network, in the training mode of `model`. Layer names are those of `model`.
+        The video network, in the training mode of `model`. Layer names are those of `model`; for
+        "r2plus1d", names of these sequences.
 
     Raises:
         InputError: for an unknown `convolution` or `carry`, or a `model` that is no module.
@@ -77,14 +93,14 @@ def lift(model: nn.Module, convolution: str = "3t", *, carry: str = "all") -> nn
     make = look_up(CONVOLUTIONS, convolution, what="convolution")
     convolutions, others = look_up(CARRY, carry, what="carry")
     check_module(model)
-    lifted = copy.deepcopy(model)
+    lifted, frames = copy.deepcopy(model), convolution == "2d"
     kept = set(convolutional_linears(lifted))
     classifiers = set(convolutional_classifiers(lifted))
     done: dict[nn.Module, nn.Module] = {}  # a layer used in two places stays one layer
     # duplicates are kept, so that every name of a shared layer is replaced
     for name, module in list(lifted.named_modules(remove_duplicate=False)):
         if module not in done:
-            replacement = done[module] = _lift_module(name, module, make, convolutions)
+            replacement = done[module] = _lift_module(name, module, make, convolutions, frames)
             fresh = isinstance(module, nn.Linear) and module not in kept
             if not others and (fresh or module in classifiers):
                 replacement.reset_parameters()
@@ -98,21 +114,27 @@ def lift(model: nn.Module, convolution: str = "3t", *, carry: str = "all") -> nn
         for module in lifted.modules():
             if isinstance(module, NORMS):
                 module.reset_parameters()
+    if frames:
+        lifted.__class__ = video_class(type(lifted), FrameForward)
     return lifted
 
 
-def _lift_module(name: str, module: nn.Module, make: Callable[..., nn.Module], carry: bool) -> Any:
+def _lift_module(
+    name: str, module: nn.Module, make: Callable[..., nn.Module], carry: bool, frames: bool
+) -> Any:
     """The video version of one layer; the layer itself if it takes clips unchanged."""
     if isinstance(module, nn.Conv2d):
         check_replaceable(name, module, nn.Conv2d)
         replacement = make(module, carry)
     else:
-        replacement = lift_layer(name, module)
+        replacement = lift_layer(name, module, frames=frames)
     if replacement is not module:
         replacement.train(module.training)
         # lifted layers keep the names of parameters; those that were frozen stay frozen
+        holds = {"weight": "spatial", "bias": "temporal"} if hasattr(replacement, "spatial") else {}
         for key, parameter in module.named_parameters():
-            replacement.get_parameter(key).requires_grad_(parameter.requires_grad)
+            own = f"{holds[key]}.{key}" if holds else key
+            replacement.get_parameter(own).requires_grad_(parameter.requires_grad)
     return replacement
 
 
@@ -162,7 +184,62 @@ def _to_3d(conv: nn.Conv2d, carry: bool) -> nn.Module:
     return layer
 
 
-CONVOLUTIONS: dict[str, Callable[[nn.Conv2d, bool], nn.Module]] = {"3t": _to_3t, "3d": _to_3d}
+def _to_2d(conv: nn.Conv2d, carry: bool) -> nn.Module:
+    layer = Conv3d(**_of_frames(_conv_arguments(conv)))
+    with torch.no_grad():
+        layer.weight.copy_(conv.weight.unsqueeze(2))
+        _copy_bias(conv, layer)
+    return layer
+
+
+def _to_r2plus1d(conv: nn.Conv2d, carry: bool) -> nn.Module:
+    if conv.kernel_size == (1, 1):
+        return _to_3d(conv, carry)
+    options, groups = _conv_arguments(conv), conv.groups
+    inputs, outputs = conv.in_channels // groups, conv.out_channels // groups
+    depth, area = options["kernel_size"][0], math.prod(conv.kernel_size)
+    # of one group; middle * (area * inputs + depth * outputs) weights are at most those of 3D
+    middle = max(1, depth * area * inputs * outputs // (area * inputs + depth * outputs))
+    channels = groups * middle
+    spatial = Conv3d(**_of_frames(options) | {"out_channels": channels, "bias": False})
+    temporal = Conv3d(**_of_time(options) | {"in_channels": channels})
+    norm = nn.BatchNorm3d(channels, device=conv.weight.device, dtype=conv.weight.dtype)
+    for layer in (spatial, temporal):
+        nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    with torch.no_grad():
+        if carry:
+            read = min(middle, outputs)  # all outputs, unless they are over 6 times the inputs
+            filters = conv.weight.unflatten(0, (groups, outputs))[:, :read].unsqueeze(3)
+            spatial.weight.unflatten(0, (groups, middle))[:, :read] = filters
+            taps = temporal.weight.unflatten(0, (groups, outputs))[:, :read]
+            taps.zero_()
+            for channel in range(read):
+                taps[:, channel, channel] = 1 / depth
+        _copy_bias(conv, temporal)
+    return nn.Sequential(
+        OrderedDict(spatial=spatial, norm=norm, relu=nn.ReLU(inplace=True), temporal=temporal)
+    )
+
+
+CONVOLUTIONS: dict[str, Callable[[nn.Conv2d, bool], nn.Module]] = {
+    "3t": _to_3t,
+    "3d": _to_3d,
+    "2d": _to_2d,
+    "r2plus1d": _to_r2plus1d,
+}
+NEUTRAL = {"kernel_size": 1, "stride": 1, "padding": 0, "dilation": 1}  # along an axis
+
+
+def _of_frames(options: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of a 3D convolution without extent in time."""
+    sizes = {key: options[key] for key in NEUTRAL if not isinstance(options[key], str)}
+    return options | {key: (NEUTRAL[key], *size[1:]) for key, size in sizes.items()}
+
+
+def _of_time(options: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of a 3D convolution without extent in space."""
+    sizes = {key: options[key] for key in NEUTRAL if not isinstance(options[key], str)}
+    return options | {key: (size[0], NEUTRAL[key], NEUTRAL[key]) for key, size in sizes.items()}
 
 
 def _conv_arguments(conv: nn.Conv2d) -> dict[str, Any]:

@@ -15,10 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map_only
 
 __all__ = [
     "COUNTERPARTS",
     "NAMES",
+    "FrameForward",
     "VideoForward",
     "average",
     "in_time",
@@ -125,12 +127,19 @@ def _dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool
     return F.dropout3d(input, p, training, inplace)
 
 
-def _over_frames(reduce: Callable[..., Any]) -> Callable[..., Any]:
-    """A reduction over the frame's axes (2, 3) of an image, applied to (2, 3, 4) of a clip."""
+def _over_frames(
+    reduce: Callable[..., Any], per_frame: Callable[..., Any] | None = None
+) -> Callable[..., Any]:
+    """A reduction over the frame's axes (2, 3) of an image, applied to (2, 3, 4) of a clip.
+
+    With `per_frame`, that is what such a reduction becomes instead.
+    """
 
     def reduced(input: Tensor, dim: Any = None, *args: Any, **kwargs: Any) -> Any:
         # the network's code counts four axes, so negative ones are taken modulo 4, not 5
         if isinstance(dim, tuple | list) and {d % 4 for d in dim} == {2, 3}:
+            if per_frame is not None:
+                return per_frame(input, dim, *args, **kwargs)
             dim = (2, 3, 4)
         return (
             reduce(input, *args, **kwargs) if dim is None else reduce(input, dim, *args, **kwargs)
@@ -187,14 +196,51 @@ NAMES = {
 }
 
 
+def _per_frame(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of images (N, C, H, W), applied to every frame of a clip (N, C, T, H, W).
+
+    Results that are images come back as clips; others, as flattened features, stay (N T, ...).
+    """
+
+    def apply(input: Tensor, *args: Any, **kwargs: Any) -> Any:
+        def clips(images: Tensor) -> Tensor:
+            if images.ndim != 4:
+                return images
+            return images.unflatten(0, (-1, input.shape[2])).transpose(1, 2)
+
+        frames = input.transpose(1, 2).flatten(0, 1)
+        return tree_map_only(Tensor, clips, function(frames, *args, **kwargs))
+
+    return apply
+
+
+REDUCTIONS: tuple[Callable[..., Any], ...] = (
+    torch.mean, Tensor.mean, torch.sum, Tensor.sum, torch.amax, Tensor.amax,
+)  # fmt: skip
+PER_FRAME: dict[Callable[..., Any], Callable[..., Any]] = {
+    **{function: _per_frame(function) for function in COUNTERPARTS},
+    **{function: _over_frames(function, _per_frame(function)) for function in REDUCTIONS},
+    torch.permute: _permute,
+    Tensor.permute: _permute,
+    # here the frame's grid ends: what follows sees each frame as an element of the batch
+    torch.flatten: _per_frame(torch.flatten),
+    Tensor.flatten: _per_frame(torch.flatten),
+}
+"""`COUNTERPARTS` for networks that see single frames."""
+
+
 class VideoCalls(TorchFunctionMode):
-    """While active, calls in `COUNTERPARTS` on 5D tensors are replaced by their counterparts."""
+    """While active, calls on 5D tensors are replaced by their counterparts."""
+
+    def __init__(self, counterparts: dict[Callable[..., Any], Callable[..., Any]]) -> None:
+        super().__init__()
+        self._counterparts = counterparts
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        counterpart = COUNTERPARTS.get(func)
+        counterpart = self._counterparts.get(func)
         if counterpart is not None:
             clip = args[0] if args else kwargs.get("input")
             # features behind a flatten, for one, are not clips: those calls are left alone
@@ -207,9 +253,10 @@ class VideoForward(nn.Module):
     """First base of the classes from `video_class`: runs the forward pass under `VideoCalls`."""
 
     image_class: type[nn.Module]
+    counterparts = COUNTERPARTS
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        with VideoCalls():
+        with VideoCalls(self.counterparts):
             return super().forward(*args, **kwargs)
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
@@ -217,25 +264,41 @@ class VideoForward(nn.Module):
         reduced = super().__reduce_ex__(protocol)
         assert isinstance(reduced, tuple)
         # only the constructor and its arguments are replaced; the state, from index 2 on, is kept
-        return (_blank, (self.image_class,), *reduced[2:])
+        return (_blank, (self.image_class, type(self).__bases__[0]), *reduced[2:])
 
 
-def video_class(image_class: type[nn.Module]) -> type[nn.Module]:
-    """The subclass of a 2D network's class whose forward pass takes clips."""
-    if image_class not in _VIDEO_CLASSES:
+class FrameForward(VideoForward):
+    """The same for a whole network that sees single frames: averages their outputs over time."""
+
+    counterparts = PER_FRAME
+
+    def forward(self, clip: Tensor, *args: Any, **kwargs: Any) -> Any:
+        def average(output: Tensor) -> Tensor:
+            # feature maps, of a network without a head, stay as they are
+            return output if output.ndim == 5 else output.unflatten(0, (-1, clip.shape[2])).mean(1)
+
+        return tree_map_only(Tensor, average, super().forward(clip, *args, **kwargs))
+
+
+def video_class(
+    image_class: type[nn.Module], base: type[VideoForward] = VideoForward
+) -> type[nn.Module]:
+    """The subclass of a 2D network's class whose forward pass takes clips, in the way of `base`."""
+    key = (image_class, base)
+    if key not in _VIDEO_CLASSES:
         names = {"image_class": image_class, "__doc__": image_class.__doc__}
-        kind = type(f"Video{image_class.__name__}", (VideoForward, image_class), names)
-        _VIDEO_CLASSES[image_class] = kind
-    return _VIDEO_CLASSES[image_class]
+        kind = type(f"Video{image_class.__name__}", (base, image_class), names)
+        _VIDEO_CLASSES[key] = kind
+    return _VIDEO_CLASSES[key]
 
 
 # cached, so that two lifted networks of one kind have the same class
-_VIDEO_CLASSES: dict[type[nn.Module], type[nn.Module]] = {}
+_VIDEO_CLASSES: dict[tuple[type[nn.Module], type[VideoForward]], type[nn.Module]] = {}
 
 
-def _blank(image_class: type[nn.Module]) -> nn.Module:
+def _blank(image_class: type[nn.Module], base: type[VideoForward]) -> nn.Module:
     # without __init__, which would draw random weights; unpickling fills in the state
-    kind = video_class(image_class)
+    kind = video_class(image_class, base)
     return kind.__new__(kind)
 
 

@@ -28,8 +28,10 @@ Module = TypeVar("Module", bound=nn.Module)
 Rule = Callable[[Any], nn.Module]
 
 
-def lift_layer(name: str, module: nn.Module) -> nn.Module:
+def lift_layer(name: str, module: nn.Module, *, frames: bool = False) -> nn.Module:
     """The video version of a layer or block that is not a convolution, or itself if it needs none.
+
+    With `frames` pooling and calls in `forward` are left to `lift_forward.FrameForward`.
 
     Raises:
         ValueError: for one that has no video version; the message names it, its type and the cause.
@@ -39,7 +41,7 @@ def lift_layer(name: str, module: nn.Module) -> nn.Module:
     base = next((base for base in kind.__mro__ if base in RULES), None)
     if base is not None:
         check_replaceable(name, module, base)
-        return RULES[base](module)
+        return module if frames and base in _POOLS else RULES[base](module)
     if isinstance(module, _ATTENTION):
         raise _refusal(name, module, "attention over a fixed 2D grid has no counterpart for clips")
     if isinstance(module, _GRID):
@@ -50,7 +52,8 @@ def lift_layer(name: str, module: nn.Module) -> nn.Module:
     # with neither would fail on clips, so it is refused here, where its name is known
     own = not kind.__module__.startswith("torch.")
     if own and makes_2d_calls(kind):
-        module.__class__ = video_class(kind)
+        if not frames:
+            module.__class__ = video_class(kind)
     elif kind.__name__.endswith("2d") and not list(module.children()):
         raise _refusal(name, module, "there is no rule for it")
     if own:
@@ -205,6 +208,7 @@ def _shuffle_unit(module: InvertedResidual) -> nn.Module:
     return module
 
 
+_POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 _ATTENTION = (
     nn.MultiheadAttention,
     ShiftedWindowAttention,

@@ -49,6 +49,12 @@ ELSEWHERE = {  # fields of the record that the card tells in other places
     "n_temporal", "carry", "weights_sha256", "git_sha", "versions", "status", "licence",
     "fetched_from", "fetched_sha256", "fetched_format", "test_accuracy",
 }  # fmt: skip
+TAGS = {
+    "3t": "3tconv",
+    "3d": "3d-convolution",
+    "2d": "2d-convolution",
+    "r2plus1d": "r2plus1d-convolution",
+}
 NOT_FETCHED = ("best_epoch", "seed", "replicate", "seconds")  # of this study, not its training
 CONTROLS = {
     "static": "clips that show one of their frames all the time",
@@ -153,7 +159,7 @@ def _header(record: Mapping[str, Any], results: pd.DataFrame, licence: str) -> d
         "pipeline_tag": "video-classification",
         "tags": [
             "video-classification",
-            "3tconv" if record["convolution"] == "3t" else "3d-convolution",
+            TAGS.get(record["convolution"], str(record["convolution"])),
             str(record["network"]),
         ],
         "datasets": [str(record["dataset"])],
@@ -183,6 +189,9 @@ def _what(record: Mapping[str, Any]) -> str:
         "3t": "temporally factorised 3D convolutions (3TConv: a 2D filter, and an affine transform "
         "of it from each slice in time to the next; arXiv 2006.15983)",
         "3d": "plain 3D convolutions",
+        "2d": "2D convolutions: a network of single frames, whose logits are averaged over time",
+        "r2plus1d": "factorised (2+1)D convolutions: in space, norm and ReLU, in time (Tran et al. "
+        "2018)",
     }
     starts = {
         "pretrained": "its filters started from a 2D network's weights, trained on still images",

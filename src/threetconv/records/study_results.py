@@ -32,6 +32,7 @@ TABLES = {
     "control_parameters": ("control_parameters", "the same of negative controls"),
     "summaries": ("summaries.parquet", "run, snapshot, layer or model, parameter, rows"),
     "tests": ("tests.parquet", "family, contrast, block or layer, checkpoint, parameter"),
+    "accuracy_tests": ("accuracy_tests.parquet", "family, data set, contrast, network"),
     "sensitivity": ("sensitivity.parquet", "contrast, method, parameter"),
     "layer_profile": ("layer_profile.parquet", "cell, layer, parameter"),
     "bootstrap": ("bootstrap.parquet", "contrast, parameter"),

@@ -45,6 +45,7 @@ def build_document(
     config: Mapping[str, Any],
     metrics: pd.DataFrame | None = None,
     accuracy_table: pd.DataFrame | None = None,
+    accuracy_tests: pd.DataFrame | None = None,
     displacement_table: pd.DataFrame | None = None,
     tests_table: pd.DataFrame | None = None,
     control_accuracy: pd.DataFrame | None = None,
@@ -72,6 +73,7 @@ def build_document(
         metrics: run_id, step, epoch, split, metric, value, n.
         accuracy_table: from `threetconv.statistics.summaries.accuracy.accuracy_table` (Tables 1 and
             3).
+        accuracy_tests: from `threetconv.statistics.tests.accuracy.accuracy_tests`.
         displacement_table: from `threetconv.statistics.summaries.displacement.displacement_table`
             (Tables 2 and 4).
         tests_table: from `threetconv.statistics.tests.contrasts.run_tests`; a column `sentence`
@@ -107,6 +109,7 @@ def build_document(
         runs=runs,
         metrics=filled(metrics),
         accuracy=filled(accuracy_table),
+        accuracy_tests=filled(accuracy_tests),
         displacement=filled(displacement_table),
         tests=filled(tests_table),
         control_accuracy=filled(control_accuracy),

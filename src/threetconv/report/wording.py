@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-__all__ = ["count_word", "join_words", "of_all", "plural", "verb"]
+from threetconv.schemas.runs import CONVOLUTIONS
+
+__all__ = ["convolutions", "count_word", "join_words", "of_all", "plural", "verb"]
 
 
 def plural(count: int, singular: str, many: str | None = None) -> str:
@@ -42,3 +44,9 @@ def join_words(words: Sequence[str], *, last: str = "and") -> str:
     if len(words) < 2:
         return "".join(words)
     return f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def convolutions(names: Iterable[object]) -> str:
+    """The kinds of convolution among `names`, in the order of reports: 3T and 3D."""
+    present = sorted({str(name) for name in names}, key=lambda v: [*CONVOLUTIONS, v].index(v))
+    return join_words([CONVOLUTIONS.get(name, name) for name in present])

@@ -24,6 +24,7 @@ TABLES: dict[str, pa.Schema] = {
     "control_parameters": runs.PARAMETERS,
     "summaries": statistics.SUMMARIES,
     "tests": statistics.TESTS,
+    "accuracy_tests": statistics.ACCURACY_TESTS,
     "sensitivity": statistics.SENSITIVITY,
     "layer_profile": statistics.LAYER_PROFILE,
     "bootstrap": statistics.BOOTSTRAP,

@@ -7,15 +7,20 @@ import pyarrow as pa
 from threetconv.schemas.columns import FLAG, INDEX, NUMBER, SHORT, SINGLE, TEXT, WHOLE, column
 
 __all__ = [
-    "CONTROL", "DATASET", "INIT", "LAYER", "LAYER_INDEX", "METRICS", "NETWORK", "PARAMETER",
-    "PARAMETERS", "RECIPE", "REPLICATE", "RUNS", "RUN_ID", "SNAPSHOTS", "STEP", "TAG",
+    "CONTROL", "CONVOLUTION", "CONVOLUTIONS", "DATASET", "INIT", "LAYER", "LAYER_INDEX", "METRICS",
+    "NETWORK", "PARAMETER", "PARAMETERS", "RECIPE", "REPLICATE", "RUNS", "RUN_ID", "SNAPSHOTS",
+    "STEP", "TAG",
 ]  # fmt: skip
+
+CONVOLUTIONS = {"3t": "3T", "3d": "3D", "2d": "2D (single frames)", "r2plus1d": "R(2+1)D"}
+"""Kind of convolution -> what reports call it; in their order."""
 
 RUN_ID = column("run_id", TEXT, "the run")
 NETWORK = column("network", TEXT, "resnet18 or googlenet")
 DATASET = column("dataset", TEXT, "the study's name of the data set")
 INIT = column("init", TEXT, "pretrained or scratch")
 RECIPE = column("recipe", TEXT, "how temporal parameters were trained; paper: as the paper did")
+CONVOLUTION = column("convolution", TEXT, ", ".join(CONVOLUTIONS))
 CONTROL = column("control", TEXT, "none of a real run, else the kind of negative control")
 REPLICATE = column("replicate", WHOLE, "number of the run in its cell, from 1")
 STEP = column("step", WHOLE, "updates made so far", "updates")
@@ -36,7 +41,7 @@ RUNS = pa.schema(
         NETWORK,
         DATASET,
         INIT,
-        column("convolution", TEXT, "3t or 3d"),
+        CONVOLUTION,
         RECIPE,
         CONTROL,
         REPLICATE,

@@ -7,6 +7,7 @@ import pyarrow as pa
 from threetconv.schemas.columns import FLAG, INDEX, NUMBER, SHORT, TEXT, WHOLE, column, with_prefix
 from threetconv.schemas.runs import (
     CONTROL,
+    CONVOLUTION,
     DATASET,
     INIT,
     LAYER,
@@ -21,9 +22,9 @@ from threetconv.schemas.runs import (
 )
 
 __all__ = [
-    "ACCURACY", "ALIGNMENT", "BOOTSTRAP", "CALIBRATION", "DENSITIES", "DISPLACEMENT", "DISTANCES",
-    "HISTOGRAMS", "JOINT_DENSITIES", "LAYER_PROFILE", "PLANTED", "PLANTED_LAYERS", "SENSITIVITY",
-    "SUMMARIES", "TESTS",
+    "ACCURACY", "ACCURACY_TESTS", "ALIGNMENT", "BOOTSTRAP", "CALIBRATION", "DENSITIES",
+    "DISPLACEMENT", "DISTANCES", "HISTOGRAMS", "JOINT_DENSITIES", "LAYER_PROFILE", "PLANTED",
+    "PLANTED_LAYERS", "SENSITIVITY", "SUMMARIES", "TESTS",
 ]  # fmt: skip
 
 FAMILY = column("family", TEXT, "of tests: dataset, init, dataset x init, controls")
@@ -289,7 +290,7 @@ ACCURACY = pa.schema(
     [
         NETWORK,
         DATASET,
-        column("convolution", TEXT, "3t or 3d"),
+        CONVOLUTION,
         INIT,
         RECIPE,
         CONTROL,
@@ -308,6 +309,33 @@ ACCURACY = pa.schema(
         column("paper_dataset", TEXT, "the paper's data set that this one stands for"),
         column("paper_accuracy", NUMBER, "in the paper, null where it has none", "%"),
         column("paper_n_parameters", NUMBER, "in the paper"),
+    ]
+)
+ACCURACY_TESTS = pa.schema(
+    [
+        column("family", TEXT, "convolution or init: what differs between the arms"),
+        column("network", TEXT, "all (mean over networks), or one"),
+        DATASET,
+        column("at", TEXT, "start, or convolution, of both arms"),
+        CONTRAST,
+        column("split", TEXT, "val or test: whose clips were counted"),
+        N_A,
+        N_B,
+        column("mean_a", NUMBER, "accuracy of arm a, mean over runs", "%"),
+        column("mean_b", NUMBER, "accuracy of arm b", "%"),
+        column("estimate", NUMBER, "difference, a less b", "percentage points"),
+        LOW,
+        HIGH,
+        CI_METHOD,
+        P_RAW,
+        P_FLOOR,
+        EXACT,
+        PERMUTATIONS,
+        P_ADJUSTED,
+        column("adjustment", TEXT, "how p_adjusted was made"),
+        STATUS,
+        REASON,
+        SEED,
     ]
 )
 _SPREAD = [

@@ -11,7 +11,7 @@ __all__ = ["CHOICES"]
 CHOICES: dict[str, tuple[str, ...]] = {
     "class_weights": ("none", "balanced"),
     "controls": ("none", "static", "frame-shuffled", "label-shuffled"),
-    "convolutions": ("3t", "3d"),
+    "convolutions": ("3t", "3d", "2d", "r2plus1d"),
     "formats": ("threetconv", "authors"),
     "methods": ("gradient", "integrated-gradients", "guided-backprop", "grad-cam"),
     "motions": ("translation", "rotation", "zoom", "none"),

@@ -72,7 +72,8 @@ class Variant(Section):
     init: Annotated[str, OneOf(("pretrained", "scratch"))]
     """Start from 2D weights or from random ones."""
     convolution: Annotated[str, OneOf(CHOICES["convolutions"])]
-    """The kind of convolution."""
+    """The kind of convolution: 3t, 3d, or a baseline. 2d: the 2D network on single frames, its
+    logits averaged; r2plus1d: R(2+1)D (Tran et al. 2018) with as many weights as 3d."""
     recipe: str = "paper"
     """How temporal parameters are trained: paper, or a name under recipes."""
     control: Annotated[str, OneOf(CHOICES["controls"])] = "none"
@@ -218,11 +219,14 @@ class Recipe(Section):
     """Learning rate of temporal parameters over time; that of training without it."""
 
 
-class LearningRates(Section):
-    rate_3t: float | None = Field(default=None, alias="3t", gt=0)
-    """Learning rate of 3T networks."""
-    rate_3d: float | None = Field(default=None, alias="3d", gt=0)
-    """Learning rate of 3D networks."""
+_RATES: Any = {
+    f"rate_{name}": (
+        float | None,
+        Field(default=None, alias=name, gt=0, description=f"Learning rate of {name} networks."),
+    )
+    for name in CHOICES["convolutions"]
+}
+LearningRates: type[Section] = create_model("LearningRates", __base__=Section, **_RATES)
 
 
 class Training(Section):
@@ -233,7 +237,7 @@ class Training(Section):
         FORM,
     ]
     """Clips per update; a number, or one per network."""
-    learning_rate: LearningRates
+    learning_rate: LearningRates  # type: ignore[valid-type]
     """Adam's (peak) learning rate per kind of convolution."""
     schedule: Annotated[str, OneOf(SCHEDULES)] = "constant"
     """Learning rate over time. constant: what the paper's code did in effect; plateau: halved when

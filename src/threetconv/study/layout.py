@@ -194,7 +194,7 @@ class StudyLayout:
         }
 
     def explained_parameters(self, run_id: str) -> str:
-        """The parameter table of a run, "" of a 3D run, which has none."""
+        """The parameter table of a run, "" of a run without 3T layers, which has none."""
         run = self.runs[run_id]
         return self.parameter_file(run) if run.convolution == "3t" else ""
 

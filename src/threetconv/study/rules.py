@@ -171,7 +171,7 @@ def check_variants(config: Config) -> None:
     if not any(v["convolution"] == "3t" and _is_real(v) for v in variants):
         raise InputError(
             "configuration: variants",
-            found="3D networks only, which have no temporal parameters",
+            found="no 3T network, and others have no temporal parameters",
             expected="at least one variant with convolution: 3t",
             remedy="add {init: pretrained, convolution: 3t} or {init: scratch, convolution: 3t}",
         )

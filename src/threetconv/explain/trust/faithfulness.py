@@ -1,8 +1,8 @@
 """Which channels matter: the drop of the true class when a channel or its motion is ablated.
 
 "identity" sets the transforms of a channel to the identity: its first slice is repeated in time and
-no longer moves. "mean" (3T and 3D) replaces the channel's output by its mean over clips, time and
-space, which removes all information that it carries. The drop is that of log p(true class), in
+no longer moves. "mean" (any convolution) replaces the channel's output by its mean over clips, time
+and space, which removes all information that it carries. The drop is that of log p(true class), in
 nats, measured by running the network, without approximation. For each channel only what follows its
 layer is run, several channels in one batch (`threetconv.explain.trust.replay`).
 """
@@ -33,22 +33,26 @@ IDENTITY = (1.0, 0.0, 0.0, 0.0)  # of `TEMPORAL_PARAMETERS`
 
 
 def deep_convolutions(network: nn.Module, clip: Tensor) -> list[str]:
-    """Names of the convolutions with depth in time (3T or 3D), in the order of their first call.
+    """Names of the convolutions with depth in time, in the order of their first call.
+
+    Of a network that has none, which sees single frames: those with extent in space.
 
     Args:
         network: in any mode; left as it was.
         clip: (B, 3, T, H, W); one clip will do.
     """
-    order: dict[str, None] = {}
+    order: dict[str, tuple[int, ...]] = {}
 
     def patch(name: str, forward: Any, *arguments: Any, **options: Any) -> Any:
-        if _is_deep(network.get_submodule(name)):
-            order[name] = None
+        module = network.get_submodule(name)
+        if isinstance(module, Conv3T | nn.Conv3d):
+            order.setdefault(name, module.kernel_size)
         return forward(*arguments, **options)
 
     with evaluating(network), patched(network, patch):
         network(clip[:1].clone())
-    return list(order)
+    deep = [name for name, kernel in order.items() if kernel[0] > 1]
+    return deep or [name for name, kernel in order.items() if max(kernel) > 1]
 
 
 def faithfulness(
@@ -182,10 +186,6 @@ def _mean_output(network: nn.Module, name: str, clips: Tensor, rows: int) -> Ten
     channels: int = network.get_submodule(name).out_channels  # type: ignore[assignment]
     total = torch.stack(sums).sum(0) if sums else clips.new_zeros(channels, dtype=torch.float64)
     return (total / max(1, sum(counts))).view(1, -1, 1, 1, 1)
-
-
-def _is_deep(module: nn.Module) -> bool:
-    return isinstance(module, Conv3T | nn.Conv3d) and module.kernel_size[0] > 1
 
 
 def _twin(name: str, module: Any) -> Conv3T:

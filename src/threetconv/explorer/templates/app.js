@@ -21,7 +21,7 @@ function row(id) {
   const value = byDrop ? run.sortValue(order)(id) : run.number("displacement", id);
   const shown = byDrop ? (Number.isNaN(value) ? DASH : signed(value, 3)) : significant(value, 2);
   const mark = run.chosen[id];
-  const text = run.sentence(id) || (run.transforms ? "no sentence" : "3D channel, without transforms");
+  const text = run.sentence(id) || (run.transforms ? "no sentence" : `${run.kind} channel, without transforms`);
   return [
     h("span", { class: "row-head" },
       h("span", { class: "row-name" }, layer.name), " ", h("b", {}, String(channel)),
@@ -67,7 +67,7 @@ function fillVariants() {
   index.variants.forEach((variant, i) => {
     const group = `${variant.network}, ${variant.dataset}`;
     if (!groups.has(group)) groups.set(group, h("optgroup", { label: group }));
-    const kind = [variant.convolution.toUpperCase(), variant.init === "scratch" ? "from scratch" : variant.init, variant.control !== "none" && variant.control].filter(Boolean).join(", ");
+    const kind = [variant.kind, variant.init === "scratch" ? "from scratch" : variant.init, variant.control !== "none" && variant.control].filter(Boolean).join(", ");
     groups.get(group).append(h("option", { value: i }, `${kind} (${variant.key})`));
   });
   variants.replaceChildren(...groups.values());

@@ -4,7 +4,7 @@ import { faithfulnessPanel, filterPanel, motionPanel, parameterPanel, picturePan
 
 export const RULES = { faithfulness: "chosen for its effect on the scores", displacement: "chosen for its motion", random: "chosen at random" };
 
-export const runTitle = (run) => [run.network, run.dataset, run.init === "scratch" ? "from scratch" : run.init, run.convolution.toUpperCase(),
+export const runTitle = (run) => [run.network, run.dataset, run.init === "scratch" ? "from scratch" : run.init, run.kind,
   run.control !== "none" && run.control].filter(Boolean).join(" · ");
 
 const percent = (x) => `${(100 * x).toFixed(0)}\u00a0%`;
@@ -31,7 +31,7 @@ export function drawDetail(main, player, run, id, notice) {
   const layer = run.layerAt(id), channel = id - layer.first, name = `${layer.name}, channel ${channel}`;
   const accuracy = Object.entries(run.accuracy).map(([split, value]) => `${SPLITS[split] || split} accuracy ${percent(value)}`).join(", ");
   const said = run.sentence(id);
-  const sentence = said ? `${capital(said)}.` : run.transforms ? "No sentence was written about this channel." : "A channel of a 3D convolution: no transforms to put into words.";
+  const sentence = said ? `${capital(said)}.` : run.transforms ? "No sentence was written about this channel." : `A channel of a ${run.kind} convolution: no transforms to put into words.`;
   const chosen = run.chosen[id];
   const clock = [motionPanel(run, id, name), filterPanel(run, id, name), picturePanel(run, id, name)];
   const panels = [...clock, faithfulnessPanel(run, id), parameterPanel(run, id)];

@@ -33,7 +33,7 @@ export function motionPanel(run, id, name) {
   if (!steps.length) {
     return { node: section("Motion", soft(run.transforms
       ? "The run's parameter table says nothing of this channel."
-      : "A 3D convolution has no transforms: every slice of its filter is learned freely, so there is no zoom, turn or path to draw. See the filter and the pictures.")) };
+      : `A ${run.kind} convolution has no transforms, so there is no zoom, turn or path to draw. See the filter and the pictures.`)) };
   }
   const size = layer.kernel ? layer.kernel.slice(1) : [3, 3];
   const moved = trajectory(steps, size), last = steps.length;

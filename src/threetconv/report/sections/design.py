@@ -11,26 +11,32 @@ from threetconv.report import formats
 from threetconv.report.document import Block, Details, Facts, Paragraph, Section, Table, escape
 from threetconv.report.inputs import Inputs
 from threetconv.report.tables import make_table, numbers, when, words
-from threetconv.report.wording import plural
+from threetconv.report.wording import convolutions, plural
 
 __all__ = ["section"]
 
 VARIANT = ["network", "dataset", "convolution", "init", "recipe", "control"]
 NO_TIME = pd.Series(dtype=float)
-CONVOLUTIONS = {"3t": "3T", "3d": "3D"}
+KINDS = {
+    "3t": "**3T**: a 2D filter and an affine transformation from each of its slices to the next",
+    "3d": "**3D**: the regular convolution",
+    "2d": "**2D**: single frames, whose logits are averaged, which shows what needs no motion",
+    "r2plus1d": "**R(2+1)D**: a filter in space and, after norm and ReLU, one in time, with the "
+    "weights of 3D",
+}
 
 
 def section(inputs: Inputs) -> Section:
     """Facts, the table of variants, the folded table of runs."""
     if inputs.runs.empty:
         return Section("What was run", [Paragraph("The runs table is empty: no run was finished.")])
+    kinds = [text for name, text in KINDS.items() if name in inputs.distinct("convolution")]
     blocks: list[Block] = [
         Paragraph(
-            "Every variant is a network, a dataset, a kind of convolution (**3T**: a 2D filter and "
-            "an affine transformation from each of its slices to the next; **3D**: the regular "
-            "convolution) and a start (**pretrained**: from the weights of a 2D network; "
-            f"**scratch**: from random weights). {replication(inputs)}The training run is the unit "
-            "of the planned tests."
+            f"Every variant is a network, a dataset, a kind of convolution ({'; '.join(kinds)}) "
+            "and a start (**pretrained**: from the weights of a 2D network; **scratch**: from "
+            f"random weights). {replication(inputs)}The training run is the unit of the planned "
+            "tests."
         ),
         Facts(facts(inputs)),
         variants(inputs.runs),
@@ -69,7 +75,7 @@ def facts(inputs: Inputs) -> list[tuple[str, str]]:
         ("Updates per run", lengths),
         (
             "Adam, learning rate",
-            "; ".join(f"{named(k)}: {v:g}" for k, v in rates.items()) or formats.DASH,
+            "; ".join(f"{convolutions([k])}: {v:g}" for k, v in rates.items()) or formats.DASH,
         ),
         ("Schedule", str(inputs.setting("training.schedule", formats.DASH))),
         ("2D weights", two_d(inputs) if "pretrained" in inputs.distinct("init") else formats.DASH),
@@ -114,7 +120,7 @@ def variants(runs: pd.DataFrame) -> Table:
     columns = [
         words("network", first("network")),
         words("dataset", first("dataset")),
-        words("conv.", lambda group: named(first("convolution")(group))),
+        words("conv.", lambda group: convolutions([first("convolution")(group)])),
         words("start", first("init")),
         *when((runs["recipe"] != "paper").any(), words("recipe", first("recipe"))),
         *when(
@@ -139,11 +145,6 @@ def variants(runs: pd.DataFrame) -> Table:
         group_by=2,
         wide=True,
     )
-
-
-def named(convolution: str) -> str:
-    """3T or 3D."""
-    return CONVOLUTIONS.get(convolution, convolution)
 
 
 def clip_shape(run: pd.Series) -> str:

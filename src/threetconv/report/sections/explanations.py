@@ -20,10 +20,11 @@ from threetconv.report.sections.faithfulness import (
     in_order,
     lookup,
     matters,
+    others,
     overall,
 )
 from threetconv.report.tables import make_table, numbers, words
-from threetconv.report.wording import join_words, of_all, verb
+from threetconv.report.wording import convolutions, join_words, of_all, verb
 
 __all__ = ["FIGURES", "section"]
 
@@ -165,11 +166,14 @@ def pictures(
 
 
 def plain(picked: pd.DataFrame, network: object, dataset: object) -> str:
-    """A remark on 3D channels, where the figure shows any: they have no transforms."""
-    shown = picked[(picked["network"] == network) & (picked["dataset"] == dataset)]
-    if not (shown["convolution"].astype(str) == "3d").any():
+    """A remark on channels without transforms, where the figure shows any."""
+    names = others(picked[(picked["network"] == network) & (picked["dataset"] == dataset)])
+    if not names:
         return ""
-    return "; 3D channels have no transforms, and their whole optimised video stands there instead"
+    return (
+        f"; {names} channels have no transforms, and their whole optimised video stands there "
+        "instead"
+    )
 
 
 def in_words(picked: pd.DataFrame, moved: pd.DataFrame, drops: pd.DataFrame) -> Table:
@@ -182,7 +186,8 @@ def in_words(picked: pd.DataFrame, moved: pd.DataFrame, drops: pd.DataFrame) -> 
 
     def motion_of(line: Mapping[Any, Any]) -> str:
         # The channels table has 3T channels only.
-        no_words = "a plain 3D convolution" if line["convolution"] == "3d" else formats.DASH
+        kind = str(line["convolution"])
+        no_words = formats.DASH if kind == "3t" else f"a plain {convolutions([kind])} convolution"
         return str(of_channel(sentence, line, no_words))
 
     columns = [
@@ -198,10 +203,12 @@ def in_words(picked: pd.DataFrame, moved: pd.DataFrame, drops: pd.DataFrame) -> 
     )
     lines = in_order(by_rule, "place", "rank")
     caption = "What the channels do, in words, and the fall of the log-probability without it."
-    note = (
-        "3T: the channel's transforms set to the identity. 3D: the channel replaced by its mean, "
-        "which takes more away; the two are not to be compared."
-    )
+    note = "3T: the channel's transforms set to the identity."
+    if names := others(picked):
+        note += (
+            f" {names}: the channel replaced by its mean, which takes more away; the two are not "
+            "to be compared."
+        )
     return make_table(lines, columns, caption, label="Table S", group_by=4, note=note, wide=True)
 
 

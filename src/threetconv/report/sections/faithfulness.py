@@ -7,13 +7,24 @@ from typing import Any
 
 import pandas as pd
 
+from threetconv.figures.theme import ordered
 from threetconv.report import formats
 from threetconv.report.document import Block, ListBlock, Paragraph, Section, escape
 from threetconv.report.inputs import Inputs
 from threetconv.report.tables import make_table, numbers, two_digits, words
-from threetconv.report.wording import join_words
+from threetconv.report.wording import convolutions, join_words
 
-__all__ = ["CELL", "CELL_COLUMNS", "CHANNEL", "classes", "in_order", "lookup", "matters", "overall"]
+__all__ = [
+    "CELL",
+    "CELL_COLUMNS",
+    "CHANNEL",
+    "classes",
+    "in_order",
+    "lookup",
+    "matters",
+    "others",
+    "overall",
+]
 
 CELL = ["network", "dataset", "init", "convolution"]
 CHANNEL = ["run_id", "layer", "channel"]
@@ -21,7 +32,7 @@ CELL_COLUMNS = (
     words("network"),
     words("dataset"),
     words("start", "init"),
-    words("kind", lambda line: str(line["convolution"]).upper()),
+    words("kind", lambda line: convolutions([line["convolution"]])),
 )
 MOST = 3
 """Channels of a run in the table of channels that matter."""
@@ -55,8 +66,9 @@ def matters(drops: pd.DataFrame) -> list[Section]:
     ]
     clips = formats.count_range(single["n_clips"])
     caption = (
-        f"Channels that matter: of each run up to {MOST} without whose motion (3T) or whose output "
-        "(3D) the log-probability of the true class falls most. A fall below 0 is a rise."
+        f"Channels that matter: of each run up to {MOST} without whose motion (3T)"
+        + (f" or whose output ({names})" if (names := others(top)) else "")
+        + " the log-probability of the true class falls most. A fall below 0 is a rise."
     )
     note = (
         f"Mean over validation clips ({clips} of them); one run each. A fall is what this network "
@@ -126,10 +138,17 @@ def overall(drops: pd.DataFrame) -> pd.DataFrame:
 
 
 def in_order(table: pd.DataFrame, *then: str) -> pd.DataFrame:
-    """Lines by network, data set, kind (3T before 3D), start and run, then by other columns."""
+    """Lines by network, data set, kind of convolution, start and run, then by other columns."""
     by = ["network", "dataset", "convolution", "init", "run_id", *then]
-    # Descending by convolution alone: "3t" sorts behind "3d" by alphabet.
-    return table.sort_values(by, ascending=[name != "convolution" for name in by], kind="stable")
+    rank = {name: i for i, name in enumerate(ordered(table["convolution"]))}
+    return table.sort_values(
+        by, key=lambda x: x.map(rank) if x.name == "convolution" else x, kind="stable"
+    )
+
+
+def others(table: pd.DataFrame) -> str:
+    """The convolutions in a table that have no transforms."""
+    return convolutions(set(table["convolution"].astype(str)) - {"3t"})
 
 
 def lookup(table: pd.DataFrame, column: str) -> dict[tuple[Any, ...], Any]:

@@ -266,7 +266,7 @@ def controls(inputs: Inputs) -> str:
     keys = ["network", "dataset", "init"]
     real = inputs.real_runs
     if "convolution" in real:
-        # 3D runs have no temporal parameters that a control could question.
+        # Other runs have no temporal parameters that a control could question.
         real = real[real["convolution"] == "3t"]
     cells = set(map(tuple, real[keys].astype(str).to_numpy()))
     having = inputs.runs[inputs.control != "none"][keys].astype(str)

@@ -12,7 +12,7 @@ from threetconv.records.paper_numbers import paper_accuracy, paper_parameter_cou
 from threetconv.schemas.statistics import ACCURACY
 from threetconv.statistics.tests.families import PAPER, with_recipe
 
-__all__ = ["COLUMNS", "accuracy_table"]
+__all__ = ["COLUMNS", "accuracy_table", "percent_correct"]
 
 VARIANT = ["network", "dataset", "convolution", "init", "recipe", "control"]
 COLUMNS = ACCURACY.names
@@ -48,25 +48,7 @@ def accuracy_table(
     runs = with_recipe(runs)
     if not controls:
         runs = runs[runs["control"] == "none"]
-    table = runs
-    for split, value, n in (("val", "percent", "n"), ("test", "test_percent", "n_test")):
-        measured = metrics[(metrics["split"] == split) & (metrics["metric"] == "accuracy")]
-        measured = measured[["run_id", "epoch", "value", "n"]].drop_duplicates(["run_id", "epoch"])
-        measured = measured.assign(value=100 * measured["value"]).rename(
-            columns={"epoch": "best_epoch", "value": value, "n": n}
-        )
-        table = table.drop(columns=[n], errors="ignore").merge(
-            measured, on=["run_id", "best_epoch"], how="left"
-        )
-    # only the validation split is required: sets without a test list have NaN there
-    missing = table[table["percent"].isna()]
-    if not missing.empty:
-        raise InputError(
-            "metrics table",
-            found=f"no validation accuracy of {missing.iloc[0]['run_id']} at its best epoch",
-            expected="one for every run",
-            remedy="delete the run's folder and train it again",
-        )
+    table = percent_correct(metrics, runs)
     table = table.assign(chance=100 / table["num_classes"])  # a uniform guess
     result = (
         table.groupby(VARIANT, sort=True, observed=True)
@@ -87,6 +69,34 @@ def accuracy_table(
         .reset_index()
     )
     return beside_paper(result, paper_dataset)[COLUMNS]
+
+
+def percent_correct(metrics: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs with percent and n (validation), test_percent and n_test, at their best epochs.
+
+    Raises:
+        InputError: for a run without validation accuracy at its best epoch.
+    """
+    table = runs
+    for split, value, n in (("val", "percent", "n"), ("test", "test_percent", "n_test")):
+        measured = metrics[(metrics["split"] == split) & (metrics["metric"] == "accuracy")]
+        measured = measured[["run_id", "epoch", "value", "n"]].drop_duplicates(["run_id", "epoch"])
+        measured = measured.assign(value=100 * measured["value"]).rename(
+            columns={"epoch": "best_epoch", "value": value, "n": n}
+        )
+        table = table.drop(columns=[n], errors="ignore").merge(
+            measured, on=["run_id", "best_epoch"], how="left"
+        )
+    # only the validation split is required: sets without a test list have NaN there
+    missing = table[table["percent"].isna()]
+    if not missing.empty:
+        raise InputError(
+            "metrics table",
+            found=f"no validation accuracy of {missing.iloc[0]['run_id']} at its best epoch",
+            expected="one for every run",
+            remedy="delete the run's folder and train it again",
+        )
+    return table
 
 
 def beside_paper(table: pd.DataFrame, paper_dataset: Mapping[str, str] | None) -> pd.DataFrame:
