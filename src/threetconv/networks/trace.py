@@ -16,7 +16,11 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from threetconv.errors import InputError
 from threetconv.layer.conv3t import TEMPORAL_PARAMETERS, Conv3T
-from threetconv.layer.time_reach import padding_along, reachable_transitions
+from threetconv.layer.time_reach import (
+    padding_along,
+    placed_on_both_sides,
+    reachable_transitions,
+)
 from threetconv.networks.layer_info import LayerInfo
 
 __all__ = ["reachable", "temporal_state", "trace"]
@@ -140,6 +144,9 @@ def _reachable(module: Conv3T, frames: int) -> tuple[bool, ...]:
         return (True,) * (depth - 1)
     padding = module.padding if isinstance(module.padding, str) else module.padding[0]
     zeros = padding_along(padding, depth, dilation)
+    if module.symmetric_time:  # a slice may meet data in either placement
+        shift, zeros = placed_on_both_sides(frames, depth, stride, zeros, dilation)
+        frames += shift
     return reachable_transitions(frames, depth, stride, zeros, dilation)
 
 
