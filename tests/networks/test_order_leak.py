@@ -17,7 +17,10 @@ from threetconv.layer.conv3t import TEMPORAL_PARAMETERS, Conv3T
 from threetconv.networks.build import NETWORKS, build_network
 from threetconv.networks.freeze import freeze_filters
 from threetconv.networks.lift import lift
+from threetconv.networks.order_leak import leak_table
+from threetconv.networks.registry import leaks_order, lengths_without_leak
 from threetconv.networks.trace import reachable
+from threetconv.schemas.runs import ORDER_LEAK
 
 ROUNDING = 1e-10
 LENGTHS = (7, 16, 17, 30, 33, 40)
@@ -77,6 +80,38 @@ def test_auxiliary_heads_do_not_tell_either() -> None:
         assert same == symmetric
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "lengths", [(9, 16, 33), pytest.param(range(7, 41), marks=pytest.mark.slow)], ids=["few", "all"]
+)
+def test_planning_without_torch_knows_what_is_traced(name: str, lengths: Any) -> None:
+    network = build(name)
+    for frames in lengths:
+        table = order_leak(network, (frames, 16, 16), measure=False)
+        assert leaks_order(name, frames) == table["leaks"].iloc[-1], frames
+
+
+def test_lengths_for_several_networks() -> None:
+    assert lengths_without_leak(["resnet18"], 16) == [33]
+    assert lengths_without_leak(["googlenet"], 10) == [13, 21]
+    assert lengths_without_leak(NETWORKS, 16) == []
+
+
+def test_the_table_of_a_study() -> None:
+    cells = [
+        {"network": "resnet18", "dataset": name, "convolution": kind, "clip_shape": [16, 16, 16]}
+        for name, kind in (("a", "3t"), ("b", "3d"))
+    ]
+    for symmetric in (False, True):
+        table = leak_table(cells, width=0.125, symmetric_time=symmetric)
+        assert table.columns.tolist() == ORDER_LEAK.names
+        whole = table[table["kind"] == "network"]
+        assert whole[["dataset", "convolution"]].to_numpy().tolist() == [["a", "3t"], ["b", "3d"]]
+        assert (whole["leaks"] != symmetric).all()
+        assert ((whole["difference"] < ROUNDING) == symmetric).all()
+        assert table.loc[table["symmetric"], "leaks"].sum() == 0
+
+
 def test_stages_of_resnet_at_17_frames() -> None:
     table = order_leak(build("resnet18", frames=17), (17, 32, 32), measure=False)
     assert table["difference"].isna().all()
@@ -88,7 +123,7 @@ def test_stages_of_resnet_at_17_frames() -> None:
     ]
     last = table.iloc[7]
     assert last[["frames", "kernel", "stride", "remainder"]].tolist() == [2, 1, 2, 1]
-    assert last["padding"] == (0, 0)
+    assert last[["padding_before", "padding_after"]].tolist() == [0, 0]
     assert table["leaks"].tolist() == [False] * 7 + [True, True]
     assert table["kind"].unique().tolist() == ["convolution", "max pooling", "network"]
     assert table["stage"].tolist() == list(range(9))
@@ -135,6 +170,7 @@ def test_calls_without_layers_count() -> None:
     assert table["frames"].tolist() == [16, 17, 8, 4, 16]
     assert table["kernel"].tolist() == [1, 3, 3, 2, 0]
     assert table["stride"].tolist() == [1, 2, 2, 2, 0]
+    assert table["padding_after"].tolist() == [1, 0, 0, 0, 0]
     assert table["remainder"].tolist() == [-1, 0, -1, 0, 0]
     assert table["leaks"].tolist() == [True, False, True, False, True]
     assert table["difference"].iloc[-1] > 1e-3

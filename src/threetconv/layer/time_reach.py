@@ -18,6 +18,7 @@ __all__ = [
     "Crop",
     "crop_in_time",
     "mirror_shift",
+    "output_frames",
     "padding_along",
     "placed_on_both_sides",
     "reachable_transitions",
@@ -40,15 +41,15 @@ def padding_along(padding: int | str, kernel: int, dilation: int) -> Padding:
     return (0, 0) if isinstance(padding, str) else (int(padding), int(padding))
 
 
-def _outputs(  # noqa: PLR0917
+def output_frames(  # noqa: PLR0917
     frames: int,
     depth: int,
     stride: int,
-    padding: Padding,
-    dilation: int,
+    padding: Padding = (0, 0),
+    dilation: int = 1,
     ceil_mode: bool = False,
 ) -> int:
-    # length of the output: the formula of `torch.nn.Conv3d` and of torch's pooling layers
+    """Length of the output, as of `torch.nn.Conv3d` and of torch's pooling layers."""
     span = frames + padding[0] + padding[1] - dilation * (depth - 1) - 1
     if not ceil_mode:
         return span // stride + 1
@@ -77,7 +78,7 @@ def mirror_shift(  # noqa: PLR0917
         ((frames + padding - extent) modulo stride), or, negative, those that the last window reads
         beyond the padding (`ceil_mode`); otherwise also the difference of the paddings.
     """
-    outputs = _outputs(frames, depth, stride, padding, dilation, ceil_mode)
+    outputs = output_frames(frames, depth, stride, padding, dilation, ceil_mode)
     read = (outputs - 1) * stride + dilation * (depth - 1) + 1
     return frames + 2 * padding[0] - read
 
@@ -99,7 +100,8 @@ def tells_order(  # noqa: PLR0917
         [f for f in range(at, at + dilation * depth, dilation) if 0 <= f < frames]
         for at in range(
             -padding[0],
-            _outputs(frames, depth, stride, padding, dilation, ceil_mode) * stride - padding[0],
+            output_frames(frames, depth, stride, padding, dilation, ceil_mode) * stride
+            - padding[0],
             stride,
         )
     ]
@@ -129,7 +131,7 @@ def placed_on_both_sides(
 
 def _meeting(frames: int, depth: int, stride: int, padding: Padding, dilation: int) -> list[int]:
     """The slices that meet data."""
-    outputs = range(_outputs(frames, depth, stride, padding, dilation))
+    outputs = range(output_frames(frames, depth, stride, padding, dilation))
     # output `out` reads frame out * stride + d * dilation - padding[0] through slice d
     return [
         d
@@ -192,7 +194,7 @@ def crop_in_time(frames: int, depth: int, stride: int, padding: Padding, dilatio
         return whole
     first, last = meeting[0], meeting[-1] + 1
     before -= first * dilation  # the shorter filter starts `first` slices later
-    outputs = _outputs(frames, depth, stride, padding, dilation)
+    outputs = output_frames(frames, depth, stride, padding, dilation)
     read = (outputs - 1) * stride + dilation * (last - first - 1) + 1  # padded length it needs
     after = read - before - frames
     # equal padding on both sides needs no extra copy of the clip; with fewer than `stride` frames

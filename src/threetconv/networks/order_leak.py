@@ -8,7 +8,7 @@ that have learned motion.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from threetconv.layer.conv3t import Conv3T
-from threetconv.layer.time_reach import mirror_shift, padding_along, tells_order
-from threetconv.networks.build import FittingPool3d
-from threetconv.networks.trace import check_clip_shape, check_module
+from threetconv.layer.time_reach import mirror_shift, tells_order
+from threetconv.networks.build import FittingPool3d, build_network
+from threetconv.networks.trace import check_clip_shape, check_module, windows_in_time
 
-__all__ = ["leak_free_lengths", "order_leak"]
+__all__ = ["leak_free_lengths", "leak_table", "order_leak"]
 
 Module = Conv3T | nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d | FittingPool3d
 COLUMNS = {
@@ -32,7 +32,8 @@ COLUMNS = {
     "frames": "int32",
     "kernel": "int32",
     "stride": "int32",
-    "padding": "object",
+    "padding_before": "int32",
+    "padding_after": "int32",
     "remainder": "int32",
     "symmetric": "bool",
     "leaks": "bool",
@@ -51,7 +52,8 @@ class Stage(NamedTuple):
     frames: int
     kernel: int
     stride: int
-    padding: tuple[int, int]
+    padding_before: int
+    padding_after: int
     remainder: int
     symmetric: bool
     leaks: bool
@@ -88,8 +90,8 @@ def order_leak(
 
         - `stage` (int32, from 0), `layer` (str): the module, or the innermost around the call;
         - `kind` (str): "convolution", "max pooling", "average pooling", "padding" or "network";
-        - `frames` in (int32), `kernel` (int32, extent with dilation), `stride` (int32), `padding`
-          ((before, after)), all in time;
+        - `frames` in, `kernel` (extent with dilation), `stride`, `padding_before`,
+          `padding_after`: int32, all in time;
         - `remainder` (int32): frames by which the windows miss their mirror image
           (`threetconv.layer.time_reach.mirror_shift`);
         - `symmetric` (bool): whether `symmetric_time` corrects that (a pooling called as a function
@@ -126,7 +128,7 @@ def order_leak(
         for i, stage in enumerate(stages)
     ]
     frames, leaks = clip_shape[0], any(stage.leaks for stage in stages)
-    rows.append((len(stages), "", "network", frames, 0, 0, (0, 0), 0, False, leaks, whole))
+    rows.append((len(stages), "", "network", frames, 0, 0, 0, 0, 0, False, leaks, whole))
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
 
@@ -162,6 +164,36 @@ def leak_free_lengths(
         if len(found) == count:
             break
     return found
+
+
+def leak_table(
+    cells: Sequence[Mapping[str, Any]], *, width: float, symmetric_time: bool
+) -> pd.DataFrame:
+    """`order_leak` of networks of a study, freshly built.
+
+    Args:
+        cells: `network`, `dataset` (a name), `convolution` and `clip_shape` of each.
+        width, symmetric_time: as for `threetconv.networks.build.build_network`.
+
+    Returns:
+        The tables one below another, with `network`, `dataset` and `convolution` before them.
+    """
+    tables = []
+    for cell in cells:
+        network = build_network(
+            cell["network"],
+            convolution=cell["convolution"],
+            num_classes=10,
+            clip_shape=tuple(cell["clip_shape"]),
+            width=width,
+            seed=0,
+            symmetric_time=symmetric_time,
+        )
+        table = order_leak(network, tuple(cell["clip_shape"]))
+        for place, key in enumerate(("network", "dataset", "convolution")):
+            table.insert(place, key, cell[key])
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
 
 
 def _stages(network: nn.Module, clip_shape: tuple[int, int, int]) -> list[Stage]:
@@ -253,7 +285,7 @@ class _Stages(TorchDispatchMode):
         extent = dilation * (depth - 1) + 1
         leaks = not symmetric and tells_order(*windows)
         self.stages.append(
-            Stage(layer, kind, frames, extent, stride, padding, remainder, symmetric, leaks)
+            Stage(layer, kind, frames, extent, stride, *padding, remainder, symmetric, leaks)
         )
         if self._measure:
             self.differences.append(_difference(next(_tensors(output))))
@@ -276,17 +308,12 @@ class _Stages(TorchDispatchMode):
 
 def _windows(module: Any, clip: Tensor) -> tuple[str, tuple[Any, ...], bool]:
     """(kind, arguments of `mirror_shift`, whether both placements are averaged) of a layer."""
-    frames = clip.shape[-3]
+    frames, symmetric = clip.shape[-3], getattr(module, "symmetric_time", False)
+    if isinstance(module, Conv3T | nn.Conv3d):
+        return "convolution", (*windows_in_time(module, frames), False), symmetric
     kernel, stride = _time(module.kernel_size), _time(module.stride)
     padding: Any = getattr(module, "padding", 0)
     dilation = _time(getattr(module, "dilation", 1))
-    symmetric = getattr(module, "symmetric_time", False)
-    if isinstance(module, Conv3T | nn.Conv3d):
-        edge: Any = padding if isinstance(padding, str) else _time(padding)
-        zeros = padding_along(edge, kernel, dilation)
-        if module.padding_mode != "zeros":  # what it pads with is data
-            frames, zeros = frames + sum(zeros), (0, 0)
-        return "convolution", (frames, kernel, stride, zeros, dilation, False), symmetric
     if isinstance(module, FittingPool3d):
         kernel = min(kernel, frames)
     largest = isinstance(module, nn.MaxPool3d) or getattr(module, "kind", "") == "max"

@@ -20,6 +20,7 @@ from threetconv.layer.time_reach import (
     padding_along,
     placed_on_both_sides,
     reachable_transitions,
+    tells_order,
 )
 from threetconv.networks.layer_info import LayerInfo
 
@@ -57,6 +58,8 @@ def trace(network: nn.Module, clip_shape: tuple[int, int, int]) -> list[LayerInf
                 jump=jumps.of(clip),
                 frames=clip.shape[2],
                 reachable=_reachable(module, clip.shape[2]),
+                order_leak=not module.symmetric_time
+                and tells_order(*windows_in_time(module, clip.shape[2])),
             )
         )
 
@@ -138,12 +141,25 @@ def check_clip_shape(clip_shape: Any) -> None:
         )
 
 
-def _reachable(module: Conv3T, frames: int) -> tuple[bool, ...]:
+def windows_in_time(
+    module: Conv3T | nn.Conv3d, frames: int
+) -> tuple[int, int, int, tuple[int, int], int]:
+    """(frames, depth, stride, zeros, dilation) in time of a convolution, as `mirror_shift` asks.
+
+    `frames` includes padding with data: modes other than zeros.
+    """
     depth, stride, dilation = module.kernel_size[0], module.stride[0], module.dilation[0]
-    if module.padding_mode != "zeros":  # other modes pad with data, so every slice meets data
-        return (True,) * (depth - 1)
-    padding = module.padding if isinstance(module.padding, str) else module.padding[0]
+    padding: Any = module.padding if isinstance(module.padding, str) else module.padding[0]
     zeros = padding_along(padding, depth, dilation)
+    if module.padding_mode != "zeros":
+        frames, zeros = frames + sum(zeros), (0, 0)
+    return frames, depth, stride, zeros, dilation
+
+
+def _reachable(module: Conv3T, frames: int) -> tuple[bool, ...]:
+    frames, depth, stride, zeros, dilation = windows_in_time(module, frames)
+    if module.padding_mode != "zeros":  # padded with data, so every slice meets data
+        return (True,) * (depth - 1)
     if module.symmetric_time:  # a slice may meet data in either placement
         shift, zeros = placed_on_both_sides(frames, depth, stride, zeros, dilation)
         frames += shift

@@ -212,6 +212,7 @@ def tabulate(
                     "channel": np.tile(np.arange(channels), transitions),
                     "transition": np.repeat(np.arange(transitions), channels),
                     "reachable": np.repeat(np.asarray(layer.reachable), channels),
+                    "order_leak": layer.order_leak,
                     **{name: array.ravel() for name, array in arrays.items()},
                 }
             )

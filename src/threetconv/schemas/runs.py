@@ -7,8 +7,8 @@ import pyarrow as pa
 from threetconv.schemas.columns import FLAG, INDEX, NUMBER, SHORT, SINGLE, TEXT, WHOLE, column
 
 __all__ = [
-    "CONTROL", "DATASET", "INIT", "LAYER", "LAYER_INDEX", "METRICS", "NETWORK", "PARAMETER",
-    "PARAMETERS", "REPLICATE", "RUNS", "RUN_ID", "SNAPSHOTS", "STEP", "TAG",
+    "CONTROL", "DATASET", "INIT", "LAYER", "LAYER_INDEX", "METRICS", "NETWORK", "ORDER_LEAK",
+    "PARAMETER", "PARAMETERS", "REPLICATE", "RUNS", "RUN_ID", "SNAPSHOTS", "STEP", "TAG",
 ]  # fmt: skip
 
 RUN_ID = column("run_id", TEXT, "the run")
@@ -51,6 +51,7 @@ RUNS = pa.schema(
         column("height", WHOLE, "of a clip", "pixels"),
         column("width", WHOLE, "of a clip", "pixels"),
         column("width_factor", NUMBER, "factor on every channel count of the network"),
+        column("symmetric_time", FLAG, "whether windows in time are placed from both ends"),
         column("carry", TEXT, "what of the 2D weights is carried over"),
         column("num_classes", WHOLE, "classes"),
         column("n_train", WHOLE, "training clips", "clips"),
@@ -101,9 +102,29 @@ PARAMETERS = pa.schema(
         CHANNEL,
         column("transition", SHORT, "from this slice to the next, from 0"),
         column("reachable", FLAG, "whether a gradient can ever arrive"),
+        column("order_leak", FLAG, "whether the layer's windows alone tell clips from reverses"),
         column("scale", SINGLE, "s as the layer holds it; the zoom is 1 / s"),
         column("rotate", SINGLE, "r as the layer holds it, counter-clockwise", "rad"),
         column("translate_x", SINGLE, "tx as the layer holds it", "half-extents of the kernel"),
         column("translate_y", SINGLE, "ty as the layer holds it", "half-extents of the kernel"),
+    ]
+)
+ORDER_LEAK = pa.schema(
+    [
+        NETWORK,
+        DATASET,
+        column("convolution", TEXT, "3t or 3d"),
+        column("stage", INDEX, "place in forward order, from 0; the whole network last"),
+        column("layer", TEXT, "name of the layer in its network, empty for the whole network"),
+        column("kind", TEXT, "convolution, max pooling, average pooling, padding or network"),
+        column("frames", INDEX, "that come in", "frames"),
+        column("kernel", INDEX, "extent of a window in time", "frames"),
+        column("stride", INDEX, "in time", "frames"),
+        column("padding_before", INDEX, "in time", "frames"),
+        column("padding_after", INDEX, "in time", "frames"),
+        column("remainder", INDEX, "by which windows miss their mirror image in time", "frames"),
+        column("symmetric", FLAG, "whether symmetric_time corrects that"),
+        column("leaks", FLAG, "whether it tells clips from reverses, filters constant in time"),
+        column("difference", NUMBER, "of the outputs for clips and reverses, relative"),
     ]
 )

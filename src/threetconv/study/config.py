@@ -289,6 +289,10 @@ class Study(Section):
     """Networks of the study."""
     width: float = Field(default=1.0, gt=0, le=1)
     """Factor on every channel count."""
+    symmetric_time: bool = False
+    """Place windows in time from both ends of a clip and average the outputs, where that differs.
+    Without it, as in the paper, stages with a stride tell a clip from its reverse at most lengths,
+    whatever the filters have learned."""
     variants: Annotated[list[Variant], Field(min_length=1), Unique()]
     """What is trained on every data set, with every network or those that the variant names."""
     datasets: dict[Annotated[str, Field(pattern="^[A-Za-z0-9_]+$")], Dataset] = Field(min_length=1)

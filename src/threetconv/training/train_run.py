@@ -53,6 +53,7 @@ class TrainJob:
         packed: its clips as one array, or None to decode them as they are needed.
         clip_shape: (frames, height, width).
         width: factor on every channel count.
+        symmetric_time: as for `threetconv.networks.build.build_network`.
         settings: of training.
         weights: 2D weights of a pretrained run; None for one from scratch.
         carry: what is carried over from the 2D weights.
@@ -89,6 +90,7 @@ class TrainJob:
     max_bad_share: float = 0.01
     checkpoints: str | Path | None = None
     checkpoint_seconds: float = 60.0
+    symmetric_time: bool = False
 
     def to_json(self) -> str:
         """The job as text, for `from_json`."""
@@ -137,6 +139,7 @@ def train_run(job: TrainJob, world: World = ALONE) -> None:
         weights=job.weights,
         carry=job.carry,
         seed=run.seed,
+        symmetric_time=job.symmetric_time,
     )
     layers = trace(network, shape)
     device = world.device if world.size > 1 else job.device
@@ -205,6 +208,7 @@ def train_run(job: TrainJob, world: World = ALONE) -> None:
         height=shape[1],
         width=shape[2],
         width_factor=job.width,
+        symmetric_time=job.symmetric_time,
         carry=job.carry if job.weights is not None else "convolutions",
         num_classes=len(data.classes),
         n_train=len(training),
@@ -237,6 +241,7 @@ def _checkpoints(
             "clips": bytes_sha256("".join(marks.values()).encode()),
             "clip_shape": list(job.clip_shape),
             "width": job.width,
+            "symmetric_time": job.symmetric_time,
             "weights": file_sha256(job.weights) if job.weights is not None else None,
             "carry": job.carry,
             "sampling": [job.sampling, dict(job.augment), job.on_bad_clip],
