@@ -144,7 +144,7 @@ rule order_leak:
         cells=LAYOUT.leak_cells,
         width=STUDY["width"],
         symmetric_time=STUDY["symmetric_time"],
-        code=code_digest("networks.order_leak"),
+        code=code_digest("networks.order_leak", "schemas.runs"),
     script:
         "../scripts/order_leak.py"
 
