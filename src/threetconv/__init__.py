@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from threetconv.networks.build import build_network
     from threetconv.networks.freeze import freeze_filters
     from threetconv.networks.lift import lift
+    from threetconv.networks.order_leak import leak_free_lengths, order_leak
     from threetconv.networks.trace import reachable
     from threetconv.records.extract import extract_parameters
     from threetconv.records.load_model import load_model
@@ -33,10 +34,12 @@ __all__ = [
     "build_network",
     "extract_parameters",
     "freeze_filters",
+    "leak_free_lengths",
     "lift",
     "load_authors_checkpoint",
     "load_model",
     "open_study",
+    "order_leak",
     "parameter_groups",
     "reachable",
     "spread_transforms",
@@ -47,10 +50,12 @@ _HOME = {
     "build_network": "threetconv.networks.build",
     "extract_parameters": "threetconv.records.extract",
     "freeze_filters": "threetconv.networks.freeze",
+    "leak_free_lengths": "threetconv.networks.order_leak",
     "lift": "threetconv.networks.lift",
     "load_authors_checkpoint": "threetconv.networks.authors",
     "load_model": "threetconv.records.load_model",
     "open_study": "threetconv.records.study_results",
+    "order_leak": "threetconv.networks.order_leak",
     "parameter_groups": "threetconv.training.recipes",
     "reachable": "threetconv.networks.trace",
     "spread_transforms": "threetconv.training.recipes",

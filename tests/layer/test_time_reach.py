@@ -9,7 +9,15 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from threetconv.layer.time_reach import Crop, crop_in_time, padding_along, reachable_transitions
+from threetconv.layer.time_reach import (
+    Crop,
+    crop_in_time,
+    mirror_shift,
+    padding_along,
+    placed_on_both_sides,
+    reachable_transitions,
+    tells_order,
+)
 
 
 def convolve(clip: torch.Tensor, filters: torch.Tensor, crop: Crop, stride: int, dilation: int):
@@ -107,3 +115,95 @@ def test_zeros_stand_where_torch_puts_them(padding: int | str, kernel: int, dila
     seen = F.conv1d(row, first, padding=padding, dilation=dilation)
     padded = F.pad(row, padding_along(padding, kernel, dilation))
     assert torch.equal(seen, padded[..., : padded.shape[-1] - dilation * (kernel - 1)])
+
+
+WINDOWS = {
+    "frames": st.integers(1, 12),
+    "depth": st.integers(1, 5),
+    "stride": st.integers(1, 4),
+    "dilation": st.integers(1, 3),
+}
+
+
+@given(before=st.integers(0, 4), after=st.integers(0, 4), **WINDOWS)
+def test_a_convolution_tells_order_exactly_if_the_sizes_say_so(  # noqa: PLR0917
+    frames: int, depth: int, stride: int, dilation: int, before: int, after: int
+) -> None:
+    if frames + before + after < dilation * (depth - 1) + 1:
+        return
+    arguments = (frames, depth, stride, (before, after), dilation)
+
+    def convolved(clip: torch.Tensor) -> torch.Tensor:
+        ones = torch.ones(1, 1, depth, dtype=torch.float64)
+        return F.conv1d(F.pad(clip, (before, after)), ones, stride=stride, dilation=dilation)
+
+    clip = torch.rand(1, 1, frames, generator=torch.Generator().manual_seed(0)).double()
+    same = torch.allclose(convolved(clip.flip(2)).flip(2), convolved(clip), rtol=1e-12)
+    assert tells_order(*arguments) == (not same)
+    if not mirror_shift(*arguments):
+        assert same
+
+
+@given(ceil_mode=st.booleans(), edge=st.integers(0, 2), **WINDOWS)
+def test_a_pooling_tells_order_exactly_if_the_sizes_say_so(  # noqa: PLR0917
+    frames: int, depth: int, stride: int, dilation: int, edge: int, ceil_mode: bool
+) -> None:
+    edge = min(edge, depth // 2)
+    if frames + 2 * edge < dilation * (depth - 1) + 1:
+        return
+
+    def pooled(clip: torch.Tensor) -> torch.Tensor:
+        return F.max_pool1d(clip, depth, stride, edge, dilation, ceil_mode)
+
+    shift = mirror_shift(frames, depth, stride, (edge, edge), dilation, ceil_mode)
+    told = False
+    for peak in range(frames):  # the windows that contain each frame
+        clip = torch.zeros(1, 1, frames)
+        clip[..., peak] = 1
+        told |= not torch.equal(pooled(clip.flip(2)).flip(2), pooled(clip))
+    assert tells_order(frames, depth, stride, (edge, edge), dilation, ceil_mode) == told
+    assert shift or not told
+    outputs = pooled(torch.zeros(1, 1, frames)).shape[2]
+    read = (outputs - 1) * stride + dilation * (depth - 1) + 1
+    assert shift == frames + 2 * edge - read
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shift", "tells"),
+    [
+        ((16, 7, 2, (3, 3)), 1, True),  # the first convolution of both networks
+        ((17, 7, 2, (3, 3)), 0, False),
+        ((2, 1, 2), 1, True),  # the last shortcut at 17 frames: reads the first of two frames
+        ((2, 3, 2, (1, 1)), 1, False),  # beside it: one window, over both frames
+        ((8, 3, 2), 1, True),
+        ((7, 3, 2), 0, False),
+        ((8, 3, 2, (0, 0), 1, True), -1, True),  # the last window hangs over
+        ((8, 4, 1, (1, 2)), -1, True),  # padding="same"
+    ],
+)
+def test_known_shifts(arguments: tuple, shift: int, tells: bool) -> None:
+    assert mirror_shift(*arguments) == shift
+    assert tells_order(*arguments) == tells
+
+
+@given(before=st.integers(0, 4), after=st.integers(0, 4), **WINDOWS)
+def test_one_convolution_of_the_mean_is_the_mean_of_both_placements(  # noqa: PLR0917
+    frames: int, depth: int, stride: int, dilation: int, before: int, after: int
+) -> None:
+    after = before if stride > 1 else after
+    if frames + before + after < dilation * (depth - 1) + 1:
+        return
+    generator = torch.Generator().manual_seed(0)
+    clip = torch.randn(2, 3, frames, generator=generator, dtype=torch.float64)
+    filters = torch.randn(4, 3, depth, generator=generator, dtype=torch.float64)
+    whole = Crop((0, depth), (before, after))
+    first = convolve(clip, filters, whole, stride, dilation)
+    last = convolve(clip.flip(2), filters.flip(2), whole, stride, dilation).flip(2)
+    shift, edges = placed_on_both_sides(frames, depth, stride, (before, after), dilation)
+    mean = (F.pad(clip, (0, shift)) + F.pad(clip, (shift, 0))) / 2
+    assert not mirror_shift(frames + shift, depth, stride, edges, dilation)
+    once = convolve(mean, filters, Crop((0, depth), edges), stride, dilation)
+    torch.testing.assert_close(once, (first + last) / 2)
+    # a slice that meets data in either placement is kept
+    crop = crop_in_time(frames + shift, depth, stride, edges, dilation)
+    torch.testing.assert_close(convolve(mean, filters, crop, stride, dilation), once)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from threetconv.report.document import Callout, Table
 from threetconv.report.inputs import Inputs, verdict
 from threetconv.report.sections import (
     accuracy,
@@ -23,6 +24,7 @@ from threetconv.report.sections import (
     faithfulness,
     layers,
     limits,
+    order_leak,
     planted,
     sensitivity,
     summary,
@@ -565,3 +567,33 @@ def test_networks_are_called_narrower_where_they_are() -> None:
     assert "networks are narrower" in limits.synthetic(narrow)
     assert limits.synthetic(wide).endswith("rendered and simple.")
     assert limits.synthetic(replace(narrow, config=make_config(SETS, synthetic=False))) == ""
+
+
+def leaks(frames: int, *, leaking: bool) -> pd.DataFrame:
+    """A stage and the whole network, as in results/order_leak.parquet."""
+    rows = [
+        {"layer": "conv1", "kind": "convolution", "leaks": leaking, "difference": 0.3 * leaking},
+        {"layer": "", "kind": "network", "leaks": leaking, "difference": 0.5 * leaking},
+    ]
+    known = {"network": "resnet18", "dataset": "gestures", "convolution": "3t", "frames": frames}
+    return pd.DataFrame([known | row for row in rows])
+
+
+def test_networks_that_tell_order_without_motion_are_warned_of() -> None:
+    assert order_leak.section(make_inputs()) == []
+    (found,) = order_leak.section(make_inputs(order_leak=leaks(16, leaking=True)))
+    (table,) = [block for block in found.blocks if isinstance(block, Table)]
+    assert [cell.text for cell in table.rows[0]] == [
+        "resnet18",
+        "3t",
+        "16",
+        "yes",
+        "0.500",
+        "conv1",
+    ]
+    (warned,) = [block for block in found.blocks if isinstance(block, Callout)]
+    assert warned.kind == "warning"
+    assert "In resnet18 strided windows" in warned.text
+    (found,) = order_leak.section(make_inputs(order_leak=leaks(33, leaking=False)))
+    assert not any(isinstance(block, Callout) for block in found.blocks)
+    assert found.blocks[-1].text.startswith("None can")  # type: ignore[union-attr]

@@ -180,6 +180,24 @@ def test_changed_clips_of_the_users_sets_are_noted(
     assert not found.changed_note("made").exists()
 
 
+def test_an_order_leak_is_told_before_anything_runs() -> None:
+    told = layout(replicates=1).order_leak()
+    assert "resnet18 at 8, 16 frames (not at 33) can tell" in told
+    assert "symmetric_time: true" in told
+    assert layout(symmetric_time=True).order_leak() == ""
+    exact = {"frames": 33, "height": 32, "width": 32}
+    config = put(put(study(), "datasets.mine.clip", exact), "datasets.made.clip", exact)
+    assert StudyLayout(validate_study(config)).order_leak() == ""
+
+
+def test_leaks_are_measured_once_for_each_kind_of_run() -> None:
+    found = layout(replicates=2, variants=[SCRATCH, SHUFFLED, PRETRAINED | {"convolution": "3d"}])
+    kinds = [(c["network"], c["dataset"], c["convolution"]) for c in found.leak_cells]
+    expected = [("resnet18", name, kind) for kind in ("3t", "3d") for name in ("mine", "made")]
+    assert sorted(kinds) == sorted(expected)
+    assert len(found.leak_cells[0]["clip_shape"]) == 3
+
+
 PAIRS = study()["training"] | {"runs_per_job": 2}
 FAST = {
     "recipes": {

@@ -1,5 +1,8 @@
 # Clips -> networks -> checkpoints.
 
+if workflow.is_main_process and (leak := LAYOUT.order_leak()):
+    print(leak, file=sys.stderr)
+
 
 if STUDY["weights_2d"]["source"] == "stills":
 
@@ -81,6 +84,7 @@ rule train:
         data=lambda w: LAYOUT.run_data(w.run_id),
         clip=lambda w: DATASETS[RUNS[w.run_id].dataset]["clip"],
         width=STUDY["width"],
+        symmetric_time=STUDY["symmetric_time"],
         carry=STUDY["weights_2d"]["carry"],
         device=STUDY["training"]["device"],
         checkpoints=f"{RESULTS}/checkpoints",
@@ -115,6 +119,7 @@ if LAYOUT.batches:
             data=lambda w: LAYOUT.run_data(first_of(w)),
             clip=lambda w: DATASETS[RUNS[first_of(w)].dataset]["clip"],
             width=STUDY["width"],
+            symmetric_time=STUDY["symmetric_time"],
             carry=STUDY["weights_2d"]["carry"],
             device=STUDY["training"]["device"],
             checkpoints=f"{RESULTS}/checkpoints",
@@ -169,12 +174,35 @@ rule fetch_run:
         on_bad_clip=lambda w: DATASETS[RUNS[w.run_id].dataset]["on_bad_clip"],
         max_bad_share=lambda w: DATASETS[RUNS[w.run_id].dataset]["max_bad_share"],
         width=STUDY["width"],
+        symmetric_time=STUDY["symmetric_time"],
         carry=STUDY["weights_2d"]["carry"],
         device=STUDY["training"]["device"],
         cache=f"{RESULTS}/downloads",
         code=code_digest("training.fetch_run"),
     script:
         "../scripts/fetch_run.py"
+
+
+rule order_leak:
+    # Which stages tell a clip from its reverse although no filter changes over time, before training.
+    output:
+        f"{RESULTS}/order_leak.parquet",
+    log:
+        f"{RESULTS}/logs/order_leak.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/order_leak.tsv"
+    conda:
+        TRAINING_ENV
+    threads: 1
+    resources:
+        mem_mb=4000,
+    params:
+        cells=LAYOUT.leak_cells,
+        width=STUDY["width"],
+        symmetric_time=STUDY["symmetric_time"],
+        code=code_digest("networks.order_leak", "schemas.runs"),
+    script:
+        "../scripts/order_leak.py"
 
 
 rule model_cards:

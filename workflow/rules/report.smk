@@ -14,6 +14,7 @@ TABLES = {
     "distances": f"{RESULTS}/distances.parquet",
     "bootstrap": f"{RESULTS}/bootstrap.parquet",
     "calibration": f"{RESULTS}/calibration.parquet",
+    "order_leak": f"{RESULTS}/order_leak.parquet",
 }
 if PLANTED:
     TABLES |= {

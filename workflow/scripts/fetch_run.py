@@ -20,6 +20,7 @@ if __name__ == "__main__":  # worker processes import this file again
             packed=snakemake.input.get("packed"),
             clip_shape=(clip["frames"], clip["height"], clip["width"]),
             width=params.width,
+            symmetric_time=params.symmetric_time,
             carry=params.carry,
             cache=params.cache,
             folder=Path(snakemake.output.record).parent,

@@ -22,6 +22,7 @@ if __name__ == "__main__":  # worker processes import this file again
             packed=snakemake.input.get("packed"),
             clip_shape=(clip["frames"], clip["height"], clip["width"]),
             width=params.width,
+            symmetric_time=params.symmetric_time,
             settings=Settings.from_dict(params.settings),
             weights=snakemake.input.get("weights"),
             carry=params.carry,

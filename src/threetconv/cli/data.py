@@ -17,6 +17,7 @@ from threetconv.cli.options import (
 )
 from threetconv.data.adapters.registry import find_adapter, read_clips
 from threetconv.errors import InputError, look_up
+from threetconv.study.layout import StudyLayout
 from threetconv.study.size import published_counts
 
 if TYPE_CHECKING:
@@ -104,6 +105,8 @@ def check(
             clips += n
     table = pd.concat(tables, ignore_index=True)
     write_both(table, csv, json)
+    if leak := StudyLayout(config).order_leak():
+        typer.echo(leak)
     if not render(table, study=config["study"], sets=len(tables), clips=clips, quick=quick):
         raise typer.Exit(1)
 

@@ -13,6 +13,7 @@ from threetconv.cli.data import read_study
 from threetconv.cli.options import SchemaFile, StudyFile, TableAsCsv, TableAsJson, write_both
 from threetconv.errors import InputError, look_up
 from threetconv.records.plan import plan_runs
+from threetconv.study.layout import StudyLayout
 from threetconv.study.size import clip_counts, clip_tables, jobs_before_training, positive
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def estimate(
                         micro_batch=config["training"].get("micro_batch"),
                         precision=precision,
                         width=config["width"],
+                        symmetric_time=config["symmetric_time"],
                         device=device,
                         threads=threads,
                         budget=budget,
@@ -120,7 +122,7 @@ def estimate(
     on_cpu = device == "cpu" and from_results is None and not given
     unit = "CPU" if on_cpu or config["training"]["device"] == "cpu" else "GPU"
     said = [text for text in (sentence, other) if measured and text]
-    notes = [*said, *told, *listing.faults, *words]
+    notes = [*said, *told, *listing.faults, *words, StudyLayout(config).order_leak()]
     _render(table, stored, sums, study=config["study"], unit=unit, jobs=jobs, notes=notes)
 
 
@@ -281,7 +283,7 @@ def _render(
     console.print(grid)
     for sentence in _words(sums, stored, unit, jobs, [f"[{i}] {s}." for s, i in sources.items()]):
         console.print(sentence, highlight=False, markup=False)
-    for note in notes:
+    for note in filter(None, notes):
         console.print(note, highlight=False, markup=False)
 
 

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from threetconv.layer.build_filters import FILTER_PADDINGS, build_filters, is_eager
 from threetconv.layer.filter_cache import FilterCache, cached_filters, may_cache
+from threetconv.layer.symmetric_time import place_filter
 from threetconv.layer.time_reach import crop_in_time, padding_along
 
-__all__ = ["TEMPORAL_PARAMETERS", "Conv3T", "convolve", "to_conv3d"]
+__all__ = ["TEMPORAL_PARAMETERS", "Conv3T", "Conv3d", "to_conv3d"]
 
 TEMPORAL_PARAMETERS = ("scale", "rotate", "translate_x", "translate_y")
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
@@ -68,6 +69,8 @@ class Conv3T(nn.Module):
             nearest tap ("border").
         align_corners: whether -1 and 1 of a transform's coordinates are the centres of the kernel's
             outer taps, as in the paper, or their outer edges.
+        symmetric_time: place windows that are not symmetric in time from both ends of the clip and
+            average the outputs; see `threetconv.layer.symmetric_time`. The paper: False.
 
     Parameters:
         weight: (out, in / groups, H, W), the first slice; name and shape of `nn.Conv2d`'s, so a 2D
@@ -104,6 +107,7 @@ class Conv3T(nn.Module):
     """
 
     bias: nn.Parameter | None
+    symmetric_time = False  # also of layers that were pickled without it
 
     def __init__(  # noqa: PLR0917 (nn.Conv3d's own signature)
         self,
@@ -121,6 +125,7 @@ class Conv3T(nn.Module):
         *,
         filter_padding: str = "zeros",
         align_corners: bool = True,
+        symmetric_time: bool = False,
     ) -> None:
         super().__init__()
         if groups < 1 or in_channels % groups or out_channels % groups:
@@ -147,6 +152,7 @@ class Conv3T(nn.Module):
             self.padding = _triple(padding, "padding", at_least=0)
         self.padding_mode = padding_mode
         self.filter_padding, self.align_corners = filter_padding, align_corners
+        self.symmetric_time = symmetric_time
         self._cache: FilterCache | None = None
 
         depth, height, width = self.kernel_size
@@ -215,10 +221,7 @@ class Conv3T(nn.Module):
 
     def forward(self, clip: Tensor) -> Tensor:
         """Convolve (N, in, T, H, W), or (in, T, H, W) without a batch."""
-        padding = self._padding()
-        if self.padding_mode != "zeros":  # pads with data, so every slice may meet some
-            clip = F.pad(clip, _flat(padding), mode=self.padding_mode)
-            padding = ((0, 0),) * 3
+        clip, padding = _prepare(self, clip)
         slices = (0, self.kernel_size[0])
         # a traced or compiled graph must not depend on the length of the clip it was made with
         if is_eager((clip,)):
@@ -238,12 +241,6 @@ class Conv3T(nn.Module):
             groups=self.groups,
         )
 
-    def _padding(self) -> Paddings:
-        """(before, after) along T, H and W."""
-        paddings: Sequence[int | str]
-        paddings = (self.padding,) * 3 if isinstance(self.padding, str) else self.padding
-        return tuple(map(padding_along, paddings, self.kernel_size, self.dilation))
-
     def extra_repr(self) -> str:
         text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"
         text += f", stride={self.stride}"
@@ -254,11 +251,57 @@ class Conv3T(nn.Module):
             "padding_mode": "zeros",
             "filter_padding": "zeros",
             "align_corners": True,
+            "symmetric_time": False,
         }
         for name, default in defaults.items():
             if getattr(self, name) != default:
                 text += f", {name}={getattr(self, name)!r}"
         return text + (", bias=False" if self.bias is None else "")
+
+
+class Conv3d(nn.Conv3d):
+    """`nn.Conv3d` with the workaround of `convolve` for short clips, and `symmetric_time`.
+
+    Attributes:
+        symmetric_time: as for `Conv3T`; set it on the layer.
+    """
+
+    symmetric_time = False
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.padding_mode != "zeros" and not self.symmetric_time:
+            return super().forward(input)  # torch pads the clip beforehand: not affected
+        padding: Any = self.padding
+        if self.symmetric_time:
+            input, padding = _pad(*_prepare(self, input))
+        sizes: Any = {"stride": self.stride, "padding": padding, "dilation": self.dilation}
+        return convolve(input, self.weight, self.bias, groups=self.groups, **sizes)
+
+    def extra_repr(self) -> str:
+        return super().extra_repr() + (", symmetric_time=True" if self.symmetric_time else "")
+
+
+def _paddings(layer: Conv3T | nn.Conv3d) -> Paddings:
+    """(before, after) along T, H and W."""
+    paddings: Sequence[int | str]
+    paddings = (layer.padding,) * 3 if isinstance(layer.padding, str) else layer.padding
+    return tuple(map(padding_along, paddings, layer.kernel_size, layer.dilation))
+
+
+def _prepare(layer: Conv3T | Conv3d, clip: Tensor) -> tuple[Tensor, Paddings]:
+    """The clip, padded with data and placed in time as the layer says, and the zeros to add."""
+    padding = (time, *_) = _paddings(layer)
+    data = layer.padding_mode != "zeros"  # then every slice may meet some
+    if data:
+        if layer.symmetric_time:
+            padding = ((max(time),) * 2, *padding[1:])
+        clip = F.pad(clip, _flat(padding), mode=layer.padding_mode)
+        padding = ((0, 0),) * 3
+    if layer.symmetric_time:
+        depth, stride, dilation = layer.kernel_size[0], layer.stride[0], layer.dilation[0]
+        clip, around = place_filter(clip, depth, stride, time, dilation, data)
+        padding = (around, *padding[1:])
+    return clip, padding
 
 
 def _flat(padding: Paddings) -> list[int]:
@@ -298,7 +341,8 @@ def to_conv3d(layer: Conv3T | nn.Conv3d) -> nn.Conv3d:
 
     Returns:
         `nn.Conv3d` with weight (out, in / groups, D, H, W) of the layer's precision and device, in
-        its training mode; the same outputs. Hooks are not copied.
+        its training mode; the same outputs. Hooks are not copied. `Conv3d`, a subclass, where the
+        layer's `symmetric_time` matters at some length of clip: no plain one can do that.
 
     Note:
         A plain `nn.Conv3d` lacks the workaround of `convolve` for training deep, strided filters on
@@ -313,9 +357,12 @@ def to_conv3d(layer: Conv3T | nn.Conv3d) -> nn.Conv3d:
         weight = layer.filters() if isinstance(layer, Conv3T) else layer.weight
         weight = weight.detach().clone(memory_format=torch.contiguous_format)
     sizes: Any = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+    time = _paddings(layer)[0]
+    symmetric = getattr(layer, "symmetric_time", False)
+    symmetric = symmetric and (layer.stride[0] > 1 or time[0] != time[1])
     # skip_init draws no random numbers, so freezing leaves torch's generator as it was
     plain: nn.Conv3d = nn.utils.skip_init(
-        nn.Conv3d,
+        Conv3d if symmetric else nn.Conv3d,
         layer.in_channels,
         layer.out_channels,
         *sizes,
@@ -329,4 +376,6 @@ def to_conv3d(layer: Conv3T | nn.Conv3d) -> nn.Conv3d:
     if layer.bias is not None:
         bias = layer.bias.detach().clone()
         plain.bias = nn.Parameter(bias, requires_grad=layer.bias.requires_grad)
+    if isinstance(plain, Conv3d):
+        plain.symmetric_time = True
     return plain.train(layer.training)

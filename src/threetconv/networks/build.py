@@ -16,7 +16,8 @@ import torchvision
 from torch import Tensor, nn
 
 from threetconv.errors import InputError, look_up
-from threetconv.networks.lift import CONVOLUTIONS, lift
+from threetconv.layer import symmetric_time as symmetric
+from threetconv.networks.lift import CONVOLUTIONS, lift, place_symmetrically
 from threetconv.networks.lift_forward import FrameForward
 from threetconv.networks.registry import CATALOGUE, lift_remedy
 from threetconv.networks.trace import check_clip_shape
@@ -57,6 +58,7 @@ def build_network(
     weights: Mapping[str, Tensor] | str | Path | None = None,
     carry: str = "convolutions",
     seed: int | None = None,
+    symmetric_time: bool = False,
 ) -> nn.Module:
     """A video network of the study, built by lifting torchvision's 2D one.
 
@@ -72,6 +74,8 @@ def build_network(
             or "all".
         seed: seeds the initialisation without touching torch's global generator; None draws from
             the global generator.
+        symmetric_time: as for `threetconv.lift`; GoogLeNet's auxiliary heads then do not tell a
+            clip from its reverse by their Linear layers either. The paper: False.
 
     Returns:
         The network in training mode, for clips (N, 3, T, H, W). GoogLeNet returns
@@ -100,6 +104,8 @@ def build_network(
         carry = "nothing" if weights is None else carry
         network = lift(model, convolution, carry=carry)
         recipe.finish(network, num_classes, clip_shape)
+    if symmetric_time:
+        place_symmetrically(network)
     if carry != "all":  # norms start anew, and the authors' code gave them torch's default eps
         for module in network.modules():
             if isinstance(module, nn.BatchNorm3d):
@@ -174,6 +180,8 @@ class FittingPool3d(nn.Module):
     fit into late in the network, can pass too. With `frames` every frame is pooled by itself.
     """
 
+    symmetric_time = False  # `threetconv.layer.symmetric_time`
+
     def __init__(self, kind: str, kernel_size: int, stride: int, *, frames: bool = False) -> None:
         super().__init__()
         self.kind = kind
@@ -192,7 +200,12 @@ class FittingPool3d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         pool = F.max_pool3d if self.kind == "max" else F.avg_pool3d
-        return pool(x, self.window(tuple(x.shape[2:])), stride=self.stride)
+        window = self.window(tuple(x.shape[2:]))
+        if self.symmetric_time:
+            return symmetric.pool(
+                lambda clip: pool(clip, window, self.stride), x, window, self.stride
+            )
+        return pool(x, window, stride=self.stride)
 
     def extra_repr(self) -> str:
         return f"{self.kind}, kernel_size={self.kernel_size}, stride={self.stride}"
@@ -210,6 +223,8 @@ class AuxiliaryHead(nn.Module):
         dropout: 0.7 in the paper.
         frames: whether it sees single frames; T of `size` does not matter then.
     """
+
+    symmetric_time = False
 
     def __init__(  # noqa: PLR0917
         self,
@@ -231,8 +246,10 @@ class AuxiliaryHead(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.conv(self.pool(x)).flatten(1)
-        return self.fc2(self.dropout(F.relu(self.fc1(x))))
+        x = self.conv(self.pool(x))
+        if self.symmetric_time:  # `fc1` has weights of its own for every moment that is left
+            x = (x + x.flip(2)) / 2
+        return self.fc2(self.dropout(F.relu(self.fc1(x.flatten(1)))))
 
 
 def _make_resnet18(num_classes: int) -> nn.Module:

@@ -1,9 +1,9 @@
 """Deployment: replace every 3T layer by the plain 3D convolution that it computes.
 
 After training, the filters of a 3T layer no longer change. A frozen network consists of `torch.nn`
-layers only, so `torch.export`, `torch.compile` and ONNX handle it, and no filter is built at run
-time. It is as large as a 3D network and no longer has temporal parameters: keep the 3T network to
-read them.
+layers only (and layers that add `symmetric_time` alone, where the network has that), so
+`torch.export`, `torch.compile` and ONNX handle it, and no filter is built at run time. It is as
+large as a 3D network and no longer has temporal parameters: keep the 3T network to read them.
 """
 
 from __future__ import annotations

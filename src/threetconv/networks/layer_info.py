@@ -20,6 +20,8 @@ class LayerInfo:
         jump: input pixels per feature pixel before the layer (product of the strides before it).
         frames: length in time of the layer's input.
         reachable: for each of the D - 1 transitions, whether it can ever receive a gradient.
+        order_leak: whether its windows tell a clip from its reverse even if the filter is constant
+            in time.
     """
 
     index: int
@@ -29,6 +31,7 @@ class LayerInfo:
     jump: int
     frames: int
     reachable: tuple[bool, ...]
+    order_leak: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types, for JSON."""

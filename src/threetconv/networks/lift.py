@@ -13,10 +13,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from threetconv.errors import look_up
-from threetconv.layer.conv3t import Conv3T, convolve
+from threetconv.layer.conv3t import Conv3d, Conv3T
 from threetconv.networks.lift_forward import FrameForward, in_time, video_class
 from threetconv.networks.lift_layers import (
     check_replaceable,
@@ -26,7 +26,7 @@ from threetconv.networks.lift_layers import (
 )
 from threetconv.networks.trace import check_module
 
-__all__ = ["CARRY", "CONVOLUTIONS", "lift"]
+__all__ = ["CARRY", "CONVOLUTIONS", "lift", "place_symmetrically"]
 
 Carry = tuple[bool, bool]  # (convolutions, everything else)
 
@@ -38,7 +38,9 @@ CARRY: dict[str, Carry] = {
 NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
-def lift(model: nn.Module, convolution: str = "3t", *, carry: str = "all") -> nn.Module:
+def lift(
+    model: nn.Module, convolution: str = "3t", *, carry: str = "all", symmetric_time: bool = False
+) -> nn.Module:
     """Lift a 2D ConvNet to video, (N, C, H, W) -> (N, C, T, H, W).
 
     - A K x K convolution becomes K x K x K, with the same stride, padding and dilation in time as
@@ -81,6 +83,9 @@ def lift(model: nn.Module, convolution: str = "3t", *, carry: str = "all") -> nn
             last convolution counts as its classifier. ConvNeXt's Linear layers within blocks count
             as the 1 x 1 convolutions that they are; parameters that a block holds itself
             (ConvNeXt's layer scale) keep their values.
+        symmetric_time: place every window in time from both ends of the clip where that differs
+            (`threetconv.layer.symmetric_time`), so that only filters that change over time tell a
+            clip from its reverse. The paper: False.
 
     Returns:
         The video network, in the training mode of `model`. Layer names are those of `model`; for
@@ -116,7 +121,25 @@ def lift(model: nn.Module, convolution: str = "3t", *, carry: str = "all") -> nn
                 module.reset_parameters()
     if frames:
         lifted.__class__ = video_class(type(lifted), FrameForward)
+    if symmetric_time:
+        place_symmetrically(lifted)
     return lifted
+
+
+def place_symmetrically(network: nn.Module) -> None:
+    """Set `symmetric_time` of all layers and blocks of a lifted network that have it, in place.
+
+    Raises:
+        ValueError: for a pooling layer that returns indices, of which there is no mean.
+    """
+    for name, module in network.named_modules():
+        if hasattr(module, "symmetric_time"):
+            if getattr(module, "return_indices", False):
+                raise ValueError(
+                    f"layer {name!r} ({type(module).__name__}) cannot have symmetric_time: it "
+                    "returns indices, and two placements have two"
+                )
+            module.symmetric_time = True
 
 
 def _lift_module(
@@ -136,28 +159,6 @@ def _lift_module(
             own = f"{holds[key]}.{key}" if holds else key
             replacement.get_parameter(own).requires_grad_(parameter.requires_grad)
     return replacement
-
-
-class Conv3d(nn.Conv3d):
-    """`nn.Conv3d` with the workaround of `threetconv.layer.conv3t.convolve` for short clips."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        if self.padding_mode != "zeros":  # torch then pads the clip beforehand: not affected
-            return super().forward(input)
-        padding = self.padding if isinstance(self.padding, str) else _sizes(self.padding)
-        return convolve(
-            input,
-            self.weight,
-            self.bias,
-            stride=_sizes(self.stride),
-            padding=padding,
-            dilation=_sizes(self.dilation),
-            groups=self.groups,
-        )
-
-
-def _sizes(values: tuple[int, ...]) -> tuple[int, int, int]:
-    return values[0], values[1], values[2]
 
 
 def _to_3t(conv: nn.Conv2d, carry: bool) -> nn.Module:

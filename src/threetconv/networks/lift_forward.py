@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
 
+from threetconv.layer import symmetric_time as symmetric
+
 __all__ = [
     "COUNTERPARTS",
     "NAMES",
@@ -53,11 +55,15 @@ def _max_pool(  # noqa: PLR0917 (F.max_pool2d's own signature)
     dilation: Any = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
+    symmetric_time: bool = False,
 ) -> Any:
     # an empty stride, torch.max_pool2d's default, means the kernel size, as None does
     kernel, step, edge, spacing = in_time(kernel_size, stride or None, padding, dilation)
     pool = F.max_pool3d_with_indices if return_indices else F.max_pool3d
-    return pool(input, kernel, step, edge, spacing, ceil_mode)
+    sizes: Any = (kernel, step, edge, spacing, ceil_mode)
+    if symmetric_time and not return_indices:
+        return symmetric.pool(lambda clip: pool(clip, *sizes), input, *sizes)
+    return pool(input, *sizes)
 
 
 def _max_pool_with_indices(*args: Any, **kwargs: Any) -> Any:
@@ -102,11 +108,19 @@ def _avg_pool(  # noqa: PLR0917 (F.avg_pool2d's own signature)
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     divisor_override: int | None = None,
+    symmetric_time: bool = False,
 ) -> Tensor:
     kernel, step, edge = in_time(kernel_size, stride or None, padding)
     if divisor_override is not None:  # as many times more terms in the window's sum as it is deep
         divisor_override *= kernel if isinstance(kernel, int) else kernel[0]
-    return average(input, kernel, step, edge, ceil_mode, count_include_pad, divisor_override)
+    sizes = (kernel, step, edge, ceil_mode)
+
+    def pool(clip: Tensor) -> Tensor:
+        return average(clip, *sizes, count_include_pad, divisor_override)
+
+    if symmetric_time:
+        return symmetric.pool(pool, input, kernel, step, edge, 1, ceil_mode)
+    return pool(input)
 
 
 def _adaptive_size(output_size: Any) -> tuple[int | None, ...]:
@@ -230,11 +244,18 @@ PER_FRAME: dict[Callable[..., Any], Callable[..., Any]] = {
 
 
 class VideoCalls(TorchFunctionMode):
-    """While active, calls on 5D tensors are replaced by their counterparts."""
+    """While active, calls on 5D tensors are replaced by their counterparts.
 
-    def __init__(self, counterparts: dict[Callable[..., Any], Callable[..., Any]]) -> None:
+    Args:
+        counterparts: function -> what takes its place.
+        symmetric_time: pool as `threetconv.layer.symmetric_time` says.
+    """
+
+    def __init__(
+        self, counterparts: dict[Callable[..., Any], Callable[..., Any]], symmetric_time: bool
+    ) -> None:
         super().__init__()
-        self._counterparts = counterparts
+        self._counterparts, self.symmetric_time = counterparts, symmetric_time
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -245,6 +266,8 @@ class VideoCalls(TorchFunctionMode):
             clip = args[0] if args else kwargs.get("input")
             # features behind a flatten, for one, are not clips: those calls are left alone
             if isinstance(clip, Tensor) and clip.ndim == 5:
+                if self.symmetric_time and counterpart in (_max_pool, _avg_pool):
+                    kwargs = kwargs | {"symmetric_time": True}
                 return counterpart(*args, **kwargs)
         return func(*args, **kwargs)
 
@@ -254,9 +277,10 @@ class VideoForward(nn.Module):
 
     image_class: type[nn.Module]
     counterparts = COUNTERPARTS
+    symmetric_time = False
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        with VideoCalls(self.counterparts):
+        with VideoCalls(self.counterparts, self.symmetric_time):
             return super().forward(*args, **kwargs)
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:

@@ -14,6 +14,7 @@ from torchvision.models.maxvit import RelativePositionalMultiHeadAttention
 from torchvision.models.shufflenetv2 import InvertedResidual
 from torchvision.models.swin_transformer import ShiftedWindowAttention
 
+from threetconv.layer import symmetric_time
 from threetconv.networks.lift_forward import average, in_time, makes_2d_calls, video_class
 
 __all__ = [
@@ -128,11 +129,23 @@ def _norm(kind: type[nn.Module]) -> Rule:
     return rule
 
 
+class MaxPool3d(nn.MaxPool3d):
+    """`nn.MaxPool3d` with `threetconv.layer.symmetric_time`."""
+
+    symmetric_time = False
+
+    def forward(self, input: Tensor) -> Any:
+        if not self.symmetric_time:
+            return super().forward(input)
+        sizes: Any = (self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
+        return symmetric_time.pool(super().forward, input, *sizes)
+
+
 def _max_pool(module: nn.MaxPool2d) -> nn.Module:
     kernel, stride, padding, dilation = in_time(
         module.kernel_size, module.stride, module.padding, module.dilation
     )
-    return nn.MaxPool3d(
+    return MaxPool3d(
         kernel,
         stride=stride,
         padding=padding,
@@ -145,7 +158,15 @@ def _max_pool(module: nn.MaxPool2d) -> nn.Module:
 class AvgPool3d(nn.AvgPool3d):
     """`nn.AvgPool3d` that also takes clips smaller than its window; see `lift_forward.average`."""
 
+    symmetric_time = False
+
     def forward(self, input: Tensor) -> Tensor:
+        if not self.symmetric_time:
+            return self._average(input)
+        sizes: Any = (self.kernel_size, self.stride, self.padding, 1, self.ceil_mode)
+        return symmetric_time.pool(self._average, input, *sizes)
+
+    def _average(self, input: Tensor) -> Tensor:
         return average(
             input,
             self.kernel_size,

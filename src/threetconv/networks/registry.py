@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
-__all__ = ["CATALOGUE", "Facts", "lift_remedy"]
+from threetconv.layer.time_reach import output_frames, tells_order
+
+__all__ = ["CATALOGUE", "Facts", "leaks_order", "lengths_without_leak", "lift_remedy"]
 
 
 @dataclass(frozen=True)
@@ -13,18 +17,52 @@ class Facts:
     """What planning needs to know about a network.
 
     Attributes:
+        strided: stages with a stride in time, in forward order; each a tuple of windows that read
+            the same input, (depth, stride, padding). One without padding shrinks to its input.
         depth: depth in time of its deepest filter; clips must be at least as long.
         imagenet: torchvision's name of its ImageNet weights.
     """
 
     depth: int
     imagenet: str
+    strided: tuple[tuple[tuple[int, int, int], ...], ...]
 
 
 CATALOGUE: dict[str, Facts] = {
-    "resnet18": Facts(depth=7, imagenet="ResNet18_Weights.IMAGENET1K_V1"),
-    "googlenet": Facts(depth=7, imagenet="GoogLeNet_Weights.IMAGENET1K_V1"),
+    "resnet18": Facts(
+        depth=7,
+        imagenet="ResNet18_Weights.IMAGENET1K_V1",
+        # first convolution, pooling; in blocks 2 to 4 the convolution and the shortcut beside it
+        strided=(((7, 2, 3),), ((3, 2, 1),), *[((3, 2, 1), (1, 2, 0))] * 3),
+    ),
+    "googlenet": Facts(
+        depth=7,
+        imagenet="GoogLeNet_Weights.IMAGENET1K_V1",
+        strided=(((7, 2, 3),), ((3, 2, 0),), ((3, 2, 0),)),
+    ),
 }
+
+
+def leaks_order(network: str, frames: int) -> bool:
+    """Whether a network of the study tells a clip from its reverse, whatever its filters.
+
+    From sizes alone, as `threetconv.networks.order_leak.order_leak` finds by a forward pass;
+    without `symmetric_time`.
+    """
+    for parallel in CATALOGUE[network].strided:
+        windows = [(d if p else min(d, frames), s, (p, p)) for d, s, p in parallel]
+        if any(tells_order(frames, *its) for its in windows):
+            return True
+        frames = output_frames(frames, *windows[0])
+    return False
+
+
+def lengths_without_leak(networks: Iterable[str], near: int, *, count: int = 2) -> list[int]:
+    """The next numbers of frames, up to 4 * `near`, at which none of the networks leaks order."""
+    named = list(networks)
+    lengths = (n for n in range(near, 4 * near) if not any(leaks_order(x, n) for x in named))
+    return list(islice(lengths, count))
+
 
 # lets the error about an unknown network say that `lift` takes it
 LIFTED = re.compile(

@@ -16,7 +16,12 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from threetconv.errors import InputError
 from threetconv.layer.conv3t import TEMPORAL_PARAMETERS, Conv3T
-from threetconv.layer.time_reach import padding_along, reachable_transitions
+from threetconv.layer.time_reach import (
+    padding_along,
+    placed_on_both_sides,
+    reachable_transitions,
+    tells_order,
+)
 from threetconv.networks.layer_info import LayerInfo
 
 __all__ = ["reachable", "temporal_state", "trace"]
@@ -53,6 +58,8 @@ def trace(network: nn.Module, clip_shape: tuple[int, int, int]) -> list[LayerInf
                 jump=jumps.of(clip),
                 frames=clip.shape[2],
                 reachable=_reachable(module, clip.shape[2]),
+                order_leak=not module.symmetric_time
+                and tells_order(*windows_in_time(module, clip.shape[2])),
             )
         )
 
@@ -134,12 +141,28 @@ def check_clip_shape(clip_shape: Any) -> None:
         )
 
 
-def _reachable(module: Conv3T, frames: int) -> tuple[bool, ...]:
+def windows_in_time(
+    module: Conv3T | nn.Conv3d, frames: int
+) -> tuple[int, int, int, tuple[int, int], int]:
+    """(frames, depth, stride, zeros, dilation) in time of a convolution, as `mirror_shift` asks.
+
+    `frames` includes padding with data: modes other than zeros.
+    """
     depth, stride, dilation = module.kernel_size[0], module.stride[0], module.dilation[0]
-    if module.padding_mode != "zeros":  # other modes pad with data, so every slice meets data
-        return (True,) * (depth - 1)
-    padding = module.padding if isinstance(module.padding, str) else module.padding[0]
+    padding: Any = module.padding if isinstance(module.padding, str) else module.padding[0]
     zeros = padding_along(padding, depth, dilation)
+    if module.padding_mode != "zeros":
+        frames, zeros = frames + sum(zeros), (0, 0)
+    return frames, depth, stride, zeros, dilation
+
+
+def _reachable(module: Conv3T, frames: int) -> tuple[bool, ...]:
+    frames, depth, stride, zeros, dilation = windows_in_time(module, frames)
+    if module.padding_mode != "zeros":  # padded with data, so every slice meets data
+        return (True,) * (depth - 1)
+    if module.symmetric_time:  # a slice may meet data in either placement
+        shift, zeros = placed_on_both_sides(frames, depth, stride, zeros, dilation)
+        frames += shift
     return reachable_transitions(frames, depth, stride, zeros, dilation)
 
 

@@ -40,6 +40,7 @@ def network_of(record: Mapping[str, Any]) -> nn.Module:
         weights=weights,
         carry=carry,
         seed=0,
+        symmetric_time=record.get("symmetric_time", False),  # older records are of such networks
     )
 
 

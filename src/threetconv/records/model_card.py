@@ -45,9 +45,9 @@ SETTINGS = {  # of training: field of the record -> words
 }
 ELSEWHERE = {  # fields of the record that the card tells in other places
     "run_id", "network", "dataset", "init", "convolution", "control", "source", "frames", "height",
-    "width", "width_factor", "num_classes", "n_val", "n_test", "n_bad_clips", "n_parameters",
-    "n_temporal", "carry", "weights_sha256", "git_sha", "versions", "status", "licence",
-    "fetched_from", "fetched_sha256", "fetched_format", "test_accuracy",
+    "width", "width_factor", "symmetric_time", "num_classes", "n_val", "n_test", "n_bad_clips",
+    "n_parameters", "n_temporal", "carry", "weights_sha256", "git_sha", "versions", "status",
+    "licence", "fetched_from", "fetched_sha256", "fetched_format", "test_accuracy",
 }  # fmt: skip
 TAGS = {
     "3t": "3tconv",
@@ -204,6 +204,11 @@ def _what(record: Mapping[str, Any]) -> str:
         f"{record['n_parameters']:,} parameters"
         + (f", {record['n_temporal']:,} of them temporal." if record["n_temporal"] else ".")
     )
+    if record.get("symmetric_time"):
+        text += (
+            " Windows in time are placed from both ends of a clip (`symmetric_time`), so only "
+            "filters that change over time tell a clip from its reverse."
+        )
     if record["source"] == "fetched":
         text += (
             f" **Not trained in this study:** fetched from `{record['fetched_from']}` (format "

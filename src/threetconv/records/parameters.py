@@ -247,6 +247,7 @@ def tabulate(
                     "channel": np.tile(np.arange(channels), transitions),
                     "transition": np.repeat(np.arange(transitions), channels),
                     "reachable": np.repeat(np.asarray(layer.reachable), channels),
+                    "order_leak": layer.order_leak,
                     **{name: np.asarray(a, np.float32).ravel() for name, a in arrays.items()},
                 }
             )

@@ -44,6 +44,7 @@ class RunRecord(Run):
     height: int
     width: int
     width_factor: float
+    symmetric_time: bool = False
     carry: str
     num_classes: int
     n_train: int | None = None

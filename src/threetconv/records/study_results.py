@@ -28,6 +28,7 @@ TABLES = {
     "runs": ("runs.parquet", "run"),
     "metrics": ("metrics.parquet", "run, epoch, split, metric"),
     "snapshots": ("snapshots.parquet", "run, snapshot"),
+    "order_leak": ("order_leak.parquet", "network, data set, convolution, stage in time"),
     "parameters": ("parameters", "run, snapshot, layer, transition, channel"),
     "control_parameters": ("control_parameters", "the same of negative controls"),
     "summaries": ("summaries.parquet", "run, snapshot, layer or model, parameter, rows"),

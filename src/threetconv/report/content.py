@@ -35,6 +35,7 @@ from threetconv.report.sections import (
     tests,
 )
 from threetconv.report.sections import calibration as simulated
+from threetconv.report.sections import order_leak as time_direction
 
 __all__ = ["build_document"]
 
@@ -57,6 +58,7 @@ def build_document(
     planted_table: pd.DataFrame | None = None,
     planted_layers: pd.DataFrame | None = None,
     alignment: pd.DataFrame | None = None,
+    order_leak: pd.DataFrame | None = None,
     channels: pd.DataFrame | None = None,
     faithfulness: pd.DataFrame | None = None,
     chosen_channels: pd.DataFrame | None = None,
@@ -90,6 +92,7 @@ def build_document(
         planted_table, planted_layers: ratios of planted motions to floor and controls
             (`threetconv.statistics.planted.recovery`), by motion and parameter (whole network, and
             first layer), and by layer.
+        order_leak: from `threetconv.networks.order_leak.leak_table`.
         alignment: correlation of a channel's preferred direction with its parameters.
         channels, faithfulness, chosen_channels, sanity: of all explained runs, one table below
             another; columns as `threetconv.report.sections.explanations.section` has them.
@@ -122,6 +125,7 @@ def build_document(
         planted_first=at_layer(planted_table, whole=False),
         planted_layers=filled(planted_layers),
         alignment=filled(alignment),
+        order_leak=filled(order_leak),
         # A study's figures arrive as paths in text, from the workflow's parameters.
         figures={name: Path(path) for name, path in (figures or {}).items()},
         captions=dict(captions or {}),
@@ -134,6 +138,7 @@ def build_document(
         design.section(inputs),
         data.section(inputs),
         accuracy.section(inputs),
+        *time_direction.section(inputs),
         *by_recipe(inputs),
         explanations.section(
             inputs,

@@ -70,6 +70,7 @@ class Inputs:
     planted: pd.DataFrame = field(default_factory=pd.DataFrame)
     planted_first: pd.DataFrame = field(default_factory=pd.DataFrame)
     planted_layers: pd.DataFrame = field(default_factory=pd.DataFrame)
+    order_leak: pd.DataFrame = field(default_factory=pd.DataFrame)
     alignment: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def setting(self, path: str, default: Any = None) -> Any:

@@ -20,6 +20,7 @@ TABLES: dict[str, pa.Schema] = {
     "runs": runs.RUNS,
     "metrics": runs.METRICS,
     "snapshots": runs.SNAPSHOTS,
+    "order_leak": runs.ORDER_LEAK,
     "parameters": runs.PARAMETERS,
     "control_parameters": runs.PARAMETERS,
     "summaries": statistics.SUMMARIES,

@@ -8,8 +8,8 @@ from threetconv.schemas.columns import FLAG, INDEX, NUMBER, SHORT, SINGLE, TEXT,
 
 __all__ = [
     "CONTROL", "CONVOLUTION", "CONVOLUTIONS", "DATASET", "INIT", "LAYER", "LAYER_INDEX", "METRICS",
-    "NETWORK", "PARAMETER", "PARAMETERS", "RECIPE", "REPLICATE", "RUNS", "RUN_ID", "SNAPSHOTS",
-    "STEP", "TAG",
+    "NETWORK", "ORDER_LEAK", "PARAMETER", "PARAMETERS", "RECIPE", "REPLICATE", "RUNS", "RUN_ID",
+    "SNAPSHOTS", "STEP", "TAG",
 ]  # fmt: skip
 
 CONVOLUTIONS = {"3t": "3T", "3d": "3D", "2d": "2D (single frames)", "r2plus1d": "R(2+1)D"}
@@ -62,6 +62,7 @@ RUNS = pa.schema(
         column("height", WHOLE, "of a clip", "pixels"),
         column("width", WHOLE, "of a clip", "pixels"),
         column("width_factor", NUMBER, "factor on every channel count of the network"),
+        column("symmetric_time", FLAG, "whether windows in time are placed from both ends"),
         column("carry", TEXT, "what of the 2D weights is carried over"),
         column("num_classes", WHOLE, "classes"),
         column("n_train", WHOLE, "training clips", "clips"),
@@ -112,6 +113,7 @@ PARAMETERS = pa.schema(
         CHANNEL,
         column("transition", SHORT, "from this slice to the next, from 0"),
         column("reachable", FLAG, "whether a gradient can ever arrive"),
+        column("order_leak", FLAG, "whether the layer's windows alone tell clips from reverses"),
         column("scale", SINGLE, "s as the layer holds it; the zoom is 1 / s"),
         column("rotate", SINGLE, "r as the layer holds it, counter-clockwise", "rad"),
         column("translate_x", SINGLE, "tx as the layer holds it", "half-extents of the kernel"),
@@ -121,5 +123,24 @@ PARAMETERS = pa.schema(
             column(f"{name}_walk", SINGLE, f"variance of {name} if its gradients were noise alone")
             for name in _TEMPORAL
         ),
+    ]
+)
+ORDER_LEAK = pa.schema(
+    [
+        NETWORK,
+        DATASET,
+        CONVOLUTION,
+        column("stage", INDEX, "place in forward order, from 0; the whole network last"),
+        column("layer", TEXT, "name of the layer in its network, empty for the whole network"),
+        column("kind", TEXT, "convolution, max pooling, average pooling, padding or network"),
+        column("frames", INDEX, "that come in", "frames"),
+        column("kernel", INDEX, "extent of a window in time", "frames"),
+        column("stride", INDEX, "in time", "frames"),
+        column("padding_before", INDEX, "in time", "frames"),
+        column("padding_after", INDEX, "in time", "frames"),
+        column("remainder", INDEX, "by which windows miss their mirror image in time", "frames"),
+        column("symmetric", FLAG, "whether symmetric_time corrects that"),
+        column("leaks", FLAG, "whether it tells clips from reverses, filters constant in time"),
+        column("difference", NUMBER, "of the outputs for clips and reverses, relative"),
     ]
 )

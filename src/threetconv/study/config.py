@@ -328,6 +328,10 @@ class Study(Section):
     """Networks of the study."""
     width: float = Field(default=1.0, gt=0, le=1)
     """Factor on every channel count."""
+    symmetric_time: bool = False
+    """Place windows in time from both ends of a clip and average the outputs, where that differs.
+    Without it, as in the paper, stages with a stride tell a clip from its reverse at most lengths,
+    whatever the filters have learned."""
     recipes: dict[Annotated[str, Field(pattern="^[a-z0-9-]+$")], Recipe] = Field(default={})
     """Ways to train temporal parameters, by name, beside the paper's, which is always there."""
     variants: Annotated[list[Variant], Field(min_length=1), Unique()]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from threetconv.data.contents import note_changes
+from threetconv.networks.registry import leaks_order, lengths_without_leak
 from threetconv.records.plan import Run, plan_runs
 
 __all__ = ["StudyLayout"]
@@ -220,6 +221,45 @@ class StudyLayout:
     def changed_note(self, name: str) -> Path:
         """Where it is noted that clips of a data set have changed since their table was made."""
         return Path(self.results, "clips", f"{name}.changed.txt")
+
+    @property
+    def leak_cells(self) -> list[Config]:
+        """What `threetconv.networks.order_leak.leak_table` measures, once for runs of one kind."""
+        kinds = dict.fromkeys((r.network, r.dataset, r.convolution) for r in self.runs.values())
+        return [
+            {
+                "network": network,
+                "dataset": dataset,
+                "convolution": convolution,
+                "clip_shape": tuple(
+                    self.datasets[dataset]["clip"][key] for key in ("frames", "height", "width")
+                ),
+            }
+            for network, dataset, convolution in kinds
+        ]
+
+    def order_leak(self) -> str:
+        """A line about networks that tell clips from their reverses by padding; "" if none does."""
+        if self.study["symmetric_time"]:
+            return ""
+        lengths = {run.network: set[int]() for run in self.runs.values()}
+        for run in self.runs.values():
+            frames = self.datasets[run.dataset]["clip"]["frames"]
+            if run.convolution != "2d" and leaks_order(run.network, frames):
+                lengths[run.network].add(frames)
+        told = []
+        for network, found in lengths.items():
+            if found:
+                free = ", ".join(map(str, lengths_without_leak([network], max(found))))
+                at = ", ".join(map(str, sorted(found)))
+                told.append(f"{network} at {at} frames (not at {free})" if free else network)
+        if not told:
+            return ""
+        return (
+            f"Order leak: {' and '.join(told)} can tell a clip from its reverse by how windows are "
+            "placed in time, without any filter that changes over time. symmetric_time: true "
+            "mends that at any length."
+        )
 
     def note_changed_clips(self) -> list[str]:
         """Look which clips of the user's data sets were replaced, and note it; in words."""

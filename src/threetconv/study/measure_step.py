@@ -62,11 +62,23 @@ def network_size(
     return sum(p.numel() for p in network.parameters()), temporal
 
 
-def _network(name: str, convolution: str, clip: tuple[int, int, int], width: float) -> nn.Module:
+def _network(
+    name: str,
+    convolution: str,
+    clip: tuple[int, int, int],
+    width: float,
+    symmetric_time: bool = False,
+) -> nn.Module:
     from threetconv.networks.build import build_network  # torch
 
     return build_network(
-        name, convolution=convolution, num_classes=CLASSES, clip_shape=clip, width=width, seed=1
+        name,
+        convolution=convolution,
+        num_classes=CLASSES,
+        clip_shape=clip,
+        width=width,
+        seed=1,
+        symmetric_time=symmetric_time,
     )
 
 
@@ -79,6 +91,7 @@ def measure_step(
     micro_batch: int | None = None,
     precision: str = "float32",
     width: float = 1.0,
+    symmetric_time: bool = False,
     device: str = "cpu",
     threads: int = 1,
     steps: int = 3,
@@ -93,7 +106,8 @@ def measure_step(
     clips, and `Step.source` says so.
 
     Args:
-        name, convolution, clip, batch_size, width: of the run; clip is (frames, height, width).
+        name, convolution, clip, batch_size, width, symmetric_time: of the run; clip is (frames,
+            height, width).
         micro_batch: clips in memory at once; None: all.
         precision: name in `threetconv.training.settings.PRECISIONS`; see `precision_here`.
         device: "cpu" or "cuda".
@@ -117,7 +131,7 @@ def measure_step(
     before, state = torch.get_num_threads(), torch.random.get_rng_state()
     torch.set_num_threads(threads)
     try:
-        network = _network(name, convolution, clip, width).to(device)
+        network = _network(name, convolution, clip, width, symmetric_time).to(device)
         its_steps = Steps(
             network, settings, labels=np.arange(CLASSES), device=torch.device(device), world=ALONE
         )

@@ -17,7 +17,7 @@ __all__ = ["in_words", "reference_page", "resolved", "study_schema"]
 Schema = Mapping[str, Any]
 _KINDS = {
     "object": "a mapping (key: value)", "array": "a list", "string": "text",
-    "integer": "a whole number", "number": "a number",
+    "integer": "a whole number", "number": "a number", "boolean": "true or false",
 }  # fmt: skip
 _LIMITS = {
     "minimum": "at least {}", "exclusiveMinimum": "above {}",
@@ -122,7 +122,9 @@ def reference_page() -> str:
             target = resolved(value)
             default = "" if key in part.get("required", ()) else "optional"
             if "default" in target:
-                default = f"`{target['default'] or repr(target['default'])}`"
+                preset = target["default"]
+                text = str(preset).lower() if isinstance(preset, bool) else preset or repr(preset)
+                default = f"`{text}`"
             cells = f"`{key}`", _without_keys(target), default, target["description"]
             lines.append(f"| {' | '.join(cells)} |".replace("<", "&lt;"))
     return "\n".join(lines) + "\n"

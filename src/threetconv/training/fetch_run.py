@@ -65,6 +65,7 @@ def fetch_run(
     workers: int = 0,
     on_bad_clip: str = "fail",
     max_bad_share: float = 0.01,
+    symmetric_time: bool = False,
     downloader: Downloader | None = None,
 ) -> None:
     """Fetch the weights of a run, measure them and write the run's folder.
@@ -92,6 +93,7 @@ def fetch_run(
         device: "cpu" or "cuda".
         workers: processes that decode clips when they are not packed.
         on_bad_clip: "fail" or "skip": what happens at a clip that cannot be read.
+        symmetric_time: as for `threetconv.networks.build.build_network`.
         max_bad_share: of all clips; with more of them broken, "skip" fails as well.
 
     Raises:
@@ -120,6 +122,7 @@ def fetch_run(
         height=clip_shape[1],
         width=clip_shape[2],
         width_factor=width,
+        symmetric_time=symmetric_time,
         carry=carry if run.init == "pretrained" and format != "authors" else "convolutions",
         num_classes=len(names),
         n_val=int((table["split"] == "val").sum()),

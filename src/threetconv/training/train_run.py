@@ -54,6 +54,7 @@ class TrainJob:
         packed: its clips as one array, or None to decode them as they are needed.
         clip_shape: (frames, height, width).
         width: factor on every channel count.
+        symmetric_time: as for `threetconv.networks.build.build_network`.
         settings: of training.
         weights: 2D weights of a pretrained run; None for one from scratch.
         carry: what is carried over from the 2D weights.
@@ -93,6 +94,7 @@ class TrainJob:
     keep_finished: bool = False
     checkpoints: str | Path | None = None
     checkpoint_seconds: float = 60.0
+    symmetric_time: bool = False
 
     def to_json(self) -> str:
         """The job as text, for `from_json`."""
@@ -147,6 +149,7 @@ def train_run(job: TrainJob, world: World = ALONE) -> None:
         weights=job.weights,
         carry=job.carry,
         seed=run.seed,
+        symmetric_time=job.symmetric_time,
     )
     spread = job.settings.recipe.spread
     if any(spread.values()):
@@ -227,6 +230,7 @@ def train_run(job: TrainJob, world: World = ALONE) -> None:
         height=shape[1],
         width=shape[2],
         width_factor=job.width,
+        symmetric_time=job.symmetric_time,
         carry=job.carry if job.weights is not None else "convolutions",
         num_classes=len(data.classes),
         n_train=len(training),
@@ -256,6 +260,7 @@ def _origin(
         "clips": bytes_sha256("".join(marks.values()).encode()),
         "clip_shape": list(job.clip_shape),
         "width": job.width,
+        "symmetric_time": job.symmetric_time,
         "weights": file_sha256(job.weights) if job.weights is not None else None,
         "carry": job.carry,
         "sampling": [job.sampling, dict(job.augment), job.on_bad_clip],
