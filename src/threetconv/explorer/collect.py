@@ -71,17 +71,13 @@ def _noise_floor(document: dict[str, object]) -> float:
 
 def _first_filters(folder: Path) -> NDArray[np.float64]:
     """(channels, D, H, W, 3) in [0, 1] of the first convolution, on one common scale."""
-    from threetconv.explain.channel import Channel  # torch only where needed
+    from threetconv.explain.channel import Channel, convolutions  # torch only where needed
     from threetconv.explain.motion.filter_pictures import filter_limit, filter_slices, sees_colour
     from threetconv.records.load_model import load_model
 
     network = load_model(folder)
     # The first registered convolution is the stem in all networks of the package.
-    name, module = next(
-        (name, m)
-        for name, m in network.named_modules()
-        if hasattr(m, "out_channels") and hasattr(m, "kernel_size")
-    )
+    name, module = next(iter(convolutions(network).items()))
     channels = [Channel(name, i) for i in range(module.out_channels)]
     assert sees_colour(network, channels[0])
     # One scale for all channels, so that weak filters look weak.
