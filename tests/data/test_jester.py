@@ -163,13 +163,13 @@ def test_label_that_the_labels_file_lacks(v1):
 def test_class_only_in_validation(newer):
     text = (newer / "Train.csv").read_text()
     (newer / "Train.csv").write_text(text.replace("No gesture", "Drumming Fingers"))
-    fails(newer, "Validation.csv", "labels that are not known: 'No gesture'")
+    fails(newer, "Validation.csv", "labels that are not in the labels file", "'No gesture'")
 
 
 def test_label_without_clips(v1):
     with (v1 / "jester-v1-labels.csv").open("a") as file:
         file.write("Shaking Hand\n")
-    fails(v1, "1 labels without a training clip: 'Shaking Hand'", "classes=")
+    fails(v1, "1 classes without a training clip: 'Shaking Hand'", "classes=")
 
 
 def test_listed_clips_missing_on_disk(v1):

@@ -316,8 +316,8 @@ def test_recolour_turns_hues_and_keeps_greys_and_alpha() -> None:
     [
         ({"classes": 1}, "2 to 101"),
         ({"classes": 102}, "2 to 101"),
-        ({"frames": (0, 4)}, "at least 1"),
-        ({"frames": (6, 4)}, "not below"),
+        ({"frames": (0, 4)}, "1 <= least"),
+        ({"frames": (6, 4)}, "least <= greatest"),
         ({"size": (33, 48)}, "even"),
         ({"size": (8, 8)}, "at least 16"),
         ({"clips": {"train": 2}}, "at least one per class"),

@@ -161,7 +161,7 @@ def test_number_that_disagrees_with_the_index(root):
 
 def test_label_without_clips(root):
     put(root, "classInd.txt", [*INDEX, "101 YoYo"])
-    fails(root, "trainlist01.txt", "1 classes without a training clip: 'YoYo'")
+    fails(root, "1 classes without a training clip: 'YoYo'", "the training list")
 
 
 def test_class_without_validation_clip_is_told(root, caplog):

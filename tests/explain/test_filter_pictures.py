@@ -22,10 +22,10 @@ from threetconv.explain.motion.filter_pictures import (
     filter_strip,
     letter_and_dot,
     pictogram,
-    pictogram_strip,
     sees_colour,
     slice_energy,
 )
+from threetconv.explain.saliency.overlay import strip
 from threetconv.layer.conv3t import Conv3T
 
 
@@ -234,7 +234,7 @@ def test_only_the_channels_own_transforms() -> None:
     still, turned = pictogram(layer, 0, 32), pictogram(layer, 1, 32)
     np.testing.assert_array_equal(still[2], still[0])
     assert (turned[2] != turned[0]).any()
-    assert pictogram_strip(turned, gap=3).shape == (32, 3 * 32 + 6, 3)
+    assert strip(turned, gap=3).shape == (32, 3 * 32 + 6, 3)
 
 
 def test_pictograms_are_refused_to_3d_and_to_absent_channels() -> None:

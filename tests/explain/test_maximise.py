@@ -226,7 +226,7 @@ def test_bad_input_is_explained(network: nn.Module) -> None:
     with pytest.raises(ValueError, match="clip_shape"):
         maximise(network, Channel("conv1", 0), **{**options, "clip_shape": (0, 16, 16)})
     unused = _WithHead()
-    with pytest.raises(InputError, match="does not use head"):
+    with pytest.raises(InputError, match="does not run in evaluation mode"):
         maximise(unused, Channel("head", 0), **options)
     broken = nn.Sequential(nn.Conv3d(3, 1, 1))
     with torch.no_grad():

@@ -22,6 +22,7 @@ __all__ = [
     "SPLITS",
     "VIDEO_SUFFIXES",
     "check_clip_table",
+    "check_labels",
     "choose_classes",
     "class_names",
     "clip_table",
@@ -231,14 +232,50 @@ def read_pairs(path: Path, *, example: str, how: str) -> list[tuple[str, str]]:
     return pairs
 
 
+def check_labels(path: Path, labels: Iterable[str], known: Collection[str], *, source: str) -> None:
+    """Refuse a list whose labels are not all in `source`, which names the known ones."""
+    strange = sorted(set(labels) - set(known))
+    if strange:
+        raise InputError(
+            path,
+            found=f"{len(strange)} labels that are not in {source}: {few(strange)}",
+            expected=f"labels of {source}",
+            remedy=nearest(strange[0], sorted(known)) or "use lists of the same release",
+        )
+
+
 def choose_classes(
-    known: Collection[str], classes: Sequence[str] | None, where: str | Path
+    known: Collection[str],
+    classes: Sequence[str] | None,
+    where: str | Path,
+    *,
+    trained: Collection[str] | None = None,
 ) -> list[str]:
     """The classes to keep: all that are known, or the given subset of them.
 
+    Args:
+        known: the classes of the data set.
+        classes: the subset; None: all.
+        where: the data set's folder, for messages.
+        trained: labels of the training list, where it need not have all that are known.
+
     Raises:
-        InputError: `classes` is empty, repeats a name or has one that is not known.
+        InputError: `classes` is empty, repeats a name or has one that is not known; a class to keep
+            has no training clip.
     """
+    keep = _chosen(known, classes, where)
+    untrained = [name for name in keep if trained is not None and name not in trained]
+    if untrained:
+        raise InputError(
+            where,
+            found=f"{len(untrained)} classes without a training clip: {few(untrained)}",
+            expected="training clips for every class",
+            remedy="complete the training list, or name the classes to use with classes=",
+        )
+    return keep
+
+
+def _chosen(known: Collection[str], classes: Sequence[str] | None, where: str | Path) -> list[str]:
     if classes is None:
         return sorted(known)
     # YAML reads a class such as 1 as a number; macOS types accents in decomposed form

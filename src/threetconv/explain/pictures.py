@@ -14,17 +14,16 @@ from torch import Tensor, nn
 
 from threetconv.explain.activation.maximise import maximise
 from threetconv.explain.channel import Channel, convolution_of
+from threetconv.explain.forward import channel_output, evaluating
 from threetconv.explain.motion.film import motion_film
 from threetconv.explain.motion.filter_pictures import (
     energy_strip,
     filter_strip,
     pictogram,
-    pictogram_strip,
     sees_colour,
 )
 from threetconv.explain.saliency.methods import METHODS
 from threetconv.explain.saliency.overlay import overlay, strip
-from threetconv.explain.saliency.targets import undisturbed
 from threetconv.layer.conv3t import Conv3T
 from threetconv.schemas.channels import IMAGES
 from threetconv.support.files import atomic
@@ -92,8 +91,7 @@ class Pictures:
             shown = energy_strip(self._network, channel, gap=0)
             self._save(here, "filters", shown, n_frames=depth, note=note)
         if threet:
-            shown = pictogram_strip(pictogram(module, channel.index), gap=0)
-            self._save(here, "pictogram", shown, n_frames=depth)
+            self._save_film(here, "pictogram", pictogram(module, channel.index))
         self._add_saliency(here, channel, methods)
         self._add_optimised(here, channel, steps=steps, learning_rate=learning_rate)
 
@@ -121,8 +119,7 @@ class Pictures:
             f"response {what} {found.start:.3g} before, {found.end:.3g} after {steps} steps"
             f"{'' if found.end > found.start else ': ascent failed'}"
         )
-        shown, n = strip(found.frames, gap=0), len(found.frames)
-        self._save(here, "maximised", shown, n_frames=n, note=note)
+        self._save_film(here, "maximised", found.frames, note=note)
         depth, height, width = module.kernel_size
         # A 1 x 1 kernel has nothing to move, and without depth there is no transition.
         if isinstance(module, Conv3T) and depth > 1 and height * width > 1:
@@ -138,8 +135,7 @@ class Pictures:
                 f"response {film.end:.3g}; run backwards {film.backwards:.3g}, as a still "
                 f"{film.still:.3g}"
             )
-            shown = strip(film.frames, gap=0)
-            self._save(here, "motion-film", shown, n_frames=len(film.frames), note=note)
+            self._save_film(here, "motion-film", film.frames, note=note)
 
     def _add_saliency(
         self, here: dict[str, object], channel: Channel, methods: Sequence[str]
@@ -147,58 +143,32 @@ class Pictures:
         # One clip for all methods, so that their maps can be compared.
         which = self._favourite(channel)
         frames, clip = self._frames[which], self._clips[which : which + 1]
-        clip_id, label = self._ids[which], self._labels[which]
+        here = {**here, "clip_id": self._ids[which], "label": self._labels[which]}
         shown_frames: set[int] = set()
         for name in methods:
             found = METHODS[name](self._network, clip, channel)
             # Two pictures per method: the paper's view of 3T networks (the frame of highest
             # saliency) and of 3D networks (the whole clip).
             picture = overlay(frames, found.map, found.frame)
-            self._save(
-                here,
-                name,
-                picture,
-                n_frames=1,
-                frame=found.frame,
-                note=found.note,
-                clip_id=clip_id,
-                label=label,
-            )
-            film = strip(overlay(frames, found.map), gap=0)
-            self._save(
-                here,
-                name,
-                film,
-                n_frames=len(frames),
-                note=found.note,
-                clip_id=clip_id,
-                label=label,
-            )
+            self._save(here, name, picture, frame=found.frame, note=found.note)
+            self._save_film(here, name, overlay(frames, found.map), note=found.note)
             shown_frames.add(found.frame)
         # The bare frames, to be seen beside the overlays; once each, even if methods share one.
         for frame in sorted(shown_frames):
-            self._save(
-                here, "frame", frames[frame], n_frames=1, frame=frame, clip_id=clip_id, label=label
-            )
-        self._save(
-            here, "frame", strip(frames, gap=0), n_frames=len(frames), clip_id=clip_id, label=label
-        )
+            self._save(here, "frame", frames[frame], frame=frame)
+        self._save_film(here, "frame", frames)
 
     @torch.no_grad()
     def _favourite(self, channel: Channel) -> int:
         """The clip with the largest raw response of the channel at any place and time."""
-        peaks: list[Tensor] = []
+        with evaluating(self._network):
+            response = channel_output(self._network, channel, self._clips)
+        return int(response.flatten(1).amax(1).argmax())
 
-        def look(_module: nn.Module, _inputs: object, output: Tensor) -> None:
-            peaks.append(output[:, channel.index].flatten(1).amax(1))
-
-        with undisturbed(self._network):
-            hook = convolution_of(self._network, channel).register_forward_hook(look)
-            try:
-                self._network(self._clips)
-            finally:
-                hook.remove()
-        return int(peaks[0].argmax())
+    def _save_film(
+        self, here: dict[str, object], method: str, frames: Picture, *, note: str = ""
+    ) -> None:
+        self._save(here, method, strip(frames, gap=0), n_frames=len(frames), note=note)
 
     def _save(
         self,
@@ -206,12 +176,11 @@ class Pictures:
         method: str,
         picture: Picture,
         *,
-        n_frames: int,
+        n_frames: int = 1,
         frame: int = -1,
-        clip_id: str = "",
-        label: str = "",
         note: str = "",
     ) -> None:
+        """Write a picture, and remember what it shows of the channel (and of the clip) `here`."""
         # frame -1 stands for a strip of all frames, in file names as in the table.
         which = "film" if frame < 0 else f"{frame:03d}"
         name = f"{here['layer']}.{here['channel']}.{method}.{which}.png"
@@ -221,8 +190,6 @@ class Pictures:
         about = {
             "run_id": self._run_id,
             "method": method,
-            "clip_id": clip_id,
-            "label": label,
             "frame": frame,
             "n_frames": n_frames,
             "file": f"{self._folder.name}/{name}",
@@ -231,4 +198,4 @@ class Pictures:
             "seed": self._seed,
             "note": note,
         }
-        self._rows.append(here | about)
+        self._rows.append({"clip_id": "", "label": ""} | here | about)

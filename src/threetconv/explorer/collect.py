@@ -65,17 +65,13 @@ def _first_filters(folder: Path) -> NDArray[np.float64] | None:
 
     None for R(2+1)D, where channels of the layer are those of its second, temporal part.
     """
-    from threetconv.explain.channel import Channel  # torch only where needed
+    from threetconv.explain.channel import Channel, convolutions  # torch only where needed
     from threetconv.explain.motion.filter_pictures import filter_limit, filter_slices, sees_colour
     from threetconv.records.load_model import load_model
 
     network = load_model(folder)
     # The first registered convolution is the stem in all networks of the package.
-    name, module = next(
-        (name, m)
-        for name, m in network.named_modules()
-        if hasattr(m, "out_channels") and hasattr(m, "kernel_size")
-    )
+    name, module = next(iter(convolutions(network).items()))
     if name.endswith(".spatial"):
         return None
     channels = [Channel(name, i) for i in range(module.out_channels)]

@@ -18,6 +18,7 @@ from threetconv.errors import InputError
 from threetconv.explorer.payload import payload
 from threetconv.explorer.pictures import pictures
 from threetconv.explorer.variant import Variant, shown_layers
+from threetconv.records.noise_floor import WALK_SHARE
 from threetconv.schemas.runs import CONVOLUTIONS
 
 __all__ = ["explorer", "script"]
@@ -85,6 +86,7 @@ def script() -> str:
 
 def _head(variant: Variant) -> dict[str, Any]:
     """What the page needs to list a variant, before its data are unpacked."""
+    floor = float(variant.noise_floor)
     return {
         "key": variant.key,
         "network": variant.network,
@@ -95,7 +97,9 @@ def _head(variant: Variant) -> dict[str, Any]:
         "control": variant.control,
         "classes": list(variant.classes),
         "accuracy": {k: float(v) for k, v in variant.accuracy.items() if math.isfinite(v)},
-        "noise": float(variant.noise_floor) if math.isfinite(variant.noise_floor) else None,
+        "noise": {"turn": WALK_SHARE["r"] * floor, "shift": WALK_SHARE["px"] * floor}
+        if math.isfinite(floor)
+        else None,
         "layers": [
             {
                 "index": place.index,

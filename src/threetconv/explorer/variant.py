@@ -86,8 +86,7 @@ class Variant:
         image_folder: the folder that the files of `images` are relative to.
         first_layer_filters: (channels, D, H, W, 3), uint8, or float in [0, 1]; of layer 0.
         accuracy: split -> share of clips that were right, 0 to 1.
-        noise_floor: mean |z| per transition of zoom and turn under noise alone (half of it for
-            shifts); NaN when unknown.
+        noise_floor: mean |z| per transition of zoom and turn under noise alone; NaN when unknown.
     """
 
     key: str

@@ -59,8 +59,7 @@ def calibration(table: pd.DataFrame) -> Figure:
             low = coverage_start(rows) if quantity == "coverage" else 0.0
             for axes, network in zip(band, networks, strict=True):
                 frame(axes, rows, len(entries), low)
-                here = rows[rows["network"].astype(str) == network]
-                draw(axes, here, entries, markers)
+                draw(axes, theme.where(rows, network=network), entries, markers)
                 axes.set_title(plain(network), loc="right", fontweight="normal", color=MUTED)
                 axes.set_xlabel(QUANTITIES[quantity][1], fontsize=7)
             name_lines(band[0], rows, entries)

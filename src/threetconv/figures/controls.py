@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,17 +9,9 @@ from matplotlib.lines import Line2D
 
 from threetconv.figures import theme
 from threetconv.figures.scales import ratio_axis
-from threetconv.figures.theme import INITS, INK, MUTED, PAPER, SYMBOLS, plain
+from threetconv.figures.theme import CONTROLS, INK, SYMBOLS, plain
 
 __all__ = ["controls"]
-
-LOOKS: dict[str, tuple[str, str, str]] = {
-    "none": ("o", INK, "real runs"),
-    "static": ("s", INITS[2], "static: one frame repeated"),
-    "frame-shuffled": ("^", INITS[3], "frames shuffled"),
-    "label-shuffled": ("D", MUTED, "labels shuffled"),
-}
-"""Control -> marker, colour and legend text."""
 
 
 def controls(summaries: pd.DataFrame) -> Figure:
@@ -42,8 +31,8 @@ def controls(summaries: pd.DataFrame) -> Figure:
     cells = sorted(
         {tuple(map(str, key)) for key in table[["network", "dataset", "init"]].to_numpy()}
     )
-    parameters = [p for p in SYMBOLS if (table["parameter"].astype(str) == p).any()]
-    present = [name for name in LOOKS if (table["control"] == name).any()]
+    parameters = theme.present(SYMBOLS, table["parameter"])
+    names = theme.present(CONTROLS, table["control"])
     heights = place(table, cells)
     bottom = heights[-1][1]
     values = theme.finite(table["floor_ratio"])
@@ -65,13 +54,13 @@ def controls(summaries: pd.DataFrame) -> Figure:
             axes.set_yticks([(a + b - 1) / 2 for a, b in heights], [])
             axes.tick_params(axis="y", length=0)
             axes.set_title(SYMBOLS[parameter], loc="left")
-            rows = table[table["parameter"].astype(str) == parameter]
+            rows = theme.where(table, parameter=parameter)
             for cell, (top, _) in zip(cells, heights, strict=True):
                 draw_cell(axes, in_cell(rows, cell), top)
-        names = [plain(", ".join(cell)) for cell in cells]
-        grid[0].set_yticks([(a + b - 1) / 2 for a, b in heights], names, fontsize=7)
+        labels = [plain(", ".join(cell)) for cell in cells]
+        grid[0].set_yticks([(a + b - 1) / 2 for a, b in heights], labels, fontsize=7)
         figure.supxlabel("mean displacement / noise floor (log axis)", fontsize=8.5)
-        handles = [Line2D([], [], label=LOOKS[name][2], **look(name)) for name in present]
+        handles = [Line2D([], [], label=CONTROLS[n][2], **theme.control_mark(n)) for n in names]
         handles.append(Line2D([], [], color=INK, lw=0.8, label="noise floor"))
         figure.legend(handles=handles, loc="outside upper center", ncols=5, fontsize=7.5)
     return figure
@@ -82,22 +71,20 @@ def chosen(summaries: pd.DataFrame) -> pd.DataFrame:
     table = summaries
     for column, wanted in (("scope", "model"), ("weighting", "pooled"), ("rows", "reachable")):
         if column in table:
-            table = table[table[column].astype(str) == wanted]
+            table = theme.where(table, **{column: wanted})
     if table.empty:
         return table
     # Several snapshots per run: without a choice runs with more snapshots would weigh more.
     if table.duplicated(["run_id", "parameter"]).any() and "tag" in table:
-        table = table[table["tag"].astype(str) == "best"]
+        table = theme.where(table, tag="best")
     control = table["control"].astype(str) if "control" in table else "none"
     return table.assign(control=control)
 
 
 def in_cell(rows: pd.DataFrame, cell: tuple[str, ...]) -> pd.DataFrame:
     """Rows of one network, dataset and start."""
-    keep = np.ones(len(rows), dtype=bool)
-    for name, value in zip(("network", "dataset", "init"), cell, strict=True):
-        keep &= (rows[name].astype(str) == value).to_numpy()
-    return rows[keep]
+    network, dataset, init = cell
+    return theme.where(rows, network=network, dataset=dataset, init=init)
 
 
 def place(table: pd.DataFrame, cells: list[tuple[str, ...]]) -> list[tuple[float, float]]:
@@ -113,19 +100,10 @@ def place(table: pd.DataFrame, cells: list[tuple[str, ...]]) -> list[tuple[float
 
 def draw_cell(axes: Axes, rows: pd.DataFrame, top: float) -> None:
     """Real runs and controls of one cell below each other."""
-    present = [name for name in LOOKS if (rows["control"] == name).any()]
-    for line, name in enumerate(present):
+    for line, name in enumerate(theme.present(CONTROLS, rows["control"])):
         values = theme.finite(rows.loc[rows["control"] == name, "floor_ratio"])
         if not values.size:
             continue
-        height = top + line
-        bar = {"color": look(name)["color"], "lw": 1.1}
-        axes.plot([values.min(), values.max()], [height, height], **bar)
-        axes.plot([values.mean()], [height], **look(name))
-
-
-def look(control: str) -> dict[str, Any]:
-    """Real clips filled, controls hollow."""
-    marker, colour, _ = LOOKS[control]
-    fill = colour if control == "none" else PAPER
-    return {"marker": marker, "color": colour, "mfc": fill, "ms": 4, "mew": 0.9, "lw": 1.1}
+        height, mark = top + line, theme.control_mark(name)
+        axes.plot([values.min(), values.max()], [height, height], color=mark["color"], lw=1.1)
+        axes.plot([values.mean()], [height], **mark)

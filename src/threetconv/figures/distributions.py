@@ -156,18 +156,9 @@ def axis_label(parameter: str) -> str:
 
 def cells(table: pd.DataFrame, init: str) -> list[tuple[str, str]]:
     """(network, dataset) pairs of one initialisation in the order of the panels."""
-    here = table[table["init"].astype(str) == init]
+    here = theme.where(table, init=init)
     pairs = set(zip(here["network"].astype(str), here["dataset"].astype(str), strict=True))
     return sorted(pairs)
-
-
-def cell(table: pd.DataFrame, init: str, network: str, dataset: str) -> pd.DataFrame:
-    """The rows of one panel."""
-    return table[
-        (table["init"].astype(str) == init)
-        & (table["network"].astype(str) == network)
-        & (table["dataset"].astype(str) == dataset)
-    ]
 
 
 def name_row(axes: Axes, network: str, dataset: str, colour: str) -> None:
@@ -182,11 +173,11 @@ def fill_densities(
     network, dataset = pair
     table = densities[densities["parameter"] == parameter]
     others = [
-        cell(table, init, net, name)
+        theme.where(table, init=init, network=net, dataset=name)
         for net, name in cells(table, init)
         if net == network and name != dataset
     ]
-    rows = cell(table, init, network, dataset)
+    rows = theme.where(table, init=init, network=network, dataset=dataset)
     colour = theme.dataset_colours(densities["dataset"])[dataset]
     draw_density(axes, rows, others, density_axes(densities, parameter), colour)
 
@@ -224,7 +215,7 @@ def scale_rotation_densities(densities: pd.DataFrame, *, init: str) -> Figure:
     pairs = cells(densities, init)
     if not pairs:
         return theme.empty(f"No densities for networks that started {init}.")
-    parameters = [name for name in ("s", "r") if (densities["parameter"] == name).any()]
+    parameters = theme.present(("s", "r"), densities["parameter"])
     colours = theme.dataset_colours(densities["dataset"])
     with theme.style():
         figure = theme.new_figure(7.4, 0.6 + 1.5 * len(pairs))
@@ -257,7 +248,7 @@ def translation_joint(joint: pd.DataFrame, *, init: str) -> Figure:
         grid = figure.subplots(len(networks), len(datasets), squeeze=False)
         for line, network in zip(grid, networks, strict=True):
             for axes, dataset in zip(line, datasets, strict=True):
-                rows = cell(joint, init, network, dataset)
+                rows = theme.where(joint, init=init, network=network, dataset=dataset)
                 if rows.empty:
                     figure.delaxes(axes)
                     continue
@@ -288,7 +279,8 @@ def temporal_distributions(densities: pd.DataFrame, joint: pd.DataFrame, *, init
         for line, pair in zip(grid, pairs, strict=True):
             for axes, parameter in zip(line, ("s", "r"), strict=False):
                 fill_densities(axes, densities, init, pair, parameter)
-            draw_joint(line[2], cell(joint, init, *pair), window, colours[pair[1]])
+            rows = theme.where(joint, init=init, network=pair[0], dataset=pair[1])
+            draw_joint(line[2], rows, window, colours[pair[1]])
             line[2].set_ylabel("$p_y$ (up)", fontsize=7, color=MUTED, labelpad=1)
             name_row(line[0], *pair, colours[pair[1]])
         finish_densities(grid[:, :2], ["s", "r"])

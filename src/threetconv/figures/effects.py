@@ -59,13 +59,13 @@ def effects(tests: pd.DataFrame) -> Figure:
     table = tests
     if "scope" in table:
         # Tests of single layers are drawn in the depth profiles.
-        table = table[table["scope"].astype(str) == "model"]
+        table = theme.where(table, scope="model")
     if table.empty:
         return theme.empty("No contrast could be formed from this study.")
     table = table.copy()
     for name, default in (("family", ""), ("contrast", ""), ("stratum", ""), ("checkpoint", "")):
         table[name] = table[name].astype(str) if name in table else default
-    parameters = [p for p in SYMBOLS if (table["parameter"].astype(str) == p).any()]
+    parameters = theme.present(SYMBOLS, table["parameter"])
     families = {f: lines(table[table["family"] == f]) for f in in_order(table["family"])}
     # A figure of more lines would not fit on a page of the report.
     shortened = sum(map(len, families.values())) > MOST
@@ -187,8 +187,7 @@ def draw(axes: Axes, entries: list[Line], parameter: str, checkpoints: list[str]
     """All marks of one parameter in one family."""
     step = 0.34 / max(len(checkpoints) - 1, 1)
     for line, entry in enumerate(entries):
-        rows = entry.rows[entry.rows["parameter"].astype(str) == parameter]
-        for _, row in rows.iterrows():
+        for _, row in theme.where(entry.rows, parameter=parameter).iterrows():
             # The checkpoints of one test are drawn slightly above and below its line.
             place = checkpoints.index(str(row["checkpoint"]))
             draw_row(axes, line + step * (place - (len(checkpoints) - 1) / 2), row)

@@ -14,8 +14,12 @@ from PIL import Image
 
 from threetconv.errors import InputError
 from threetconv.figures.explanations import ChannelRow, Frames, channel_rows_figure, class_drops
+<<<<<<< HEAD
 from threetconv.figures.theme import ordered
 from threetconv.schemas.runs import CONVOLUTIONS
+=======
+from threetconv.figures.theme import ordered, present
+>>>>>>> cuts
 
 __all__ = [
     "class_drop_table",
@@ -236,10 +240,10 @@ def _pictures(lines: pd.DataFrame, folder: Path) -> tuple[dict[str, Frames], dic
     # Methods may have used different clips; maps beside each other must show the same one.
     if len(seen):
         seen = seen[seen["clip_id"].astype(str) == str(seen["clip_id"].iloc[0])]
-    present = [name for name in SALIENCY if (seen["method"] == name).any()]
+    shown = present(SALIENCY, seen["method"])
     still, whole = seen[seen["frame"] >= 0], seen[seen["frame"] < 0]
     at = int(still["frame"].iloc[0]) if len(still) else -1
-    for name in ("frame", *present[:2]):
+    for name in ("frame", *shown[:2]):
         title = f"frame {at + 1}" if name == "frame" and at >= 0 else name
         one, all_ = still[still["method"] == name], whole[whole["method"] == name]
         if len(one):
@@ -253,10 +257,15 @@ def _pictures(lines: pd.DataFrame, folder: Path) -> tuple[dict[str, Frames], dic
         pictures["optimised input"] = frames[len(frames) // 2]
         if len(frames) > 1:
             strips["optimised video"] = frames
+<<<<<<< HEAD
     # Of saliency over time one strip is enough, and only where time matters: for free videos.
     whole = whole[whole["method"].isin(present[:1])]
+=======
+    # Of saliency over time one strip is enough, and only where time matters: for free videos (3D).
+    whole = whole[whole["method"].isin(shown[:1])]
+>>>>>>> cuts
     for name, found in (
-        (present[0] if present else "", whole if "optimised video" in strips else whole[:0]),
+        (shown[0] if shown else "", whole if "optimised video" in strips else whole[:0]),
         ("motion film", lines[lines["method"] == "motion-film"]),
         ("filter", lines[lines["method"] == "filters"]),
         ("transforms", lines[lines["method"] == "pictogram"]),

@@ -94,7 +94,7 @@ def class_drops(table: pd.DataFrame) -> Figure:
         return theme.empty("The scores of single classes were not measured.")
     panels = [str(name) for name in table["panel"].unique()]
     grids = {
-        panel: table[table["panel"].astype(str) == panel].pivot_table(
+        panel: theme.where(table, panel=panel).pivot_table(
             index=["layer_index", "layer"], columns="label", values="drop"
         )
         for panel in panels

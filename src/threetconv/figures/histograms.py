@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from threetconv.figures import theme
-from threetconv.figures.distributions import cell, cells
+from threetconv.figures.distributions import cells
 from threetconv.figures.theme import plain
 
 __all__ = ["histograms"]
@@ -33,7 +33,7 @@ def histograms(table: pd.DataFrame, *, init: str) -> Figure:
     pairs = cells(table, init)
     if not pairs:
         return theme.empty(f"No histograms for networks that started {init}.")
-    parameters = [name for name in theme.PARAMETERS if (table["parameter"] == name).any()]
+    parameters = theme.present(theme.PARAMETERS, table["parameter"])
     colours = theme.dataset_colours(table["dataset"])
     # Of the whole table, both initialisations: heights compare between the two figures.
     top = 2.0 * max(1.0, float(table["count"].max()))
@@ -44,7 +44,8 @@ def histograms(table: pd.DataFrame, *, init: str) -> Figure:
         )
         for line, (network, dataset) in zip(grid, pairs, strict=True):
             for axes, parameter in zip(line, parameters, strict=True):
-                rows = cell(table[table["parameter"] == parameter], init, network, dataset)
+                panel = {"network": network, "dataset": dataset, "parameter": parameter}
+                rows = theme.where(table, init=init, **panel)
                 rows = rows.sort_values("left")
                 # n bins have n + 1 edges.
                 edges = np.append(rows["left"].to_numpy(float), rows["right"].to_numpy(float)[-1:])

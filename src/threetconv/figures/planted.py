@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,18 +12,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from threetconv.figures import theme
-from threetconv.figures.theme import DATASETS, INITS, INK, MUTED, PAPER, SYMBOLS, plain
+from threetconv.figures.theme import CONTROLS, DATASETS, INITS, INK, MUTED, PAPER, SYMBOLS, plain
 
 __all__ = ["alignment", "planted", "planted_figures"]
 
 FLOOR, STILL = "noise floor", "no motion"
 MOTIONS = ("translation", "rotation", "zoom", "none")
-CONTROLS: dict[str, tuple[str, str, str]] = {
-    "none": ("o", INK, "real runs"),
-    "static": ("s", INITS[2], "static: one frame repeated"),
-    "frame-shuffled": ("^", INITS[3], "frames shuffled"),
-    "label-shuffled": ("D", MUTED, "labels shuffled"),
-}
 ABOVE, BELOW = INITS[0], DATASETS[1]
 FULL = math.log(4)
 """A ratio of 4, or of 1/4, has the full tint."""
@@ -52,7 +45,7 @@ def planted(table: pd.DataFrame) -> Figure:
     if table.empty:
         return theme.empty("No motion was planted in this study.")
     rows = cells(table)
-    parameters = [p for p in SYMBOLS if (table["parameter"].astype(str) == p).any()]
+    parameters = theme.present(SYMBOLS, table["parameter"])
     # What is left are the comparisons with negative controls, by the control's name.
     controls = table[~table["comparison"].isin([FLOOR, STILL])]
     panels = [
@@ -116,14 +109,9 @@ def matrix(
     axes.tick_params(length=0, labeltop=True, labelbottom=False)
     axes.set_xticks(range(len(parameters)), [SYMBOLS[p] for p in parameters], fontsize=8.5)
     for i, (motion, dataset, network, init) in enumerate(rows):
-        here = lines[
-            (lines["motion"].astype(str) == motion)
-            & (lines["dataset"].astype(str) == dataset)
-            & (lines["network"].astype(str) == network)
-            & (lines["init"].astype(str) == init)
-        ]
+        here = theme.where(lines, motion=motion, dataset=dataset, network=network, init=init)
         for j, parameter in enumerate(parameters):
-            cell = here[here["parameter"].astype(str) == parameter]
+            cell = theme.where(here, parameter=parameter)
             usable = cell[np.isfinite(cell["estimate"].astype(float))]
             if usable.empty:
                 axes.text(j, i, "\N{EN DASH}", ha="center", va="center", color=MUTED)
@@ -171,9 +159,9 @@ def alignment(table: pd.DataFrame) -> Figure:
     if lines.empty:
         return theme.empty("No alignment of channels with a planted direction was computed.")
     groups = axes_of(lines)
-    scopes = [name for name in SCOPES if (lines["scope"].astype(str) == name).any()]
-    present = [name for name in CONTROLS if (lines["control"].astype(str) == name).any()]
-    step = len(present) + 0.8
+    scopes = theme.present(SCOPES, lines["scope"])
+    names = theme.present(CONTROLS, lines["control"])
+    step = len(names) + 0.8
     with theme.style():
         figure = theme.new_figure(4.6 + 1.8 * len(scopes), 1.2 + 0.125 * step * len(groups))
         panels = figure.subplots(1, len(scopes), sharex=True, sharey=True, squeeze=False)[0]
@@ -183,19 +171,18 @@ def alignment(table: pd.DataFrame) -> Figure:
             panel.tick_params(axis="y", length=0)
             panel.set_title(SCOPES[scope], loc="left")
             for i, (_, rows) in enumerate(groups):
-                here = rows[rows["scope"].astype(str) == scope]
-                for j, name in enumerate(present):
-                    for _, row in here[here["control"].astype(str) == name].iterrows():
+                for j, name in enumerate(names):
+                    for _, row in theme.where(rows, scope=scope, control=name).iterrows():
                         draw_correlation(panel, i * step + j, row)
-        middles = [i * step + (len(present) - 1) / 2 for i in range(len(groups))]
-        panels[0].set_yticks(middles, [plain(name) for name, _ in groups], fontsize=7.5)
+        middles = [i * step + (len(names) - 1) / 2 for i in range(len(groups))]
+        panels[0].set_yticks(middles, [plain(label) for label, _ in groups], fontsize=7.5)
         panels[0].set_xlim(-1.02, 1.02)
         panels[0].set_xticks([-0.8, -0.4, 0, 0.4, 0.8])
         panels[0].set_ylim(step * len(groups) - 0.8, -1)
         figure.supxlabel(
             "correlation over channels, mean over runs, with its 95 % interval", fontsize=8
         )
-        handles = [Line2D([], [], label=CONTROLS[n][2], **control_style(n)) for n in present]
+        handles = [Line2D([], [], label=CONTROLS[n][2], **theme.control_mark(n)) for n in names]
         figure.legend(handles=handles, loc="outside upper center", ncols=4, fontsize=7.5)
     return figure
 
@@ -222,14 +209,7 @@ def draw_correlation(axes: Axes, height: float, row: pd.Series) -> None:
     value, low, high = (float(row[name]) for name in ("correlation", "ci_low", "ci_high"))
     if not math.isfinite(value):
         return
-    style = control_style(str(row["control"]))
+    mark = theme.control_mark(str(row["control"]))
     if math.isfinite(low) and math.isfinite(high):
-        axes.plot([low, high], [height, height], color=style["color"], lw=1.1)
-    axes.plot([value], [height], **style)
-
-
-def control_style(name: str) -> dict[str, Any]:
-    """Real clips filled, controls hollow."""
-    marker, colour, _ = CONTROLS[name]
-    fill = colour if name == "none" else PAPER
-    return {"marker": marker, "color": colour, "mfc": fill, "ms": 4, "mew": 0.9, "lw": 1.1}
+        axes.plot([low, high], [height, height], color=mark["color"], lw=1.1)
+    axes.plot([value], [height], **mark)

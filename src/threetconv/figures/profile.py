@@ -79,7 +79,7 @@ def profile(
         return theme.empty(f"No layer-wise displacements of {network} at checkpoint {checkpoint}.")
     layers = table.drop_duplicates("layer_index").sort_values("layer_index")
     places = {int(index): i for i, index in enumerate(layers["layer_index"])}
-    parameters = [p for p in SYMBOLS if (table["parameter"].astype(str) == p).any()]
+    parameters = theme.present(SYMBOLS, table["parameter"])
     inits = theme.ordered(table["init"])
     panels = [(p, i) for p in parameters for i in inits]
     # Starts side by side; with one start the parameters share two columns.
@@ -92,7 +92,7 @@ def profile(
         figure = theme.new_figure(7.4, 1.55 + 1.45 * rows)
         grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         for axes, (parameter, init) in zip(grid.flat, panels, strict=False):
-            cell = table[(table["parameter"] == parameter) & (table["init"].astype(str) == init)]
+            cell = theme.where(table, parameter=parameter, init=init)
             ratio_axis(axes, "y", span, most=5)
             for dataset, rows_of in cell.groupby(cell["dataset"].astype(str), sort=True):
                 draw(axes, rows_of, places, colours[str(dataset)])
@@ -112,12 +112,10 @@ def chosen(table: pd.DataFrame, network: str, checkpoint: str) -> pd.DataFrame:
     """Real runs of one network at one checkpoint, layers that could move."""
     if table.empty:
         return table
-    keep = (table["network"].astype(str) == network) & (
-        table["checkpoint"].astype(str) == checkpoint
-    )
+    table = theme.where(table, network=network, checkpoint=checkpoint)
     if "control" in table:
-        keep &= table["control"].astype(str) == "none"
-    keep &= (table["reachable_share"] > 0) & np.isfinite(table["mean"].astype(float))
+        table = theme.where(table, control="none")
+    keep = (table["reachable_share"] > 0) & np.isfinite(table["mean"].astype(float))
     return table[keep & (table["mean"] > 0)]
 
 
@@ -156,17 +154,12 @@ def marks(
     """Family -> (parameter, layer_index) that differ; families without such a layer are absent."""
     if tests is None or tests.empty or "scope" not in tests:
         return {}
-    rows = tests[
-        (tests["scope"].astype(str) == "layer")
-        & (tests["stratum"].astype(str) == network)
-        & (tests["checkpoint"].astype(str) == checkpoint)
-        # Untestable rows have p-values that mean nothing.
-        & (tests["status"].astype(str) == "ok")
-        & passes(tests["p_adjusted"], alpha)
-    ]
+    # Untestable rows have p-values that mean nothing.
+    rows = theme.where(tests, scope="layer", stratum=network, checkpoint=checkpoint, status="ok")
+    rows = rows[passes(rows["p_adjusted"], alpha)]
     found: dict[str, list[tuple[str, int]]] = {}
     for family in MARKS:
-        of_family = rows[rows["family"].astype(str) == family]
+        of_family = theme.where(rows, family=family)
         pairs = zip(of_family["parameter"].astype(str), of_family["layer_index"], strict=True)
         entries = sorted({(parameter, int(index)) for parameter, index in pairs})
         if entries:

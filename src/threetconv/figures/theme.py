@@ -17,6 +17,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -24,6 +25,7 @@ from threetconv.schemas.runs import CONVOLUTIONS
 from threetconv.support.files import atomic
 
 __all__ = [
+    "CONTROLS",
     "GRID",
     "INK",
     "MUTED",
@@ -31,6 +33,7 @@ __all__ = [
     "PARAMETERS",
     "ROLES",
     "SYMBOLS",
+    "control_mark",
     "dataset_colours",
     "empty",
     "finite",
@@ -39,9 +42,11 @@ __all__ = [
     "note",
     "ordered",
     "plain",
+    "present",
     "save",
     "style",
     "tint",
+    "where",
 ]
 
 INK, MUTED, GRID, PAPER = "#1f2a37", "#64707d", "#d5dbe1", "#fefefe"
@@ -66,6 +71,14 @@ PARAMETERS: Mapping[str, tuple[str, str]] = {
 """Temporal parameter -> its name on an axis and its unit."""
 SYMBOLS: Mapping[str, str] = {"s": "$s$", "r": "$r$", "px": "$p_x$", "py": "$p_y$"}
 """Temporal parameter -> its symbol, where there is no room for more."""
+
+CONTROLS: Mapping[str, tuple[str, str, str]] = {
+    "none": ("o", INK, "real runs"),
+    "static": ("s", INITS[2], "static: one frame repeated"),
+    "frame-shuffled": ("^", INITS[3], "frames shuffled"),
+    "label-shuffled": ("D", MUTED, "labels shuffled"),
+}
+"""Negative control -> marker, colour and legend text."""
 
 STYLE: Any = {  # rcParams; matplotlib types its keys as literals
     "font.family": "DejaVu Sans",
@@ -137,6 +150,13 @@ def init_colours(inits: Iterable[Any]) -> dict[str, str]:
     return known | {name: INITS[2 + i % (len(INITS) - 2)] for i, name in enumerate(others)}
 
 
+def control_mark(control: str) -> dict[str, Any]:
+    """How real runs are marked (filled), and controls (hollow)."""
+    marker, colour, _ = CONTROLS[control]
+    fill = colour if control == "none" else PAPER
+    return {"marker": marker, "color": colour, "mfc": fill, "ms": 4, "mew": 0.9, "lw": 1.1}
+
+
 def plain(text: object) -> str:
     """A user's name as matplotlib text: dollars do not start mathematics."""
     return str(text).replace("$", r"\$")
@@ -195,3 +215,17 @@ def finite(values: Any) -> np.ndarray:
     """The finite entries of a column, as float64."""
     array = np.asarray(values, dtype=np.float64)
     return array[np.isfinite(array)]
+
+
+def present(names: Iterable[str], column: pd.Series) -> list[str]:
+    """Those of `names` that occur in a column, in their order."""
+    found = set(column.astype(str))
+    return [name for name in names if name in found]
+
+
+def where(table: pd.DataFrame, **values: str) -> pd.DataFrame:
+    """The rows whose columns have these values, as text: columns of names may be categories."""
+    keep = np.ones(len(table), dtype=bool)
+    for name, value in values.items():
+        keep &= (table[name].astype(str) == value).to_numpy()
+    return table[keep]

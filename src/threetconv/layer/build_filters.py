@@ -196,7 +196,7 @@ def _kernels() -> dict[str, Any] | None:
 def _grid(
     height: int, width: int, dtype: torch.dtype, align_corners: bool
 ) -> tuple[np.ndarray, int, int]:
-    """The kernels' grid (`taps` and `units` of `warp_coordinates.read`), its address and length.
+    """The kernels' grid (`taps` and `units` of `work_order.task_of`), its address and length.
 
     Cached for ever: orders refer to it by address only, so it must never be freed.
     """

@@ -182,7 +182,7 @@ def locate(
             found=f"{len(missing)} of {len(chosen)} clips listed in {source} are missing: "
             f"{few(missing)}",
             expected="every listed clip on disk",
-            remedy="extract the whole archive, or take these clips out of the list",
+            remedy="extract all parts of the archive, or take these clips out of the list",
         )
     # the id is the listed name, so that it does not depend on how a copy spells its files
     return [(Path(file).stem, str(path), label) for label, file, path in found]

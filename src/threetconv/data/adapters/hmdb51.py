@@ -21,7 +21,7 @@ import pandas as pd
 from threetconv.data.adapters.adapter import Adapter, Groups
 from threetconv.data.adapters.disk import is_there, need_folder, scan
 from threetconv.data.adapters.find_files import class_folders, find_folder, locate, tell
-from threetconv.data.adapters.holdout import check_selection, split_clips
+from threetconv.data.adapters.holdout import check_options, split_clips
 from threetconv.data.table import choose_classes, clip_table, few, nfc, read_text
 from threetconv.errors import InputError
 
@@ -73,14 +73,7 @@ def read_hmdb51(
         expected=f"the HMDB51 dataset: <class>/*.avi and {LISTS}",
         remedy="correct the path, or download HMDB51 and extract all its archives there",
     )
-    check_selection("hmdb51", selection, holdout, holdout_seed)
-    if isinstance(split, bool) or split not in (1, 2, 3):
-        raise InputError(
-            "option 'split' of adapter 'hmdb51'",
-            found=repr(split),
-            expected="1, 2 or 3, the number of a published split",
-            remedy="leave the option out for split 1",
-        )
+    check_options("hmdb51", split, selection, holdout, holdout_seed)
     lists = _lists(root, split)
     keep = choose_classes(lists, classes, root)
     # hmdb51_org is the name of the published archive

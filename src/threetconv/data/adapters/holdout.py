@@ -16,7 +16,7 @@ from pathlib import Path
 from threetconv.data.table import few
 from threetconv.errors import InputError, nearest
 
-__all__ = ["SELECTIONS", "check_selection", "hold_out", "split_clips"]
+__all__ = ["SELECTIONS", "check_options", "hold_out", "split_clips"]
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +26,10 @@ Clip = tuple[str, str, str]  # clip_id, path, label
 Row = tuple[str, str, str, str]  # clip_id, path, label, split
 
 
-def check_selection(adapter: str, selection: str, holdout: float, holdout_seed: int) -> None:
-    """Refuse options that `split_clips` cannot follow.
+def check_options(
+    adapter: str, split: int, selection: str, holdout: float, holdout_seed: int
+) -> None:
+    """Refuse options of an adapter with three published splits, and what `split_clips` cannot do.
 
     Raises:
         InputError: naming the option.
@@ -41,6 +43,13 @@ def check_selection(adapter: str, selection: str, holdout: float, holdout_seed: 
             remedy=remedy,
         )
 
+    if isinstance(split, bool) or split not in (1, 2, 3):
+        refuse(
+            "split",
+            split,
+            "1, 2 or 3, the number of a published split",
+            "leave the option out for split 1, the paper's",
+        )
     if selection not in SELECTIONS:
         refuse(
             "selection",

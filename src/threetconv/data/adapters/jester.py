@@ -34,8 +34,15 @@ from threetconv.data.adapters.disk import (
     refuse,
 )
 from threetconv.data.adapters.find_files import Listing, find_folder, same_name
-from threetconv.data.table import choose_classes, clip_table, few, read_pairs, read_text
-from threetconv.errors import InputError, nearest
+from threetconv.data.table import (
+    check_labels,
+    choose_classes,
+    clip_table,
+    few,
+    read_pairs,
+    read_text,
+)
+from threetconv.errors import InputError
 
 __all__ = ["ADAPTER", "read_jester"]
 
@@ -69,15 +76,8 @@ def read_jester(root: str | Path, *, classes: Sequence[str] | None = None) -> pd
         remedy="correct the path, or download Jester and extract it there",
     )
     entries, known = _lists(root)
-    keep = set(choose_classes(known, classes, root))
-    untrained = sorted(keep - {label for _, label in entries["train"]})
-    if untrained:
-        raise InputError(
-            root,
-            found=f"{len(untrained)} labels without a training clip: {few(untrained)}",
-            expected="training clips for every label of the labels file",
-            remedy="complete the training list, or name the classes to use with classes=",
-        )
+    trained = {label for _, label in entries["train"]}
+    keep = set(choose_classes(known, classes, root, trained=trained))
     rows = []
     for split, listed in entries.items():
         chosen = [(clip, label) for clip, label in listed if label in keep]
@@ -104,7 +104,8 @@ def _lists(root: Path) -> tuple[dict[str, list[Entry]], set[str]]:
     else:
         known = {label for _, label in entries["train"]}
     for split, listed in entries.items():
-        _check_labels(paths[split], listed, known)
+        source = "the labels file (or, without one, in the training list)"
+        check_labels(paths[split], (label for _, label in listed), known, source=source)
     return entries, known
 
 
@@ -193,18 +194,6 @@ def _read_table(path: Path) -> list[Entry]:
     if not entries:
         raise InputError(path, found="no clip", expected="one clip a line", remedy=HOW)
     return entries
-
-
-def _check_labels(path: Path, entries: list[Entry], known: set[str]) -> None:
-    """Refuse labels that the labels file (or, without one, the training list) lacks."""
-    strange = sorted({label for _, label in entries} - known)
-    if strange:
-        raise InputError(
-            path,
-            found=f"{len(strange)} labels that are not known: {few(strange)}",
-            expected="labels of the labels file (without one, of the training list)",
-            remedy=nearest(strange[0], sorted(known)) or "correct the list or the labels file",
-        )
 
 
 def _check_on_disk(folder: Path, clips: list[str]) -> None:

@@ -16,7 +16,7 @@ Source: Goyal et al., "The 'something something' video database", ICCV 2017.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,9 @@ import pandas as pd
 
 from threetconv.data.adapters.adapter import Adapter
 from threetconv.data.adapters.disk import is_there, need_file, need_folder
-from threetconv.data.adapters.find_files import Listing, find_folder, tell
-from threetconv.data.table import choose_classes, clip_table, few, read_pairs, read_text
-from threetconv.errors import InputError, nearest
+from threetconv.data.adapters.find_files import Listing, find_folder, locate, tell
+from threetconv.data.table import check_labels, choose_classes, clip_table, read_pairs, read_text
+from threetconv.errors import InputError
 
 __all__ = ["ADAPTER", "read_something_something"]
 
@@ -62,36 +62,18 @@ def read_something_something(
         remedy="correct the path, or download the dataset and extract it there",
     )
     entries, known = _lists(root)
-    keep = set(choose_classes(known, classes, root))
-    untrained = sorted(keep - {label for _, label in entries["train"]})
-    if untrained:
-        raise InputError(
-            root,
-            found=f"{len(untrained)} labels without a training clip: {few(untrained)}",
-            expected=f"training clips for every label of {LABELS}",
-            remedy="complete the training list, or name the classes to use with classes=",
-        )
+    trained = {label for _, label in entries["train"]}
+    keep = choose_classes(known, classes, root, trained=trained)
     places = [root / "20bn-something-something-v2", root / "videos"]
     videos = Listing(find_folder(places) or root)
     rows = []
     for split, listed in entries.items():
-        chosen = [(clip, label) for clip, label in listed if label in keep]
-        # copies are often transcoded to MP4
-        paths = [videos.find_video(f"{clip}.webm") for clip, _ in chosen]
-        missing = [clip for (clip, _), path in zip(chosen, paths, strict=True) if path is None]
-        if missing:
-            raise InputError(
-                videos.folder,
-                found=f"{len(missing)} of {len(chosen)} clips of split {split} are missing: "
-                f"{few(missing)}",
-                expected="every listed clip on disk, as <id>.webm",
-                remedy="join and extract all parts of the archive, or take these clips out of "
-                "the list",
-            )
-        rows += [
-            (clip, str(path), label, split)
-            for (clip, label), path in zip(chosen, paths, strict=True)
-        ]
+        files = [(label, f"{clip}.webm") for clip, label in listed]
+        # one folder holds the clips of all classes
+        found = locate(
+            files, dict.fromkeys(keep, videos), where=videos.folder, source=f"split {split}"
+        )
+        rows += [(*clip, split) for clip in found]
     tell(videos.folder, [videos])
     return clip_table(rows, root)
 
@@ -125,7 +107,7 @@ def _lists(root: Path) -> tuple[dict[str, list[Entry]], set[str]]:
         paths["test"] = place / ANSWERS
         entries["test"] = read_pairs(paths["test"], example="1420;Holding something", how=HOW)
     for split, listed in entries.items():
-        _check_labels(paths[split], (label for _, label in listed), known)
+        check_labels(paths[split], (label for _, label in listed), known, source=LABELS)
     return entries, known
 
 
@@ -175,17 +157,6 @@ def _read_list(path: Path) -> list[Entry]:
 
 def _without_brackets(template: str) -> str:
     return template.replace("[", "").replace("]", "").strip()
-
-
-def _check_labels(path: Path, labels: Iterable[str], known: set[str]) -> None:
-    strange = sorted(set(labels) - known)
-    if strange:
-        raise InputError(
-            path,
-            found=f"{len(strange)} labels that are not in {LABELS}: {few(strange)}",
-            expected=f"templates that are labels of {LABELS} once the brackets are removed",
-            remedy=nearest(strange[0], sorted(known)) or "use lists of the same release",
-        )
 
 
 ADAPTER = Adapter(

@@ -25,8 +25,8 @@ import pandas as pd
 from threetconv.data.adapters.adapter import Adapter, Groups, ListedClip
 from threetconv.data.adapters.disk import is_there, lenient_lines, need_file, need_folder
 from threetconv.data.adapters.find_files import class_folders, find_folder, locate, same_name, tell
-from threetconv.data.adapters.holdout import check_selection, split_clips
-from threetconv.data.table import choose_classes, clip_table, few, read_text
+from threetconv.data.adapters.holdout import check_options, split_clips
+from threetconv.data.table import choose_classes, clip_table, read_text
 from threetconv.errors import InputError, nearest
 
 __all__ = ["ADAPTER", "group_of", "read_ucf101"]
@@ -73,25 +73,11 @@ def read_ucf101(
         expected="the UCF101 dataset: <Class>/v_<Class>_gNN_cNN.avi",
         remedy="correct the path, or download UCF101 and extract it there",
     )
-    check_selection("ucf101", selection, holdout, holdout_seed)
-    if isinstance(split, bool) or split not in (1, 2, 3):
-        raise InputError(
-            "option 'split' of adapter 'ucf101'",
-            found=repr(split),
-            expected="1, 2 or 3, the number of a published split",
-            remedy="the paper uses split 1",
-        )
+    check_options("ucf101", split, selection, holdout, holdout_seed)
     index, lists = _lists(root, split)
-    keep = choose_classes(index, classes, root)
     entries = {name: _read_list(path, index) for name, path in lists.items()}
-    untrained = sorted(set(keep) - {label for label, _ in entries["train"]})
-    if untrained:
-        raise InputError(
-            lists["train"],
-            found=f"{len(untrained)} classes without a training clip: {few(untrained)}",
-            expected=f"training clips for every class of {INDEX}",
-            remedy="complete the list, or name the classes to use with classes=",
-        )
+    trained = {label for label, _ in entries["train"]}
+    keep = choose_classes(index, classes, root, trained=trained)
     videos = find_folder([root / "UCF-101"]) or root
     folders = class_folders(videos, keep, files="v_<Class>_gNN_cNN.avi")
     clips = {
@@ -143,11 +129,16 @@ GROUPS = Groups(
 """What is held out as a whole, and may not be in two splits."""
 
 
+def _places(root: Path) -> tuple[Path, ...]:
+    """The folders in which lists may be."""
+    return root, root / LISTS, root.parent / LISTS
+
+
 def _lists(root: Path, split: int) -> tuple[dict[str, int], dict[str, Path]]:
     """Class name -> its number in classInd.txt, and the list file of each split."""
     names = {"train": f"trainlist{split:02d}.txt", "test": f"testlist{split:02d}.txt"}
     wanted = (INDEX, *names.values())
-    places = (root, root / LISTS, root.parent / LISTS)
+    places = _places(root)
     # all lists from one place: those of two downloads may disagree
     place = next((p for p in places if any(is_there(p / name) for name in wanted)), None)
     if place is None:
@@ -229,7 +220,7 @@ def _listed(root: Path, split: int) -> Iterator[ListedClip]:
     """The entries of the lists as they stand; see `Adapter.listed`."""
     if split not in (1, 2, 3):
         return
-    places = (root, root / LISTS, root.parent / LISTS)
+    places = _places(root)
     for part in ("train", "test"):
         name = f"{part}list{split:02d}.txt"
         path = next((place / name for place in places if (place / name).is_file()), None)

@@ -17,17 +17,16 @@ Layout (Materzynska et al., "The Jester Dataset", ICCV workshops 2019): ::
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from threetconv.data.synthetic import rendering
 from threetconv.data.synthetic.gesture_names import GESTURES
 from threetconv.data.synthetic.hand import draw_hand, draw_look
 from threetconv.data.synthetic.motions import poses
-from threetconv.data.synthetic.rendering import Progress, check_size, new_folder, run_jobs
 from threetconv.errors import InputError, look_up
 
 __all__ = ["render_gesture_clip", "render_gestures"]
@@ -79,7 +78,7 @@ def render_gestures(
     variety: float = 1.0,
     seed: int = 0,
     workers: int = 1,
-    progress: Progress | None = None,
+    progress: rendering.Progress | None = None,
 ) -> None:
     """Render a whole set; `root` appears when it is complete. The bytes depend on `seed` only.
 
@@ -109,21 +108,16 @@ def render_gestures(
     total = sum(clips.values())
     # random ids, so that neither order nor size of an id tells split or class, as in Jester
     ids = 1 + rng.permutation(max(_JESTER_CLIPS, total))[:total]
-    with new_folder(root) as stage:
+    with rendering.new_folder(root) as stage:
         plan = [label for split in clips for label in labels[split]]
-        tasks = [
-            _Task(
-                # seeded by position, so that the number of workers changes nothing
-                str(stage / "20bn-jester-v1" / str(i)),
-                label,
-                frames,
-                size,
-                variety,
-                (seed, index),
-            )
+        jobs = [
+            # seeded by position, so that the number of workers changes nothing
+            rendering.ClipJob(stage / "20bn-jester-v1" / str(i), label, frames, size, (seed, index))
             for index, (i, label) in enumerate(zip(ids, plan, strict=True))
         ]
-        run_jobs(_render, tasks, workers=workers, progress=progress)
+        rendering.run_jobs(
+            partial(_render, variety=variety), jobs, workers=workers, progress=progress
+        )
         start = 0
         for split, n in clips.items():
             rows = zip(ids[start : start + n], labels[split], strict=True)
@@ -131,32 +125,13 @@ def render_gestures(
             lines = [str(i) if split == "test" else f"{i};{label}" for i, label in rows]
             start += n
             if n:
-                _write_lines(stage / f"jester-v1-{_SPLITS[split]}.csv", lines)
-        _write_lines(stage / "jester-v1-labels.csv", names)
+                rendering.write_lines(stage / f"jester-v1-{_SPLITS[split]}.csv", lines)
+        rendering.write_lines(stage / "jester-v1-labels.csv", names)
 
 
-@dataclass(frozen=True)
-class _Task:
-    """One clip to render: folder, label, bounds of its length, size, variety, seed."""
-
-    folder: str
-    label: str
-    frames: tuple[int, int]
-    size: tuple[int, int]
-    variety: float
-    seed: tuple[int, int]
-
-
-def _render(task: _Task) -> None:
-    rng = np.random.default_rng(task.seed)
-    length = int(rng.integers(task.frames[0], task.frames[1], endpoint=True))
-    folder = Path(task.folder)
-    folder.mkdir(parents=True)
-    film = render_gesture_clip(
-        task.label, frames=length, size=task.size, rng=rng, variety=task.variety
-    )
-    for number, picture in enumerate(film, start=1):
-        Image.fromarray(picture).save(folder / f"{number:05d}.jpg", quality=_JPEG_QUALITY)
+def _render(job: rendering.ClipJob, *, variety: float) -> None:
+    film = job.film(render_gesture_clip, variety=variety)
+    rendering.write_frames(job.path, film, ".jpg", quality=_JPEG_QUALITY)
 
 
 def _share(names: Sequence[str], n: int, rng: np.random.Generator) -> list[str]:
@@ -165,10 +140,6 @@ def _share(names: Sequence[str], n: int, rng: np.random.Generator) -> list[str]:
     # in a random order of classes, so that the first ones are not always those with one more
     labels = [names[order[i % len(names)]] for i in range(n)]
     return [labels[i] for i in rng.permutation(n)]
-
-
-def _write_lines(path: Path, lines: Sequence[str]) -> None:
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def _check(
@@ -198,15 +169,9 @@ def _check(
                 expected=f"0, or at least {len(names)}: one for each class",
                 remedy="ask for more clips or fewer classes",
             )
-    if not 2 <= frames[0] <= frames[1]:
-        raise InputError(
-            "frames",
-            found=str(tuple(frames)),
-            expected="(least, greatest) with 2 <= least <= greatest",
-            remedy="for instance (28, 36)",
-        )
+    rendering.check_lengths(frames, least=2)
     if not 0.0 <= variety <= 1.0:
         raise InputError(
             "variety", found=str(variety), expected="a number from 0 to 1", remedy="use 1"
         )
-    check_size(size)
+    rendering.check_size(size)

@@ -23,15 +23,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from threetconv.data.synthetic.rendering import Progress, check_size, new_folder, run_jobs, shares
-from threetconv.errors import InputError, look_up
+from threetconv.data.synthetic import rendering
+from threetconv.errors import look_up
 
 __all__ = ["MOTIONS", "OPPOSITE", "render_planted", "render_planted_clip"]
 
@@ -190,25 +189,8 @@ def _colours(rng: np.random.Generator) -> tuple[Array, Array]:
     return 255.0 * rng.uniform(*DARK, 3), 255.0 * rng.uniform(*LIGHT, 3)
 
 
-@dataclass(frozen=True)
-class _Job:
-    """One clip to render."""
-
-    folder: str
-    label: str
-    frames: tuple[int, int]
-    size: tuple[int, int]
-    seed: tuple[int, ...]
-
-
-def _render(job: _Job) -> None:
-    rng = np.random.default_rng(job.seed)
-    frames = int(rng.integers(job.frames[0], job.frames[1], endpoint=True))
-    folder = Path(job.folder)
-    folder.mkdir(parents=True)
-    film = render_planted_clip(job.label, frames=frames, size=job.size, rng=rng)
-    for number, picture in enumerate(film, start=1):
-        Image.fromarray(picture).save(folder / f"{number:05d}.png", compress_level=1)
+def _render(job: rendering.ClipJob) -> None:
+    rendering.write_frames(job.path, job.film(render_planted_clip), ".png", compress_level=1)
 
 
 def render_planted(
@@ -220,7 +202,7 @@ def render_planted(
     size: tuple[int, int] = (32, 32),
     seed: int = 0,
     workers: int = 1,
-    progress: Progress | None = None,
+    progress: rendering.Progress | None = None,
 ) -> None:
     """Render one of the four sets; `root` appears when it is complete.
 
@@ -240,26 +222,15 @@ def render_planted(
             sizes, or a `root` with something in it.
     """
     labels = look_up(MOTIONS, motion, what="planted motion")
-    if not 2 <= frames[0] <= frames[1]:
-        raise InputError(
-            "frames of a planted set",
-            found=str(tuple(frames)),
-            expected="(least, greatest) with 2 <= least <= greatest",
-            remedy="for instance (16, 16)",
-        )
-    check_size(size)
-    counts = shares(clips, labels, what="clips")
-    with new_folder(root) as folder:
+    rendering.check_lengths(frames, least=2)
+    rendering.check_size(size)
+    counts = rendering.shares(clips, labels, what="clips")
+    with rendering.new_folder(root) as folder:
         jobs = [
-            _Job(
-                str(folder / split / label / f"{number:05d}"),
-                label,
-                frames,
-                size,
-                (seed, {"train": 0, "val": 1}[split], index, number),
+            rendering.ClipJob(
+                folder / split / labels[k] / f"{number:05d}", labels[k], frames, size, own
             )
-            for split in counts
-            for index, label in enumerate(labels)
-            for number in range(counts[split][index])
+            for split, k, seeds in rendering.class_seeds(counts, seed)
+            for number, own in enumerate(seeds)
         ]
-        run_jobs(_render, jobs, workers=workers, progress=progress)
+        rendering.run_jobs(_render, jobs, workers=workers, progress=progress)

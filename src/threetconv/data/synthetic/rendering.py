@@ -1,22 +1,71 @@
-"""Run the jobs of a renderer: a folder that appears when complete, and a pool of workers."""
+"""What all renderers share: jobs and workers, a folder that appears when complete, checks."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from threetconv.errors import InputError
 from threetconv.support.processes import pool
 
-__all__ = ["Progress", "check_size", "new_folder", "run_jobs", "shares"]
+__all__ = [
+    "ClipJob",
+    "Progress",
+    "check_lengths",
+    "check_size",
+    "class_seeds",
+    "new_folder",
+    "run_jobs",
+    "shares",
+    "write_frames",
+    "write_lines",
+]
 
 Progress = Callable[[int, int], None]
 Job = TypeVar("Job")
+Film = NDArray[np.uint8]  # (T, H, W, 3), RGB
+
+
+@dataclass(frozen=True)
+class ClipJob:
+    """One clip to render.
+
+    Attributes:
+        path: its file or folder.
+        label: its class.
+        frames: least and greatest length, drawn evenly.
+        size: height and width, px.
+        seed: of its own generator.
+    """
+
+    path: Path
+    label: str
+    frames: tuple[int, int]
+    size: tuple[int, int]
+    seed: tuple[int, ...]
+
+    def film(self, render: Callable[..., Film], **options: Any) -> Film:
+        """The clip, by ``render(label, frames=, size=, rng=, **options)``."""
+        rng = np.random.default_rng(self.seed)
+        frames = int(rng.integers(*self.frames, endpoint=True))
+        return render(self.label, frames=frames, size=self.size, rng=rng, **options)
+
+
+def write_frames(folder: Path, film: Film, suffix: str, **options: Any) -> None:
+    """Write ``<folder>/00001<suffix>`` and so on; `options` are those of Pillow's writer."""
+    folder.mkdir(parents=True)
+    for number, picture in enumerate(film, start=1):
+        Image.fromarray(picture).save(folder / f"{number:05d}{suffix}", **options)
 
 
 @contextmanager
@@ -128,6 +177,35 @@ def shares(totals: Mapping[str, int], names: Sequence[str], *, what: str) -> dic
         # the first `extra` classes get one more
         counts[split] = [base + (k < extra) for k in range(len(names))]
     return counts
+
+
+def class_seeds(
+    counts: Mapping[str, Sequence[int]], seed: int
+) -> Iterator[tuple[str, int, list[tuple[int, ...]]]]:
+    """(split, class, a seed for each of its items) of what `shares` gives.
+
+    A seed is made of the set's own, split, class and number in its class, so that an item depends
+    on nothing else.
+    """
+    for split, of_class in counts.items():
+        code = {"train": 0, "val": 1}[split]
+        for index, count in enumerate(of_class):
+            yield split, index, [(seed, code, index, number) for number in range(count)]
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def check_lengths(frames: tuple[int, int], *, least: int) -> None:
+    """Refuse bounds of a clip's length that are none, or below `least`."""
+    if not least <= frames[0] <= frames[1]:
+        raise InputError(
+            "frames of a synthetic data set",
+            found=str(tuple(frames)),
+            expected=f"(least, greatest) with {least} <= least <= greatest",
+            remedy="for instance (16, 24)",
+        )
 
 
 def check_size(size: tuple[int, int], *, smallest: int = 16, even: bool = False) -> None:

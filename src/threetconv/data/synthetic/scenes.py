@@ -9,26 +9,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import numpy as np
 from PIL import Image
 
+from threetconv.data.synthetic import rendering
 from threetconv.data.synthetic.camera import Motion, draw_motion, margin
 from threetconv.data.synthetic.creatures import CREATURES
 from threetconv.data.synthetic.drawing import Canvas, recolour
-from threetconv.data.synthetic.rendering import Progress, check_size, new_folder, run_jobs, shares
 from threetconv.data.synthetic.scenery import SCENERY
 from threetconv.data.synthetic.things import THINGS
-from threetconv.errors import InputError
+from threetconv.errors import InputError, look_up
 
 __all__ = ["OBJECTS", "SCENES", "render_scene_clip", "render_scenes", "write_avi"]
 
 OBJECTS = {**CREATURES, **THINGS}
 FRAME_RATE = 25  # frames per second, as UCF101's
-TEST_GROUPS, TRAIN_GROUPS = range(1, 8), range(8, 26)  # UCF101, split 1
+GROUPS = {"train": range(8, 26), "val": range(1, 8)}  # UCF101, split 1
 PLACE_HUE, OBJECT_HUE = 0.25, 1.1  # largest turn of the hues from clip to clip, radians
 FINER = 1.15  # pixels of the still scene per pixel of the frame
 
@@ -143,13 +142,7 @@ def render_scene_clip(
     Raises:
         InputError: an unknown label.
     """
-    if label not in _PAIRS:
-        raise InputError(
-            f"scene {label!r}",
-            found="no class of that name",
-            expected="one of threetconv.data.synthetic.scenes.SCENES",
-            remedy=f"use for instance {SCENES[0]}",
-        )
+    look_up(_PAIRS, label, what="scene")
     aspect = size[1] / size[0]
     motion = draw_motion(rng, aspect=aspect)
     still = _still(label, aspect, size[0], rng)
@@ -178,20 +171,8 @@ def write_avi(path: Path, clip: np.ndarray) -> None:
         container.mux(stream.encode(None))
 
 
-@dataclass(frozen=True)
-class _Job:
-    path: str
-    label: str
-    frames: tuple[int, int]
-    size: tuple[int, int]
-    seed: tuple[int, ...]
-
-
-def _render(job: _Job) -> None:
-    rng = np.random.default_rng(np.random.SeedSequence(job.seed))
-    frames = int(rng.integers(job.frames[0], job.frames[1] + 1))
-    clip = render_scene_clip(job.label, frames=frames, size=job.size, rng=rng)
-    write_avi(Path(job.path), clip)
+def _render(job: rendering.ClipJob) -> None:
+    write_avi(job.path, job.film(render_scene_clip))
 
 
 def _names(label: str, count: int, groups: range) -> list[str]:
@@ -209,7 +190,7 @@ def render_scenes(
     size: tuple[int, int],
     seed: int,
     workers: int = 1,
-    progress: Progress | None = None,
+    progress: rendering.Progress | None = None,
 ) -> None:
     """Render the data set: ``<root>/<Class>/v_<Class>_gNN_cNN.avi`` and UCF101's list files.
 
@@ -237,31 +218,26 @@ def render_scenes(
             expected=f"2 to {len(SCENES)}",
             remedy="choose a number in that range",
         )
-    if not 1 <= frames[0] <= frames[1]:
-        raise InputError(
-            "frames of the synthetic scenes",
-            found=f"{frames[0]} to {frames[1]} frames",
-            expected="a fewest of at least 1 and a most that is not below it",
-            remedy="give (fewest, most), for instance (16, 24)",
-        )
-    check_size(size, even=True)
+    rendering.check_lengths(frames, least=1)
+    rendering.check_size(size, even=True)
     labels = SCENES[:classes]
-    counts = shares(clips, labels, what="clips")
-    with new_folder(root) as folder:
-        jobs: list[_Job] = []
-        lists: dict[str, list[str]] = {"train": [], "val": []}
-        for index, label in enumerate(labels):
+    counts = rendering.shares(clips, labels, what="clips")
+    with rendering.new_folder(root) as folder:
+        for label in labels:
             (folder / label).mkdir()
-            for split, code, groups in (("train", 0, TRAIN_GROUPS), ("val", 1, TEST_GROUPS)):
-                count = counts[split][index] if split in counts else 0
-                for number, name in enumerate(_names(label, count, groups)):
-                    path = str(folder / label / name)
-                    jobs.append(_Job(path, label, frames, size, (seed, code, index, number)))
-                    # UCF101's training lists give the class number, its test lists do not
-                    suffix = f" {index + 1}" if split == "train" else ""
-                    lists[split].append(f"{label}/{name}{suffix}\n")
-        run_jobs(_render, jobs, workers=workers, progress=progress)
-        numbered = [f"{k} {label}\n" for k, label in enumerate(labels, start=1)]
-        (folder / "classInd.txt").write_text("".join(numbered), encoding="utf-8")
-        (folder / "trainlist01.txt").write_text("".join(lists["train"]), encoding="utf-8")
-        (folder / "testlist01.txt").write_text("".join(lists["val"]), encoding="utf-8")
+        jobs = []
+        lists: dict[str, list[str]] = {"train": [], "val": []}
+        for split, k, seeds in rendering.class_seeds(counts, seed):
+            names = _names(labels[k], len(seeds), GROUPS[split])
+            for name, own in zip(names, seeds, strict=True):
+                jobs.append(
+                    rendering.ClipJob(folder / labels[k] / name, labels[k], frames, size, own)
+                )
+                # UCF101's training lists give the class number, its test lists do not
+                number = f" {k + 1}" if split == "train" else ""
+                lists[split].append(f"{labels[k]}/{name}{number}")
+        rendering.run_jobs(_render, jobs, workers=workers, progress=progress)
+        numbered = [f"{k} {label}" for k, label in enumerate(labels, start=1)]
+        rendering.write_lines(folder / "classInd.txt", numbered)
+        rendering.write_lines(folder / "trainlist01.txt", lists["train"])
+        rendering.write_lines(folder / "testlist01.txt", lists["val"])

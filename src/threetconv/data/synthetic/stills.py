@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from threetconv.data.synthetic import rendering
 from threetconv.data.synthetic.concepts import CONCEPTS
 from threetconv.data.synthetic.drawing import Canvas
-from threetconv.data.synthetic.rendering import Progress, check_size, new_folder, run_jobs, shares
-from threetconv.errors import InputError
+from threetconv.errors import look_up
 
 __all__ = ["STILLS", "render_still", "render_stills"]
 
@@ -37,19 +37,13 @@ def render_still(label: str, *, size: tuple[int, int], rng: np.random.Generator)
     Raises:
         InputError: an unknown label.
     """
-    if label not in CONCEPTS:
-        raise InputError(
-            f"still {label!r}",
-            found="no class of that name",
-            expected=f"one of {', '.join(STILLS)}",
-            remedy="use one of these names",
-        )
+    paint = look_up(CONCEPTS, label, what="still")
     height, width = size
     shorter = min(size)
     # the shorter side is one unit, as the painters expect
     x, y = 0.5 * width / shorter, 0.5 * height / shorter
     canvas = Canvas((-x, -y, x, y), density=shorter, oversample=4 if shorter < 48 else 3)
-    CONCEPTS[label](canvas, rng)
+    paint(canvas, rng)
     # the canvas rounds its size up
     picture = np.asarray(canvas.finish(), np.float32)[:height, :width]
     gain, noise = np.exp(rng.normal(0.0, 0.12)), rng.uniform(0.0, 8.0)
@@ -59,14 +53,14 @@ def render_still(label: str, *, size: tuple[int, int], rng: np.random.Generator)
 
 @dataclass(frozen=True)
 class _Job:
-    path: str
+    path: Path
     label: str
     size: tuple[int, int]
     seed: tuple[int, ...]
 
 
 def _render(job: _Job) -> None:
-    rng = np.random.default_rng(np.random.SeedSequence(job.seed))
+    rng = np.random.default_rng(job.seed)
     picture = Image.fromarray(render_still(job.label, size=job.size, rng=rng))
     # subsampling 0: full colour resolution, which fine gratings need
     picture.save(job.path, "JPEG", quality=95, subsampling=0)
@@ -79,7 +73,7 @@ def render_stills(
     size: tuple[int, int],
     seed: int,
     workers: int = 1,
-    progress: Progress | None = None,
+    progress: rendering.Progress | None = None,
 ) -> None:
     """Render the data set: ``<root>/{train,val}/<class>/<nnnnn>.jpg``.
 
@@ -94,15 +88,15 @@ def render_stills(
     Raises:
         InputError: a setting out of range, or `root` holds something.
     """
-    check_size(size)
-    counts = shares(images, STILLS, what="images")
-    with new_folder(root) as folder:
+    rendering.check_size(size)
+    counts = rendering.shares(images, STILLS, what="images")
+    with rendering.new_folder(root) as folder:
         jobs: list[_Job] = []
-        for code, split in enumerate(("train", "val")):
-            for index, count in enumerate(counts.get(split, [])):
-                place = folder / split / STILLS[index]
-                place.mkdir(parents=True)
-                for number in range(count):
-                    path = str(place / f"{number + 1:05d}.jpg")
-                    jobs.append(_Job(path, STILLS[index], size, (seed, code, index, number)))
-        run_jobs(_render, jobs, workers=workers, progress=progress)
+        for split, k, seeds in rendering.class_seeds(counts, seed):
+            place = folder / split / STILLS[k]
+            place.mkdir(parents=True)
+            jobs += [
+                _Job(place / f"{number:05d}.jpg", STILLS[k], size, own)
+                for number, own in enumerate(seeds, start=1)
+            ]
+        rendering.run_jobs(_render, jobs, workers=workers, progress=progress)

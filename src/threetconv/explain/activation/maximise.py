@@ -14,8 +14,7 @@ Schubert, "Feature Visualization", Distill 2017.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +35,7 @@ from threetconv.explain.activation.parametrisation import (
 )
 from threetconv.explain.activation.robustness import PAPER, Robustness, resample
 from threetconv.explain.channel import Channel, convolution_of
+from threetconv.explain.forward import channel_output, undisturbed
 
 __all__ = [
     "LEARNING_RATE",
@@ -47,7 +47,6 @@ __all__ = [
     "ascend",
     "maximise",
     "response_to_frames",
-    "resting",
 ]
 
 STEPS, LEARNING_RATE, WEIGHT_DECAY = 500, 0.004, 0.1  # the paper's code
@@ -202,12 +201,12 @@ def ascend(
     with torch.no_grad():
         # `start` and `end` are measured on rounded frames, as these are what is saved.
         first = to_uint8(shown(picture())).numpy()
-    with resting(network), torch.enable_grad():
+    with undisturbed(network):
         for step in range(steps):
             move = robustness.draw(generator, height, width)
             # (T, 3, H, W), one random transform for all frames; below it becomes (1, 3, T, H, W).
             clip = film(picture(), move)
-            response = measure(_output(network, channel, clip.transpose(0, 1)[None]))[0]
+            response = measure(channel_output(network, channel, clip.transpose(0, 1)[None]))[0]
             history[step] = response.item()
             # AdamW keeps running means, so one NaN would silently spoil every later step.
             if not np.isfinite(history[step]):
@@ -251,8 +250,8 @@ def activation(
         InputError: no such channel or objective, or a layer that does not run in evaluation.
     """
     measure = look_up(OBJECTIVES, objective, what="objective")
-    with resting(network):
-        return measure(_output(network, channel, clips))
+    with undisturbed(network):
+        return measure(channel_output(network, channel, clips))
 
 
 def response_to_frames(
@@ -269,51 +268,3 @@ def response_to_frames(
     with torch.no_grad():
         clips = normalise(clip[None]).to(device)
         return float(activation(network, channel, clips, objective=objective)[0])
-
-
-@contextmanager
-def resting(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode, no gradients by parameters; afterwards both are what they were."""
-    # Module by module: parts of a network (frozen batch norms) may be in another mode than its
-    # root.
-    modes = {module: module.training for module in network.modules()}
-    wanted = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    network.eval()
-    try:
-        for parameter in wanted:
-            parameter.requires_grad_(False)
-        yield
-    finally:
-        for parameter in wanted:
-            parameter.requires_grad_(True)
-        for module, mode in modes.items():
-            module.training = mode
-
-
-class _ReachedError(Exception):
-    """The forward pass has come to the layer that was asked for; it need not go on."""
-
-
-def _output(network: nn.Module, channel: Channel, clips: Tensor) -> Tensor:
-    """A channel's outputs, (B, T', H', W'); the forward pass ends with its convolution."""
-    caught: list[Tensor] = []
-
-    def stop(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
-        caught.append(output)
-        # Layers behind the target cannot change its output; leaving the forward pass here saves
-        # their time and memory.
-        raise _ReachedError
-
-    handle = convolution_of(network, channel).register_forward_hook(stop)
-    try:
-        network(clips)
-    except _ReachedError:
-        return caught[0][:, channel.index]
-    finally:
-        handle.remove()
-    raise InputError(
-        f"channel {channel}",
-        found=f"a forward pass in evaluation mode that does not use {channel.layer}",
-        expected="a layer that every clip passes",
-        remedy="choose another layer; auxiliary heads run in training only",
-    )

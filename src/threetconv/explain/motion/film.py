@@ -48,9 +48,10 @@ from threetconv.explain.activation.maximise import (
 )
 from threetconv.explain.activation.parametrisation import standardise, to_uint8
 from threetconv.explain.activation.robustness import Robustness, resample
-from threetconv.explain.channel import Channel, convolution_of
+from threetconv.explain.channel import Channel, convolution_of, transforms_of
+from threetconv.explain.forward import first_call
 from threetconv.layer.affine import tap_units
-from threetconv.layer.conv3t import TEMPORAL_PARAMETERS, Conv3T
+from threetconv.layer.conv3t import Conv3T
 from threetconv.layer.motion import compose
 
 __all__ = ["GENTLE", "MotionFilm", "film_maps", "motion_film"]
@@ -172,10 +173,7 @@ def film_maps(
         InputError, ValueError: as `motion_film`.
     """
     layer = _conv3t(network, channel)
-    scale, *others = (
-        getattr(layer, name).detach().double().cpu().numpy()[:, channel.index]
-        for name in TEMPORAL_PARAMETERS
-    )
+    scale, *others = transforms_of(layer, channel.index)
     strides, outputs = _strides(network, channel, clip_shape)
     between, down, right = (n * d for n, d in zip(strides, layer.dilation, strict=True))
     # The input frame under the middle output unit; strides behind pooling to a fixed size may be
@@ -243,27 +241,16 @@ def _strides(
     """
     shadow = copy.deepcopy(network).to("meta").eval()
     dtype = next(shadow.parameters()).dtype
-    found: list[tuple[torch.Size, int]] = []
-
-    def stop(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        found.append((inputs[0].shape[2:], output.shape[2]))
-        raise _FoundError
-
-    convolution_of(shadow, channel).register_forward_hook(stop)
-    larger = [size + LONGER for size in clip_shape]
-    for shape in (clip_shape, larger):
-        try:
-            shadow(torch.zeros(1, 3, *shape, device="meta", dtype=dtype))
-        except _FoundError:
-            continue
-        return [1.0, 1.0, 1.0], clip_shape[0]  # the layer does not run, as ascent will say
-    (small, outputs), (large, _) = found
+    layer, shapes = convolution_of(shadow, channel), []
+    for shape in (clip_shape, [size + LONGER for size in clip_shape]):
+        call = first_call(shadow, layer, torch.zeros(1, 3, *shape, device="meta", dtype=dtype))
+        if call is None:
+            return [1.0, 1.0, 1.0], clip_shape[0]  # the layer does not run, as ascent will say
+        (arriving,), output = call
+        shapes.append((arriving.shape[2:], output.shape[2]))
+    (small, outputs), (large, _) = shapes
     strides = [
         float(round(LONGER / (b - a))) if b > a else size / a  # pooled to a fixed size
         for size, a, b in zip(clip_shape, small, large, strict=True)
     ]
     return strides, outputs
-
-
-class _FoundError(Exception):
-    """The forward pass has come to the layer that was asked for."""

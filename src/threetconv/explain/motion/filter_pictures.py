@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from threetconv.errors import InputError
-from threetconv.explain.channel import Channel, convolution_of
+from threetconv.explain.channel import Channel, convolution_of, transforms_of
+from threetconv.explain.saliency.overlay import strip
 from threetconv.layer.build_filters import build_filters
 from threetconv.layer.conv3t import TEMPORAL_PARAMETERS, Conv3T
 
@@ -30,9 +31,7 @@ __all__ = [
     "filter_strip",
     "letter_and_dot",
     "pictogram",
-    "pictogram_strip",
     "sees_colour",
-    "side_by_side",
     "slice_energy",
     "warp_pictogram",
 ]
@@ -139,7 +138,8 @@ def filter_strip(
     Returns:
         uint8 (H pixels, D W pixels + (D - 1) gap, 3).
     """
-    return side_by_side(_bytes(filter_slices(network, channel, limit=limit)), pixels, gap)
+    slices = filter_slices(network, channel, limit=limit)
+    return strip(_bytes(slices), pixels=pixels, gap=gap)
 
 
 def slice_energy(network: nn.Module, channel: Channel) -> NDArray[np.float64]:
@@ -159,7 +159,7 @@ def energy_strip(network: nn.Module, channel: Channel, *, pixels: int = 8, gap: 
     energy = slice_energy(network, channel)
     largest = energy.max()
     grey = 1 - energy / largest if largest > 0 else np.ones_like(energy)
-    return side_by_side(_bytes(np.repeat(grey[..., None], 3, axis=-1)), pixels, gap)
+    return strip(_bytes(np.repeat(grey[..., None], 3, axis=-1)), pixels=pixels, gap=gap)
 
 
 def pictogram(layer: Any, channel: int, size: int = 64, *, exaggerate: float = 1.0) -> Frames:
@@ -196,12 +196,8 @@ def pictogram(layer: Any, channel: int, size: int = 64, *, exaggerate: float = 1
             expected=f"0 to {layer.out_channels - 1}",
             remedy="choose one of them",
         )
-    raw = [
-        getattr(layer, name).detach()[:, channel].double().cpu().numpy()
-        for name in TEMPORAL_PARAMETERS
-    ]
     return warp_pictogram(
-        *raw,
+        *transforms_of(layer, channel),
         size=size,
         exaggerate=exaggerate,
         filter_padding=layer.filter_padding,
@@ -244,11 +240,6 @@ def warp_pictogram(
     return _bytes(picture)
 
 
-def pictogram_strip(frames: Frames, *, pixels: int = 1, gap: int = 4) -> Frames:
-    """The frames of a pictogram beside each other: uint8 (size, D size + (D - 1) gap, 3)."""
-    return side_by_side(frames, pixels, gap)
-
-
 def letter_and_dot(size: int) -> NDArray[np.float64]:
     """The pictogram's coverage, (2, size, size) in [0, 1]: the letter F, and a dot lower right."""
     fine = 4  # samples per pixel and axis
@@ -261,17 +252,6 @@ def letter_and_dot(size: int) -> NDArray[np.float64]:
     dot = (x - 0.68) ** 2 + (y - 0.74) ** 2 < 0.075**2
     masks = np.stack([stem | bars, dot]).astype(np.float64)
     return masks.reshape(2, size, fine, size, fine).mean(axis=(2, 4))
-
-
-def side_by_side(frames: Frames, pixels: int, gap: int) -> Frames:
-    """Frames (T, H, W, 3), every pixel drawn `pixels` wide and high, with white gaps between."""
-    count, height, width, _ = frames.shape
-    large = frames.repeat(pixels, axis=1).repeat(pixels, axis=2)
-    step = width * pixels + gap
-    strip = np.full((height * pixels, count * step - gap, 3), 255, dtype=np.uint8)
-    for i, frame in enumerate(large):
-        strip[:, i * step : i * step + width * pixels] = frame
-    return strip
 
 
 def _bytes(picture: NDArray[np.float64]) -> Frames:

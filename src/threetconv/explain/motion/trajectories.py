@@ -63,8 +63,8 @@ def trajectory(
     Raises:
         InputError: no such channel, or a convolution without transforms.
     """
-    from threetconv.explain.channel import convolution_of
-    from threetconv.layer.conv3t import TEMPORAL_PARAMETERS, Conv3T  # torch only here
+    from threetconv.explain.channel import convolution_of, transforms_of  # torch only here
+    from threetconv.layer.conv3t import Conv3T
 
     module = convolution_of(network, channel)
     if not isinstance(module, Conv3T):
@@ -74,14 +74,10 @@ def trajectory(
             expected="a Conv3T: only its channels have transforms to follow",
             remedy="choose a channel of a 3T layer; look at the filters of other layers",
         )
-    raw = [
-        getattr(module, name).detach()[:, channel.index].double().cpu().numpy()
-        for name in TEMPORAL_PARAMETERS
-    ]
     height, width = module.kernel_size[1:]
     edges = 0 if module.align_corners else 1  # -1 to 1 spans k steps between taps, not k - 1
     return steps(
-        *raw,
+        *transforms_of(module, channel.index),
         kernel=(height + edges, width + edges),
         jump=jump,
         dilation=(module.dilation[1], module.dilation[2]),

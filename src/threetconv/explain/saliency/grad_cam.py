@@ -6,8 +6,9 @@ from torch import Tensor, nn
 
 from threetconv.errors import InputError
 from threetconv.explain.channel import Channel
+from threetconv.explain.forward import undisturbed
 from threetconv.explain.saliency.result import Saliency, make_saliency, prepare, value_of
-from threetconv.explain.saliency.targets import Place, Unit, is_run, last_spatial_layer, undisturbed
+from threetconv.explain.saliency.targets import Place, Unit, is_run, last_spatial_layer
 
 __all__ = ["grad_cam"]
 

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from threetconv.explain.channel import Channel
+from threetconv.explain.forward import undisturbed
 from threetconv.explain.saliency.result import Saliency, make_saliency, prepare, strongest_colour
-from threetconv.explain.saliency.targets import Place, undisturbed
+from threetconv.explain.saliency.targets import Place
 
 __all__ = ["gradient"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from threetconv.explain.channel import Channel
+from threetconv.explain.forward import undisturbed
 from threetconv.explain.saliency.guided import guided_gradient
 from threetconv.explain.saliency.result import (
     Saliency,
@@ -13,7 +14,7 @@ from threetconv.explain.saliency.result import (
     strongest_colour,
     value_of,
 )
-from threetconv.explain.saliency.targets import Place, undisturbed
+from threetconv.explain.saliency.targets import Place
 
 __all__ = ["guided_backprop"]
 

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from threetconv.errors import InputError
 from threetconv.explain.channel import Channel
+from threetconv.explain.forward import undisturbed
 from threetconv.explain.saliency.result import Saliency, make_saliency, prepare, value_of
-from threetconv.explain.saliency.targets import Place, undisturbed
+from threetconv.explain.saliency.targets import Place
 
 __all__ = ["integrated_gradients"]
 

@@ -76,18 +76,26 @@ def overlay(
     return mixed if frame is None else mixed[0]
 
 
-def strip(frames: Frames, *, count: int | None = None, gap: int = 2, paper: int = 255) -> Frames:
+def strip(
+    frames: Frames,
+    *,
+    count: int | None = None,
+    pixels: int = 1,
+    gap: int = 2,
+    paper: int = 255,
+) -> Frames:
     """Frames side by side, from left to right in time.
 
     Args:
         frames: uint8 (T, H, W, 3).
         count: how many, evenly spaced with the first and the last; all by default, or if there
             are no more than that. One is the middle frame.
-        gap: pixels between two.
+        pixels: side of the square that a pixel of a frame is drawn as.
+        gap: pixels between two frames.
         paper: grey value of the gaps.
 
     Returns:
-        uint8 (H, n W + (n - 1) gap, 3).
+        uint8 (H pixels, n W pixels + (n - 1) gap, 3).
 
     Raises:
         InputError: not frames, or a count below 1.
@@ -100,6 +108,7 @@ def strip(frames: Frames, *, count: int | None = None, gap: int = 2, paper: int 
     n = min(count or len(frames), len(frames))
     ends = (0, len(frames) - 1) if n > 1 else ((len(frames) - 1) // 2,) * 2
     chosen = frames[np.rint(np.linspace(*ends, n)).astype(int)]
+    chosen = chosen.repeat(pixels, axis=1).repeat(pixels, axis=2)
     _, height, width, _ = chosen.shape
     row = np.full((height, n * width + (n - 1) * gap, 3), paper, np.uint8)
     for i, picture in enumerate(chosen):

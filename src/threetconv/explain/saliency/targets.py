@@ -6,15 +6,14 @@ forward pass ends at its layer, which saves most of the work for an early layer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from threetconv.errors import InputError
-from threetconv.explain.channel import Channel, convolution_of
+from threetconv.explain.channel import Channel, convolutions
+from threetconv.explain.forward import channel_output
 
 __all__ = [
     "ClassLogit",
@@ -24,16 +23,11 @@ __all__ = [
     "is_run",
     "last_spatial_layer",
     "strongest_unit",
-    "undisturbed",
     "unit_at",
 ]
 
 Place = tuple[int, int, int]
 """(t, y, x) in a layer's output."""
-
-
-class _ReachedError(Exception):
-    """The layer has been run, and what comes after it is not wanted."""
 
 
 class Unit(nn.Module):
@@ -53,7 +47,7 @@ class Unit(nn.Module):
     def forward(self, clips: Tensor) -> Tensor:
         """(B, 3, T, H, W) -> (B,)."""
         t, y, x = self.at
-        return _response(self._network[0], self.channel, clips)[:, t, y, x]
+        return channel_output(self._network[0], self.channel, clips)[:, t, y, x]
 
 
 class ClassLogit(nn.Module):
@@ -99,9 +93,8 @@ def strongest_unit(network: nn.Module, clip: Tensor, channel: Channel) -> Unit:
     Raises:
         InputError: no such channel, or its layer is not run.
     """
-    convolution_of(network, channel)
     with torch.no_grad():
-        response = _response(network, channel, clip)[0]
+        response = channel_output(network, channel, clip)[0]
     _, height, width = response.shape
     # argmax counts through the flattened (T', H', W').
     place = int(response.argmax())
@@ -119,9 +112,8 @@ def unit_at(network: nn.Module, clip: Tensor, channel: Channel, at: Place) -> Un
     Raises:
         InputError: as `strongest_unit`, or the output ends before that place.
     """
-    convolution_of(network, channel)
     with torch.no_grad():
-        shape = tuple(_response(network, channel, clip)[0].shape)
+        shape = tuple(channel_output(network, channel, clip)[0].shape)
     if not all(0 <= place < size for place, size in zip(at, shape, strict=True)):
         raise InputError(
             f"unit {tuple(at)} of {channel}",
@@ -130,31 +122,6 @@ def unit_at(network: nn.Module, clip: Tensor, channel: Channel, at: Place) -> Un
             remedy="choose a place there, or leave it out to take the strongest unit",
         )
     return Unit(network, channel, at)
-
-
-def _response(network: nn.Module, channel: Channel, clips: Tensor) -> Tensor:
-    """The channel's raw output, (B, T', H', W'); nothing after its layer is run."""
-    kept: list[Tensor] = []
-
-    def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
-        kept.append(output[:, channel.index])  # no rectifier in place has come by yet
-        raise _ReachedError
-
-    handle = network.get_submodule(channel.layer).register_forward_hook(hook)
-    try:
-        network(clips.clone())  # the network may overwrite what it is given
-    except _ReachedError:
-        pass
-    finally:
-        handle.remove()
-    if not kept:
-        raise InputError(
-            f"channel {channel}",
-            found="a layer that the network does not run in evaluation mode",
-            expected="one that the forward pass goes through",
-            remedy="choose another layer; auxiliary heads serve in training only",
-        )
-    return kept[0]
 
 
 def last_spatial_layer(network: nn.Module, clip: Tensor) -> str:
@@ -179,8 +146,7 @@ def last_spatial_layer(network: nn.Module, clip: Tensor) -> str:
 
     handles = [
         module.register_forward_hook(hook_of(name))
-        for name, module in network.named_modules()
-        if hasattr(module, "out_channels") and hasattr(module, "kernel_size")
+        for name, module in convolutions(network).items()
     ]
     try:
         with torch.no_grad():
@@ -208,32 +174,6 @@ def is_run(target: nn.Module, module: nn.Module, clip: Tensor) -> bool:
     finally:
         handle.remove()
     return bool(calls)
-
-
-@contextmanager
-def undisturbed(network: nn.Module) -> Iterator[None]:
-    """Within the block: evaluation mode, gradients on, none for the parameters; then as before.
-
-    Batch norms use their running statistics and leave them alone, dropout is off, and 3T layers
-    build their filters once, not once a pass. The modes of all modules and the parameters'
-    `requires_grad` are put back whatever happens; `grad` is never touched.
-    """
-    modes = [(module, module.training) for module in network.modules()]
-    wanted = [(parameter, parameter.requires_grad) for parameter in network.parameters()]
-    try:
-        # The filters of 3T layers are cached in evaluation mode while no parameter needs a
-        # gradient.
-        network.eval()
-        for parameter, _ in wanted:
-            parameter.requires_grad_(False)
-        # Callers may be inside torch.inference_mode, where no gradient can be taken.
-        with torch.inference_mode(False), torch.enable_grad():
-            yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-        for parameter, flag in wanted:
-            parameter.requires_grad_(flag)
 
 
 def check_clip(network: nn.Module, clip: Tensor) -> Tensor:

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from threetconv.errors import InputError, look_up
 from threetconv.explain.channel import Channel, convolution_of
-from threetconv.explain.trust.replay import Replay, evaluating, patched
+from threetconv.explain.forward import evaluating
+from threetconv.explain.trust.replay import Replay, patched
 from threetconv.layer.conv3t import TEMPORAL_PARAMETERS, Conv3T
 from threetconv.schemas.channels import FAITHFULNESS
 
@@ -49,7 +50,7 @@ def deep_convolutions(network: nn.Module, clip: Tensor) -> list[str]:
             order.setdefault(name, module.kernel_size)
         return forward(*arguments, **options)
 
-    with evaluating(network), patched(network, patch):
+    with evaluating(network), torch.no_grad(), patched(network, patch):
         network(clip[:1].clone())
     deep = [name for name, kernel in order.items() if kernel[0] > 1]
     return deep or [name for name, kernel in order.items() if max(kernel) > 1]
@@ -112,7 +113,7 @@ def faithfulness(
     wanted = _wanted(modules, limit, displacement)
     rows = batch_size or max(1, NUMBERS // clips[0].numel())
     parts = []
-    with evaluating(network):
+    with evaluating(network), torch.no_grad():
         for index, (name, module) in enumerate(modules.items()):
             twin = _twin(name, module) if ablation == "identity" else None
             drops = _layer_drops(network, name, twin, clips, truth, wanted[name], rows)

@@ -12,29 +12,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-__all__ = ["Replay", "evaluating", "patched"]
+__all__ = ["Replay", "patched"]
 
 Patch = Callable[..., Any]  # (name, forward, *arguments of the call) -> result
 Change = Callable[[Tensor, Tensor], Tensor]
 TOLERANCE = 1e-3  # of the logits' range; a network that mixes the clips of a batch is far beyond
-
-
-@contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; afterwards every module is in the mode it was in."""
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
 
 
 @contextmanager
@@ -62,7 +48,7 @@ class Replay:
     has only the right shape.
 
     Args:
-        network: in evaluation mode, without gradients (see `evaluating`).
+        network: in evaluation mode, without gradients.
         layer: the name of a convolution in it.
         clips: (N, 3, T, H, W).
 

@@ -37,8 +37,9 @@ from torch import Tensor, nn
 
 from threetconv.errors import InputError
 from threetconv.explain.channel import Channel
+from threetconv.explain.forward import evaluating
 from threetconv.explain.saliency.targets import Place
-from threetconv.explain.trust.replay import evaluating, patched
+from threetconv.explain.trust.replay import patched
 from threetconv.layer.conv3t import TEMPORAL_PARAMETERS
 from threetconv.schemas.channels import SANITY
 
@@ -254,7 +255,7 @@ def _called_until(network: nn.Module, layer: str, clips: Tensor) -> list[str]:
             begun[name] = None
         return forward(*arguments, **options)
 
-    with evaluating(network), patched(network, patch):
+    with evaluating(network), torch.no_grad(), patched(network, patch):
         network(clips[:1].clone())
     if layer not in begun:
         raise InputError(
@@ -277,17 +278,11 @@ def _maps(
 ) -> tuple[list[Array], list[Place | None]]:
     """The method's map of each clip, (T, H, W), and the unit it explains there, if it says so."""
     wanted = [{} if unit is None else {"unit": unit} for unit in units or [None] * len(clips)]
-    # Not `evaluating`, which turns gradients off: saliency methods need them.
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
-    try:
+    with evaluating(network):
         found = [
             method(network, clips[i : i + 1].clone(), channel, **options)
             for i, options in enumerate(wanted)
         ]
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
     maps = [_array(getattr(one, "map", one)) for one in found]
     for one in maps:
         if one.shape != (clips.shape[2], *clips.shape[3:]) or not np.isfinite(one).all():

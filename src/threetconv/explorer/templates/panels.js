@@ -218,8 +218,8 @@ export function parameterPanel(run, id) {
       step.map(raw));
   });
   const head = (text, kind = "r") => h("th", { scope: "col", class: kind }, text);
-  const noise = Number.isFinite(run.noise)
-    ? ` Noise alone would give a mean step of ${significant(run.noise, 2)} in log zoom and in radians, and of ${significant(run.noise / 2, 2)} of the kernel in each shift.` : "";
+  const noise = run.noise
+    ? ` Noise alone would give a mean step of ${significant(run.noise.turn, 2)} in log zoom and in radians, and of ${significant(run.noise.shift, 2)} of the kernel in each shift.` : "";
   return { node: section("Parameters", h("figure", { class: "table" },
     h("div", { class: "scroll wide", tabindex: 0, role: "region", "aria-label": "Parameters of each transition" },
       h("table", {}, h("thead", {},

@@ -8,20 +8,10 @@ Memory is read and written once, in torch's layout. A call computes the output c
 `stop` without the GIL, so threads can divide the channels among them; results do not depend on the
 division.
 
-Arguments (arrays are flat and have one dtype):
-    k1: (out, in, H W), slice 0.
-    transforms: scale, rotate, translate_x, translate_y, (D - 1, out) each.
-    taps, units, border: see `threetconv.layer.cpu.warp_coordinates.read`.
-    sizes: (output channels, input channels, D, H, W).
-    wanted: (first, last), the slices first <= d < last, 1 < last <= D.
-    share: (start, stop), the output channels of this call.
-    out, gradient: (out, in, last - first, H W), the slices, or the loss's derivatives by them.
-    dk1: like k1, filled. dtransforms: like transforms, filled for transitions before last - 1.
-
-The entry points take one pointer to an order that holds all arguments
-(`threetconv.layer.cpu.work_order`); threads take its pieces one by one.
+The entry points take one pointer to an order that holds all arguments: `task`, `filled` and `share`
+are what `task_of`, `filled_at` and `next_share` of `threetconv.layer.cpu.work_order` read from it.
+Threads take its pieces one by one.
 """
-# ruff: noqa: PLR0917 (numba takes no keywords)
 
 from __future__ import annotations
 
@@ -36,15 +26,14 @@ from threetconv.layer.cpu.channel_tiles import (
     clear,
     copy,
     gather,
-    positions,
+    layout_of,
     scatter,
-    slice_size,
     warp,
 )
 from threetconv.layer.cpu.compile import Callback, compiled
 from threetconv.layer.cpu.simd import four_zeros, sixteen_zeros, width_of
 from threetconv.layer.cpu.simd_memory import number, put, store
-from threetconv.layer.cpu.warp_coordinates import MARGIN, by_transforms, dot_of, read
+from threetconv.layer.cpu.warp_coordinates import by_transforms, dot_of, read, room
 from threetconv.layer.cpu.work_order import filled_at, next_share, order_at, piece_done, task_of
 
 __all__ = ["backward_any", "forward_any"]
@@ -55,73 +44,49 @@ FEW = 4
 
 
 @compiled
-def _forward(
-    nil: Any,
-    k1: Any,
-    transforms: Any,
-    taps: Any,
-    units: Any,
-    border: bool,
-    sizes: Any,
-    wanted: Any,
-    share: Any,
-    out: Any,
-) -> None:
+def _forward(nil: Any, task: Any, share: Any) -> None:
     """`forward_any` with rows as wide as `nil`."""
-    (_, inputs, _, height, width), (first, last) = sizes, wanted
-    n, area, wide, lanes = taps[0].shape[0], height * width, width + 2 * MARGIN, width_of(nil)
-    inner, size = positions(height, width, n, lanes), slice_size(height, width, lanes)
+    taps, _, _, (_, inputs, _, height, width), (first, last), k1, _, out = task
+    n, lanes = taps[0].shape[0], width_of(nil)
+    layout = layout_of(height, width, n, lanes)
+    _, size, area, _ = layout
     start, length = max(first, 1), (last - first) * area
     # a warp reads the previous slice only, so two slices take turns; the margins stay zero
     tile = np.zeros(2 * size, k1.dtype)
     # each channel has BLOCK elements of slack: taps are read and written four at a time
     step, one_step = (last - start) * area + BLOCK, area + BLOCK
     built, firsts = np.zeros(lanes * step, k1.dtype), np.zeros(lanes * one_step, k1.dtype)
-    cells, places = np.empty(last * n, np.int32), np.empty(last * 8 * n, k1.dtype)
-    turns = np.empty(2 * last, k1.dtype)
+    warps = room(last, n, k1)
     for o in range(share[0], share[1]):
-        read(transforms, o, last, taps, units, border, sizes, cells, places, turns, False)
+        read(task, o, warps, False)
         for begin in range(o * inputs, (o + 1) * inputs, lanes):
             count = min(lanes, (o + 1) * inputs - begin)
             copy(k1, begin * area, area, firsts, 0, one_step, count, area)
             if first == 0:  # slice 0 is k1 itself
                 copy(k1, begin * area, area, out, begin * length, length, count, area)
-            gather(nil, firsts, one_step, inner, area, tile)
-            warp(nil, tile, size, 2, last, inner, cells, places, area, wide, start, built, step)
+            gather(nil, firsts, one_step, layout, tile)
+            warp(nil, tile, layout, 2, last, warps, start, built, step)
             to = begin * length + (start - first) * area
             copy(built, 0, step, out, to, length, count, (last - start) * area)
 
 
 @compiled
-def _backward(
-    nil: Any,
-    k1: Any,
-    transforms: Any,
-    taps: Any,
-    units: Any,
-    border: bool,
-    sizes: Any,
-    wanted: Any,
-    share: Any,
-    gradient: Any,
-    dk1: Any,
-    dtransforms: Any,
-) -> None:
+def _backward(nil: Any, task: Any, filled: Any, share: Any) -> None:
     """`backward_any` with rows as wide as `nil`."""
-    (_, inputs, _, height, width), (first, last) = sizes, wanted
-    n, area, wide, lanes = taps[0].shape[0], height * width, width + 2 * MARGIN, width_of(nil)
-    inner, size = positions(height, width, n, lanes), slice_size(height, width, lanes)
+    taps, _, _, (_, inputs, _, height, width), wanted, k1, _, gradient = task
+    (first, last), (dk1, dtransforms) = wanted, filled
+    n, lanes = taps[0].shape[0], width_of(nil)
+    layout = layout_of(height, width, n, lanes)
+    inner, size, area, _ = layout
     # derivatives by the weights need every slice again, so the tile keeps all of them
     tile, by_tile = np.zeros(last * size, k1.dtype), np.zeros(4 * (size + 16), k1.dtype)
     length, one_step = (last - first) * area, area + BLOCK
     step = area + length + BLOCK  # begins with a slice of zeros, the gradient of slices < first
     outer, firsts = np.zeros(lanes * step, k1.dtype), np.zeros(lanes * one_step, k1.dtype)
-    cells, places = np.empty(last * n, np.int32), np.empty(last * 8 * n, k1.dtype)
-    turns = np.empty(2 * last, k1.dtype)
-    dots = np.empty(last * 4 * n, k1.dtype)
+    warps, dots = room(last, n, k1), np.empty(last * 4 * n, k1.dtype)
     for o in range(share[0], share[1]):
         clear(dots, 0, last * 4 * n)
-        read(transforms, o, last, taps, units, border, sizes, cells, places, turns, True)
+        read(task, o, warps, True)
         for begin in range(o * inputs, (o + 1) * inputs, lanes):
             count = min(lanes, (o + 1) * inputs - begin)
             # the last block may have fewer channels: clear the previous block's from the unused
@@ -131,38 +96,10 @@ def _backward(
                 outer[count * step :] = 0
             copy(k1, begin * area, area, firsts, 0, one_step, count, area)
             copy(gradient, begin * length, length, outer, area, step, count, length)
-            gather(nil, firsts, one_step, inner, area, tile)
+            gather(nil, firsts, one_step, layout, tile)
             # forward again: between the two passes only k1 and the transforms are kept
-            warp(
-                nil,
-                tile,
-                size,
-                last,
-                last - 1,
-                inner,
-                cells,
-                places,
-                area,
-                wide,
-                last,
-                outer,
-                step,
-            )
-            back(
-                nil,
-                tile,
-                by_tile,
-                size,
-                wanted,
-                inner,
-                cells,
-                places,
-                area,
-                wide,
-                outer,
-                step,
-                dots,
-            )
+            warp(nil, tile, layout, last, last - 1, warps, last, outer, step)
+            back(nil, tile, by_tile, layout, wanted, warps, outer, step, dots)
             # gradient of slice 0: from slice 1, in by_tile, and the loss's own, if it was wanted
             at = max(1 - first, 0) * area
             for tap in range(0, area, BLOCK):
@@ -171,28 +108,28 @@ def _backward(
                 store(tile, number(inner, tap + 1), b)
                 store(tile, number(inner, tap + 2), c)
                 store(tile, number(inner, tap + 3), d)
-            scatter(nil, tile, 0, inner, area, firsts, 0, one_step)
+            scatter(nil, tile, 0, layout, firsts, 0, one_step)
             copy(firsts, 0, one_step, dk1, begin * area, area, count, area)
         # the last block of four reaches beyond the kernel; what it collected there must not count
         for t in range(last - 1):
             for tap in range(area, (area + BLOCK - 1) // BLOCK * BLOCK):
                 for weight in range(4):
                     put(dots, 4 * t * n + dot_of(tap) + 4 * weight, 0)
-        by_transforms(dots, transforms, o, last, taps, sizes, places, turns, dtransforms)
+        by_transforms(dots, task, o, warps, dtransforms)
 
 
 @Callback
 def forward_any(pointer: Any) -> None:
     """Fill `out`, the order's slices."""
     order, like = order_at(pointer)
-    taps, units, border, sizes, wanted, k1, transforms, out = task_of(order, like)
-    few, many = four_zeros(k1), sixteen_zeros(k1)
+    task = task_of(order, like)
+    sizes, few, many = task[3], four_zeros(like), sixteen_zeros(like)
     share = next_share(order)
     while share[0] < share[1]:
         if sizes[1] <= FEW:
-            _forward(few, k1, transforms, taps, units, border, sizes, wanted, share, out)
+            _forward(few, task, share)
         else:
-            _forward(many, k1, transforms, taps, units, border, sizes, wanted, share, out)
+            _forward(many, task, share)
         piece_done(order)
         share = next_share(order)
 
@@ -201,14 +138,14 @@ def forward_any(pointer: Any) -> None:
 def backward_any(pointer: Any) -> None:
     """Fill `dk1` and `dtransforms`; here the order's slices hold `gradient`."""
     order, like = order_at(pointer)
-    taps, units, border, sizes, wanted, k1, transforms, by = task_of(order, like)
-    dk1, dt = filled_at(order, sizes, like)
-    few, many = four_zeros(k1), sixteen_zeros(k1)
+    task = task_of(order, like)
+    sizes, few, many = task[3], four_zeros(like), sixteen_zeros(like)
+    filled = filled_at(order, sizes, like)
     share = next_share(order)
     while share[0] < share[1]:
         if sizes[1] <= FEW:
-            _backward(few, k1, transforms, taps, units, border, sizes, wanted, share, by, dk1, dt)
+            _backward(few, task, filled, share)
         else:
-            _backward(many, k1, transforms, taps, units, border, sizes, wanted, share, by, dk1, dt)
+            _backward(many, task, filled, share)
         piece_done(order)
         share = next_share(order)

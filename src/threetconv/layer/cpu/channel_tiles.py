@@ -6,9 +6,8 @@ time, and the last block's surplus taps go there.
 
 Arguments that many functions share:
     nil: zeros, as wide as a row.
-    inner: (n,), offset of each tap's row within a slice.
-    cells, places: see `threetconv.layer.cpu.warp_coordinates.read`.
-    area, wide: number of taps; taps in a line of the grid with margins.
+    layout: of a slice in the tile, see `layout_of`.
+    warps: cells, places and turns, see `threetconv.layer.cpu.warp_coordinates.room`.
     channels, step: a channel-major array, with `step` elements from one channel to the next.
     by_tile: derivatives by slice t and by slice t + 1, used alternately. Each is the sum of two
         parts, one for even and one for odd cell numbers. A cell is a pair of rows; within one part
@@ -47,9 +46,8 @@ __all__ = [
     "clear",
     "copy",
     "gather",
-    "positions",
+    "layout_of",
     "scatter",
-    "slice_size",
     "warp",
 ]
 
@@ -57,20 +55,21 @@ BLOCK = 4  # taps done together, the size of the blocks that `simd.transpose` tu
 
 
 @compiled
-def slice_size(height: int, width: int, lanes: int) -> Any:
-    """Number of elements of a slice in the tile: the grid with margins and the dummy row."""
+def layout_of(height: int, width: int, n: int, lanes: int) -> Any:
+    """How a slice lies in the tile: its grid with margins, then the dummy row.
+
+    Returns:
+        inner: (n,), offset of each tap's row in a slice; after the last tap that of the dummy row.
+        size: number of elements of a slice.
+        area, wide: number of taps; taps in a line of the grid with margins.
+    """
+    area, wide = height * width, width + 2 * MARGIN
+    dummy, numbers = (height + 2 * MARGIN) * wide * lanes, inner_taps(height, width)
+    inner = np.full(n, dummy, np.int32)
+    for tap in range(area):
+        inner[tap] = numbers[tap] * lanes
     # rounded up to 16, in which `clear` writes
-    return ((height + 2 * MARGIN) * (width + 2 * MARGIN) * lanes + lanes + 15) // 16 * 16
-
-
-@compiled
-def positions(height: int, width: int, n: int, lanes: int) -> Any:
-    """Offset of each tap's row in a slice; entries after the last tap point to the dummy row."""
-    inner = inner_taps(height, width)
-    positions = np.full(n, (height + 2 * MARGIN) * (width + 2 * MARGIN) * lanes, np.int32)
-    for tap in range(inner.shape[0]):
-        positions[tap] = inner[tap] * lanes
-    return positions
+    return inner, (dummy + lanes + 15) // 16 * 16, area, wide
 
 
 @compiled
@@ -106,8 +105,9 @@ def _clear_taps(by_tile: Any, start: int, inner: Any, area: int, lanes: int) -> 
 
 
 @compiled
-def gather(nil: Any, channels: Any, step: int, inner: Any, area: int, tile: Any) -> None:
+def gather(nil: Any, channels: Any, step: int, layout: Any, tile: Any) -> None:
     """Slice 0 of a block of channels, `step` elements apart, into the tile's first slice."""
+    inner, _, area, _ = layout
     for tap in range(0, area, BLOCK):
         # a holds four taps of channels 0, 4, 8, 12, b of channels 1, 5, 9, 13, ...; transposed, a
         # holds the first of these taps for channels 0 to 15, b the second, ...
@@ -123,10 +123,9 @@ def gather(nil: Any, channels: Any, step: int, inner: Any, area: int, tile: Any)
 
 
 @compiled
-def scatter(
-    nil: Any, tile: Any, at: int, inner: Any, area: int, channels: Any, to: int, step: int
-) -> None:
+def scatter(nil: Any, tile: Any, at: int, layout: Any, channels: Any, to: int, step: int) -> None:
     """A slice of the tile to a block of channels, `step` elements apart; inverse of `gather`."""
+    inner, _, area, _ = layout
     for tap in range(0, area, BLOCK):
         a, b, c, d = transpose(
             load(tile, at + number(inner, tap), nil),
@@ -144,14 +143,10 @@ def scatter(
 def warp(
     nil: Any,
     tile: Any,
-    size: int,
+    layout: Any,
     kept: int,
     last: int,
-    inner: Any,
-    cells: Any,
-    places: Any,
-    area: int,
-    wide: int,
+    warps: Any,
     start: int,
     channels: Any,
     step: int,
@@ -160,6 +155,7 @@ def warp(
 
     Slices from `start` on are also written to a block of channels, `step` elements apart.
     """
+    (inner, size, area, wide), (cells, places, _) = layout, warps
     n, lanes, pair, four = inner.shape[0], width_of(nil), twice(nil), four_zeros(tile)
     for t in range(last - 1):
         old, new = t % kept * size, (t + 1) % kept * size
@@ -172,7 +168,7 @@ def warp(
             below = multiply(lower(weights, pair), load(tile, at + wide * lanes, pair))
             store(tile, new + number(inner, tap), fold(add(above, below)))
         if t + 1 >= start:
-            scatter(nil, tile, new, inner, area, channels, (t + 1 - start) * area, step)
+            scatter(nil, tile, new, layout, channels, (t + 1 - start) * area, step)
 
 
 @compiled
@@ -231,18 +227,15 @@ def back(
     nil: Any,
     tile: Any,
     by_tile: Any,
-    size: int,
+    layout: Any,
     wanted: Any,
-    inner: Any,
-    cells: Any,
-    places: Any,
-    area: int,
-    wide: int,
+    warps: Any,
     channels: Any,
     step: int,
     dots: Any,
 ) -> None:
     """Backward of `warp`: derivatives by slice 0, into by_tile, and by all weights, into dots."""
+    (inner, size, area, wide), (cells, places, _) = layout, warps
     (first, last), n, both = wanted, inner.shape[0], by_tile.shape[0] // 2
     # nothing comes through a next slice to the last one
     _clear_taps(by_tile, (last - 1) % 2 * both, inner, area, width_of(nil))

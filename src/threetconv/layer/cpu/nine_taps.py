@@ -36,6 +36,7 @@ from threetconv.layer.cpu.warp_coordinates import (
     four_of,
     inner_taps,
     read,
+    room,
 )
 from threetconv.layer.cpu.work_order import filled_at, next_share, order_at, piece_done, task_of
 
@@ -62,7 +63,7 @@ def _square(
     """Equation 5 as a 9 x 9 matrix, S[old tap, new tap].
 
     Args:
-        cells, places, t: of the warp; see `threetconv.layer.cpu.warp_coordinates.read`.
+        cells, places, t: of the warp; see `threetconv.layer.cpu.warp_coordinates.room`.
         rows: see `_rows`. wide: taps in a line of the grid with margins.
         old, new: stride per old and per new tap; exchanged, they give the transpose.
     """
@@ -94,27 +95,17 @@ def _dots(by_square: Any, cells: Any, t: int, row_of: Any, wide: int, dots: Any)
 
 
 @compiled
-def _forward(
-    k1: Any,
-    transforms: Any,
-    taps: Any,
-    units: Any,
-    border: bool,
-    sizes: Any,
-    wanted: Any,
-    share: Any,
-    out: Any,
-) -> None:
+def _forward(task: Any, share: Any) -> None:
     """`forward_nine` for one share."""
-    (_, inputs, _, height, width), (first, last) = sizes, wanted
+    _, _, _, (_, inputs, _, height, width), (first, last), k1, _, out = task
     step, nothing = (last - first) * NINE, np.zeros(NINE, k1.dtype)
     square, products = np.empty(SQUARE, k1.dtype), np.empty(last * SQUARE, k1.dtype)
-    cells, places = np.empty(last * WIDTH, np.int32), np.empty(last * 8 * WIDTH, k1.dtype)
-    turns = np.empty(2 * last, k1.dtype)
+    warps = room(last, WIDTH, k1)
+    cells, places, _ = warps
     row_of, wide = _rows(height, width), width + 2 * MARGIN
     eight, start, pairs = twice(four_zeros(k1)), max(first, 1), np.empty(last * PAIR, k1.dtype)
     for o in range(share[0], share[1]):
-        read(transforms, o, last, taps, units, border, sizes, cells, places, turns, False)
+        read(task, o, warps, False)
         for t in range(last - 1):
             # products[d] = P_d: P_1 = S_0, then P_{t+1} = P_t @ S_t; P_0 would be the identity
             if t == 0:
@@ -141,34 +132,23 @@ def _forward(
 
 
 @compiled
-def _backward(
-    k1: Any,
-    transforms: Any,
-    taps: Any,
-    units: Any,
-    border: bool,
-    sizes: Any,
-    wanted: Any,
-    share: Any,
-    gradient: Any,
-    dk1: Any,
-    dtransforms: Any,
-) -> None:
+def _backward(task: Any, filled: Any, share: Any) -> None:
     """`backward_nine` for one share."""
-    (_, inputs, _, height, width), (first, last) = sizes, wanted
+    _, _, _, (_, inputs, _, height, width), (first, last), k1, _, gradient = task
+    dk1, dtransforms = filled
     step, nothing = (last - first) * NINE, np.zeros(NINE, k1.dtype)
     # "turned" is transposed: backward through slice_d = K1 @ P_d needs P_d^T, and backward through
     # P_{t+1} = P_t @ S_t needs P_t and S_t^T
     products, turned_products = np.empty((2, last * SQUARE), k1.dtype)
     turned = np.empty(last * SQUARE, k1.dtype)
     by_product, by_square = np.zeros(last * SQUARE, k1.dtype), np.zeros(SQUARE, k1.dtype)
-    cells, places = np.empty(last * WIDTH, np.int32), np.empty(last * 8 * WIDTH, k1.dtype)
-    turns = np.empty(2 * last, k1.dtype)
+    warps = room(last, WIDTH, k1)
+    cells, places, _ = warps
     row_of, wide = _rows(height, width), width + 2 * MARGIN
     dots = np.zeros(last * 4 * WIDTH, k1.dtype)
     start, by_pair = max(first, 1), np.empty(last * PAIR, k1.dtype)
     for o in range(share[0], share[1]):
-        read(transforms, o, last, taps, units, border, sizes, cells, places, turns, True)
+        read(task, o, warps, True)
         for t in range(last - 1):
             now, after = t * SQUARE, (t + 1) * SQUARE
             if t == 0:
@@ -213,17 +193,17 @@ def _backward(
                     by_product, behind, turned, t * SQUARE, by_product, here, by_product, here, NINE
                 )
             _dots(by_warp, cells, t, row_of, wide, dots)
-        by_transforms(dots, transforms, o, last, taps, sizes, places, turns, dtransforms)
+        by_transforms(dots, task, o, warps, dtransforms)
 
 
 @Callback
 def forward_nine(pointer: Any) -> None:
     """Fill `out`, the order's slices, for kernels of nine taps."""
     order, like = order_at(pointer)
-    taps, units, border, sizes, wanted, k1, transforms, out = task_of(order, like)
+    task = task_of(order, like)
     share = next_share(order)
     while share[0] < share[1]:
-        _forward(k1, transforms, taps, units, border, sizes, wanted, share, out)
+        _forward(task, share)
         piece_done(order)
         share = next_share(order)
 
@@ -232,10 +212,10 @@ def forward_nine(pointer: Any) -> None:
 def backward_nine(pointer: Any) -> None:
     """Fill `dk1` and `dtransforms`, for kernels of nine taps; the slices hold `gradient`."""
     order, like = order_at(pointer)
-    taps, units, border, sizes, wanted, k1, transforms, by = task_of(order, like)
-    dk1, dtransforms = filled_at(order, sizes, like)
+    task = task_of(order, like)
+    filled = filled_at(order, task[3], like)
     share = next_share(order)
     while share[0] < share[1]:
-        _backward(k1, transforms, taps, units, border, sizes, wanted, share, by, dk1, dtransforms)
+        _backward(task, filled, share)
         piece_done(order)
         share = next_share(order)

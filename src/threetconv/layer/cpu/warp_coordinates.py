@@ -35,7 +35,7 @@ from threetconv.layer.cpu.simd import (
 )
 from threetconv.layer.cpu.simd_memory import load, load_fours, store, store_whole
 
-__all__ = ["MARGIN", "by_transforms", "dot_of", "four_of", "inner_taps", "read"]
+__all__ = ["MARGIN", "by_transforms", "dot_of", "four_of", "inner_taps", "read", "room"]
 
 # two, not one: a cell reaches one tap to the right of (below) its first, and a cell that lies
 # outside as a whole must contain margin only
@@ -93,7 +93,7 @@ def _along(nil: Any, at: Any, unit: Any, half: Any, size: int, border: bool) -> 
 
     Args:
         at: normalised coordinates of 16 places.
-        unit, half, border: see `read`.
+        unit, half, border: see `work_order.task_of`.
         size: number of taps along the axis.
     """
     one, step = spread(1, nil), spread(unit, nil)
@@ -113,39 +113,33 @@ def _along(nil: Any, at: Any, unit: Any, half: Any, size: int, border: bool) -> 
 
 
 @compiled
-def read(
-    transforms: Any,
-    o: int,
-    last: int,
-    taps: Any,
-    units: Any,
-    border: bool,
-    sizes: Any,
-    cells: Any,
-    places: Any,
-    turns: Any,
-    slopes: bool,
-) -> None:
-    """Equations 4 and 5: cells and weights for the slices 1 to `last` - 1 of output channel `o`.
+def room(last: int, n: int, like: Any) -> Any:
+    """Arrays for what `read` fills: (cells, places, turns), in the dtype of `like`.
+
+    cells: (D - 1, n) flat: index of the upper left of the four taps read, in the grid with margins;
+        after the last tap 0, where all four are margin.
+    places: (D - 1, 8 n) flat: 4 n weights of the taps read (upper left, upper right, lower left,
+        lower right) in the order of `four_of`; then n each of the place's distance from the upper
+        left tap along x and y, and of its derivatives by the normalised x and y.
+    turns: (D - 1, 2) flat: cosine and sine of each rotation.
+    """
+    cells, places = np.empty(last * n, np.int32), np.empty(last * 8 * n, like.dtype)
+    return cells, places, np.empty(2 * last, like.dtype)
+
+
+@compiled
+def read(task: Any, o: int, warps: Any, slopes: bool) -> None:
+    """Equations 4 and 5: cells and weights for the wanted slices of output channel `o`.
 
     Args:
-        transforms: see `_matrix`.
+        task: see `threetconv.layer.cpu.work_order.task_of`. Slices before `last` are needed, so the
+            first `last` - 1 transforms are read.
         o: the output channel.
-        last: slices before it are needed, so the first `last` - 1 transforms are read.
-        taps: (xs, ys), normalised coordinates of all taps, row by row, (n,) each; `n` is H W
-            rounded up to a multiple of 16, and NaN follows the last tap.
-        units: taps per unit of x and of y, then the half tap between edge and first tap of x and of
-            y (0 with `align_corners`).
-        border: whether a place outside reads the nearest tap; else it reads zero.
-        sizes: (output channels, input channels, D, height, width).
-        cells: (D - 1, n) flat, filled: index of the upper left of the four taps read, in the grid
-            with margins; after the last tap 0, where all four are margin.
-        places: (D - 1, 8 n) flat, filled: 4 n weights of the taps read (upper left, upper right,
-            lower left, lower right) in the order of `four_of`; then n each of the place's distance
-            from the upper left tap along x and y, and of its derivatives by the normalised x and y.
-        turns: (D - 1, 2) flat, filled: cosine and sine of each rotation.
+        warps: filled; see `room`.
         slopes: whether to fill what follows the weights, which only the backward pass needs.
     """
+    taps, units, border, sizes, (_, last), _, transforms, _ = task
+    cells, places, turns = warps
     (channels, _, _, height, width), (xs, ys) = sizes, taps
     nil, n = sixteen_zeros(xs), xs.shape[0]
     one, wide, no_end = spread(1, nil), spread(width + 2 * MARGIN, nil), spread(np.inf, nil)
@@ -183,7 +177,7 @@ def _by_matrix(dots: Any, taps: Any, places: Any, t: int) -> Any:
     Args:
         dots: (D - 1, 4 n) flat, of which line `t` is read: the derivatives by the four weights of
             each tap, in the order of `dot_of`; 0 after the last tap.
-        taps, places: see `read`.
+        taps, places: see `work_order.task_of` and `room`.
     """
     xs, ys = taps
     nil, n = sixteen_zeros(xs), xs.shape[0]
@@ -211,18 +205,10 @@ def _by_matrix(dots: Any, taps: Any, places: Any, t: int) -> Any:
 
 
 @compiled
-def by_transforms(
-    dots: Any,
-    transforms: Any,
-    o: int,
-    last: int,
-    taps: Any,
-    sizes: Any,
-    places: Any,
-    turns: Any,
-    dtransforms: Any,
-) -> None:
+def by_transforms(dots: Any, task: Any, o: int, warps: Any, dtransforms: Any) -> None:
     """Derivatives by s, r, tx, ty of channel `o`, from those by the weights; see `_by_matrix`."""
+    taps, _, _, sizes, (_, last), _, transforms, _ = task
+    _, places, turns = warps
     scale, _, translate_x, translate_y = transforms
     by_scale, by_rotate, by_translate_x, by_translate_y = dtransforms
     for t in range(last - 1):

@@ -77,10 +77,19 @@ def piece_done(order: Any) -> None:
 
 @compiled
 def task_of(order: Any, like: Any) -> Any:
-    """taps, units, border, sizes, wanted, k1, transforms and the slices: see `any_size`.
+    """What is to be done, as the kernels take it. Arrays are flat and have one dtype.
 
-    The grid of an order is xs, ys and then the four units of
-    `threetconv.layer.cpu.warp_coordinates.read`.
+    Returns:
+        taps: (xs, ys), normalised coordinates of all taps, row by row, (n,) each; `n` is H W
+            rounded up to a multiple of 16, and NaN follows the last tap.
+        units: taps per unit of x and of y, then the half tap between edge and first tap of x and of
+            y (0 with `align_corners`).
+        border: whether a place outside reads the nearest tap; else it reads zero.
+        sizes: (output channels, input channels, D, H, W).
+        wanted: (first, last), the slices first <= d < last, 1 < last <= D.
+        k1: (out, in, H W), slice 0.
+        transforms: scale, rotate, translate_x, translate_y, (D - 1, out) each.
+        slices: (out, in, last - first, H W), to be filled, or the loss's derivatives by them.
     """
     length, border = order[_GRID_LENGTH], order[_BORDER] != 0
     grid, n = array_at(order[_GRID], length, like), (length - 4) // 2
@@ -94,7 +103,7 @@ def task_of(order: Any, like: Any) -> Any:
 
 @compiled
 def filled_at(order: Any, sizes: Any, like: Any) -> Any:
-    """dk1 and dtransforms: see `any_size`."""
+    """dk1, like k1, filled; dtransforms, like transforms, filled for those before last - 1."""
     return _parameters_at(order, _DERIVATIVES, sizes, like)
 
 
