@@ -9,7 +9,7 @@ from threetconv.training.train_run import TrainJob, start
 
 if __name__ == "__main__":  # worker processes import this file again
     params, clip, resources = snakemake.params, snakemake.params.clip, snakemake.resources
-    together = "done" in snakemake.output.keys()
+    together = snakemake.rule == "train_batch"
     for run in params.runs:
         # of a batch, one log for each run beside that of the job
         log_file = Path(snakemake.log[0])

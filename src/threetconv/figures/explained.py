@@ -14,12 +14,8 @@ from PIL import Image
 
 from threetconv.errors import InputError
 from threetconv.figures.explanations import ChannelRow, Frames, channel_rows_figure, class_drops
-<<<<<<< HEAD
-from threetconv.figures.theme import ordered
-from threetconv.schemas.runs import CONVOLUTIONS
-=======
 from threetconv.figures.theme import ordered, present
->>>>>>> cuts
+from threetconv.schemas.runs import CONVOLUTIONS
 
 __all__ = [
     "class_drop_table",
@@ -257,13 +253,8 @@ def _pictures(lines: pd.DataFrame, folder: Path) -> tuple[dict[str, Frames], dic
         pictures["optimised input"] = frames[len(frames) // 2]
         if len(frames) > 1:
             strips["optimised video"] = frames
-<<<<<<< HEAD
     # Of saliency over time one strip is enough, and only where time matters: for free videos.
-    whole = whole[whole["method"].isin(present[:1])]
-=======
-    # Of saliency over time one strip is enough, and only where time matters: for free videos (3D).
     whole = whole[whole["method"].isin(shown[:1])]
->>>>>>> cuts
     for name, found in (
         (shown[0] if shown else "", whole if "optimised video" in strips else whole[:0]),
         ("motion film", lines[lines["method"] == "motion-film"]),
