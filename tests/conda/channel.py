@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -120,3 +121,6 @@ def main(prefix: Path, python: str) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]).resolve(), sys.argv[2])
+    # py-rattler's threads may abort the process while the interpreter shuts down (0.28)
+    sys.stdout.flush()
+    os._exit(0)

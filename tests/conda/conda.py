@@ -67,3 +67,6 @@ def main(arguments: list[str]) -> None:
 
 if __name__ == "__main__":
     main(sys.argv[1:])
+    # py-rattler's threads may abort the process while the interpreter shuts down (0.28)
+    sys.stdout.flush()
+    os._exit(0)
