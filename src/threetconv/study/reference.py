@@ -122,8 +122,8 @@ def reference_page() -> str:
             target = resolved(value)
             default = "" if key in part.get("required", ()) else "optional"
             if "default" in target:
-                value = target["default"]
-                text = str(value).lower() if isinstance(value, bool) else value or repr(value)
+                known = target["default"]
+                text = str(known).lower() if isinstance(known, bool) else known or repr(known)
                 default = f"`{text}`"
             cells = f"`{key}`", _without_keys(target), default, target["description"]
             lines.append(f"| {' | '.join(cells)} |".replace("<", "&lt;"))
