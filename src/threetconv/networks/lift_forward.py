@@ -59,7 +59,7 @@ def _max_pool(  # noqa: PLR0917 (F.max_pool2d's own signature)
 ) -> Any:
     # an empty stride, torch.max_pool2d's default, means the kernel size, as None does
     kernel, step, edge, spacing = in_time(kernel_size, stride or None, padding, dilation)
-    pool = F.max_pool3d_with_indices if return_indices else F.max_pool3d
+    pool: Any = F.max_pool3d_with_indices if return_indices else F.max_pool3d
     sizes: Any = (kernel, step, edge, spacing, ceil_mode)
     if symmetric_time and not return_indices:
         return symmetric.pool(lambda clip: pool(clip, *sizes), input, *sizes)

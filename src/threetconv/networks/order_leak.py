@@ -278,14 +278,14 @@ class _Stages(TorchDispatchMode):
     def _add(
         self, layer: str, kind: str, windows: tuple[Any, ...], symmetric: bool, output: Any
     ) -> None:
-        frames, depth, stride, padding, dilation, _ = windows
+        frames, depth, stride, (before, after), dilation, _ = windows
         remainder = mirror_shift(*windows)
         if stride == 1 and not remainder:
             return
         extent = dilation * (depth - 1) + 1
         leaks = not symmetric and tells_order(*windows)
         self.stages.append(
-            Stage(layer, kind, frames, extent, stride, *padding, remainder, symmetric, leaks)
+            Stage(layer, kind, frames, extent, stride, before, after, remainder, symmetric, leaks)
         )
         if self._measure:
             self.differences.append(_difference(next(_tensors(output))))
@@ -344,8 +344,9 @@ def _call(name: str, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]] | Non
 
 
 def _pooling(args: tuple[Any, ...], *, dilated: bool) -> tuple[int, int, int, int, bool]:
-    defaults = ([], 0, 1, False) if dilated else ([], 0, False)
-    kernel, *rest = (*args, *defaults[len(args) - 1 :])
+    defaults: tuple[Any, ...] = ([], 0, 1, False) if dilated else ([], 0, False)
+    given: list[Any] = [*args, *defaults[len(args) - 1 :]]
+    kernel, rest = given[0], given[1:]
     stride, edge, *dilation, ceil = rest[: len(defaults)]
     return _time(kernel), _time(stride or kernel), _time(edge), _time((*dilation, 1)[0]), bool(ceil)
 

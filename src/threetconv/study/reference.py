@@ -122,8 +122,8 @@ def reference_page() -> str:
             target = resolved(value)
             default = "" if key in part.get("required", ()) else "optional"
             if "default" in target:
-                preset = target["default"]
-                text = str(preset).lower() if isinstance(preset, bool) else preset or repr(preset)
+                known = target["default"]
+                text = str(known).lower() if isinstance(known, bool) else known or repr(known)
                 default = f"`{text}`"
             cells = f"`{key}`", _without_keys(target), default, target["description"]
             lines.append(f"| {' | '.join(cells)} |".replace("<", "&lt;"))
