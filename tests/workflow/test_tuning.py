@@ -23,7 +23,7 @@ from threetconv.tuning.tune import tune
 from ..builders import trained_runs
 
 ROOT = Path(__file__).resolve().parents[2]
-SHAPE = (5, 16, 16)
+SHAPE = (8, 16, 16)
 
 
 @pytest.mark.parametrize("convolution", ["3t", "3d"])

@@ -13,10 +13,10 @@ INDICES = [
     column("direction_x", NUMBER, "to the right, of the vector sum over directions by their sum"),
     column("direction_y", NUMBER, "upwards, of the vector sum over directions by their sum"),
     column("dsi", NUMBER, "direction selectivity: length of that vector, 0 to 1"),
-    column("turn", NUMBER, "(clockwise - counter-clockwise) by their sum"),
-    column("zoom", NUMBER, "(growing - shrinking) by their sum"),
-    column("motion", NUMBER, "(drifting - still gratings) by their sum"),
-    column("flicker", NUMBER, "(gratings that change in place - still ones) by their sum"),
+    column("turn_index", NUMBER, "(clockwise - counter-clockwise) by their sum"),
+    column("zoom_index", NUMBER, "(growing - shrinking) by their sum"),
+    column("motion_share", NUMBER, "(drifting - still gratings) by their sum"),
+    column("flicker_share", NUMBER, "(gratings that change in place - still ones) by their sum"),
 ]
 OWN = [
     column(f"own_{index.name}", NUMBER, f"{index.name} minus that with the transforms at identity")

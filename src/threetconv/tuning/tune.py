@@ -15,10 +15,11 @@ textures, the mean over time of the one unit whose receptive field's centre they
   their sum; `dsi` is its length, from 0 to 1, `direction_deg` its angle, counter-clockwise from the
   right. `speed` is the one of the three, in pixels a frame, with the largest response to the
   direction nearest to that angle.
-- `turn`: (clockwise - counter-clockwise) by their sum. `zoom`: (growing - shrinking) by their sum.
-- `motion`: (drifting - still) by their sum, over all directions: 1 if only what moves is answered
-  to, below 0 if still gratings are answered to more. `flicker` is the same of gratings that change
-  in place: a channel that needs change, not motion, has both alike.
+- `turn_index`: (clockwise - counter-clockwise) by their sum. `zoom_index`: (growing - shrinking)
+  by their sum.
+- `motion_share`: (drifting - still) by their sum, over all directions: 1 if only what moves is
+  answered to, below 0 if still gratings are answered to more. `flicker_share` is the same of
+  gratings that change in place: a channel that needs change, not motion, has both alike.
 
 Signs are those of the words for a filter's motion (`threetconv.layer.units`): a filter that moves
 right, up, clockwise or grows answers to what does the same, since its later slices meet the later
@@ -50,7 +51,15 @@ from threetconv.tuning.stimuli import DIRECTIONS, Scale, Stimulus, clips, gratin
 
 __all__ = ["INDICES", "Tuning", "tune"]
 
-INDICES = ("direction_x", "direction_y", "dsi", "turn", "zoom", "motion", "flicker")
+INDICES = (
+    "direction_x",
+    "direction_y",
+    "dsi",
+    "turn_index",
+    "zoom_index",
+    "motion_share",
+    "flicker_share",
+)
 NUMBERS = 1_500_000  # in the clips of one batch: 28 of 3 x 17 x 32 x 32
 CONDITION = ["stimulus", "direction", "wavelength", "speed"]
 ROUNDING = 1e-6  # DSI below which a direction would be that of rounding errors
@@ -331,10 +340,10 @@ def _indices(conditions: pd.DataFrame, responses: Array) -> dict[str, Array]:
         "direction_x": vector.real,
         "direction_y": vector.imag,
         "dsi": dsi,
-        "turn": _contrast(*(mean((kind == "turn") & (speed * s > 0)) for s in (1, -1))),
-        "zoom": _contrast(*(mean((kind == "zoom") & (speed * s > 0)) for s in (1, -1))),
-        "motion": _contrast(moving, still),
-        "flicker": _contrast(flicker, still),
+        "turn_index": _contrast(*(mean((kind == "turn") & (speed * s > 0)) for s in (1, -1))),
+        "zoom_index": _contrast(*(mean((kind == "zoom") & (speed * s > 0)) for s in (1, -1))),
+        "motion_share": _contrast(moving, still),
+        "flicker_share": _contrast(flicker, still),
     }
 
 
