@@ -87,12 +87,12 @@ def test_a_filter_that_stays_has_no_direction():
 
 def test_filters_backwards_answer_to_the_opposite():
     filters = torch.randn(2, 3, 5, 5, generator=torch.Generator().manual_seed(2))
-    found, mirrored = (channels_of(conv3d(f).double()) for f in (filters, filters.flip(1)))
+    found, mirrored = (channels_of(conv3d(f)) for f in (filters, filters.flip(1)))
     signed = ["direction_x", "direction_y", "turn_index", "zoom_index"]
-    np.testing.assert_allclose(found[signed], -mirrored[signed], atol=1e-9)
+    np.testing.assert_allclose(found[signed], -mirrored[signed], atol=1e-5)
     assert found[signed].abs().to_numpy().max() > 0.05
     alike = ["dsi", "motion_share", "flicker_share"]
-    np.testing.assert_allclose(found[alike], mirrored[alike], atol=1e-9)
+    np.testing.assert_allclose(found[alike], mirrored[alike], atol=1e-5)
 
 
 @pytest.mark.parametrize(

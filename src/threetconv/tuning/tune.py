@@ -214,7 +214,7 @@ class _Bench:
     def _used(self, layer: TunedLayer, output: Tensor) -> Tensor:
         """What the network makes of a convolution's output."""
         if layer.norm is not None:
-            return self.network.get_submodule(layer.norm)(output).relu()  # type: ignore[no-any-return]
+            return self.network.get_submodule(layer.norm)(output).relu()
         mean, sd = self.standards[layer.name]
         return ((output - mean) / sd).relu()
 
@@ -317,7 +317,7 @@ def _indices(conditions: pd.DataFrame, responses: Array) -> dict[str, Array]:
     kind, speed = conditions["stimulus"].to_numpy(), conditions["speed"].to_numpy()
 
     def mean(which: NDArray[np.bool_]) -> Array:
-        return responses[which].mean(axis=0)  # type: ignore[no-any-return]
+        return responses[which].mean(axis=0)
 
     # (directions, wavelengths, speeds, channels)
     speeds = np.unique(speed[kind == "grating"])
