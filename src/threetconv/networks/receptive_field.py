@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
@@ -117,8 +117,9 @@ def _window(name: str, args: tuple[Any, ...]) -> list[tuple[int, int, int, int]]
     elif "_pool" in name and "adaptive" not in name:
         # (input, kernel, stride=[], padding=0, dilation=1 or ceil_mode, ...): no stride means the
         # kernel's size
-        kernel, stride, padding, *rest = (*args[1:], *([], 0, 1)[len(args) - 2 :])
-        dilation = rest[0] if name.startswith("max") else 1
+        given: list[Any] = [*args[1:], *([], 0, 1)[len(args) - 2 :]]
+        kernel, stride, padding = given[:3]
+        dilation = given[3] if name.startswith("max") else 1
         stride = stride or kernel
     else:
         return []
@@ -150,4 +151,4 @@ def _through(name: str, args: tuple[Any, ...], field: ReceptiveField) -> Recepti
         first[axis] += start * jump[axis]
         last[axis] += start * jump[axis]
         jump[axis] *= args[4] if len(args) > 4 else 1
-    return replace(field, jump=tuple(jump), first=tuple(first), last=tuple(last))
+    return ReceptiveField(*((t, y, x) for t, y, x in (jump, first, last)))
