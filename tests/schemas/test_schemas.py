@@ -16,7 +16,13 @@ ROOT = Path(__file__).resolve().parents[2]
 FILES = [*(ROOT / "src").rglob("*.py"), *(ROOT / "workflow/scripts").glob("*.py")]
 DECLARED = {
     name: getattr(module, name)
-    for module in (schemas.clips, schemas.runs, schemas.channels, schemas.statistics)
+    for module in (
+        schemas.clips,
+        schemas.runs,
+        schemas.channels,
+        schemas.tuning,
+        schemas.statistics,
+    )
     for name in module.__all__
     if isinstance(getattr(module, name), pa.Schema)
 }

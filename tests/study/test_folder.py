@@ -138,6 +138,7 @@ STALE = [
     "parameters/network=n/dataset=old/init=i/recipe=paper/n-old-r1.parquet",
     "control_parameters/network=n/dataset=d/init=i/recipe=paper/n-d-static-r1.parquet",
     "preferences/n-d-r1.parquet",
+    "tuning/responses/n-old-r1.parquet",
     "explanations/n-old-r1/images.parquet",
     "explanations/n-old-r1/pictures/1.png",
     "figures/clips_old.svg",

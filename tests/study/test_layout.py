@@ -74,6 +74,16 @@ def test_where_motion_is_planted_every_3t_run_has_preferences() -> None:
     ]
 
 
+def test_every_run_is_tuned_unless_fewer_are_asked_for() -> None:
+    found = layout(replicates=2)
+    assert found.tuned == list(found.runs)
+    assert found.tuning_files[:2] == [
+        f"results/s/tuning/{folder}{found.tuned[0]}.parquet" for folder in ("", "responses/")
+    ]
+    assert len(layout(replicates=2, tuning={"replicates": 1}).tuned) == len(found.runs) // 2
+    assert layout(tuning={"replicates": 0}).tuning_files == []
+
+
 def test_clips_are_read_packed_or_as_they_are() -> None:
     found = StudyLayout(validate_study(put(study(), "datasets.mine.store", "streamed")))
     clips, packed = "results/s/clips/mine", "results/s/packed/made"

@@ -22,6 +22,7 @@ from rule_files import ROOT, modules_of, rules
 RULES = rules()
 TRAINING = {"train", "fetch_run", "train_on_stills", "fetch_imagenet"}
 NETWORKS = TRAINING | {"explain", "explorer", "explanations", "explain_notebook", "preferences"}
+NETWORKS |= {"tuning"}
 
 FROM_TABLES = [name for name, rule in RULES.items() if rule.script.name == "figures.py"]
 DRAWING = {"clip_strips", "transform_gallery", *FROM_TABLES}
@@ -94,7 +95,7 @@ def test_an_edit_of_the_kernels_reruns_what_computes_with_networks(package: Path
     file = package / "layer/cpu/any_size.py"
     file.write_text(file.read_text() + "x = 1\n")
     changed = {rule for rule, digest in digests().items() if digest != before[rule]}
-    assert changed >= TRAINING | {"explain", "preferences", "explain_notebook"}
+    assert changed >= TRAINING | {"explain", "preferences", "tuning", "explain_notebook"}
     assert not changed & {"render", "clip_table", "pack_clips", "table_pages", "effects"}
 
 

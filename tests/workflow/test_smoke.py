@@ -53,6 +53,8 @@ def table_of(file: Path) -> str:
         return rest[-1]
     if folder == "explanations":
         return f"explanations/{rest[-1]}"
+    if folder == "tuning":
+        return "/".join([folder, *rest[:-1]])
     kept = {"clips", "packed", "preferences", "parameters", "control_parameters"}
     return folder if folder in kept else "/".join([folder, *rest])
 

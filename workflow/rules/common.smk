@@ -47,6 +47,7 @@ RUNS, RUNS_3T, FETCHED = LAYOUT.runs, LAYOUT.runs_3t, LAYOUT.fetched
 INITS, RECIPES = LAYOUT.inits, LAYOUT.recipes
 PARAMETER_FILES, CONTROL_FILES = LAYOUT.parameter_files, LAYOUT.control_files
 PREFERENCE_FILES = LAYOUT.preference_files
+TUNED, TUNING_FILES = LAYOUT.tuned, LAYOUT.tuning_files
 EXPLAINED, EXPLAINED_PAIRS = LAYOUT.explained, LAYOUT.explained_pairs
 EXPLAINED_TABLES, EXPLANATIONS = LAYOUT.explained_tables, LAYOUT.explanations
 RUN_RECORDS = [LAYOUT.run_file(run_id, "run.json") for run_id in RUNS]

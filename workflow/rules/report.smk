@@ -35,6 +35,7 @@ WHAT_USERS_READ = [
     *PARAMETER_FILES,
     *CONTROL_FILES,
     *PREFERENCE_FILES,
+    *TUNING_FILES,
     f"{RESULTS}/snapshots.parquet",
     f"{RESULTS}/summaries.parquet",
     *(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from numbers import Integral
 from typing import Any
 
@@ -11,8 +10,6 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.weak import WeakIdKeyDictionary
 
 from threetconv.errors import InputError
 from threetconv.layer.conv3t import TEMPORAL_PARAMETERS, Conv3T
@@ -23,6 +20,7 @@ from threetconv.layer.time_reach import (
     tells_order,
 )
 from threetconv.networks.layer_info import LayerInfo
+from threetconv.networks.receptive_field import FieldTracker
 
 __all__ = ["reachable", "temporal_state", "trace"]
 
@@ -42,7 +40,7 @@ def trace(network: nn.Module, clip_shape: tuple[int, int, int]) -> list[LayerInf
     dtype = next((p.dtype for p in shadow.parameters()), torch.float32)
     names = {module: name for name, module in shadow.named_modules()}
     layers: list[LayerInfo] = []
-    jumps = _JumpTracker()
+    fields = FieldTracker()
 
     def record(module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
         assert isinstance(module, Conv3T)
@@ -55,7 +53,7 @@ def trace(network: nn.Module, clip_shape: tuple[int, int, int]) -> list[LayerInf
                 name=names[module],
                 kernel=module.kernel_size,
                 channels=module.out_channels,
-                jump=jumps.of(clip),
+                jump=fields.of(clip).jump[-1],
                 frames=clip.shape[2],
                 reachable=_reachable(module, clip.shape[2]),
                 order_leak=not module.symmetric_time
@@ -66,7 +64,7 @@ def trace(network: nn.Module, clip_shape: tuple[int, int, int]) -> list[LayerInf
     hooks = [m.register_forward_pre_hook(record) for m in shadow.modules() if isinstance(m, Conv3T)]
     try:
         # two clips: in training, batch norm refuses a single value per channel
-        with torch.no_grad(), jumps:
+        with torch.no_grad(), fields:
             shadow(torch.zeros(2, 3, *clip_shape, device="meta", dtype=dtype))
     finally:
         for hook in hooks:
@@ -174,48 +172,3 @@ def temporal_state(network: nn.Module) -> dict[str, np.ndarray]:
         if isinstance(module, Conv3T) and module.kernel_size[0] > 1
         for parameter in TEMPORAL_PARAMETERS
     }
-
-
-class _JumpTracker(TorchDispatchMode):
-    """Tracks, for every tensor of a forward pass, the product of spatial strides up to it.
-
-    A dispatch mode sees the ATen operators, so strides in functional calls count as well.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        # weak and by identity: tensors compare elementwise, and freed ones must drop out
-        self._jumps: WeakIdKeyDictionary = WeakIdKeyDictionary()
-
-    def of(self, tensor: Tensor) -> int:
-        return int(self._jumps.get(tensor, 1))
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        # parameters have 1, and branches that meet have the same: the maximum is the data's
-        jump = max((self.of(t) for t in _tensors(args)), default=1) * _spatial_stride(func, args)
-        for tensor in _tensors(result if isinstance(result, tuple | list) else (result,)):
-            self._jumps[tensor] = jump
-        return result
-
-
-def _tensors(values: Any) -> Iterator[Tensor]:
-    for value in values:
-        if isinstance(value, Tensor):
-            yield value
-        elif isinstance(value, tuple | list):
-            yield from _tensors(value)
-
-
-def _spatial_stride(func: Any, args: tuple[Any, ...]) -> int:
-    """Stride along W of a convolution or pooling operator, else 1."""
-    name = func.overloadpacket.__name__
-    if name == "convolution":  # aten.convolution(input, weight, bias, stride, ...)
-        return int(args[3][-1])
-    if "_pool3d" in name and "adaptive" not in name:
-        # (input, kernel_size, stride=[], ...): an empty stride means the kernel size
-        stride = args[2] if len(args) > 2 and args[2] else args[1]
-        return int(stride[-1] if isinstance(stride, tuple | list) else stride)
-    return 1

@@ -45,6 +45,8 @@ TABLES = {
     "densities": ("tables/densities.parquet", "cell, parameter, place on the axis"),
     "joint_densities": ("tables/joint_densities.parquet", "cell, place in the plane"),
     "histograms": ("tables/histograms.parquet", "cell, parameter, bin"),
+    "tuning": ("tuning", "run, channel"),
+    "tuning_responses": ("tuning/responses", "run, channel, condition"),
     "channels": ("explanations/channels.parquet", "explained run, channel"),
     "faithfulness": ("explanations/faithfulness.parquet", "explained run, layer or channel, class"),
     "chosen": ("explanations/chosen.parquet", "explained run, chosen channel"),
@@ -55,6 +57,7 @@ TABLES = {
     "planted_layers": ("planted_layers.parquet", "planted motion, layer, parameter"),
     "alignment": ("alignment.parquet", "data set, axis"),
 }
+PARTITIONED = ("parameters", "control_parameters")  # by cell, in folders
 
 
 def open_study(results: str | Path = "results") -> StudyResults:
@@ -130,7 +133,8 @@ class StudyResults:
         return {name: row for name, (_, row) in TABLES.items() if not self._lacking(name)}
 
     def files(self, name: str) -> list[Path]:
-        """The files of a table; of parameters one for each 3T run that the study has.
+        """The files of a table; of parameters one for each 3T run that the study has,
+        of tuning one for each run.
 
         Raises:
             InputError: for a table that no study has, or that is not there (yet).
@@ -188,6 +192,8 @@ class StudyResults:
         place = self.folder / look_up(TABLES, name, what="table")[0]
         if place.suffix:
             return [place]
+        if name not in PARTITIONED:
+            return [place / f"{run_id}.parquet" for run_id in self.runs["run_id"]]
         runs = self.runs[self.runs["convolution"] == "3t"]
         runs = runs[(runs["control"] == "none") == (name == "parameters")]
         return [
@@ -202,7 +208,7 @@ class StudyResults:
 
     def _dataset(self, name: str) -> ds.Dataset:
         files = [str(file) for file in self.files(name)]
-        dataset = ds.dataset(files, partitioning=HIVE if TABLES[name][0] == name else None)
+        dataset = ds.dataset(files, partitioning=HIVE if name in PARTITIONED else None)
         if "run_id" not in dataset.schema.names:
             return dataset
         # tables of an earlier configuration may still hold runs that the study no longer has

@@ -296,6 +296,11 @@ class Explanations(Section):
     """Learning rate of activation maximisation; 0.004 in the paper, larger for fewer steps."""
 
 
+class Tuning(Section):
+    replicates: int | None = Field(default=None, ge=0)
+    """How many runs of each cell are measured, the first ones; all without it, 0 for none."""
+
+
 class Statistics(Section):
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
     """Significance level, held within each family of four parameters."""
@@ -344,5 +349,7 @@ class Study(Section):
     """Training, by Adam on cross-entropy."""
     explanations: Explanations = Explanations()
     """Explanations of what single channels have learned."""
+    tuning: Tuning = Tuning()
+    """What channels answer to, measured with stimuli of known motion."""
     statistics: Statistics = Statistics()
     """Statistical analysis."""

@@ -34,7 +34,9 @@ __all__ = [
 MARKER = "study.json"
 ASIDE = "aside"
 _HOLDER = ".running"
-_POOLED = ("parameters", "control_parameters", "preferences", "explanations", "figures", "pages")
+_POOLED = (
+    "parameters", "control_parameters", "preferences", "tuning", "explanations", "figures", "pages",
+)  # fmt: skip
 _OPTIONAL = ("alignment.parquet", "planted.parquet", "planted_layers.parquet")  # not of all studies
 # every folder that the rules make below a study's results; a test compares
 FOLDERS = frozenset(

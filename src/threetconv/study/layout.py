@@ -42,6 +42,7 @@ class StudyLayout:
         trained_alone: ids of runs that have a job of their own.
         parameter_files, control_files: tables of temporal parameters, of controls apart.
         preference_files: which class each channel prefers, where motion is planted.
+        tuned: ids of the runs whose channels are measured with stimuli; `tuning_files` are theirs.
         explained: ids of the runs whose channels are explained, the first ones of each cell.
         explained_pairs: (network, data set) of these.
         explained_tables: name -> table of all explained runs.
@@ -85,6 +86,13 @@ class StudyLayout:
             f"{self.results}/preferences/{run.run_id}.parquet"
             for run in self.runs_3t
             if self.planted
+        ]
+        most = study["tuning"].get("replicates")
+        self.tuned = [r.run_id for r in self.runs.values() if most is None or r.replicate <= most]
+        self.tuning_files = [
+            f"{self.results}/tuning/{folder}{run_id}.parquet"
+            for run_id in self.tuned
+            for folder in ("", "responses/")
         ]
         explanations = study["explanations"]
         explained = [
