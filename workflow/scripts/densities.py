@@ -14,9 +14,9 @@ with step_log(snakemake.log[0]):
     parameters = read_parameters(snakemake.input, tags=["best"], columns=VALUES)
     # Panels of one recipe share their axes; displacements of another may be fifty times as large.
     recipes = [part for _, part in parameters.groupby("recipe", observed=True)]
-    for describe, file, schema in (
-        (densities, snakemake.output.densities, DENSITIES),
-        (joint_density, snakemake.output.joint, JOINT_DENSITIES),
-        (histograms, snakemake.output.histograms, HISTOGRAMS),
-    ):
-        write_parquet(pd.concat(map(describe, recipes), ignore_index=True), file, schema)
+    curves = pd.concat(map(densities, recipes), ignore_index=True)
+    write_parquet(curves, snakemake.output.densities, DENSITIES)
+    regions = pd.concat(map(joint_density, recipes), ignore_index=True)
+    write_parquet(regions, snakemake.output.joint, JOINT_DENSITIES)
+    bars = pd.concat(map(histograms, recipes), ignore_index=True)
+    write_parquet(bars, snakemake.output.histograms, HISTOGRAMS)
