@@ -247,7 +247,8 @@ class AuxiliaryHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv(self.pool(x))
-        if self.symmetric_time:  # `fc1` has weights of its own for every moment that is left
+        # `fc1` has weights of its own for every moment that is left; single frames are not moments
+        if self.symmetric_time and self.pool.kernel_size[0] > 1:
             x = (x + x.flip(2)) / 2
         return self.fc2(self.dropout(F.relu(self.fc1(x.flatten(1)))))
 
