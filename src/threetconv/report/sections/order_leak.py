@@ -44,7 +44,7 @@ def section(inputs: Inputs) -> list[Section]:
             "Whether networks without any motion filter tell a clip from its reverse; relative "
             "difference of the outputs for random clips and their reverses, before training; and "
             "the stages that leak.",
-            label="Table T",
+            label="Table U",
         ),
     ]
     if len(told):
