@@ -174,13 +174,13 @@ def results(tmp_path):
     folder.mkdir(parents=True)
     run = {
         "run_id": "tiny-d-scratch-3t-r1", "network": "tiny", "dataset": "d", "init": "scratch",
-        "convolution": "3t", "control": "none",
+        "convolution": "3t", "recipe": "paper", "control": "none",
     }  # fmt: skip
     pd.DataFrame([run]).to_parquet(tmp_path / "runs.parquet", index=False)
     pd.concat(frames).to_parquet(folder / "tiny-d-scratch-3t-r1.parquet", index=False)
     # of a run that the study had once, with another layout
-    other = folder.parent / "init=pretrained"
-    other.mkdir()
+    other = tmp_path / "parameters/network=tiny/dataset=d/init=pretrained/recipe=paper"
+    other.mkdir(parents=True)
     frames[0].to_parquet(other / "tiny-d-pretrained-3t-r1.parquet", index=False)
     return tmp_path
 

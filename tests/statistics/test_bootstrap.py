@@ -20,7 +20,8 @@ from threetconv.statistics.tests.contrasts import run_tests
 
 KEYS = ["network", "dataset", "init"]
 PLANNED = [
-    "family", "contrast", "stratum", "parameter", "checkpoint", "estimate", "ci_low", "ci_high",
+    "recipe", "family", "contrast", "stratum", "parameter", "checkpoint", "estimate", "ci_low",
+    "ci_high",
     "level", "n_resamples", "method", "status", "reason", "rng_seed",
 ]  # fmt: skip
 

@@ -16,8 +16,9 @@ from threetconv.statistics.tests.sentences import sentences
 from threetconv.support.files import write_parquet
 from threetconv.support.numerals import p_prose
 
-PLANNED = [  # section 5 of the plan
-    "family", "contrast", "stratum", "parameter", "scope", "layer_index", "checkpoint", "unit",
+PLANNED = [  # section 5 of the plan, and the recipe
+    "recipe", "family", "contrast", "stratum", "parameter", "scope", "layer_index", "checkpoint",
+    "unit",
     "n_a", "n_b", "method", "library_version", "statistic", "estimate", "ci_low", "ci_high",
     "ci_method", "p_raw", "p_floor", "exact", "n_permutations", "p_adjusted", "adjustment",
     "hedges_g", "cliffs_delta", "wasserstein", "status", "reason", "rng_seed",

@@ -20,7 +20,7 @@ from threetconv.statistics.tests.energy import joint_energy
 KEYS = ["network", "dataset", "init"]
 A, B = [1, 2, 3, 4], [3, 4, 5, 6]
 PLANNED = [
-    "family", "contrast", "stratum", "parameter", "checkpoint", "unit", "n_a", "n_b",
+    "recipe", "family", "contrast", "stratum", "parameter", "checkpoint", "unit", "n_a", "n_b",
     "wasserstein", "energy", "ks", "cliffs_delta", "note",
 ]  # fmt: skip
 VALUES = ["wasserstein", "energy", "ks", "cliffs_delta"]

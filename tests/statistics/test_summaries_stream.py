@@ -21,6 +21,8 @@ from threetconv.statistics.summaries.moments import CHUNK, layouts, statistics
 from threetconv.statistics.summaries.summarise import COLUMNS, summarise, summarise_files
 from threetconv.support.files import write_parquet
 
+from ..builders.parameter_rows import completed
+
 RAW = ("scale", "rotate", "translate_x", "translate_y")
 Z = {
     "s": ("scale", lambda v: -np.log(np.abs(v))),
@@ -34,9 +36,8 @@ KEYS = ["run_id", "step", "tag", "scope", "layer_index", "parameter", "rows", "w
 def write_run(table, folder, run_id):
     """One run's file in the study's layout; columns that nobody reads are made up."""
     one = table[table["run_id"] == run_id]
-    one = one.assign(epoch=0, kernel_t=3, kernel_hw=3, jump=1, channel=0, transition=0)
     path = folder / f"{run_id}.parquet"
-    write_parquet(one[SCHEMA.names], path, SCHEMA)
+    write_parquet(completed(one), path, SCHEMA)
     return path
 
 
@@ -191,7 +192,7 @@ def test_control_comes_from_the_runs_table(study):
     assert set(summaries["control"]) == {"none", "static"}
     without = summarise(study.parameters, study.runs.drop(columns="control"))
     assert set(without["control"]) == {"none"}
-    assert COLUMNS.index("control") == COLUMNS.index("init") + 1
+    assert COLUMNS.index("control") == COLUMNS.index("recipe") + 1
 
 
 def test_files_give_the_table_of_all_rows_in_any_order(study, files):
@@ -210,10 +211,8 @@ def test_workers_do_not_matter(study, files):
 
 
 def test_several_runs_in_a_file_and_small_row_groups(study, tmp_path):
-    table = study.parameters.assign(
-        epoch=0, kernel_t=3, kernel_hw=3, jump=1, channel=0, transition=0
-    )
-    arrow = pa.Table.from_pandas(table[SCHEMA.names], schema=SCHEMA, preserve_index=False)
+    table = completed(study.parameters)
+    arrow = pa.Table.from_pandas(table, schema=SCHEMA, preserve_index=False)
     pq.write_table(arrow, tmp_path / "all.parquet", row_group_size=77)
     found = summarise_files([tmp_path / "all.parquet"], study.runs, study.snapshots)
     pd.testing.assert_frame_equal(summarise(*study), found, check_exact=True)
