@@ -27,8 +27,8 @@ def section(inputs: Inputs) -> Section:
     blocks: list[Block] = [
         Paragraph(
             "Two yardsticks can say how far parameters move for nothing. The **noise floor** is "
-            "computed from the learning rates: the mean displacement that Adam leaves after as "
-            "many updates if gradients are pure noise. Gradients are not that; **negative "
+            "the mean displacement that Adam would make of a run's own gradients if they had no "
+            "direction. Gradients are not that; **negative "
             "controls** are runs of the same network and settings on clips without the motion, or "
             "without a lesson."
         )

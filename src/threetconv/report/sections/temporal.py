@@ -53,9 +53,13 @@ STATISTIC = Formula(
 )
 # Derived in `threetconv.records.noise_floor`.
 FLOOR = Formula(
-    latex=r"\text{floor} = \sqrt{\frac{2}{\pi} \sum_{i} \eta_i^2}",
-    typst='"floor" = sqrt(2/pi sum_i eta_i^2)',
-    alt="The floor is the square root of 2 over pi times the sum of the squared learning rates.",
+    latex=(
+        r"\text{floor} = \sqrt{\frac{2}{\pi}}\ "
+        r"\overline{\sqrt{\sum_{i} \eta_i^2 \frac{g_i^2}{v_i}}}"
+    ),
+    typst='"floor" = sqrt(2/pi) overline(sqrt(sum_i eta_i^2 g_i^2/v_i))',
+    alt="The floor is the square root of 2 over pi, times the mean over rows of the square root of "
+    "the sum over updates of eta squared times g squared over v.",
 )
 FIGURES = {"pretrained": "Figure 4", "scratch": "Figure 5"}
 NAMES = {2: "pretrained networks", 4: "networks trained from scratch", 0: "other networks"}
@@ -91,7 +95,7 @@ def measured(inputs: Inputs) -> list[Block]:
         Paragraph(
             "A 3TConv filter is a 2D filter and, for every transition from one time slice to the "
             "next, four numbers per output channel: a scale *s*, a rotation *r* and two "
-            "translations *tx*, *ty*. Training starts them at the identity (*s* = 1, the others 0)."
+            f"translations *tx*, *ty*. {trained(inputs)}"
         ),
         WARP,
         Paragraph(
@@ -111,17 +115,44 @@ def measured(inputs: Inputs) -> list[Block]:
             ]
         ),
         Paragraph(
-            "Adam moves a parameter even when its gradient is nothing but noise. After updates "
-            "with learning rates \N{GREEK SMALL LETTER ETA} the mean displacement is then about"
+            "Adam moves a parameter even when its gradient is nothing but noise. If the gradients "
+            "*g* of a run had no direction, updates with learning rates \N{GREEK SMALL LETTER ETA} "
+            "and Adam's mean square *v* would make a mean displacement of about"
         ),
         FLOOR,
         Paragraph(
-            "for *s* and *r*, and half of it for *px* and *py*. The column **/ floor** gives the "
-            "mean displacement divided by that floor. Where it is near or below 1, training "
-            "length alone would explain a displacement of that size."
-            + floorless(inputs.displacement)
+            "for *s* and *r*, and half of it for *px* and *py*; the bar is the mean over rows. The "
+            "column **/ floor** gives the mean displacement since the start of training divided by "
+            "that floor. Where it is near or below 1, noise alone would explain a displacement of "
+            "that size." + floorless(inputs.displacement)
         ),
     ]
+
+
+def trained(inputs: Inputs) -> str:
+    """Where the transforms of a recipe start, and how fast they are trained, in a sentence."""
+    (name,) = inputs.recipes or ["paper"]
+    recipe = inputs.setting(f"recipes.{name}")
+    if recipe is None:
+        return (
+            "Training starts them at the identity (*s* = 1, the others 0) and changes them at the "
+            "learning rate of all other weights, as the paper did."
+        )
+    spread, factor = amounts(recipe["spread"]), amounts(recipe["rate_factor"])
+    start = "at the identity (*s* = 1, the others 0)"
+    if spread != "0":
+        start += f" plus normal noise of SD {spread}"
+    return (
+        f"Recipe *{escape(name)}* starts them {start}, and trains them at {factor} times the "
+        "learning rate of the other weights."
+    )
+
+
+def amounts(value: float | dict[str, float]) -> str:
+    """One number, or one for each kind of parameter."""
+    if not isinstance(value, dict):
+        return f"{value:g}"
+    return ", ".join(f"{number:g} ({kind})" for kind, number in value.items())
 
 
 def floorless(table: pd.DataFrame) -> str:
@@ -132,7 +163,7 @@ def floorless(table: pd.DataFrame) -> str:
         return ""
     return (
         f" For {of_all(lacking, len(cells), 'combination')} of network, dataset and start the "
-        "learning rates are not known, so there is no floor."
+        "gradients and learning rates are not known, so there is no floor."
     )
 
 

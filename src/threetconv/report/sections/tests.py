@@ -98,8 +98,8 @@ def method(alpha: float) -> list[Block]:
     return [
         Paragraph(
             "A run contributes one number per parameter, *D*: the logarithm of the mean "
-            "displacement of its reachable rows from the identity. The effect is a ratio of mean "
-            "displacements between two groups of runs; 1 means no difference."
+            "displacement of its reachable rows since the start of training. The effect is a "
+            "ratio of mean displacements between two groups of runs; 1 means no difference."
         ),
         EFFECT,
         ListBlock(
