@@ -9,15 +9,11 @@ from threetconv.training.train_run import TrainJob, start
 
 if __name__ == "__main__":  # worker processes import this file again
     params, clip, resources = snakemake.params, snakemake.params.clip, snakemake.resources
-    together = snakemake.rule == "train_batch"
-    for run in params.runs:
-        # of a batch, one log for each run beside that of the job
+    together, folder = snakemake.rule == "train_batch", Path(snakemake.output[0]).parent
+    for run in (Run(**fields) for fields in params.runs):
         log_file = Path(snakemake.log[0])
-        if together:
-            log_file = log_file.parents[1] / "train" / f"{run['run_id']}.log"
-        folder = Path(snakemake.output[0]).parent
         job = TrainJob(
-            run=Run(**run),
+            run=run,
             table=snakemake.input.table,
             packed=snakemake.input.get("packed"),
             clip_shape=(clip["frames"], clip["height"], clip["width"]),
@@ -26,16 +22,15 @@ if __name__ == "__main__":  # worker processes import this file again
             settings=Settings.from_dict(params.settings),
             weights=snakemake.input.get("weights"),
             carry=params.carry,
-            folder=folder / run["run_id"] if together else folder,
-            log_file=log_file,
+            folder=folder / run.run_id if together else folder,
+            log_file=log_file.parents[1] / f"train/{run.run_id}.log" if together else log_file,
             device=params.device,
             threads=snakemake.threads,
             workers=snakemake.threads,
             **params.data,
-            # Snakemake deletes the outputs of a job that was stopped. What a job of several runs
-            # has finished lies beside them and is not trained again.
+            # Snakemake deletes outputs of a job that was stopped, but not a batch's finished runs.
             keep_finished=together,
-            checkpoints=Path(params.checkpoints) / run["run_id"],
+            checkpoints=Path(params.checkpoints) / run.run_id,
             checkpoint_seconds=resources.get("checkpoint_seconds", 60),
         )
         # Several processes share the batches of one run; `start` waits for them.
