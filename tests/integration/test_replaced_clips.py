@@ -27,6 +27,7 @@ from threetconv.records.run_folder import parameter_table, read_run
 from threetconv.support.files import read_parquet
 from threetconv.training.checkpoints import Checkpoints
 from threetconv.training.fetch_run import fetch_run
+from threetconv.training.recipes import Recipe
 from threetconv.training.settings import Settings
 
 from ..builders import trained_runs
@@ -70,6 +71,31 @@ def train(table: pd.DataFrame, folder: Path, **changes: Any) -> Path:
 
 class KilledError(Exception):
     """What ends a run between two checkpoints."""
+
+
+def test_a_finished_run_of_a_batch_is_not_trained_again(
+    table: pd.DataFrame, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Unless its settings or its clips have changed since."""
+    caplog.set_level(logging.INFO, logger="threetconv")
+    place = tmp_path / "batch"
+    run = train(table, place, keep_finished=True)
+    first = (run / "run.json").read_bytes()
+    train(table, place, keep_finished=True)
+    assert "trained already" in caplog.text
+    assert (run / "run.json").read_bytes() == first
+
+    caplog.clear()
+    recipe = Recipe("fast", dict.fromkeys(("scale", "rotate", "translate"), 30.0))
+    other = Settings(epochs=2, batch_size=4, learning_rate=1e-2, recipe=recipe)
+    train(table, place, keep_finished=True, settings=other)
+    assert "trained already" not in caplog.text
+    assert json.loads(read_run(run)["run"]["recipe_details"])["name"] == "fast"
+
+    write_video(Path(table["path"][3]), 100)
+    caplog.clear()
+    train(table, place, keep_finished=True, settings=other)
+    assert "trained already" not in caplog.text
 
 
 def test_a_run_whose_clips_were_replaced_starts_anew(
