@@ -91,4 +91,5 @@ def test_the_alias_plans_the_same_study(tmp_path, snakemake):
     assert by_alias.returncode == plain.returncode == 0
     assert job_counts(by_alias) == job_counts(plain)
     # 2 networks x 2 data sets x 3 variants x 3 seeds, 3 controls of one network
-    assert job_counts(plain)["train"] == 36 + 18
+    assert job_counts(plain)["take_from_batch"] == 36 + 18
+    assert job_counts(plain)["train_batch"] == 12 + 6  # one trains all runs of a cell

@@ -37,7 +37,12 @@ if set("{}") & set(str(ROOT)):
 with refusals("The study's configuration cannot be used."):
     STUDY = validate_study(config)
     check_owner(STUDY["study"], STUDY["output"])
-ON_DEVICE = {"train", "fetch_run", "explain"}  # rules that obey training.device
+ON_DEVICE = {
+    "train",
+    "train_batch",
+    "fetch_run",
+    "explain",
+}  # rules that obey training.device
 HELD = []  # keeps the lock on the study's folders alive as long as this process runs
 LAYOUT = StudyLayout(STUDY)
 RESULTS, REPORTS = LAYOUT.results, LAYOUT.reports
