@@ -192,7 +192,11 @@ def test_runs_are_put_together(place: Path) -> None:
 def test_what_the_explorer_shows_of_a_run(place: Path) -> None:
     variant = collect(place / "3t", place / "out/3t", place / "parameters.parquet")
     assert set(variant.accuracy) == {"train", "val"}
-    assert variant.noise_floor == pytest.approx(np.sqrt(2 / np.pi * 2 * 1e-4))
+    rows = variant.parameters[variant.parameters["reachable"]]
+    walks = rows[[name for name in rows if name.endswith("_walk")]].to_numpy(np.float64)
+    assert variant.noise_floor == pytest.approx(np.sqrt(2 / np.pi * walks.mean()))
+    # the first two updates are among Adam's largest
+    assert 1 < variant.noise_floor / np.sqrt(2 / np.pi * 2 * 1e-4) < 3.1
     assert variant.first_layer_filters is not None
     assert variant.first_layer_filters.shape == (8, 7, 7, 7, 3)
     assert set(variant.parameters["tag"]) == {"best"}

@@ -274,8 +274,8 @@ def test_recorded_steps_of_the_runs_that_a_study_has(tmp_path):
     for name, seconds in (("kept", 100), ("removed", 300)):
         record(tmp_path, name, seconds=seconds)
     present = {"run_id": "kept", "network": "resnet18", "dataset": "d", "init": "scratch"}
-    runs = pd.DataFrame([present | {"convolution": "3t", "control": "none"}])
-    runs.to_parquet(tmp_path / "runs.parquet", index=False)
+    present |= {"convolution": "3t", "recipe": "paper", "control": "none"}
+    pd.DataFrame([present]).to_parquet(tmp_path / "runs.parquet", index=False)
     assert recorded_steps(tmp_path)["seconds"].tolist() == [2.0]
 
 

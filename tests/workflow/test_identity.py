@@ -98,7 +98,7 @@ def test_runs_that_the_study_no_longer_has_are_moved_aside_and_not_pooled(tmp_pa
     """`replicates` lowered from 2 to 1: what readers pool is moved, what was trained is kept."""
     ran(tmp_path, study(replicates=2), snakemake)
     results = tmp_path / "results/tiny"
-    cell = {"network": "resnet18", "dataset": "mine", "init": "scratch"}
+    cell = {"network": "resnet18", "dataset": "mine", "init": "scratch", "recipe": "paper"}
     folder = results / "parameters" / "/".join(f"{k}={v}" for k, v in cell.items())
     ids = [f"resnet18-mine-scratch-3t-r{i}" for i in (1, 2)]
     for run_id in ids:

@@ -89,6 +89,7 @@ def test_only_training_and_local_rules_are_jobs_of_their_own(name, rules, monkey
     alone = rules - set(settings["groups"])
     assert alone == {
         "train",
+        "take_from_batch",  # on the login node
         "explain",
         "fetch_run",
         "train_on_stills",

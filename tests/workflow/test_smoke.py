@@ -130,7 +130,7 @@ def test_every_run_has_its_files(results, config):
 
 
 def test_parameter_table_is_whole(results):
-    files = sorted(results.glob("parameters/*/*/*/*.parquet"))
+    files = sorted(results.glob("parameters/*/*/*/*/*.parquet"))
     table = read_parameters(files)
     assert set(SCHEMA.names) <= set(table.columns)
     runs = read_parquet(results / "runs.parquet").set_index("run_id")
@@ -153,7 +153,7 @@ def test_parameter_table_is_whole(results):
 
 def test_controls_are_kept_apart(results):
     """Whoever reads `parameters` gets real runs only; the controls are summarised and tested."""
-    table = read_parameters(sorted(results.glob("control_parameters/*/*/*/*.parquet")))
+    table = read_parameters(sorted(results.glob("control_parameters/*/*/*/*/*.parquet")))
     runs = read_parquet(results / "runs.parquet").set_index("run_id")
     controls = runs.index[runs["control"] == "static"]
     assert set(table["run_id"]) == set(controls)
@@ -181,7 +181,7 @@ def test_duckdb_reads_the_hive_folders(results):
 
 def test_summaries_follow_from_the_parameters(results):
     summaries = read_parquet(results / "summaries.parquet")
-    table = read_parameters(sorted(results.glob("parameters/*/*/*/*.parquet")), tags=["best"])
+    table = read_parameters(sorted(results.glob("parameters/*/*/*/*/*.parquet")), tags=["best"])
     wanted = (
         table.astype({"scale": np.float64})
         .groupby("run_id")["scale"]
