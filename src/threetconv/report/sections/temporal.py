@@ -136,7 +136,7 @@ def trained(inputs: Inputs) -> str:
     if recipe is None:
         return (
             "Training starts them at the identity (*s* = 1, the others 0) and changes them at the "
-            "learning rate of all other weights, as the paper did."
+            "learning rate of the other weights, as the paper did."
         )
     spread, factor = amounts(recipe["spread"]), amounts(recipe["rate_factor"])
     start = "at the identity (*s* = 1, the others 0)"
