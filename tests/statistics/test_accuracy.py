@@ -140,7 +140,7 @@ def test_the_sentence_names_the_largest_difference_that_is_shown() -> None:
         f"\N{MINUS SIGN}{-line['ci_high']:.1f}; p = 0.0050 after Holm)."
     )
     single = accuracy_tests(*study(ONE), seed=1)
-    assert "is not shown to be one: 3T gives 23.0 points less than 3D" in largest(single, 0.05)
+    assert ", which is not shown: 3T gives 23.0 points less than 3D" in largest(single, 0.05)
     assert largest(single, 0.05).endswith("; untestable).")
     assert differences(pd.DataFrame(), 0.05) == []
     assert len(differences(table, 0.05)) == 2

@@ -117,7 +117,7 @@ def largest(table: pd.DataFrame, alpha: float) -> str:
     network = "over all networks" if line["network"] == "all" else f"in {line['network']}"
     p = f"p = {formats.p_prose(line['p_adjusted'])} after Holm"
     return escape(
-        f"The largest difference {'that is shown' if len(shown) else 'is not shown to be one'}: "
+        f"The largest difference{' that is' if len(shown) else ', which is not'} shown: "
         f"{first} gives {abs(line['estimate']):.1f} points {way} than {second} on "
         f"{line['dataset']} ({named(line['at'])}, {network}; {said}"
         f"{'; ' + p if line['status'] == 'ok' else '; untestable'})."
