@@ -68,6 +68,23 @@ def test_the_summary_tells_recipes_apart(study: Study) -> None:
     assert fast.split("would leave in")[1] != paper.split("would leave in")[1]
 
 
+def test_runs_of_two_recipes_are_two_variants(study: Study) -> None:
+    """Counted on the first page and among the limits; a control is one of its own recipe."""
+    runs, both = study["runs"], with_fast(study)
+    (each,) = {len(g) for _, g in runs.groupby(["network", "dataset", "init", "convolution"])}
+    opening = [b.text for b in build_document(**both).summary if isinstance(b, Paragraph)]
+    assert f"; {each} per variant)" in opening[0]
+    chosen = both["runs"].query("recipe == 'fast'")
+    controls = chosen.assign(control="static", run_id=chosen["run_id"] + "-static")
+    document = build_document(
+        **both | {"runs": pd.concat([both["runs"], controls], ignore_index=True)}
+    )
+    limits = next(s for s in document.sections if s.title == "What cannot be concluded")
+    said = " ".join(" ".join(getattr(b, "items", ())) for b in limits.blocks)
+    cells = len(chosen.groupby(["network", "dataset", "init"]))
+    assert f"{cells} of {2 * cells} combinations of network, dataset, start and recipe" in said
+
+
 def test_how_a_recipe_trains_is_told_from_the_configuration(study: Study) -> None:
     base = {k: study[k] for k in ("runs", "config")}
     empty = {name: pd.DataFrame() for name in ("metrics", "accuracy", "displacement", "tests")} | {

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from threetconv.records.parameters import CELL
+from threetconv.study import layout as layouts
 from threetconv.study.layout import StudyLayout
 from threetconv.study.validate import validate_study
 from threetconv.training.recipes import PAPER
@@ -231,6 +233,10 @@ def test_a_recipe_is_in_ids_folders_and_settings_and_the_papers_is_not() -> None
     assert Settings.from_dict(found.run_settings(paper.run_id)).recipe == PAPER
     # a run of the paper's recipe keeps the seed that it had before there were others
     assert paper.seed == layout(replicates=1, variants=[SCRATCH]).runs[paper.run_id].seed
+
+
+def test_folders_of_parameter_tables_are_those_that_readers_know() -> None:
+    assert layouts.CELL == CELL
 
 
 def test_one_job_trains_several_runs_of_a_cell() -> None:

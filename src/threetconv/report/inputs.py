@@ -114,6 +114,12 @@ class Inputs:
         names = set(self.runs.loc[self.runs["convolution"].astype(str) == "3t", "recipe"])
         return sorted(map(str, names), key=lambda name: (name != "paper", name))
 
+    @property
+    def variant(self) -> list[str]:
+        """Columns of the runs table that tell variants apart, controls aside."""
+        names = ("network", "dataset", "init", "convolution", "recipe")
+        return [name for name in names if name in self.runs]
+
     def of_recipe(self, recipe: str) -> Inputs:
         """The tables' lines and the figures of one recipe; what has none stays."""
         parts: dict[str, Any] = {

@@ -67,8 +67,7 @@ def advice(inputs: Inputs) -> str:
 
 def cell_sizes(inputs: Inputs) -> pd.Series:
     """Runs of every variant, negative controls left out."""
-    keys = ["network", "dataset", "init", "convolution"]
-    return inputs.real_runs.groupby(keys, observed=True).size()
+    return inputs.real_runs.groupby(inputs.variant, observed=True).size()
 
 
 def synthetic(inputs: Inputs) -> str:
@@ -263,7 +262,8 @@ def controls(inputs: Inputs) -> str:
             "clips, shuffled frames, shuffled labels), so what moved them may be anything that "
             "clips contain."
         )
-    keys = ["network", "dataset", "init"]
+    # a control questions the runs of its own recipe
+    keys = [name for name in inputs.variant if name != "convolution"]
     real = inputs.real_runs
     if "convolution" in real:
         # Other runs have no temporal parameters that a control could question.
@@ -275,7 +275,12 @@ def controls(inputs: Inputs) -> str:
         return ""
     return (
         "**That motion moved the parameters everywhere.** No negative controls were run for "
-        f"{of_all(without, len(cells), 'combination')} of network, dataset and start."
+        f"{of_all(without, len(cells), 'combination')} of "
+        + (
+            "network, dataset, start and recipe."
+            if len(inputs.recipes) > 1
+            else "network, dataset and start."
+        )
     )
 
 

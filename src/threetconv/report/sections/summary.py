@@ -65,7 +65,7 @@ def what(inputs: Inputs) -> str:
         return f"The study has {plural(others, 'negative control')} and no other run."
     networks = sorted({escape(name) for name in runs["network"]})
     datasets = [f"*{escape(name)}*" for name in inputs.datasets if name in set(runs["dataset"])]
-    cell = runs.groupby(["network", "dataset", "init", "convolution"], observed=True).size()
+    cell = runs.groupby(inputs.variant, observed=True).size()
     were = "was" if len(runs) == 1 else "were"
     fetched = int(inputs.fetched[runs.index].sum())
     done = f"{were} fetched and measured on" if fetched == len(runs) else f"{were} trained on"
