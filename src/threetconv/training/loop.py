@@ -214,7 +214,8 @@ class _Run:
             return
         result.n_updates += 1
         # the noise budget of the transforms, of all three kinds alike (see records/noise_floor.py)
-        result.sum_lr2 += sum(rates[kind] ** 2 for kind in set(KINDS.values())) / 3
+        kinds = sorted(set(KINDS.values()))
+        result.sum_lr2 += sum(rates[kind] ** 2 for kind in kinds) / len(kinds)
         progress.add(sums)
         if result.n_updates % settings.snapshot_every == 0:
             self.snapshot("snapshot", progress.epoch)
