@@ -75,7 +75,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--spread", nargs="+", default=["0"], help="0.2, or 0.1/0.2/0.2: s/r/t")
     parser.add_argument(
         "--option", nargs="+", default=["-"],
-        help="NAME=VALUE of training settings, several joined by commas; - for none",
+        help="NAME=VALUE of training settings, symmetric_time or filter_padding, several joined by "
+        "commas; - for none",
     )  # fmt: skip
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--workers", type=int, default=1)
@@ -109,6 +110,7 @@ def run(config: str, job: dict[str, Any]) -> dict[str, Any]:
 
     from threetconv.clips.dataset import ClipDataset
     from threetconv.clips.loader import Split
+    from threetconv.layer.conv3t import Conv3T
     from threetconv.networks.build import build_network
     from threetconv.study.validate import validate_study
     from threetconv.support.files import read_parquet
@@ -126,6 +128,7 @@ def run(config: str, job: dict[str, Any]) -> dict[str, Any]:
     clips = hold_out(read_parquet(packed.with_suffix(".parquet")))
     chosen = dict(item.split("=") for item in job["option"].split(",") if item != "-")
     builds = {k: chosen.pop(k) == "true" for k in list(chosen) if k == "symmetric_time"}
+    filter_padding = chosen.pop("filter_padding", None)
     names = ("epochs", "batch_size", "schedule", "auxiliary_weight")
     settings = Settings(
         **{name: training[name] for name in names},
@@ -147,6 +150,9 @@ def run(config: str, job: dict[str, Any]) -> dict[str, Any]:
             clip_shape=shape, width=study["width"], seed=seed,
             weights=weights if job["init"] == "pretrained" else None, **builds,
         )  # fmt: skip
+        if filter_padding is not None:
+            for layer in (m for m in network.modules() if isinstance(m, Conv3T)):
+                layer.filter_padding = filter_padding
         if job["convolution"] == "3t":
             spread_transforms(network, shape, settings.recipe.spread, seed=seed)
         train, held = (Split(data, clips, split, seed=seed) for split in ("train", "val"))
