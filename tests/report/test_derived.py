@@ -186,9 +186,7 @@ def against(matched: float, best: float, *, estimate: float = 1.5) -> list[str]:
 
 
 def test_controls_that_stopped_earlier_are_not_taken_for_less_motion() -> None:
-    doubt = (
-        "this is not shown at matched updates for s, so the length of training may be the reason"
-    )
+    doubt = "not shown at matched noise budgets for s, so the length of training may be the reason"
     assert doubt in against(0.4, 0.01)[1]
     assert doubt in against(0.01, 0.01, estimate=0.5)[1]  # the other way round
     agreed = against(0.01, 0.01)
@@ -251,15 +249,17 @@ def test_training_lengths() -> None:
     tests = make_tests(["resnet18"], SETS)
     assert lengths(300, 300) == ""
     assert lengths(300, 400).endswith(
-        "gestures 300 and scenes 400. No test was made at matched updates."
+        "gestures 300 and scenes 400. No test was made at matched noise budgets."
     )
     assert lengths(300, 400, tests=tests).endswith("learned equally much by then.")
     assert "gestures 2.25 and scenes 1.50." in lengths(2.25, 1.5)  # not "2 and 2"
     one_cycle = {"training": {"schedule": "one-cycle"}}
-    assert "learning rates may have differed" in lengths(300, 400, tests=tests, config=one_cycle)
+    assert "another place of the schedule (one-cycle)" in lengths(
+        300, 400, tests=tests, config=one_cycle
+    )
     bare = tests.assign(estimate=np.nan, reason="no common update")
     assert lengths(300, 400, tests=bare).endswith(
-        "matched updates could be made: no common update."
+        "matched noise budgets could be made: no common update."
     )
 
 
@@ -426,7 +426,7 @@ def test_layers_are_counted(ps: tuple[Any, ...], said: str) -> None:
 
 def test_profiles_say_where_they_were_drawn_and_with_what() -> None:
     table = make_profile(NETS, SETS)
-    assert layers.at(make_inputs(layer_profile=table)) == ", after matched updates"
+    assert layers.at(make_inputs(layer_profile=table)) == ", at matched noise budgets"
     best = table[table["checkpoint"] == "best"]
     assert layers.at(make_inputs(layer_profile=best)) == ", at the best checkpoint"
     mixed = table[(table["checkpoint"] == "best") | (table["network"] == "resnet18")]

@@ -244,7 +244,9 @@ def test_sentences(tests_table):
     assert text.startswith("Over all blocks, scale moved ")
     assert f"{line['estimate']:#.3g} times as far with gestures as with scenes" in text
     assert f"{line['ci_low']:#.3g} to {line['ci_high']:#.3g}" in text
-    assert "could not be tested at matched updates: the length of training may make it" in text
+    assert (
+        "could not be tested at matched noise budgets: the length of training may make it" in text
+    )
     assert f"smallest attainable {p_prose(line['p_floor'])}" in text
     null = texts[(tests_table["family"] == "init") & (tests_table["stratum"] == "all")]
     assert null.str.contains("no difference is shown [", regex=False).all()

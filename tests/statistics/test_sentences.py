@@ -1,4 +1,4 @@
-"""Lines of the tests table in words: interactions, controls, layers, matched updates."""
+"""Lines of the tests table in words: interactions, controls, layers, matched noise budgets."""
 
 from __future__ import annotations
 
@@ -97,8 +97,8 @@ def test_without_a_common_step(tables):
     cut = summaries[~fetched | (summaries["tag"] == "best")]
     tests = run_tests(cut, runs, seed=1, families=("dataset x init",), checkpoint="matched")
     assert sentences(tests).iloc[0] == (
-        "Over all blocks, at matched updates, scale: untestable, because the compared runs have "
-        "no snapshot at a common number of updates."
+        "Over all blocks, at matched noise budgets, scale: untestable, because the compared runs "
+        "have no snapshot at a common number of updates."
     )
 
 
@@ -121,11 +121,23 @@ def line(p, *, checkpoint="matched", estimate=1.5, **more):
 @pytest.mark.parametrize(
     ("best", "matched", "said"),
     [
-        (0.01, line(AT_ALPHA), "at matched updates too, so the difference is taken as real ["),
-        (0.01, line(0.051), "but at matched updates no difference is shown: the length of"),
+        (
+            0.01,
+            line(AT_ALPHA),
+            "at matched noise budgets too, so the difference is taken as real [",
+        ),
+        (0.01, line(0.051), "but at matched noise budgets no difference is shown: the length of"),
         (0.01, line(0.01, estimate=0.8), "the difference is the other way round: the length"),
-        (0.01, line(0.01, status="untestable"), "could not be tested at matched updates: the"),
-        (0.01, None, "could not be tested at matched updates: the length of training may make it"),
+        (
+            0.01,
+            line(0.01, status="untestable"),
+            "could not be tested at matched noise budgets: the",
+        ),
+        (
+            0.01,
+            None,
+            "could not be tested at matched noise budgets: the length of training may make it",
+        ),
         (0.051, line(0.01), ": no difference is shown ["),
     ],
 )

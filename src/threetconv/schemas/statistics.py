@@ -32,7 +32,7 @@ CONTRAST = column("contrast", TEXT, "what is compared: a / b")
 STRATUM = column("stratum", TEXT, "all, or the one block that is looked at")
 SCOPE = column("scope", TEXT, "model or layer")
 WHERE = column("layer_index", INDEX, "place of the layer, -1 of the whole model")
-CHECKPOINT = column("checkpoint", TEXT, "best epoch, or matched: after equally many updates")
+CHECKPOINT = column("checkpoint", TEXT, "best epoch, or matched: at equal noise budgets")
 UNIT = column("unit", TEXT, "what counts as one observation")
 N_A = column("n_a", WHOLE, "observations of arm a")
 N_B = column("n_b", WHOLE, "observations of arm b")
@@ -93,6 +93,7 @@ SUMMARIES = pa.schema(
         column("kurtosis", NUMBER, "excess kurtosis of z, null if z is constant"),
         FLOOR,
         FLOOR_RATIO,
+        column("sum_lr2", NUMBER, "noise budget: sum of squared learning rates, null if unknown"),
         column("weighting", TEXT, "pooled: all rows alike; layer: mean of the layers' values"),
     ]
 )

@@ -69,7 +69,7 @@ def outcomes(table: pd.DataFrame, alpha: float) -> list[Block]:
             "values move less. Agreement in direction matters here more than the single p."
         )
     ]
-    # Matched updates first and open, the best checkpoint folded.
+    # Matched noise budgets first and open, the best checkpoint folded.
     for i, checkpoint in enumerate(c for c in CHECKPOINTS if (table["checkpoint"] == c).any()):
         name = CHECKPOINTS[checkpoint]
         shown = cross(

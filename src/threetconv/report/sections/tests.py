@@ -104,8 +104,10 @@ def method(alpha: float) -> list[Block]:
         EFFECT,
         ListBlock(
             [
-                "**Matched updates** (confirmatory): all runs after the same number of updates, "
-                "so that the length of training cannot make the difference.",
+                "**Matched noise budgets** (confirmatory): runs are compared where the "
+                "squared learning rates of their updates add up to the same (within 1 %): then the "
+                "length of training and its schedule take both arms equally far by noise alone. "
+                "Without such snapshots a contrast is not matched, and not tested.",
                 "**Best checkpoint** (replication of the paper): every run at its best validation "
                 "epoch, however long it had been trained by then.",
             ]
@@ -147,9 +149,9 @@ def in_words(table: pd.DataFrame) -> list[Block]:
     first, later = spoken(matched), spoken(rest)
     if not later:
         return []
-    blocks: list[Block] = [Paragraph("At matched updates, in words:"), *first]
+    blocks: list[Block] = [Paragraph("At matched noise budgets, in words:"), *first]
     if len(matched) > MOST_SENTENCES:
-        blocks = [Details("In words, at matched updates", first)]
+        blocks = [Details("In words, at matched noise budgets", first)]
     names = join_words([checkpoint_name(name) for name in rest["checkpoint"].unique()])
     return [*blocks, Details(f"In words, at the {names}", later, printed=False)]
 
@@ -219,7 +221,7 @@ def methods(table: pd.DataFrame) -> str:
     # An empty note leaves ". ", which is removed.
     once = f"{contrast_note(table)}. ".removeprefix(". ")
     text = (
-        f"{once}At: matched updates or best checkpoint; g: Hedges' g; not shown: no difference "
-        "shown."
+        f"{once}At: matched noise budgets or best checkpoint; g: Hedges' g; not shown: no "
+        "difference shown."
     )
     return escape(f"{text} Method: {'; '.join(names)}." if names else text)

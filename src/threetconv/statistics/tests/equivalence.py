@@ -46,8 +46,8 @@ def equivalence_tests(
             over reachable rows is used.
         runs: run_id, convolution, control; 3D runs and controls are left out.
         families, datasets: see `threetconv.statistics.tests.comparisons.comparisons`.
-        checkpoints: "best" (each run at its best validation epoch), "matched" (the largest number
-            of updates at which every run of the contrast has a snapshot).
+        checkpoints: "best" (each run at its best validation epoch), "matched" (the largest
+            noise budget at which every run of the contrast has a snapshot).
         margin: largest ratio that counts as equal, above 1.
         alpha: level; the interval is the one that belongs to TOST, at 1 - 2 alpha.
 

@@ -36,8 +36,8 @@ def sentences(
 ) -> pd.Series:
     """One sentence per line of the tests table (same index).
 
-    A difference is called real where it is shown at matched updates: at the best checkpoint runs
-    may differ because they were trained for different lengths.
+    A difference is called real where it is shown at matched noise budgets: at the best checkpoint
+    runs may differ because they were trained for different lengths.
 
     Args:
         tests: from `threetconv.statistics.tests.contrasts.run_tests` or `layer_tests`.
@@ -47,7 +47,7 @@ def sentences(
             over.
     """
     other = [*KEY, "checkpoint"]
-    # a line at the best checkpoint is worded by whether matched updates confirm it
+    # a line at the best checkpoint is worded by whether matched noise budgets confirm it
     matched = _by_key(tests[tests["checkpoint"] == "matched"], KEY)
     equal: dict[tuple[object, ...], pd.Series] = {}
     if equivalence is not None and len(equivalence):
@@ -80,7 +80,7 @@ def sentence(
     Args:
         line: one line of the tests table.
         alpha: the level that the adjusted p-value is held against.
-        matched: of a line at the best checkpoint, the same test at matched updates, if any.
+        matched: of a line at the best checkpoint, the same test at matched noise budgets, if any.
         equivalence: the equivalence test of the same runs, if any.
     """
     (a, b), *at = _arms(line)
@@ -126,14 +126,14 @@ def _shown(line: pd.Series, matched: pd.Series | None, alpha: float) -> str:
     if line["checkpoint"] == "matched":
         return "so the difference is taken as real"
     if matched is None or matched["status"] != "ok":
-        doubt = "but this could not be tested at matched updates"
+        doubt = "but this could not be tested at matched noise budgets"
     elif not passes(float(matched["p_adjusted"]), alpha):
-        doubt = "but at matched updates no difference is shown"
+        doubt = "but at matched noise budgets no difference is shown"
     # both significant with opposite signs confirm nothing
     elif (float(matched["estimate"]) > 1) != (float(line["estimate"]) > 1):
-        doubt = "but at matched updates the difference is the other way round"
+        doubt = "but at matched noise budgets the difference is the other way round"
     else:
-        return "at matched updates too, so the difference is taken as real"
+        return "at matched noise budgets too, so the difference is taken as real"
     return f"{doubt}: the length of training may make it"
 
 
@@ -158,8 +158,11 @@ def _where(line: pd.Series) -> str:
         where += f", layer {layer}"
     if line.get("checkpoint") != "matched":
         return where
-    step = re.search(r"at update (\d+)", str(line.get("method", "")))
-    return f"{where}, {step.group(0) if step else 'at matched updates'}"
+    step = re.search(
+        r"at update \d+|at equal noise budgets within blocks \(updates \d+ to \d+\)",
+        str(line.get("method", "")),
+    )
+    return f"{where}, {step.group(0) if step else 'at matched noise budgets'}"
 
 
 def _ratio(estimate: float, much: str) -> str:
