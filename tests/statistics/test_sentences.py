@@ -46,7 +46,8 @@ def test_an_interaction_is_a_ratio_of_ratios(spoken):
     ).iloc[0]
     start = (
         "Over all blocks, rotation: the ratio of gestures to scenes is "
-        f"{line['estimate']:#.3g} times as large with training from scratch as with pretraining"
+        f"{line['estimate']:#.3g} times as large with training from scratch as "
+        "with pretraining from these 2D weights"
     )
     assert line["sentence"].startswith(start)
     assert "(approximate), smallest attainable" in line["sentence"]
@@ -168,12 +169,15 @@ def test_p_at_alpha_passes(p):
         (0.01, 0.01, "taken as real; it is small all the same: a ratio between 1/1.25 and 1.25 ["),
         (0.02, "untestable", "so the difference is taken as real ["),
         (0.4, "untestable", ": no difference is shown ["),
+        (0.4, "heterogeneous", ": no difference is shown, but layers disagree ["),
     ],
 )
 def test_equivalence_is_told(p, equal, said):
     method = "TOST on D = ln mean |z|; equal means a ratio between 1/1.25 and 1.25"
     status = equal if isinstance(equal, str) else "ok"
-    tost = line(0.4 if isinstance(equal, str) else equal, method=method, status=status)
+    reason = "layers disagree" if equal == "heterogeneous" else ""
+    p_equal = 0.4 if isinstance(equal, str) else equal
+    tost = line(p_equal, method=method, status=status, reason=reason)
     other = line(0.001, method="permutation")  # another question about the same runs
     tests = pd.DataFrame([line(p)])
     found = sentences(tests, equivalence=pd.DataFrame([other, tost] if equal else [other]))

@@ -40,7 +40,7 @@ rule tests:
         alpha=STUDY["statistics"]["alpha"],
         dataset_contrast=STUDY["statistics"].get("dataset_contrast"),
         seed=derive_seed(STUDY["seed"], "tests"),
-        code=code_digest("statistics.tests.contrasts", "statistics.tests.layerwise"),
+        code=code_digest("statistics.tests.depth", "statistics.tests.layerwise"),
     script:
         "../scripts/tests.py"
 
@@ -82,7 +82,7 @@ rule sensitivity:
         alpha=STUDY["statistics"]["alpha"],
         dataset_contrast=STUDY["statistics"].get("dataset_contrast"),
         margin=STUDY["statistics"]["equivalence_ratio"],
-        # Energy distances need all pairs of rows, so rows are sampled.
+        # Energy distances need all pairs of rows: runs of more rows than this are sampled.
         max_rows=STUDY["statistics"]["energy_rows"],
         seed=derive_seed(STUDY["seed"], "sensitivity"),
         code=code_digest(

@@ -55,6 +55,7 @@ def build_document(
     distances: pd.DataFrame | None = None,
     bootstrap: pd.DataFrame | None = None,
     calibration: pd.DataFrame | None = None,
+    power: pd.DataFrame | None = None,
     planted_table: pd.DataFrame | None = None,
     planted_layers: pd.DataFrame | None = None,
     alignment: pd.DataFrame | None = None,
@@ -89,6 +90,7 @@ def build_document(
         distances: distances between rows of two groups.
         bootstrap: hierarchical bootstrap intervals.
         calibration: type I error, coverage and power of every test in simulated studies.
+        power: from `threetconv.statistics.calibration.own_study.study_power`.
         planted_table, planted_layers: ratios of planted motions to floor and controls
             (`threetconv.statistics.planted.recovery`), by motion and parameter (whole network, and
             first layer), and by layer.
@@ -121,6 +123,7 @@ def build_document(
         distances=filled(distances),
         bootstrap=filled(bootstrap),
         calibration=filled(calibration),
+        power=filled(power),
         planted=at_layer(planted_table, whole=True),
         planted_first=at_layer(planted_table, whole=False),
         planted_layers=filled(planted_layers),

@@ -67,6 +67,7 @@ class Inputs:
     distances: pd.DataFrame = field(default_factory=pd.DataFrame)
     bootstrap: pd.DataFrame = field(default_factory=pd.DataFrame)
     calibration: pd.DataFrame = field(default_factory=pd.DataFrame)
+    power: pd.DataFrame = field(default_factory=pd.DataFrame)
     planted: pd.DataFrame = field(default_factory=pd.DataFrame)
     planted_first: pd.DataFrame = field(default_factory=pd.DataFrame)
     planted_layers: pd.DataFrame = field(default_factory=pd.DataFrame)

@@ -18,8 +18,9 @@ NAMES = {
     "r": "rotation",
     "px": "horizontal translation",
     "py": "vertical translation",
+    "s, r, px, py": "the four parameters together",
 }
-STARTS = {"scratch": "training from scratch", "pretrained": "pretraining"}
+STARTS = {"scratch": "training from scratch", "pretrained": "pretraining from these 2D weights"}
 CONTROLS = {
     "none": "the real clips and labels",
     "static": "static clips",
@@ -28,7 +29,7 @@ CONTROLS = {
 }
 
 
-KEY = ["recipe", "family", "contrast", "stratum", "parameter", "layer_index"]
+KEY = ["recipe", "family", "contrast", "stratum", "scope", "parameter", "layer_index"]
 
 
 def sentences(
@@ -65,6 +66,7 @@ def _by_key(table: pd.DataFrame, keys: list[str]) -> dict[tuple[object, ...], pd
 
 def _keys(table: pd.DataFrame, keys: list[str]) -> list[tuple[object, ...]]:
     table = with_recipe(table)
+    table = table if "scope" in table else table.assign(scope="model")
     return list(zip(*(table[name] for name in keys), strict=True))
 
 
@@ -85,6 +87,8 @@ def sentence(
     """
     (a, b), *at = _arms(line)
     what = f"{_where(line)}, {NAMES.get(line['parameter'], line['parameter'])}"
+    depth = line.get("scope") == "depth"
+    what += ", early against late layers" * depth
     # D = -inf in some run, so the arms have no ratio
     if line["status"] == "degenerate":
         ratio = "ratio of ratios" if at else f"ratio of {a} to {b}"
@@ -97,6 +101,9 @@ def sentence(
         first, second = at[0]
         ratio = _ratio(estimate, "large")
         effect = f": the ratio of {a} to {b} is {ratio} with {first} as with {second}"
+    elif depth:
+        ratio = _ratio(estimate, "large")
+        effect = f": the displacement of early over late layers is {ratio} with {a} as with {b}"
     else:
         effect = f" moved {_ratio(estimate, 'far')} with {a} as with {b}"
     moved = f"{what}{effect}{_interval(line)}"
@@ -117,6 +124,8 @@ def sentence(
     else:
         open_ = equivalence is not None and equivalence["status"] == "ok"
         verdict = "no difference is shown" + ", nor is it ruled out" * open_
+        if equivalence is not None and equivalence["status"] == "heterogeneous":
+            verdict += f", but {equivalence['reason']}"
     note = f"; {line['reason']}" if line["reason"] else ""
     return f"{moved}: {verdict} [{numbers}{note}]."
 
