@@ -120,6 +120,25 @@ rule descriptions:
         "../scripts/descriptions.py"
 
 
+rule power:
+    # Which ratios a study of this design and this spread between its runs could have found.
+    input:
+        summaries=f"{RESULTS}/summaries.parquet",
+        runs=f"{RESULTS}/runs.parquet",
+    output:
+        f"{RESULTS}/power.parquet",
+    log:
+        f"{RESULTS}/logs/power.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        alpha=STUDY["statistics"]["alpha"],
+        seed=derive_seed(STUDY["seed"], "power"),
+        code=code_digest("statistics.calibration.own_study"),
+    script:
+        "../scripts/power.py"
+
+
 rule calibration:
     # Type I error, coverage and power of the tests in simulated studies of the same networks.
     input:
@@ -141,6 +160,8 @@ rule calibration:
     threads: 8
     params:
         replicates=STUDY["statistics"]["calibration_replicates"],
+        # Numbers of runs of cells that the tests compare, where they are unequal.
+        cells=LAYOUT.unequal_cells,
         seed=derive_seed(STUDY["seed"], "calibration"),
         code=code_digest("statistics.calibration.calibrate"),
     script:
