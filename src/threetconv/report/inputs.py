@@ -60,6 +60,7 @@ class Inputs:
     captions: Mapping[str, str]
     config: Mapping[str, Any]
     provenance: Mapping[str, str]
+    plan: Mapping[str, Any] = field(default_factory=dict)
     accuracy_tests: pd.DataFrame = field(default_factory=pd.DataFrame)
     control_accuracy: pd.DataFrame = field(default_factory=pd.DataFrame)
     layer_profile: pd.DataFrame = field(default_factory=pd.DataFrame)
