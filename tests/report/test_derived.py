@@ -29,6 +29,7 @@ from threetconv.report.sections import (
     sensitivity,
     summary,
     temporal,
+    tests,
 )
 from threetconv.report.wording import count_word, join_words, of_all, plural, verb
 
@@ -597,3 +598,35 @@ def test_networks_that_tell_order_without_motion_are_warned_of() -> None:
     (found,) = order_leak.section(make_inputs(order_leak=leaks(33, leaking=False)))
     assert not any(isinstance(block, Callout) for block in found.blocks)
     assert found.blocks[-1].text.startswith("None can")  # type: ignore[union-attr]
+
+
+def test_joint_and_depth_tests_and_what_could_have_been_found() -> None:
+    table = make_tests(NETS, SETS)
+    whole = table[(table["stratum"] == "all") & (table["scope"] == "model")]
+    together = [
+        whole[whole["parameter"] == "s"].assign(parameter="s, r, px, py", scope=scope)
+        for scope in ("joint", "depth")
+    ]
+    depth = whole.assign(scope="depth")
+    inputs = make_inputs(tests=pd.concat([table, *together, depth], ignore_index=True))
+    plain = tests.section(make_inputs(tests=table))
+    found = {b.label: b for b in tests.section(inputs).blocks if isinstance(b, Table)}
+    assert len(found["Table C, together"].rows) == 3 * 2  # families, checkpoints
+    assert len(found["Table C, by depth"].rows) == 3 * 2 * 5
+    # the tables of single parameters are what they were
+    (before,) = [b for b in plain.blocks if isinstance(b, Table) and b.label == "Table C"]
+    assert found["Table C"].rows == before.rows
+    power = pd.DataFrame(
+        {
+            "recipe": "paper", "family": ["dataset", "dataset or init"],
+            "design": ["all blocks", "one block"], "seeds": 3, "tau": 0.0471,
+            "correlation": 0.957, "testable": [True, False],
+            "detectable_ratio": [1.0812, np.nan],
+        }
+    )  # fmt: skip
+    (said,) = tests.detectable(power, 0.05)
+    assert "differ by a standard deviation of 0.047 in *D*" in said.text
+    assert "px and py correlate by 0.96" in said.text
+    assert "studies find is: dataset (all blocks) 1.08." in said.text
+    assert said.text.endswith("Out of reach: dataset or init (one block).")
+    assert tests.detectable(power.head(0), 0.05) == []
