@@ -36,7 +36,7 @@ def test_effects_show_untestable_hollow_and_share_a_log_axis() -> None:
     assert sorted(best) == [0.2, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5]  # and none of the layer's 77
     assert best[1.1] == best[0.2] == theme.PAPER
     assert best[1.5] == best[1.2] != theme.PAPER
-    assert list(marks(figure.axes[0], "o")) == [1.4]  # matched updates have a mark of their own
+    assert list(marks(figure.axes[0], "o")) == [1.4]  # matched ones have a mark of their own
     assert "degenerate" in texts(figure)
 
 

@@ -75,7 +75,7 @@ def test_summary_states_runs_accuracy_chance_and_tests(document: Document) -> No
     assert "chance 12.5 %" in summary.text
     # of the four parameters of each family two have an adjusted p below 0.05 in the made-up table
     assert summary.text.count("2 of 4 parameters are shown to differ") == 3
-    assert "(matched updates)" in summary.text
+    assert "(matched noise budgets)" in summary.text
     assert "is 0.937 to 1.54" in summary.text
 
 
@@ -169,10 +169,10 @@ def test_unequal_training_lengths_are_quoted(study: Study) -> None:
     study["runs"].loc[study["runs"]["dataset"] == "scenes", "best_step"] = 1234
     text = words(build_document(**study))
     assert "scenes 1,234" in text
-    assert "The tests at matched updates are free of that" in text
+    assert "The tests at matched noise budgets are free of that" in text
     study["tests_table"].loc[study["tests_table"]["checkpoint"] == "matched", "estimate"] = np.nan
     text = words(build_document(**study))
-    assert "No test at matched updates could be made: the smallest attainable p" in text
+    assert "No test at matched noise budgets could be made: the smallest attainable p" in text
 
 
 def test_a_study_of_one_own_dataset_has_no_dataset_contrast(
@@ -281,7 +281,7 @@ def test_controls_are_counted_apart_from_real_runs(study: Study) -> None:
         in text
     )
     assert (
-        "Against static, matched updates: s and r moved further in real runs; no difference "
+        "Against static, matched noise budgets: s and r moved further in real runs; no difference "
         "was shown for 2 parameters." in text
     )
     table = tables(document)["Table O"]
@@ -291,10 +291,9 @@ def test_controls_are_counted_apart_from_real_runs(study: Study) -> None:
 
 def test_layers_that_differ_are_counted_and_listed_by_name(full: Document) -> None:
     text = words(full)
-    expected = "Family dataset (gestures / scenes) in googlenet, matched updates: 4 of 16 layers "
     assert (
-        f"{expected}and parameters that could be tested are shown to differ (s 1, r 1, px 1, py 1)."
-        in text
+        "Family dataset (gestures / scenes) in googlenet, matched noise budgets: 4 of 16 layers "
+        "and parameters that could be tested are shown to differ (s 1, r 1, px 1, py 1)." in text
     )
     table = tables(full)["Table J"]
     assert {row[4].text for row in table.rows} == {"layer1.0.conv1"}
@@ -317,7 +316,9 @@ def test_untestable_layers_give_their_reason(study: Study, extra: Study) -> None
 def test_sensitivity_is_compact_and_prints_floor_and_status(full: Document) -> None:
     found = tables(full)
     table = found["Table F"]
-    assert len(table.rows) == 3 * 2 * 2  # families x outcomes at matched updates, two lines each
+    assert (
+        len(table.rows) == 3 * 2 * 2
+    )  # families x outcomes at matched noise budgets, two lines each
     assert [row[0].text for row in table.rows] == ["dataset"] * 4 + ["init"] * 4 + [
         "dataset x init"
     ] * 4
@@ -437,8 +438,8 @@ def test_many_contrasts_are_summed_up_and_their_sentences_folded(study: Study) -
     assert isinstance(summary, Paragraph)
     assert (
         "Of family dataset (5 contrasts) 10 of 20 comparisons are shown to differ after Holm's "
-        "adjustment (matched updates)." in summary.text
+        "adjustment (matched noise budgets)." in summary.text
     )
     folds = [b.summary for b in document.blocks() if isinstance(b, Details)]
-    assert "In words, at matched updates" in folds
+    assert "In words, at matched noise budgets" in folds
     assert not any("single blocks" in fold for fold in folds)  # one block repeats the whole

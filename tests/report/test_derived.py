@@ -29,6 +29,7 @@ from threetconv.report.sections import (
     sensitivity,
     summary,
     temporal,
+    tests,
 )
 from threetconv.report.wording import count_word, join_words, of_all, plural, verb
 
@@ -186,9 +187,7 @@ def against(matched: float, best: float, *, estimate: float = 1.5) -> list[str]:
 
 
 def test_controls_that_stopped_earlier_are_not_taken_for_less_motion() -> None:
-    doubt = (
-        "this is not shown at matched updates for s, so the length of training may be the reason"
-    )
+    doubt = "not shown at matched noise budgets for s, so the length of training may be the reason"
     assert doubt in against(0.4, 0.01)[1]
     assert doubt in against(0.01, 0.01, estimate=0.5)[1]  # the other way round
     agreed = against(0.01, 0.01)
@@ -251,15 +250,17 @@ def test_training_lengths() -> None:
     tests = make_tests(["resnet18"], SETS)
     assert lengths(300, 300) == ""
     assert lengths(300, 400).endswith(
-        "gestures 300 and scenes 400. No test was made at matched updates."
+        "gestures 300 and scenes 400. No test was made at matched noise budgets."
     )
     assert lengths(300, 400, tests=tests).endswith("learned equally much by then.")
     assert "gestures 2.25 and scenes 1.50." in lengths(2.25, 1.5)  # not "2 and 2"
     one_cycle = {"training": {"schedule": "one-cycle"}}
-    assert "learning rates may have differed" in lengths(300, 400, tests=tests, config=one_cycle)
+    assert "another place of the schedule (one-cycle)" in lengths(
+        300, 400, tests=tests, config=one_cycle
+    )
     bare = tests.assign(estimate=np.nan, reason="no common update")
     assert lengths(300, 400, tests=bare).endswith(
-        "matched updates could be made: no common update."
+        "matched noise budgets could be made: no common update."
     )
 
 
@@ -426,7 +427,7 @@ def test_layers_are_counted(ps: tuple[Any, ...], said: str) -> None:
 
 def test_profiles_say_where_they_were_drawn_and_with_what() -> None:
     table = make_profile(NETS, SETS)
-    assert layers.at(make_inputs(layer_profile=table)) == ", after matched updates"
+    assert layers.at(make_inputs(layer_profile=table)) == ", at matched noise budgets"
     best = table[table["checkpoint"] == "best"]
     assert layers.at(make_inputs(layer_profile=best)) == ", at the best checkpoint"
     mixed = table[(table["checkpoint"] == "best") | (table["network"] == "resnet18")]
@@ -597,3 +598,35 @@ def test_networks_that_tell_order_without_motion_are_warned_of() -> None:
     (found,) = order_leak.section(make_inputs(order_leak=leaks(33, leaking=False)))
     assert not any(isinstance(block, Callout) for block in found.blocks)
     assert found.blocks[-1].text.startswith("None can")  # type: ignore[union-attr]
+
+
+def test_joint_and_depth_tests_and_what_could_have_been_found() -> None:
+    table = make_tests(NETS, SETS)
+    whole = table[(table["stratum"] == "all") & (table["scope"] == "model")]
+    together = [
+        whole[whole["parameter"] == "s"].assign(parameter="s, r, px, py", scope=scope)
+        for scope in ("joint", "depth")
+    ]
+    depth = whole.assign(scope="depth")
+    inputs = make_inputs(tests=pd.concat([table, *together, depth], ignore_index=True))
+    plain = tests.section(make_inputs(tests=table))
+    found = {b.label: b for b in tests.section(inputs).blocks if isinstance(b, Table)}
+    assert len(found["Table C, together"].rows) == 3 * 2  # families, checkpoints
+    assert len(found["Table C, by depth"].rows) == 3 * 2 * 5
+    # the tables of single parameters are what they were
+    (before,) = [b for b in plain.blocks if isinstance(b, Table) and b.label == "Table C"]
+    assert found["Table C"].rows == before.rows
+    power = pd.DataFrame(
+        {
+            "recipe": "paper", "family": ["dataset", "dataset or init"],
+            "design": ["all blocks", "one block"], "seeds": 3, "tau": 0.0471,
+            "correlation": 0.957, "testable": [True, False],
+            "detectable_ratio": [1.0812, np.nan],
+        }
+    )  # fmt: skip
+    (said,) = tests.detectable(power, 0.05)
+    assert "differ by a standard deviation of 0.047 in *D*" in said.text
+    assert "px and py correlate by 0.96" in said.text
+    assert "studies find is: dataset (all blocks) 1.08." in said.text
+    assert said.text.endswith("Out of reach: dataset or init (one block).")
+    assert tests.detectable(power.head(0), 0.05) == []

@@ -141,7 +141,7 @@ def summary_lines(
     floor = 0.005 * np.sqrt(table["step"] / steps[-1])
     table = table.assign(
         sd=np.exp(d + 0.3), median_abs=np.exp(d - 0.3), mu_paper=np.exp(d), n_identity=0,
-        noise_floor=floor, floor_ratio=np.exp(d) / floor,
+        noise_floor=floor, floor_ratio=np.exp(d) / floor, sum_lr2=1e-6 * table["step"],
     )  # fmt: skip
     return table, pd.DataFrame(runs)
 

@@ -144,3 +144,11 @@ def test_the_sentence_names_the_largest_difference_that_is_shown() -> None:
     assert largest(single, 0.05).endswith("; untestable).")
     assert differences(pd.DataFrame(), 0.05) == []
     assert len(differences(table, 0.05)) == 2
+
+
+def test_arms_of_different_size_are_studentised() -> None:
+    cells = {**ONE, ("resnet18", "gestures", "pretrained", "3d"): B[:2]}
+    unequal = accuracy_tests(*study(cells), seed=1)
+    assert set(unequal["method"]) == {"permutation of run labels within networks, studentised"}
+    equal = accuracy_tests(*study(ONE), seed=1)
+    assert set(equal["method"]) == {"permutation of run labels within networks"}

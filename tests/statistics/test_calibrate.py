@@ -67,8 +67,10 @@ def test_naive_tests_come_first(table):
 
 def test_every_test_has_its_lines(table):
     levels = table[table["quantity"] == "type I error"].groupby("test")["runs_per_arm"].unique()
-    assert len(levels) == 13
-    assert all(set(runs) == {1, 3, 5} for runs in levels)
+    assert len(levels) == 17
+    unequal = levels.index.str.startswith("permutation of unequal arms")
+    assert {tuple(runs) for runs in levels[unequal]} == {(3,)}  # the smaller of 3 and 5
+    assert all(set(runs) == {1, 3, 5} for runs in levels[~unequal])
     coverage = table[table["quantity"] == "coverage"].groupby("test")["runs_per_arm"].unique()
     assert {name: set(runs) for name, runs in coverage.items()} == {
         "Welch t interval": {3, 5, 8},
@@ -93,6 +95,16 @@ def test_a_network_does_not_depend_on_its_neighbours():
     assert alone.equals(calibrate([SMALL], replicates=5, seed=0))
     rest = both[both["network"] == "other"].reset_index(drop=True)
     assert not rest["estimate"].equals(alone["estimate"])
+
+
+def test_a_study_of_unequal_cells_is_simulated_with_its_own_numbers_of_runs(table):
+    own = calibrate([SMALL], replicates=N, seed=0, cells=[(2, 4), (3, 5), (4, 4)])
+    unequal = own[own["test"].str.startswith("permutation of unequal arms")]
+    designs = [f"{b}, {n} runs" for b in ("1 block", "4 blocks") for n in ("2 and 4", "3 and 5")]
+    assert set(unequal["design"]) == set(designs)
+    kept = own[~own["design"].str.endswith("2 and 4 runs")].reset_index(drop=True)
+    assert kept[["test", "design"]].equals(table[["test", "design"]])
+    assert set(pick(own, "permutation of unequal arms, not")["quantity"]) == {"type I error"}
 
 
 def test_progress_counts_every_study():

@@ -12,6 +12,7 @@ from threetconv.statistics.summaries.summarise import summarise
 from threetconv.statistics.tests.adjust import holm
 from threetconv.statistics.tests.comparisons import COLUMNS
 from threetconv.statistics.tests.contrasts import run_tests
+from threetconv.statistics.tests.permutation import permute_runs
 from threetconv.statistics.tests.sentences import sentences
 from threetconv.support.files import write_parquet
 from threetconv.support.numerals import p_prose
@@ -176,6 +177,25 @@ def test_a_block_with_one_arm_only_is_left_out_with_a_note(summaries, study):
     assert lone["estimate"].isna().all()
 
 
+def test_arms_of_different_size_are_studentised_and_the_method_says_so(summaries, study):
+    gone = study.runs["run_id"].str.startswith("resnet18-scenes-scratch") & (
+        study.runs["replicate"] == 3
+    )
+    kept = summaries[~summaries["run_id"].isin(study.runs.loc[gone, "run_id"])]
+    tests = run_tests(kept, study.runs, seed=1, families=("dataset",)).set_index("stratum")
+    said = tests["method"].str.contains("within blocks, studentised (D", regex=False)
+    assert set(tests.index[said]) == {"all", "resnet18, scratch"}
+    assert not said["resnet18, pretrained"].any()
+    line = tests.loc["resnet18, scratch"].iloc[0]
+    d = kept.merge(study.runs[["run_id"]], on="run_id")
+    d = d[(d["network"] == "resnet18") & (d["init"] == "scratch") & (d["parameter"] == "s")]
+    d = d[(d["scope"] == "model") & (d["rows"] == "reachable") & (d["weighting"] == "pooled")]
+    arms = [d.loc[d["dataset"] == name, "log_mean_abs"] for name in ("gestures", "scenes")]
+    assert (line["n_a"], line["n_b"]) == (3, 2)
+    assert line["p_raw"] == permute_runs([tuple(arms)], seed=1).p
+    assert line["statistic"] == pytest.approx(arms[0].mean() - arms[1].mean())
+
+
 def test_one_dataset_leaves_f2_only(summaries, study):
     one = summaries[summaries["dataset"] == "scenes"]
     assert set(run_tests(one, study.runs, seed=1)["family"]) == {"init"}
@@ -244,7 +264,9 @@ def test_sentences(tests_table):
     assert text.startswith("Over all blocks, scale moved ")
     assert f"{line['estimate']:#.3g} times as far with gestures as with scenes" in text
     assert f"{line['ci_low']:#.3g} to {line['ci_high']:#.3g}" in text
-    assert "could not be tested at matched updates: the length of training may make it" in text
+    assert (
+        "could not be tested at matched noise budgets: the length of training may make it" in text
+    )
     assert f"smallest attainable {p_prose(line['p_floor'])}" in text
     null = texts[(tests_table["family"] == "init") & (tests_table["stratum"] == "all")]
     assert null.str.contains("no difference is shown [", regex=False).all()

@@ -236,6 +236,23 @@ def test_swapping_the_contrast_changes_its_name_only(table, files):
     assert swapped["contrast"].iloc[0] == "scenes / gestures"
 
 
+def test_all_rows_are_used_and_counted(files, monkeypatch):
+    paths, study = files
+    reachable = study.parameters["reachable"].groupby(study.parameters["run_id"]).sum()
+    (rows,) = set(reachable)
+    whole = energy_tests(paths, study.runs, seed=1)
+    assert whole["method"].str.endswith(f"all reachable rows ({rows} per run)").all()
+    # no row is drawn, so the seed draws nothing but labelings
+    assert energy_tests(paths, study.runs, seed=2)["statistic"].equals(whole["statistic"])
+    some = energy_tests(paths, study.runs, seed=1, max_rows=rows - 1)
+    said = f"{rows - 1} reachable rows drawn from a run that has more (up to {rows})"
+    assert some["method"].str.endswith(said).all()
+    assert not some["statistic"].equals(whole["statistic"])
+    monkeypatch.setattr("threetconv.statistics.tests.energy.AT_ONCE", 7)
+    pieces = energy_tests(paths, study.runs, seed=1)
+    assert pieces["statistic"].to_numpy() == pytest.approx(whole["statistic"].to_numpy())
+
+
 def test_edges(make_study, tmp_path):
     study = make_study(k=2, still=("gestures", "scenes"))
     still = energy_tests(write(study.parameters, tmp_path / "still"), study.runs, seed=0)
@@ -255,7 +272,7 @@ def test_edges(make_study, tmp_path):
     assert energy_tests([], seed=0).empty
 
 
-@pytest.mark.parametrize("rows", [0, 2_001])
+@pytest.mark.parametrize("rows", [0, 20_001])
 def test_rows_per_run_have_bounds(files, rows):
-    with pytest.raises(InputError, match="1 to 2,000"):
+    with pytest.raises(InputError, match="1 to 20,000"):
         energy_tests(files[0], seed=0, max_rows=rows)

@@ -156,6 +156,34 @@ def test_a_wider_margin_is_easier(alike, table):
     assert wide["method"].str.contains("between 1/2 and 2").all()
 
 
+@pytest.mark.parametrize(
+    ("over", "ratio", "claimed"),
+    [("layers", 1.3, False), ("layers", 1.2, True), ("blocks", 1.3, False), ("blocks", 1.2, True)],
+)
+def test_means_that_are_equal_because_differences_cancel_are_no_equivalence(
+    make_summaries, over, ratio, claimed
+):
+    def shift(*, dataset, init, layer, **_):
+        sign = {0: 1, 1: 0, 2: -1}[layer] if over == "layers" else 1 - 2 * (init == "scratch")
+        return sign * np.log(ratio) * (dataset == "gestures")
+
+    summaries, runs = make_summaries(k=5, spread=0.02, shift=shift)
+    found = equivalence_tests(summaries, runs, families=("dataset",))
+    whole = found[found["stratum"] == "all"]
+    assert whole["estimate"].between(0.97, 1.03).all()
+    if claimed:
+        assert set(whole["status"]) == {"ok"}
+        assert (whole["p_adjusted"] < 0.05).all()
+        return
+    assert set(whole["status"]) == {"heterogeneous"}
+    assert whole["p_adjusted"].isna().all()
+    first = "layers of googlenet" if over == "layers" else "blocks"
+    said = f"{first} differ beyond the margin in opposite directions ("
+    assert whole["reason"].str.startswith(said).all()
+    inside = set(found.loc[found["stratum"] != "all", "status"])
+    assert inside == ({"heterogeneous"} if over == "layers" else {"ok"})
+
+
 def test_one_run_per_arm_is_untestable(make_study):
     study = make_study(k=1)
     found = equivalence_tests(summarise(*study), study.runs, checkpoints=("best",))

@@ -9,7 +9,10 @@ import pandas as pd
 import pytest
 
 from threetconv.errors import InputError
-from threetconv.statistics.calibration.power import COLUMNS, power_table, tau_from
+from threetconv.schemas.statistics import POWER
+from threetconv.statistics.calibration.batch import CORRELATION
+from threetconv.statistics.calibration.own_study import correlation_from, study_power, tau_from
+from threetconv.statistics.calibration.power import COLUMNS, power_table
 from threetconv.statistics.summaries.summarise import summarise
 
 BOTH = ["resnet18", "googlenet"]
@@ -22,6 +25,7 @@ def table():
 
 def line(table: pd.DataFrame, seeds: int, family: str) -> pd.Series:
     found = table[(table["seeds"] == seeds) & (table["family"] == family)]
+    found = found[~found["design"].str.endswith("joint")]
     assert len(found) == 1 or found["design"].tolist() == ["all blocks", "one block"]
     return found.iloc[0]
 
@@ -29,8 +33,11 @@ def line(table: pd.DataFrame, seeds: int, family: str) -> pd.Series:
 def test_lines_of_the_full_design(table):
     assert list(table) == COLUMNS
     first = table[table["seeds"] == 3]
-    assert first["family"].tolist() == ["dataset", "init", "dataset or init", "dataset x init"]
-    assert first["blocks"].tolist() == [4, 4, 1, 4]
+    assert first["family"].tolist() == [
+        "dataset", "init", "dataset or init", "dataset x init", "dataset", "init",
+    ]  # fmt: skip
+    assert first["blocks"].tolist() == [4, 4, 1, 4, 4, 4]
+    assert first["level"].tolist() == [0.0125] * 4 + [0.05] * 2
     assert set(first["runs"]) == {24}
 
 
@@ -71,6 +78,7 @@ def test_tabled_powers_in_four_blocks(seeds, d, power):
 def test_more_seeds_find_smaller_effects(table):
     for family in ("dataset", "dataset x init"):
         lines = table[(table["family"] == family) & table["testable"]]
+        lines = lines[~lines["design"].str.endswith("joint")]
         assert lines["seeds"].tolist() == [3, 5, 8]
         assert lines["power"].is_monotonic_increasing
         assert lines["power"].iloc[0] < lines["power"].iloc[-1]
@@ -100,10 +108,10 @@ def test_ratio_and_its_inverse_are_the_same_effect():
 
 def test_only_the_questions_that_the_study_can_answer():
     alone = power_table(networks=["resnet18"], datasets=2, inits=1, seeds=[5], replicates=50)
-    assert alone["family"].tolist() == ["dataset"]
-    assert alone["blocks"].tolist() == [1]
+    assert alone["family"].tolist() == ["dataset", "dataset"]
+    assert alone["blocks"].tolist() == [1, 1]
     inits = power_table(networks=BOTH, datasets=1, inits=2, seeds=[5], replicates=50)
-    assert inits["family"].tolist() == ["init", "init"]
+    assert inits["family"].tolist() == ["init", "init", "init"]
 
 
 def test_same_seed_same_table(table):
@@ -178,3 +186,47 @@ def test_tau_leaves_out_controls_and_3d_runs():
 def test_tau_needs_two_runs_that_differ(values):
     with pytest.raises(InputError, match="no two runs of one cell that differ"):
         tau_from(summaries({"a": values}))
+
+
+def test_the_joint_test_gains_from_parameters_that_move_together_but_not_by_copies():
+    """The more px and py are one parameter, the less there is to add up."""
+    joint = {
+        rho: power_table(networks=BOTH, inits=1, seeds=[5], correlation=rho, replicates=400)
+        for rho in (0.0, 0.96)
+    }
+    ratio = {
+        rho: table.set_index("design").loc["all blocks, joint", "detectable_ratio"]
+        for rho, table in joint.items()
+    }
+    alone = line(joint[0.0], 5, "dataset")["detectable_ratio"]
+    assert ratio[0.0] < ratio[0.96] < alone
+
+
+def test_correlation_is_that_of_residuals_within_cells():
+    table = summaries({"a": [0.0, 0.2, 0.1], "b": [5.0, 5.3]})
+    assert correlation_from(table) == pytest.approx(1)  # scaled copies
+    turned = table.assign(
+        log_mean_abs=table["log_mean_abs"].where(table["parameter"] != "py", -table["log_mean_abs"])
+    )
+    assert correlation_from(turned) == pytest.approx(-1)
+    assert correlation_from(summaries({"a": [0.0]})) == CORRELATION
+
+
+def test_what_a_study_could_have_found_is_at_its_own_spread(make_summaries):
+    tables, runs = make_summaries(k=5, spread=0.05)
+    found = study_power(tables, runs, seed=1, replicates=200)
+    assert found.columns.tolist() == POWER.names
+    assert set(found["recipe"]) == {"paper"}
+    assert set(found["seeds"]) == {5}
+    assert found["tau"].iloc[0] == pytest.approx(tau_from(tables, runs))
+    plain = power_table(
+        networks=BOTH, seeds=[5], tau=found["tau"].iloc[0], replicates=200, seed=1,
+        correlation=found["correlation"].iloc[0],
+    )  # fmt: skip
+    assert found["detectable_ratio"].tolist() == plain["detectable_ratio"].tolist()
+    assert (
+        found["detectable_ratio"].max()
+        < power_table(networks=BOTH, seeds=[5], replicates=200)["detectable_ratio"].max()
+    )
+    alone, one = make_summaries(k=1)
+    assert study_power(alone, one, seed=1).empty  # no spread is known

@@ -1,4 +1,4 @@
-"""Lines of the tests table in words: interactions, controls, layers, matched updates."""
+"""Lines of the tests table in words: interactions, controls, layers, matched noise budgets."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ def test_an_interaction_is_a_ratio_of_ratios(spoken):
     ).iloc[0]
     start = (
         "Over all blocks, rotation: the ratio of gestures to scenes is "
-        f"{line['estimate']:#.3g} times as large with training from scratch as with pretraining"
+        f"{line['estimate']:#.3g} times as large with training from scratch as "
+        "with pretraining from these 2D weights"
     )
     assert line["sentence"].startswith(start)
     assert "(approximate), smallest attainable" in line["sentence"]
@@ -97,8 +98,8 @@ def test_without_a_common_step(tables):
     cut = summaries[~fetched | (summaries["tag"] == "best")]
     tests = run_tests(cut, runs, seed=1, families=("dataset x init",), checkpoint="matched")
     assert sentences(tests).iloc[0] == (
-        "Over all blocks, at matched updates, scale: untestable, because the compared runs have "
-        "no snapshot at a common number of updates."
+        "Over all blocks, at matched noise budgets, scale: untestable, because the compared runs "
+        "have no snapshot at a common number of updates."
     )
 
 
@@ -121,11 +122,23 @@ def line(p, *, checkpoint="matched", estimate=1.5, **more):
 @pytest.mark.parametrize(
     ("best", "matched", "said"),
     [
-        (0.01, line(AT_ALPHA), "at matched updates too, so the difference is taken as real ["),
-        (0.01, line(0.051), "but at matched updates no difference is shown: the length of"),
+        (
+            0.01,
+            line(AT_ALPHA),
+            "at matched noise budgets too, so the difference is taken as real [",
+        ),
+        (0.01, line(0.051), "but at matched noise budgets no difference is shown: the length of"),
         (0.01, line(0.01, estimate=0.8), "the difference is the other way round: the length"),
-        (0.01, line(0.01, status="untestable"), "could not be tested at matched updates: the"),
-        (0.01, None, "could not be tested at matched updates: the length of training may make it"),
+        (
+            0.01,
+            line(0.01, status="untestable"),
+            "could not be tested at matched noise budgets: the",
+        ),
+        (
+            0.01,
+            None,
+            "could not be tested at matched noise budgets: the length of training may make it",
+        ),
         (0.051, line(0.01), ": no difference is shown ["),
     ],
 )
@@ -156,12 +169,15 @@ def test_p_at_alpha_passes(p):
         (0.01, 0.01, "taken as real; it is small all the same: a ratio between 1/1.25 and 1.25 ["),
         (0.02, "untestable", "so the difference is taken as real ["),
         (0.4, "untestable", ": no difference is shown ["),
+        (0.4, "heterogeneous", ": no difference is shown, but layers disagree ["),
     ],
 )
 def test_equivalence_is_told(p, equal, said):
     method = "TOST on D = ln mean |z|; equal means a ratio between 1/1.25 and 1.25"
     status = equal if isinstance(equal, str) else "ok"
-    tost = line(0.4 if isinstance(equal, str) else equal, method=method, status=status)
+    reason = "layers disagree" if equal == "heterogeneous" else ""
+    p_equal = 0.4 if isinstance(equal, str) else equal
+    tost = line(p_equal, method=method, status=status, reason=reason)
     other = line(0.001, method="permutation")  # another question about the same runs
     tests = pd.DataFrame([line(p)])
     found = sentences(tests, equivalence=pd.DataFrame([other, tost] if equal else [other]))

@@ -7,13 +7,29 @@ import pandas as pd
 import pytest
 
 from threetconv.errors import InputError
-from threetconv.statistics.summaries.snapshot_choice import at_checkpoint, matched_step
+from threetconv.statistics.summaries.snapshot_choice import (
+    WITHOUT,
+    at_checkpoint,
+    matched_snapshots,
+)
 from threetconv.statistics.tests.contrasts import run_tests
 
 
 @pytest.fixture(scope="module")
 def tables(make_summaries):
     return make_summaries(k=3, steps=(50, 100, 120))
+
+
+def steps(lines, compared):
+    """Run -> step, or the reason why there is none."""
+    found, reason = matched_snapshots(lines, compared)
+    return reason or dict(zip(found["run_id"], found["step"], strict=True))
+
+
+def at_matched(lines):
+    for name in ("scope", "layer_index", "parameter", "rows", "weighting"):
+        lines = lines if name in lines else lines.assign(**{name: ""})
+    return at_checkpoint(lines, None, "matched", compared=set(lines["run_id"]))
 
 
 def model(lines):
@@ -27,19 +43,73 @@ def test_the_largest_common_step():
          ("c", 0, "init"), ("c", 50, "snapshot")],
         columns=["run_id", "step", "tag"],
     )  # fmt: skip
-    assert matched_step(lines, ["a", "b"]) == 90
-    assert matched_step(lines, ["a", "b", "c"]) == 50
-    assert matched_step(lines, ["b"]) == 100
-    assert matched_step(lines, ["a", "d"]) is None
-    assert matched_step(lines, []) is None
+    # no noise budgets are known, so updates are what can be matched
+    assert steps(lines, ["a", "b"]) == {"a": 90, "b": 90}
+    assert steps(lines, ["a", "b", "c"]) == {"a": 50, "b": 50, "c": 50}
+    assert steps(lines, ["b"]) == {"b": 100}
+    assert steps(lines, ["a", "d"]) == steps(lines, []) == WITHOUT
     start = lines[lines["step"] == 0].assign(tag="snapshot")
-    assert matched_step(start, ["a", "b"]) is None  # nobody has moved yet
+    assert steps(start, ["a", "b"]) == WITHOUT  # nobody has moved yet
+
+
+def snapshots(**budgets):
+    """Snapshots at updates 10, 20, ... of runs with these noise budgets."""
+    lines = [
+        (run, 10 * i, "snapshot", budget)
+        for run, all_of in budgets.items()
+        for i, budget in enumerate(all_of, 1)
+    ]
+    return pd.DataFrame(lines, columns=["run_id", "step", "tag", "sum_lr2"])
+
+
+def test_equal_budgets_are_matched_and_not_equal_updates():
+    # a one-cycle schedule over 40 updates and over 80: the same update is another budget
+    lines = snapshots(a=(1, 4, 8, 10), b=(0.3, 1, 2.5, 4.0, 6, 8, 9.5, 20))
+    assert steps(lines, ["a", "b"]) == {"a": 30, "b": 60}
+    assert at_matched(lines).text == ", at equal noise budgets within blocks (updates 30 to 60)"
+    assert at_matched(snapshots(a=(1, 4), b=(1, 4))).text == ", at update 20"
+
+
+@pytest.mark.parametrize(("other", "found"), [(0.991, {"a": 20, "b": 20}), (0.989, None)])
+def test_budgets_are_equal_within_one_per_cent(other, found):
+    lines = snapshots(a=(0.5, 1.0), b=(0.3, other))
+    if found:
+        assert steps(lines, ["a", "b"]) == found
+    else:
+        assert "at update 20 they differ by 1 %" in steps(lines, ["a", "b"])
+
+
+def test_unequal_budgets_are_refused_with_their_reason(tables):
+    """The same updates under a schedule that is longer in one of the data sets."""
+    summaries, runs = tables
+    scenes = summaries["dataset"] == "scenes"
+    longer = summaries.assign(
+        sum_lr2=summaries["sum_lr2"].where(~scenes, 0.6 * summaries["sum_lr2"])
+    )
+    tests = run_tests(longer, runs, seed=1, families=("dataset", "init"), checkpoint="matched")
+    # starts are compared within data sets, where budgets are equal
+    starts = tests[(tests["family"] == "init") & (tests["stratum"] == "all")]
+    assert set(starts["status"]) == {"ok"}
+    refused = tests[tests["family"] == "dataset"]
+    assert set(refused["status"]) == {"untestable"}
+    assert refused["reason"].str.startswith("not matched: no snapshots of the compared runs").all()
+    assert refused["reason"].str.endswith("at update 120 they differ by 40 %").all()
+    assert refused[["estimate", "p_raw"]].isna().all().all()
+
+
+def test_a_budget_that_is_not_known_is_not_believed_equal(tables):
+    summaries, _ = tables
+    lacking = summaries["run_id"] == summaries["run_id"].iloc[0]
+    some = summaries.assign(sum_lr2=summaries["sum_lr2"].mask(lacking))
+    assert "some of the compared runs are unknown" in at_matched(some).reason
+    none = at_matched(summaries.drop(columns="sum_lr2"))
+    assert (none.steps, none.text) == ((120,), ", at update 120, noise budgets unknown")
 
 
 def test_a_last_state_that_is_a_snapshot_counts_once(tables):
     summaries, runs = tables
     chosen = at_checkpoint(summaries, runs, "matched")
-    assert (chosen.step, chosen.text, chosen.reason) == (120, ", at update 120", "")
+    assert (chosen.steps, chosen.text, chosen.reason) == ((120,), ", at update 120", "")
     keys = ["run_id", "scope", "layer_index", "parameter", "rows", "weighting"]
     assert not chosen.lines.duplicated(keys).any()
     assert set(chosen.lines["tag"]) == {"last"}
@@ -70,9 +140,9 @@ def test_a_run_that_is_not_compared_does_not_set_the_step(tables):
     alone = (cut["network"] == "resnet18") & (cut["init"] == "scratch")
     cut = cut[~alone | (cut["step"] == 50)]
     tests = run_tests(cut, runs, seed=1, families=("dataset", "init"), checkpoint="matched")
-    steps = tests.groupby("family")["method"].first().str.extract(r"update (\d+)")[0]
+    at = tests.groupby("family")["method"].first().str.extract(r"update (\d+)")[0]
     # family init compares it with pretrained scenes
-    assert steps.to_dict() == {"dataset": "120", "init": "50"}
+    assert at.to_dict() == {"dataset": "120", "init": "50"}
     lone = tests[(tests["family"] == "dataset") & (tests["stratum"] == "resnet18, scratch")]
     assert lone["reason"].str.contains("no block has runs of both").all()
 
@@ -108,10 +178,10 @@ def test_best_takes_every_run_where_it_stopped(tables):
     moved = summaries[(summaries["run_id"] != early) | (summaries["tag"] != "best")]
     again = summaries[(summaries["run_id"] == early) & (summaries["step"] == 50)]
     chosen = at_checkpoint(pd.concat([moved, again.assign(tag="best")]), runs, "best")
-    steps = model(chosen.lines).groupby("run_id")["step"].unique()
-    assert steps[early].tolist() == [50]
-    assert set(np.concatenate(steps.drop(early).tolist())) == {120}
-    assert (chosen.step, chosen.text) == (None, "")
+    taken = model(chosen.lines).groupby("run_id")["step"].unique()
+    assert taken[early].tolist() == [50]
+    assert set(np.concatenate(taken.drop(early).tolist())) == {120}
+    assert (chosen.steps, chosen.text) == ((), "")
 
 
 def test_mistakes_are_named(tables):

@@ -14,7 +14,7 @@ from threetconv.statistics.tests.equivalence import tost
 from threetconv.statistics.tests.interaction import permute_interactions
 from threetconv.statistics.tests.intervals import difference_interval
 from threetconv.statistics.tests.mixed import fit_mixed
-from threetconv.statistics.tests.permutation import permute_runs
+from threetconv.statistics.tests.permutation import permute_jointly, permute_runs
 
 
 @pytest.fixture
@@ -54,6 +54,37 @@ def test_effects_are_added_to_arm_a(rng):
     moved = [values + np.array([effect, 0.0])[:, None] for effect in effects]
     apart = np.stack([vectorised.permutation_p(m, labels) for m in moved], axis=1)
     assert together == pytest.approx(apart)
+
+
+@pytest.mark.parametrize(("blocks", "runs"), [(1, 3), (2, 3), (1, 5)])
+def test_the_joint_test(rng, blocks, runs):
+    values = rng.normal(size=(9, 4, blocks, 2, runs)) - 5
+    labels = vectorised.label_runs(blocks, runs, rng=rng)
+    effects = [0.0, 0.7]
+    p = vectorised.joint_p(values, labels, effects)
+    for j, effect in enumerate(effects):
+        for study, found in zip(values, p[:, j], strict=True):
+            arms = [(study[:, b, 0].T + effect, study[:, b, 1].T) for b in range(blocks)]
+            assert found == pytest.approx(permute_jointly(arms, seed=0).p)
+
+
+@pytest.mark.parametrize(("sizes", "blocks"), [((3, 5), 1), ((4, 2), 1), ((2, 3), 2)])
+def test_unequal_arms(rng, sizes, blocks):
+    first = sizes[0]
+    values = rng.normal(size=(20, blocks, sum(sizes))) + 3
+    p = vectorised.unequal_p(values, first, rng=rng, studentised=True, draws=999)
+    arms = ([(block[:first], block[first:]) for block in study] for study in values)
+    assert p == pytest.approx([permute_runs(study, seed=0).p for study in arms])
+    plain = vectorised.unequal_p(values, first, rng=rng, studentised=False, draws=999)
+    if blocks == 1:
+        expected = stats.permutation_test(
+            (values[0, 0, :first], values[0, 0, first:]),
+            lambda a, b, axis: np.abs(a.mean(axis) - b.mean(axis)),
+            alternative="greater", vectorized=True, n_resamples=np.inf,
+        ).pvalue  # fmt: skip
+        assert plain[0] == pytest.approx(expected)
+    drawn = vectorised.unequal_p(values, first, rng=rng, studentised=True, draws=5)
+    assert set(np.round(drawn * 6, 9)) <= set(range(1, 7))
 
 
 def test_swapping_the_arms_changes_no_p(rng):

@@ -38,7 +38,7 @@ def test_defaults_are_filled_in() -> None:
     assert config["statistics"] == {
         "alpha": 0.05,
         "equivalence_ratio": 1.25,
-        "energy_rows": 1000,
+        "energy_rows": 10_000,
         "bootstrap_resamples": 1000,
         "calibration_replicates": 400,
     }

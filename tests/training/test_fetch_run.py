@@ -175,7 +175,7 @@ def test_given_updates_and_rate_make_a_noise_floor(
 def test_later_stages_take_runs_without_a_noise_floor(
     fetched: Path, trained: Path, tmp_path: Path
 ) -> None:
-    """Best checkpoints are compared; matched updates are told to be out of reach."""
+    """Best checkpoints are compared; matched noise budgets are told to be out of reach."""
     folders, tables = [], []
     for dataset in ("toy", "other"):
         for replicate in range(1, 4):

@@ -5,6 +5,7 @@ The Snakefile runs as users run it; of real runs only jobs that need no torch.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -261,3 +262,27 @@ def test_two_studies_run_at_once_and_one_study_not_twice(tmp_path):
             process.kill()
             process.communicate()
     assert all((tmp_path / f"{name}.done").exists() for name in names)
+
+
+def test_the_first_analysis_plan_is_kept_and_what_changes_is_listed(tmp_path, snakemake):
+    plan = tmp_path / "results/tiny/analysis_plan.json"
+    contents = []
+    for replicates in (1, 2):
+        options = write(tmp_path, study(replicates=replicates))
+        done = snakemake(tmp_path, *options, "--", "results/tiny/analysis_plan.json")
+        assert done.returncode == 0, done.stderr
+        contents.append(json.loads(plan.read_text()))
+    first, second = contents
+    assert first["before_training"]
+    assert first["deviations"] == []
+    assert (second["sha256"], second["written"]) == (first["sha256"], first["written"])
+    changed = {d["key"]: (d["planned"], d["now"]) for d in second["deviations"]}
+    assert changed == {"runs per cell.resnet18-mine-scratch-3t": (1, 2)}
+
+
+def test_training_waits_for_the_plan_and_is_not_repeated_for_it():
+    """An input that is `ancient` counts as there or not; its time and its maker do not."""
+    rules = (ROOT / "workflow/rules/models.smk").read_text()
+    for name in ("train", "train_batch"):
+        body = rules.partition(f"rule {name}:")[2].partition("output:")[0]
+        assert 'plan=ancient(f"{RESULTS}/analysis_plan.json")' in body

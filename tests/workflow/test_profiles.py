@@ -97,6 +97,7 @@ def test_only_training_and_local_rules_are_jobs_of_their_own(name, rules, monkey
         "render_stills",
         "all",
         "run_config",
+        "analysis_plan",  # on the login node
     }
 
 
@@ -148,7 +149,11 @@ def test_a_study_is_few_slurm_jobs(tmp_path):
     text = plan(tmp_path, "slurm")
     groups = re.findall(r"Group job (\w+)", text)
     assert sorted(groups) == ["analysis", "data", "data", "parameters"]
-    alone = set(re.findall(r"(?m)^rule (\w+):", text)) - {"all", "run_config"}  # on the login node
+    alone = set(re.findall(r"(?m)^rule (\w+):", text)) - {
+        "all",
+        "run_config",
+        "analysis_plan",
+    }  # on the login node
     assert alone == {"train", "train_on_stills", "render_stills", "explain"}
     assert len(re.findall(r"(?m)^rule train\w*:", text)) == 28 + 2
 

@@ -46,11 +46,33 @@ else:
             "../scripts/fetch_imagenet.py"
 
 
+localrules:
+    analysis_plan,
+
+
+rule analysis_plan:
+    # What will be tested, hashed before training. Training waits for it, but is not repeated when
+    # it is written again (`ancient`); `update` keeps the first plan, beside which changes are
+    # listed.
+    output:
+        update(f"{RESULTS}/analysis_plan.json"),
+    log:
+        f"{RESULTS}/logs/analysis_plan.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        study=STUDY,
+        code=code_digest("statistics.analysis_plan"),
+    script:
+        "../scripts/analysis_plan.py"
+
+
 rule train:
     # One run: one cell of the design, one seed. A run that was stopped goes on from its newest
     # checkpoint, which lies beside the outputs because Snakemake deletes those of a stopped job.
     input:
         unpack(lambda w: LAYOUT.run_inputs(w.run_id)),
+        plan=ancient(f"{RESULTS}/analysis_plan.json"),
     output:
         record=f"{RESULTS}/runs/{{run_id}}/run.json",
         weights=f"{RESULTS}/runs/{{run_id}}/best.safetensors",
@@ -103,6 +125,7 @@ if LAYOUT.batches:
         # Several runs of one cell, one after another: a process is started once for all of them.
         input:
             unpack(lambda w: LAYOUT.run_inputs(first_of(w))),
+            plan=ancient(f"{RESULTS}/analysis_plan.json"),
         output:
             done=f"{RESULTS}/batches/{{batch}}/done.txt",
         log:

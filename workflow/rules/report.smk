@@ -14,6 +14,7 @@ TABLES = {
     "distances": f"{RESULTS}/distances.parquet",
     "bootstrap": f"{RESULTS}/bootstrap.parquet",
     "calibration": f"{RESULTS}/calibration.parquet",
+    "power": f"{RESULTS}/power.parquet",
     "order_leak": f"{RESULTS}/order_leak.parquet",
 }
 if PLANTED:
@@ -68,6 +69,7 @@ rule study_report:
         figures=FIGURES.values(),
         # The configuration with its defaults, which the report prints.
         config=f"{RESULTS}/run_config.yaml",
+        plan=f"{RESULTS}/analysis_plan.json",
     output:
         html=report(
             f"{REPORTS}/report.html",
@@ -91,7 +93,11 @@ rule study_report:
         tables=list(TABLES),
         figures=FIGURES,
         code=code_digest(
-            "report.content", "report.html", "report.pdf", "statistics.tests.sentences"
+            "report.content",
+            "report.html",
+            "report.pdf",
+            "statistics.analysis_plan",
+            "statistics.tests.sentences",
         ),
     script:
         "../scripts/study_report.py"

@@ -40,7 +40,7 @@ rule tests:
         alpha=STUDY["statistics"]["alpha"],
         dataset_contrast=STUDY["statistics"].get("dataset_contrast"),
         seed=derive_seed(STUDY["seed"], "tests"),
-        code=code_digest("statistics.tests.contrasts", "statistics.tests.layerwise"),
+        code=code_digest("statistics.tests.depth", "statistics.tests.layerwise"),
     script:
         "../scripts/tests.py"
 
@@ -82,7 +82,7 @@ rule sensitivity:
         alpha=STUDY["statistics"]["alpha"],
         dataset_contrast=STUDY["statistics"].get("dataset_contrast"),
         margin=STUDY["statistics"]["equivalence_ratio"],
-        # Energy distances need all pairs of rows, so rows are sampled.
+        # Energy distances need all pairs of rows: runs of more rows than this are sampled.
         max_rows=STUDY["statistics"]["energy_rows"],
         seed=derive_seed(STUDY["seed"], "sensitivity"),
         code=code_digest(
@@ -120,6 +120,25 @@ rule descriptions:
         "../scripts/descriptions.py"
 
 
+rule power:
+    # Which ratios a study of this design and this spread between its runs could have found.
+    input:
+        summaries=f"{RESULTS}/summaries.parquet",
+        runs=f"{RESULTS}/runs.parquet",
+    output:
+        f"{RESULTS}/power.parquet",
+    log:
+        f"{RESULTS}/logs/power.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        alpha=STUDY["statistics"]["alpha"],
+        seed=derive_seed(STUDY["seed"], "power"),
+        code=code_digest("statistics.calibration.own_study"),
+    script:
+        "../scripts/power.py"
+
+
 rule calibration:
     # Type I error, coverage and power of the tests in simulated studies of the same networks.
     input:
@@ -141,6 +160,8 @@ rule calibration:
     threads: 8
     params:
         replicates=STUDY["statistics"]["calibration_replicates"],
+        # Numbers of runs of cells that the tests compare, where they are unequal.
+        cells=LAYOUT.unequal_cells,
         seed=derive_seed(STUDY["seed"], "calibration"),
         code=code_digest("statistics.calibration.calibrate"),
     script:

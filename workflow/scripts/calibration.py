@@ -20,6 +20,7 @@ if __name__ == "__main__":  # worker processes import this file again
             replicates=snakemake.params.replicates,
             seed=snakemake.params.seed,
             workers=snakemake.threads,
+            cells=snakemake.params.cells,
             progress=progress_to(log, "simulated studies"),
         )
         write_parquet(table, snakemake.output[0], CALIBRATION)

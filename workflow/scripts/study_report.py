@@ -5,6 +5,7 @@ import yaml
 from threetconv.report.content import build_document
 from threetconv.report.html import render_html
 from threetconv.report.pdf import render_pdf
+from threetconv.statistics.analysis_plan import read_plan
 from threetconv.statistics.tests.sentences import sentences
 from threetconv.support.files import read_parquet
 from threetconv.support.logs import step_log
@@ -23,6 +24,7 @@ with step_log(snakemake.log[0]) as log:
     document = build_document(
         **tables,
         config=config,
+        plan=read_plan(snakemake.input.plan),
         figures=snakemake.params.figures,
         provenance_facts={"git commit": git_sha(), **versions()},
     )

@@ -4,6 +4,7 @@ import pandas as pd
 
 from threetconv.schemas.statistics import LAYER_PROFILE, TESTS
 from threetconv.statistics.tests.contrasts import run_tests
+from threetconv.statistics.tests.depth import joint_tests
 from threetconv.statistics.tests.families import FAMILIES
 from threetconv.statistics.tests.layerwise import layer_profile, layer_tests
 from threetconv.support.files import read_parquet, write_parquet
@@ -16,7 +17,9 @@ with step_log(snakemake.log[0]) as log:
     tests = run_tests(
         summaries, runs, families=tuple(FAMILIES), checkpoint=("best", "matched"), **options
     )
+    together = joint_tests(summaries, runs, families=tuple(FAMILIES), **options)
     layers = layer_tests(summaries, runs, **options)
-    log.info("%d tests of networks, %d of layers", len(tests), len(layers))
-    write_parquet(pd.concat([tests, layers], ignore_index=True), snakemake.output.tests, TESTS)
+    log.info("%d tests of networks, %d of layers", len(tests) + len(together), len(layers))
+    table = pd.concat([tests, together, layers], ignore_index=True)
+    write_parquet(table, snakemake.output.tests, TESTS)
     write_parquet(layer_profile(summaries, runs), snakemake.output.layers, LAYER_PROFILE)

@@ -54,17 +54,18 @@ def power(
 
     for name in networks:
         look_up(CATALOGUE, name, what="network", remedy=lift_remedy(name))
-    tau, origin = _tau(tau, from_results)
+    tau, correlation, origin = _spread(tau, from_results)
     table = power_table(
         networks=networks, datasets=datasets, inits=inits, seeds=seeds or [3, 5, 8],
-        ratio=effect, tau=tau, alpha=alpha, replicates=replicates, seed=seed,
+        ratio=effect, tau=tau, correlation=correlation, alpha=alpha, replicates=replicates,
+        seed=seed,
     )  # fmt: skip
     write_both(table, csv, json)
-    _render(table, origin=origin, alpha=alpha)
+    _render(table, correlation=correlation, origin=origin, alpha=alpha)
 
 
-def _tau(tau: float | None, results: Path | None) -> tuple[float, str]:
-    """The SD between runs, and where it is from."""
+def _spread(tau: float | None, results: Path | None) -> tuple[float, float, str]:
+    """The SD between runs, the correlation of px and py, and where they are from."""
     if tau is not None and results is not None:
         raise InputError(
             "--tau and --from-results",
@@ -72,10 +73,13 @@ def _tau(tau: float | None, results: Path | None) -> tuple[float, str]:
             expected="one of them",
             remedy="drop --tau to estimate it from the results",
         )
-    from threetconv.statistics.calibration.power import TAU, tau_from
+    from threetconv.statistics.calibration.batch import CORRELATION
+    from threetconv.statistics.calibration.power import TAU
 
     if results is None:
-        return (TAU, "assumed; --from-results estimates it") if tau is None else (tau, "as given")
+        origin = "assumed; --from-results estimates it" if tau is None else "as given"
+        return TAU if tau is None else tau, CORRELATION, origin
+    from threetconv.statistics.calibration.own_study import correlation_from, tau_from
     from threetconv.support.files import read_parquet  # arrow
 
     files = [results / name for name in ("summaries.parquet", "runs.parquet")]
@@ -87,10 +91,11 @@ def _tau(tau: float | None, results: Path | None) -> tuple[float, str]:
                 expected="the results folder of a finished study",
                 remedy="run the study first, or give --tau",
             )
-    return tau_from(*(read_parquet(file) for file in files)), f"estimated from {files[0]}"
+    tables = [read_parquet(file) for file in files]
+    return tau_from(*tables), correlation_from(*tables), f"estimated from {files[0]}"
 
 
-def _render(table: pd.DataFrame, *, origin: str, alpha: float) -> None:
+def _render(table: pd.DataFrame, *, correlation: float, origin: str, alpha: float) -> None:
     """Print the table and sentences under it."""
     from rich.console import Console  # only for printing, as the next
     from rich.table import Table
@@ -120,13 +125,15 @@ def _render(table: pd.DataFrame, *, origin: str, alpha: float) -> None:
     if not console.is_terminal:  # a file or a pipe has no width of its own
         console.width = max(console.width, 120)
     console.print(grid)
-    level = table["level"].iloc[0]
+    level = table["level"].min()
     for sentence in (
         "Family dataset compares data sets, init initialisations; dataset x init asks whether "
         "the first depends on the second. Least p: the smallest attainable. Detectable: the "
         "smallest ratio above 1 that 80 % of studies find.",
         f"SD of D between runs of a cell: {tau:.3g} log units ({origin}). Level {level:g}: alpha = "
-        f"{alpha:g} over four parameters by Holm, for a parameter that moves alone.",
+        f"{alpha:g} over four parameters by Holm, for a parameter that moves alone. Joint: one "
+        "test of the four, at alpha, where all of them move; px and py correlate by "
+        f"{correlation:.2g}.",
         *_words(table),
     ):
         console.print(sentence, highlight=False, markup=False)

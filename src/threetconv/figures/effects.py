@@ -32,7 +32,7 @@ FAMILIES = {
 }
 LOOKS: dict[str, tuple[str, str]] = {"matched": ("o", INITS[0]), "best": ("s", INITS[3])}
 """Checkpoint -> marker and colour; others take the last look."""
-NAMES = {"matched": "matched updates", "best": "best checkpoint"}
+NAMES = {"matched": "matched noise budgets", "best": "best checkpoint"}
 LINE = 0.17
 """Inches a line takes."""
 MOST = 48

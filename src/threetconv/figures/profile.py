@@ -34,7 +34,7 @@ NAMED = 24
 def profiles(
     layer_profile: pd.DataFrame, tests: pd.DataFrame, *, networks: Sequence[str], alpha: float
 ) -> dict[str, Figure]:
-    """`profile` of every network, at matched updates where its runs have such snapshots.
+    """`profile` of every network, at matched noise budgets where its runs have such snapshots.
 
     Fetched runs have none; their profile is that of the best checkpoint.
     """

@@ -39,6 +39,7 @@ TABLES = {
     "bootstrap": ("bootstrap.parquet", "contrast, parameter"),
     "distances": ("distances.parquet", "contrast, parameter"),
     "calibration": ("calibration.parquet", "test, design"),
+    "power": ("power.parquet", "recipe, family, design"),
     "accuracy": ("tables/accuracy.parquet", "cell: the paper's Tables 1 and 3"),
     "accuracy_of_controls": ("tables/accuracy_of_controls.parquet", "cell of a control"),
     "displacement": ("tables/displacement.parquet", "cell, parameter: the paper's Tables 2 and 4"),

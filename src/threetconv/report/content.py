@@ -36,6 +36,7 @@ from threetconv.report.sections import (
 )
 from threetconv.report.sections import calibration as simulated
 from threetconv.report.sections import order_leak as time_direction
+from threetconv.report.sections import plan as analysis
 
 __all__ = ["build_document"]
 
@@ -55,6 +56,7 @@ def build_document(
     distances: pd.DataFrame | None = None,
     bootstrap: pd.DataFrame | None = None,
     calibration: pd.DataFrame | None = None,
+    power: pd.DataFrame | None = None,
     planted_table: pd.DataFrame | None = None,
     planted_layers: pd.DataFrame | None = None,
     alignment: pd.DataFrame | None = None,
@@ -65,6 +67,7 @@ def build_document(
     sanity: pd.DataFrame | None = None,
     figures: Mapping[str, str | Path] | None = None,
     captions: Mapping[str, str] | None = None,
+    plan: Mapping[str, Any] | None = None,
     provenance_facts: Mapping[str, str] | None = None,
 ) -> Document:
     """The report of a study.
@@ -89,6 +92,7 @@ def build_document(
         distances: distances between rows of two groups.
         bootstrap: hierarchical bootstrap intervals.
         calibration: type I error, coverage and power of every test in simulated studies.
+        power: from `threetconv.statistics.calibration.own_study.study_power`.
         planted_table, planted_layers: ratios of planted motions to floor and controls
             (`threetconv.statistics.planted.recovery`), by motion and parameter (whole network, and
             first layer), and by layer.
@@ -103,6 +107,7 @@ def build_document(
             others go into a section of their own. Figures of one recipe are called
             `<recipe>/<name>`.
         captions: name -> plain text added to a figure's caption (the labels of the clips, say).
+        plan: the analysis plan (`threetconv.statistics.analysis_plan.read_plan`).
         provenance_facts: name -> value, printed under Provenance (git commit, versions, machine).
 
     Returns:
@@ -121,6 +126,7 @@ def build_document(
         distances=filled(distances),
         bootstrap=filled(bootstrap),
         calibration=filled(calibration),
+        power=filled(power),
         planted=at_layer(planted_table, whole=True),
         planted_first=at_layer(planted_table, whole=False),
         planted_layers=filled(planted_layers),
@@ -129,6 +135,7 @@ def build_document(
         # A study's figures arrive as paths in text, from the workflow's parameters.
         figures={name: Path(path) for name, path in (figures or {}).items()},
         captions=dict(captions or {}),
+        plan=dict(plan or {}),
         config=config,
         provenance=dict(provenance_facts or {}),
     )
@@ -136,6 +143,7 @@ def build_document(
     # provenance.
     sections = [
         design.section(inputs),
+        *analysis.section(inputs),
         data.section(inputs),
         accuracy.section(inputs),
         *time_direction.section(inputs),

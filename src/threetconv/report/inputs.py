@@ -41,7 +41,7 @@ FIGURES = (
 """Names of figures that have a place in the report; * is a dataset (clips), an initialisation
 (distributions, histograms) a network (profile), or network_dataset
 (explained, class_drops)."""
-CHECKPOINTS = {"matched": "matched updates", "best": "best checkpoint"}
+CHECKPOINTS = {"matched": "matched noise budgets", "best": "best checkpoint"}
 """Checkpoint of a table -> its name in the text, in the order of the report."""
 MAIN = ("dataset", "init", "dataset x init")
 """Families of planned tests; negative controls have a section of their own."""
@@ -60,6 +60,7 @@ class Inputs:
     captions: Mapping[str, str]
     config: Mapping[str, Any]
     provenance: Mapping[str, str]
+    plan: Mapping[str, Any] = field(default_factory=dict)
     accuracy_tests: pd.DataFrame = field(default_factory=pd.DataFrame)
     control_accuracy: pd.DataFrame = field(default_factory=pd.DataFrame)
     layer_profile: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -67,6 +68,7 @@ class Inputs:
     distances: pd.DataFrame = field(default_factory=pd.DataFrame)
     bootstrap: pd.DataFrame = field(default_factory=pd.DataFrame)
     calibration: pd.DataFrame = field(default_factory=pd.DataFrame)
+    power: pd.DataFrame = field(default_factory=pd.DataFrame)
     planted: pd.DataFrame = field(default_factory=pd.DataFrame)
     planted_first: pd.DataFrame = field(default_factory=pd.DataFrame)
     planted_layers: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -148,7 +150,7 @@ class Inputs:
         return [n for n in known if n in present] + sorted(present - set(known))
 
     def tested(self, *families: str, scope: str = "model") -> pd.DataFrame:
-        """Lines of the tests table by family and scope, matched updates before best checkpoints."""
+        """Lines of the tests table by family and scope, matched ones before best checkpoints."""
         table = self.tests
         if table.empty:
             return table
@@ -188,7 +190,7 @@ class Inputs:
 
 
 def in_order(table: pd.DataFrame) -> pd.DataFrame:
-    """Matched updates before best checkpoints, within each family and contrast."""
+    """Matched noise budgets before best checkpoints, within each family and contrast."""
     if "checkpoint" not in table or table.empty:
         return table
     names = list(CHECKPOINTS)
@@ -206,7 +208,8 @@ def differs(table: pd.DataFrame, alpha: float) -> pd.Series:
 def verdict(line: Mapping[Any, Any], alpha: float) -> str:
     """The status, and where a test was made which way it went."""
     if line["status"] != "ok":
-        return str(line["status"])
+        unmatched = str(line.get("reason", "")).startswith("not matched")
+        return "not matched" if unmatched else str(line["status"])
     return "differs" if passes(float(line["p_adjusted"]), alpha) else "not shown"
 
 

@@ -31,6 +31,7 @@ TABLES: dict[str, pa.Schema] = {
     "bootstrap": statistics.BOOTSTRAP,
     "distances": statistics.DISTANCES,
     "calibration": statistics.CALIBRATION,
+    "power": statistics.POWER,
     "planted": statistics.PLANTED,
     "planted_layers": statistics.PLANTED_LAYERS,
     "alignment": statistics.ALIGNMENT,

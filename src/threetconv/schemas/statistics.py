@@ -24,7 +24,7 @@ from threetconv.schemas.runs import (
 __all__ = [
     "ACCURACY", "ACCURACY_TESTS", "ALIGNMENT", "BOOTSTRAP", "CALIBRATION", "DENSITIES",
     "DISPLACEMENT", "DISTANCES", "HISTOGRAMS", "JOINT_DENSITIES", "LAYER_PROFILE", "PLANTED",
-    "PLANTED_LAYERS", "SENSITIVITY", "SUMMARIES", "TESTS",
+    "PLANTED_LAYERS", "POWER", "SENSITIVITY", "SUMMARIES", "TESTS",
 ]  # fmt: skip
 
 FAMILY = column("family", TEXT, "of tests: dataset, init, dataset x init, controls")
@@ -32,7 +32,7 @@ CONTRAST = column("contrast", TEXT, "what is compared: a / b")
 STRATUM = column("stratum", TEXT, "all, or the one block that is looked at")
 SCOPE = column("scope", TEXT, "model or layer")
 WHERE = column("layer_index", INDEX, "place of the layer, -1 of the whole model")
-CHECKPOINT = column("checkpoint", TEXT, "best epoch, or matched: after equally many updates")
+CHECKPOINT = column("checkpoint", TEXT, "best epoch, or matched: at equal noise budgets")
 UNIT = column("unit", TEXT, "what counts as one observation")
 N_A = column("n_a", WHOLE, "observations of arm a")
 N_B = column("n_b", WHOLE, "observations of arm b")
@@ -45,7 +45,7 @@ P_FLOOR = column("p_floor", NUMBER, "smallest p-value that the design can attain
 P_ADJUSTED = column("p_adjusted", NUMBER, "adjusted for the number of tests; null unless ok")
 EXACT = column("exact", FLAG, "whether all permutations were enumerated")
 PERMUTATIONS = column("n_permutations", WHOLE, "permutations looked at")
-STATUS = column("status", TEXT, "ok, untestable, degenerate or descriptive")
+STATUS = column("status", TEXT, "ok, untestable, degenerate, descriptive, or heterogeneous (TOST)")
 REASON = column("reason", TEXT, "why the status is what it is, and what else is to be said")
 SEED = column("rng_seed", WHOLE, "of what was drawn")
 MOTION = column("motion", TEXT, "that was planted in the data set")
@@ -93,6 +93,7 @@ SUMMARIES = pa.schema(
         column("kurtosis", NUMBER, "excess kurtosis of z, null if z is constant"),
         FLOOR,
         FLOOR_RATIO,
+        column("sum_lr2", NUMBER, "noise budget: sum of squared learning rates, null if unknown"),
         column("weighting", TEXT, "pooled: all rows alike; layer: mean of the layers' values"),
     ]
 )
@@ -102,8 +103,8 @@ TESTS = pa.schema(
         FAMILY,
         CONTRAST,
         STRATUM,
-        PARAMETER,
-        SCOPE,
+        column("parameter", TEXT, "s, r, px, py, or all four: s, r, px, py"),
+        column("scope", TEXT, "model, joint (four parameters), depth (early / late layers), layer"),
         WHERE,
         CHECKPOINT,
         UNIT,
@@ -208,6 +209,29 @@ CALIBRATION = pa.schema(
         column("n_untestable", WHOLE, "studies whose design cannot reach the level"),
         column("valid", TEXT, "valid, liberal, conservative, untestable, or empty for power"),
         column("note", TEXT, "what is to be said of it"),
+    ]
+)
+POWER = pa.schema(
+    [
+        RECIPE,
+        column("family", TEXT, "of tests; one block is of either of two"),
+        column("design", TEXT, "all blocks, one block, or jointly over the four parameters"),
+        column("blocks", WHOLE, "in which runs are relabelled"),
+        column("seeds", WHOLE, "runs of the smallest cell", "runs"),
+        column("runs", WHOLE, "of such a study", "runs"),
+        P_FLOOR,
+        column("level", NUMBER, "that the smallest p is held against"),
+        column("testable", FLAG, "whether the floor lies below it"),
+        column("ratio", NUMBER, "of mean displacements whose power is given"),
+        column("tau", NUMBER, "SD of D between runs of a cell, estimated from the study's runs"),
+        column("correlation", NUMBER, "of D of px and py between runs of a cell"),
+        column("d", NUMBER, "|ln ratio| / tau"),
+        column("power", NUMBER, "share of simulated studies that find the ratio"),
+        LOW,
+        HIGH,
+        column("detectable_ratio", NUMBER, "smallest above 1 that 80 % of such studies find"),
+        column("labelings", TEXT, "all, or how many were drawn"),
+        REASON,
     ]
 )
 PLANTED = pa.schema(
@@ -327,6 +351,7 @@ ACCURACY_TESTS = pa.schema(
         LOW,
         HIGH,
         CI_METHOD,
+        column("method", TEXT, "of the test"),
         P_RAW,
         P_FLOOR,
         EXACT,

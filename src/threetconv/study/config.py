@@ -308,8 +308,8 @@ class Statistics(Section):
     """Two data sets that the family "dataset" compares, first with second; all pairs without it."""
     equivalence_ratio: float = Field(default=1.25, gt=1)
     """Mean displacements within this factor count as equivalent (TOST)."""
-    energy_rows: int = Field(default=1000, ge=10, le=2000)
-    """Rows drawn from each run for the energy test on (px, py)."""
+    energy_rows: int = Field(default=10_000, ge=10, le=20_000)
+    """The energy test on (px, py) takes all rows of a run, or so many drawn ones if it has more."""
     bootstrap_resamples: int = Field(default=1000, ge=100)
     """Resamples of the hierarchical bootstrap."""
     calibration_replicates: int = Field(default=400, ge=20)

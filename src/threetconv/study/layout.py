@@ -6,6 +6,8 @@ rules are read before any of their environments exists.
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +231,26 @@ class StudyLayout:
     def changed_note(self, name: str) -> Path:
         """Where it is noted that clips of a data set have changed since their table was made."""
         return Path(self.results, "clips", f"{name}.changed.txt")
+
+    @property
+    def unequal_cells(self) -> list[tuple[int, int]]:
+        """Numbers of runs of two real 3T cells that differ in data set or start alone, if unequal.
+
+        The larger number second, and each pair once.
+        """
+        cells = Counter(
+            (run.network, run.recipe, run.dataset, run.init)
+            for run in self.runs_3t
+            if run.control == "none"
+        )
+        pairs = {
+            (min(n, m), max(n, m))
+            for (first, n), (second, m) in combinations(cells.items(), 2)
+            if n != m
+            and sum(a != b for a, b in zip(first, second, strict=True)) == 1
+            and first[:2] == second[:2]
+        }
+        return sorted(pairs)
 
     @property
     def leak_cells(self) -> list[Config]:

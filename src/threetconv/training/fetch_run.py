@@ -2,7 +2,7 @@
 
 Only the weights of such a run are known. Loss and accuracy are measured here, on the study's own
 clips. Updates and learning rate are unknown (null) unless they are given; without them the run has
-no noise floor. Comparisons at matched updates need snapshots from during training, so a fetched
+no noise floor. Comparisons at matched noise budgets need snapshots of the training, so a fetched
 run never takes part in them.
 """
 

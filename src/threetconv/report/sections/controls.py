@@ -159,14 +159,14 @@ def counts(table: pd.DataFrame, alpha: float) -> list[str]:
             said.append(f"{join_words(further)} moved further in real runs")
         if less:
             said.append(f"{join_words(less)} moved less in real runs")
-        # What the best checkpoint shows, but matched updates do not (or the other way round), may
-        # come from a longer training.
+        # What the best checkpoint shows, but matched noise budgets do not (or the other way round),
+        # may come from a longer training.
         open_ = [p for p in further if known.get((contrast, p)) is not True]
         open_ += [p for p in less if known.get((contrast, p)) is not False]
         if open_ and checkpoint != "matched":
             said.append(
-                f"this is not shown at matched updates for {join_words(open_)}, so the length of "
-                "training may be the reason"
+                f"this is not shown at matched noise budgets for {join_words(open_)}, so the "
+                "length of training may be the reason"
             )
         if untested:
             said.append(f"{join_words(untested)} could not be tested")

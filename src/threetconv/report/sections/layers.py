@@ -55,18 +55,18 @@ def section(inputs: Inputs) -> list[Section]:
 
 
 def at(inputs: Inputs) -> str:
-    """At which checkpoint the figures are drawn: matched updates for networks that have such."""
+    """At which checkpoint the figures are drawn: matched noise budgets where networks have them."""
     table = inputs.layer_profile
     if table.empty:
         return ""
-    # Fetched runs have no snapshots at matched updates, see `figures.profile.profiles`.
+    # Fetched runs have no snapshots at matched noise budgets, see `figures.profile.profiles`.
     matched = set(table.loc[table["checkpoint"] == "matched", "network"].astype(str))
     rest = sorted(set(table["network"].astype(str)) - matched)
     if not rest:
-        return ", after matched updates"
+        return ", at matched noise budgets"
     if not matched:
         return ", at the best checkpoint"
-    return f", after matched updates (of {join_words(rest)} at the best checkpoint)"
+    return f", at matched noise budgets (of {join_words(rest)} at the best checkpoint)"
 
 
 def lines(inputs: Inputs) -> str:

@@ -129,7 +129,8 @@ def fetched(inputs: Inputs) -> str:
         f"**Fetched weights.** {plural(n, 'run')} of {len(inputs.runs)} "
         f"{'was' if n == 1 else 'were'} fetched and not trained here: on which clips, for how long "
         "and how the epoch was chosen is known only as far as the study says. A contrast with "
-        "fetched runs has no test at matched updates, and best epochs of 0 stand for unknown ones."
+        "fetched runs has no test at matched noise budgets, and best epochs of 0 stand for unknown "
+        "ones."
     )
 
 
@@ -214,27 +215,27 @@ def training_length(inputs: Inputs) -> str:
 
 
 def matched(inputs: Inputs) -> str:
-    """What tests at matched updates rule out and what they do not, or why there are none."""
+    """What tests at matched noise budgets rule out and what they do not, or why there are none."""
     tests = inputs.tested(*MAIN)
     lines = tests[tests["checkpoint"] == "matched"] if "checkpoint" in tests else tests.head(0)
     if lines.empty:
-        return "No test was made at matched updates."
+        return "No test was made at matched noise budgets."
     if lines["estimate"].isna().all():
         why = lines["reason"].astype(str).value_counts().index[0]
-        return f"No test at matched updates could be made: {escape(why)}."
+        return f"No test at matched noise budgets could be made: {escape(why)}."
     text = (
-        "The tests at matched updates are free of that, but they compare networks that need not "
-        "have learned equally much by then"
+        "The tests at matched noise budgets are free of that, but they compare networks that need "
+        "not have learned equally much by then"
     )
     schedule = str(inputs.setting("training.schedule", "constant"))
-    # A schedule runs over all updates of a run: where these differ, so do the learning rates after
-    # the same number of updates.
+    # A schedule runs over all updates of a run: where these differ, equal budgets are reached at
+    # other places of the schedule.
     planned = inputs.measured.groupby("dataset", observed=True)["n_updates"].max()
     if schedule == "constant" or planned.nunique() < 2:
         return f"{text}."
     return (
-        f"{text}, and whose learning rates may have differed: the schedule ({escape(schedule)}) "
-        "ran over other numbers of updates."
+        f"{text}, and that may have stood at another place of the schedule ({escape(schedule)}), "
+        "which ran over other numbers of updates."
     )
 
 

@@ -18,6 +18,7 @@ __all__ = ["sections"]
 
 LAST_NUMBER = re.compile(r"(\d+(?:\.\d+)?)\D*$")
 JOINT = "px, py"
+OPPOSED = "heterogeneous"
 ROW_DISTANCES = (
     ("wasserstein", "Wasserstein"),
     ("energy", "energy"),
@@ -69,7 +70,7 @@ def outcomes(table: pd.DataFrame, alpha: float) -> list[Block]:
             "values move less. Agreement in direction matters here more than the single p."
         )
     ]
-    # Matched updates first and open, the best checkpoint folded.
+    # Matched noise budgets first and open, the best checkpoint folded.
     for i, checkpoint in enumerate(c for c in CHECKPOINTS if (table["checkpoint"] == c).any()):
         name = CHECKPOINTS[checkpoint]
         shown = cross(
@@ -172,13 +173,19 @@ def equivalent(table: pd.DataFrame, alpha: float) -> str:
     """How many of the tests over all blocks show equivalence, and how many could not be made."""
     if table.empty:
         return ""
-    shown, cannot = int(differs(table, alpha).sum()), int((table["status"] != "ok").sum())
+    shown, opposed = int(differs(table, alpha).sum()), int((table["status"] == OPPOSED).sum())
+    cannot = int((table["status"] != "ok").sum()) - opposed
     if cannot == len(table):
         return f" Over all blocks {of_all(0, cannot, 'test')} could be made."
     text = (
         f" Over all blocks equivalence is shown in {of_all(shown, len(table), 'test')} of a "
         "parameter, contrast and checkpoint"
     )
+    if opposed:
+        text += (
+            f"; in {opposed} layers or blocks differ beyond the margin in opposite directions "
+            "(*heterogeneous*), so that equal means are no equivalence"
+        )
     return f"{text}; {cannot} could not be made." if cannot else f"{text}."
 
 

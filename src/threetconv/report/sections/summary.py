@@ -125,13 +125,13 @@ def displaced(table: pd.DataFrame) -> str:
 
 
 def tested(table: pd.DataFrame, alpha: float) -> str:
-    """Results of the blocked tests by family, at matched updates if there are any."""
+    """Results of the blocked tests by family, at matched noise budgets if there are any."""
     if table.empty:
         return ""
     blocked = table[table["stratum"] == "all"]
     where = ""
     if "checkpoint" in blocked:
-        # Matched updates are the confirmatory tests, but fetched runs have none.
+        # Matched noise budgets are the confirmatory tests, but fetched runs have none.
         usable = blocked[blocked["estimate"].notna()]
         names = (usable if len(usable) else blocked)["checkpoint"].astype(str).unique()
         chosen = "matched" if "matched" in names else "".join(names[:1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from threetconv.report import formats
 from threetconv.report.document import (
     Block,
     Details,
@@ -17,7 +18,7 @@ from threetconv.report.document import (
 from threetconv.report.inputs import MAIN, Inputs, checkpoint_name, contrast_note, verdict
 from threetconv.report.sections import sensitivity
 from threetconv.report.tables import P_VALUES, RATIO, make_table, not_ok, numbers, pair, when, words
-from threetconv.report.wording import join_words
+from threetconv.report.wording import join_words, plural
 
 __all__ = ["results", "section", "spoken"]
 
@@ -29,15 +30,32 @@ EFFECT = Formula(
     "exponential of the difference of the mean D of both groups of runs.",
 )
 QUESTIONS = {
-    "dataset": "**dataset**: does the *dataset* matter? Compared within blocks of the same "
-    "network and start.",
-    "init": "**init**: does the *start* matter? Compared within blocks of the same network and "
-    "dataset.",
+    "dataset": "**dataset**: do runs on *these datasets* differ? Compared within blocks of the "
+    "same network and start.",
+    "init": "**init**: do runs that start from *these 2D weights* differ from runs that start from "
+    "random ones? Compared within blocks of the same network and dataset.",
     "dataset x init": "**dataset x init**: is the difference between datasets larger *from "
     "scratch* than pretrained? The ratio from scratch is divided by the ratio pretrained, so 1 "
     "means that both are equal. The labels are permuted after the dataset's main effect has been "
     "removed; the p is approximate.",
 }
+TOGETHER = {
+    "joint": (
+        "Table C, together",
+        "The four parameters together, over all blocks.",
+        "A data set or a start may move several parameters a little: the joint test permutes runs "
+        "with the four of them, and asks how much of their variance the labels explain. The ratio "
+        "is the geometric mean over parameters.",
+    ),
+    "depth": (
+        "Table C, by depth",
+        "Early against late layers, over all blocks.",
+        "It may also move early layers further and late ones less, which a mean over layers hides. "
+        "For each run the mean *D* of the first half of the layers, less that of the second half, "
+        "is compared; the ratio is that of early to late displacement between both groups.",
+    ),
+}
+"""Scope of the tests table -> label and caption of its table, and what it asks."""
 MOST_SENTENCES = 16
 """More sentences than this are folded."""
 MISSING = {
@@ -74,6 +92,12 @@ def section(inputs: Inputs) -> Section:
     if len(blocked):
         blocks.append(results(blocked, "Table C", "Tests over all blocks.", inputs.alpha))
         blocks += in_words(blocked)
+    for scope, (label, caption, text) in TOGETHER.items():
+        lines = inputs.tested(*families, scope=scope)
+        lines = lines[lines["stratum"] == "all"]
+        if len(lines):
+            blocks += [Paragraph(text), results(lines, label, caption, inputs.alpha)]
+            blocks += in_words(lines)
     blocks += inputs.figure(
         "effects",
         label="Figure C",
@@ -84,6 +108,7 @@ def section(inputs: Inputs) -> Section:
         "and checkpoint, with 95 percent intervals on a logarithmic axis. The values are in the "
         "tables of tests.",
     )
+    blocks += detectable(inputs.power, inputs.alpha)
     if len(within):
         caption = "Tests inside each block."
         inner = results(within, "Table C, continued", caption, inputs.alpha, strata=True)
@@ -91,6 +116,35 @@ def section(inputs: Inputs) -> Section:
             Details(f"Tests inside single blocks ({len(within)})", [inner, *folded(within)])
         )
     return Section("Tests", blocks, sensitivity.sections(inputs))
+
+
+def detectable(table: pd.DataFrame, alpha: float) -> list[Block]:
+    """Which ratios this study could have found, at the spread between its own runs."""
+    if table.empty:
+        return []
+    line = table.iloc[0]
+    tau, seeds = formats.significant(line["tau"], 2).text, int(line["seeds"])
+    found = table[table["testable"] & table["detectable_ratio"].notna()]
+    ratios = [
+        f"{name} ({design}) {formats.significant(ratio).text}"
+        for name, design, ratio in zip(
+            found["family"], found["design"], found["detectable_ratio"], strict=True
+        )
+    ]
+    text = (
+        f"Runs of one cell differ by a standard deviation of {tau} in *D* (median over "
+        f"parameters), and D of px and py correlate by {line['correlation']:.2f}. With "
+        f"{plural(seeds, 'run')} per cell, the fewest here, and that spread, the smallest ratio "
+        "above 1 that 80 % of such studies find is: "
+        f"{'; '.join(ratios) if ratios else 'not among those tried'}. The level is "
+        f"\N{GREEK SMALL LETTER ALPHA} = {alpha:g} after Holm's adjustment over four parameters "
+        "of which one moves; joint tests are of four that move together."
+    )
+    silent = table[~table["testable"]]
+    if len(silent):
+        names = [f"{n} ({d})" for n, d in zip(silent["family"], silent["design"], strict=True)]
+        text += f" Out of reach: {join_words(names)}."
+    return [Paragraph(text)]
 
 
 def method(alpha: float) -> list[Block]:
@@ -104,8 +158,10 @@ def method(alpha: float) -> list[Block]:
         EFFECT,
         ListBlock(
             [
-                "**Matched updates** (confirmatory): all runs after the same number of updates, "
-                "so that the length of training cannot make the difference.",
+                "**Matched noise budgets** (confirmatory): runs are compared where the "
+                "squared learning rates of their updates add up to the same (within 1 %): then the "
+                "length of training and its schedule take both arms equally far by noise alone. "
+                "Without such snapshots a contrast is not matched, and not tested.",
                 "**Best checkpoint** (replication of the paper): every run at its best validation "
                 "epoch, however long it had been trained by then.",
             ]
@@ -113,8 +169,10 @@ def method(alpha: float) -> list[Block]:
         Paragraph(
             "The test permutes the labels of *runs* within blocks and asks how often a "
             "relabelled study shows a difference at least as large. Rows of one network are not "
-            "independent of each other, so they are not the unit. With few runs a "
-            "small p is out of reach: the **floor** is the smallest p that the design can give. "
+            "independent of each other, so they are not the unit. Where the groups "
+            "of a block differ in size, the difference is divided by its standard error "
+            "(studentised). With few runs a small p is out of reach: the **floor** is the "
+            "smallest p that the design can give. "
             f"Where even that would not pass \N{GREEK SMALL LETTER ALPHA} = {alpha:g} after "
             "Holm's adjustment over the four parameters, the contrast is called **untestable**; "
             "that is not evidence of no difference. A difference is shown where the adjusted p is "
@@ -147,9 +205,9 @@ def in_words(table: pd.DataFrame) -> list[Block]:
     first, later = spoken(matched), spoken(rest)
     if not later:
         return []
-    blocks: list[Block] = [Paragraph("At matched updates, in words:"), *first]
+    blocks: list[Block] = [Paragraph("At matched noise budgets, in words:"), *first]
     if len(matched) > MOST_SENTENCES:
-        blocks = [Details("In words, at matched updates", first)]
+        blocks = [Details("In words, at matched noise budgets", first)]
     names = join_words([checkpoint_name(name) for name in rest["checkpoint"].unique()])
     return [*blocks, Details(f"In words, at the {names}", later, printed=False)]
 
@@ -219,7 +277,7 @@ def methods(table: pd.DataFrame) -> str:
     # An empty note leaves ". ", which is removed.
     once = f"{contrast_note(table)}. ".removeprefix(". ")
     text = (
-        f"{once}At: matched updates or best checkpoint; g: Hedges' g; not shown: no difference "
-        "shown."
+        f"{once}At: matched noise budgets or best checkpoint; g: Hedges' g; not shown: no "
+        "difference shown."
     )
     return escape(f"{text} Method: {'; '.join(names)}." if names else text)

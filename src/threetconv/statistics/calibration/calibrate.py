@@ -20,8 +20,9 @@ import pandas as pd
 
 from threetconv.errors import InputError
 from threetconv.schemas.statistics import CALIBRATION
+from threetconv.statistics.calibration.batch import UNEQUAL, Batch
 from threetconv.statistics.calibration.row_level_tests import ENERGY, HIERARCHICAL, ROW_LEVEL_TESTS
-from threetconv.statistics.calibration.run_level_tests import BLOCKS, RUN_LEVEL_TESTS, Batch
+from threetconv.statistics.calibration.run_level_tests import BLOCKS, RUN_LEVEL_TESTS
 from threetconv.statistics.calibration.scenarios import Answers, Scenario
 from threetconv.statistics.calibration.simulate import NetworkLayout, draw_study
 
@@ -30,6 +31,7 @@ __all__ = ["COLUMNS", "calibrate", "validity", "wilson"]
 COLUMNS = CALIBRATION.names
 MOST_RUNS = 5  # per arm and block
 AT_ONCE = 20  # studies in one piece of work; the result depends on it, not on the workers
+Piece = tuple[NetworkLayout, int, int, int, tuple[tuple[int, int], ...]]
 Progress = Callable[[int, int], None]
 
 
@@ -88,6 +90,7 @@ def calibrate(
     replicates: int = 1_000,
     seed: int = 1,
     workers: int = 1,
+    cells: Sequence[tuple[int, int]] = (),
     progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Simulate studies in each layout and try every test on them.
@@ -99,6 +102,8 @@ def calibrate(
             test uses every fifth study, the hierarchical bootstrap every tenth.
         seed: the same seed gives the same table, whatever the workers.
         workers: processes.
+        cells: runs of arms a and b in blocks of the study at hand, where they are unequal; tried
+            beside 3 and 5.
         progress: called with (studies done, studies in all).
 
     Returns:
@@ -113,14 +118,15 @@ def calibrate(
         InputError: for no layout, two of one name, or fewer than one replicate or worker.
     """
     _check(layouts, replicates, workers)
+    own = tuple(dict.fromkeys((*UNEQUAL, *((a, b) for a, b in cells if a != b))))
     pieces = [
-        (shape, start, min(AT_ONCE, replicates - start), seed)
+        (shape, start, min(AT_ONCE, replicates - start), seed, own)
         for shape in layouts
         for start in range(0, replicates, AT_ONCE)
     ]
     totals: dict[str, Counts] = {shape.network: {} for shape in layouts}
     done = 0
-    for (shape, _, studies, _), counts in zip(pieces, _work(pieces, workers), strict=True):
+    for (shape, _, studies, *_), counts in zip(pieces, _work(pieces, workers), strict=True):
         total = totals[shape.network]
         for scenario, count in counts.items():
             sofar = total.get(scenario, Count())
@@ -154,7 +160,7 @@ def _ordered(counts: Counts) -> list[Scenario]:
     )  # fmt: skip
 
 
-def _work(pieces: list[tuple[NetworkLayout, int, int, int]], workers: int) -> Iterator[Counts]:
+def _work(pieces: list[Piece], workers: int) -> Iterator[Counts]:
     """The pieces' counts, in the pieces' order."""
     if workers == 1:
         yield from (_piece(*piece) for piece in pieces)
@@ -168,7 +174,9 @@ def _work(pieces: list[tuple[NetworkLayout, int, int, int]], workers: int) -> It
             yield future.result()
 
 
-def _piece(shape: NetworkLayout, start: int, studies: int, seed: int) -> Counts:
+def _piece(
+    shape: NetworkLayout, start: int, studies: int, seed: int, cells: tuple[tuple[int, int], ...]
+) -> Counts:
     """Counts of studies `start` to `start + studies`; each study has a generator of its own."""
     counts: Counts = {}
     # crc32, because `hash` of a text differs between processes
@@ -184,7 +192,7 @@ def _piece(shape: NetworkLayout, start: int, studies: int, seed: int) -> Counts:
         for row_test in ROW_LEVEL_TESTS:
             _count(counts, row_test(draw, independent, study))
         draws.append(draw._replace(rows=np.empty(0)))  # run-level tests need none
-    batch = Batch.of(draws, np.random.default_rng([*key, 1, start]))
+    batch = Batch.of(draws, np.random.default_rng([*key, 1, start]), cells)
     for run_test in RUN_LEVEL_TESTS:
         _count(counts, run_test(batch))
     return counts

@@ -3,7 +3,8 @@
 D = ln mean |z| of a run is taken as normal with SD tau between the runs of a cell, a ratio of
 mean displacements is a shift of ln(ratio), and the permutation tests of the plan are run on
 simulated values. The level is alpha / 4: Holm's bound for the smallest of four p-values, so the
-power is that of finding one parameter when the other three show no effect.
+power is that of finding one parameter when the other three show no effect. The joint test of four
+parameters is tried at alpha, with the same effect in each, px and py correlated between runs.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ import pandas as pd
 from threetconv.errors import InputError
 from threetconv.records.parameters import PARAMETERS
 from threetconv.statistics.calibration import vectorised
+from threetconv.statistics.calibration.batch import CORRELATION
 from threetconv.statistics.calibration.calibrate import wilson
 from threetconv.statistics.tests import permutation
-from threetconv.statistics.tests.families import with_recipe
 from threetconv.statistics.tests.permutation import attainable_floor, labelings
 from threetconv.support.levels import passes
 
-__all__ = ["COLUMNS", "TAU", "power_table", "tau_from"]
+__all__ = ["COLUMNS", "TAU", "power_table"]
 
 COLUMNS = [
     "family", "design", "blocks", "seeds", "runs", "p_floor", "level", "testable", "ratio", "tau",
@@ -43,6 +44,11 @@ class Design(NamedTuple):
     name: str
     blocks: int
     interaction: bool = False
+    joint: bool = False
+
+    def level(self, alpha: float) -> float:
+        """What the smallest p is held against: Holm's bound, or alpha for one test of all four."""
+        return alpha if self.joint else alpha / len(PARAMETERS)
 
 
 class Result(NamedTuple):
@@ -61,6 +67,7 @@ def power_table(
     seeds: Sequence[int] = (3, 5, 8),
     ratio: float = 1.25,
     tau: float = TAU,
+    correlation: float = CORRELATION,
     alpha: float = 0.05,
     replicates: int = 2_000,
     seed: int = 1,
@@ -74,13 +81,15 @@ def power_table(
         ratio: the effect: one arm moves `ratio` times as far (interaction: a ratio of
             ratios).
         tau: SD of D between runs of one cell, in log units.
+        correlation: of px and py between runs of a cell; only the joint test feels it.
         alpha: level of a family of four parameters.
         replicates: simulated studies per design.
         seed: the same seed gives the same table.
 
     Returns:
-        Columns `COLUMNS`; for every number of seeds "dataset" and "init" over all blocks, a single
-        block of either, and "dataset x init", as far as the study has them. `runs`: of the whole
+        Columns `COLUMNS`; for every number of seeds "dataset" and "init" over all blocks, for one
+        parameter and for all four jointly, a single block of either, and "dataset x init", as far
+        as the study has them. `runs`: of the whole
         study; `p_floor`: the smallest attainable p; `testable`: whether four parameters at that
         floor would pass Holm;
         `d` = |ln ratio| / tau; `power` at the level alpha / 4 with Wilson's 95 % interval (0 where
@@ -95,20 +104,21 @@ def power_table(
         alpha=alpha, replicates=replicates,
     )  # fmt: skip
     d = abs(math.log(ratio)) / tau
-    known: dict[tuple[int, int, bool], Result] = {}
+    known: dict[tuple[int, int, bool, bool], Result] = {}
     lines = []
     for k in seeds:
         for design in _designs(len(networks), datasets, inits):
             floor = _floor(design.blocks, k)
             # with one seed there is no spread within cells, which the interaction's test permutes
             possible = not (design.interaction and k == 1)
-            testable = possible and passes(len(PARAMETERS) * floor, alpha)
-            key = (design.blocks, k, design.interaction)
+            level = design.level(alpha)
+            testable = possible and passes(floor / level, 1.0)
+            key = (design.blocks, k, design.interaction, design.joint)
             # families with equally many blocks have the same power: simulate it once
             if testable and key not in known:
                 rng = np.random.default_rng([seed, *map(int, key)])
                 known[key] = _simulate(
-                    design, k, d=d, level=alpha / len(PARAMETERS), replicates=replicates, rng=rng
+                    design, k, d=d, level=level, replicates=replicates, rng=rng, rho=correlation
                 )
             result = known[key] if testable else Result(0.0, math.nan, "none")
             low, high = (
@@ -118,12 +128,12 @@ def power_table(
                 {
                     "family": design.family, "design": design.name, "blocks": design.blocks,
                     "seeds": k, "runs": len(networks) * datasets * inits * k,
-                    "p_floor": floor if possible else 1.0, "level": alpha / len(PARAMETERS),
+                    "p_floor": floor if possible else 1.0, "level": level,
                     "testable": testable, "ratio": ratio, "tau": tau, "d": d,
                     "power": result.power, "ci_low": low, "ci_high": high,
                     "detectable_ratio": math.exp(result.detectable_d * tau),
                     "labelings": result.labelings,
-                    "reason": "" if testable else _reason(floor, alpha, possible=possible),
+                    "reason": "" if testable else _reason(floor, level, alpha, possible=possible),
                 }
             )  # fmt: skip
     return pd.DataFrame(lines, columns=COLUMNS)
@@ -136,13 +146,12 @@ def _floor(blocks: int, k: int) -> float:
     return max(attainable_floor(sizes), 1 / (permutation.DRAWS + 1) if drawn else 0.0)
 
 
-def _reason(floor: float, alpha: float, *, possible: bool) -> str:
+def _reason(floor: float, level: float, alpha: float, *, possible: bool) -> str:
     if not possible:
         return "one run per cell: no spread to permute"
-    return (
-        f"the smallest attainable p is {floor:.3g} ({min(1.0, len(PARAMETERS) * floor):.3g} after "
-        f"Holm), above alpha = {alpha:g}"
-    )
+    adjusted = min(1.0, floor * alpha / level)
+    after = f" ({adjusted:.3g} after Holm)" if level < alpha else ""
+    return f"the smallest attainable p is {floor:.3g}{after}, above alpha = {alpha:g}"
 
 
 def _designs(networks: int, datasets: int, inits: int) -> list[Design]:
@@ -156,11 +165,23 @@ def _designs(networks: int, datasets: int, inits: int) -> list[Design]:
         designs.append(Design(names, "one block", 1))
     if datasets > 1 and inits > 1:
         designs.append(Design("dataset x init", "all blocks", 2 * networks, interaction=True))
-    return designs
+    joint = [
+        design._replace(name="all blocks, joint", joint=True)
+        for design in designs
+        if design.name == "all blocks" and not design.interaction
+    ]
+    return designs + joint
 
 
 def _simulate(
-    design: Design, k: int, *, d: float, level: float, replicates: int, rng: np.random.Generator
+    design: Design,
+    k: int,
+    *,
+    d: float,
+    level: float,
+    replicates: int,
+    rng: np.random.Generator,
+    rho: float,
 ) -> Result:
     """Power at the standardised effect d, and the effect that is found in 80 % of studies."""
     weights = None
@@ -173,6 +194,15 @@ def _simulate(
     # drawn once: all effects share the noise, so power changes with the effect alone when `_bisect`
     # compares them
     values = rng.standard_normal((replicates, design.blocks, 2, k))
+    count = "all" if labels.exact else f"{DRAWS:,} drawn"
+    if design.joint:
+        four = rng.standard_normal((replicates, len(PARAMETERS), design.blocks, 2, k))
+        four[:, 3] = rho * four[:, 2] + math.sqrt(1 - rho**2) * four[:, 3]
+
+        def found(effect: float) -> float:
+            return float((vectorised.joint_p(four, labels, effect) <= level).mean())
+
+        return Result(found(d), _bisect(found), count)
 
     def power(effect: float) -> float:
         if not design.interaction:
@@ -183,7 +213,6 @@ def _simulate(
         p = vectorised.permutation_p(vectorised.interaction_residuals(moved), labels)
         return float((p <= level).mean())
 
-    count = "all" if labels.exact else f"{DRAWS:,} drawn"
     return Result(power(d), _bisect(power), count)
 
 
@@ -199,50 +228,6 @@ def _bisect(power: Callable[[float], float]) -> float:
         middle = (low + high) / 2
         low, high = (low, middle) if power(middle) >= WANTED else (middle, high)
     return high
-
-
-def tau_from(summaries: pd.DataFrame, runs: pd.DataFrame | None = None) -> float:
-    """SD of D between runs of one cell, from a finished study.
-
-    Args:
-        summaries: from `threetconv.statistics.summaries.summarise.summarise`; model lines at the
-            best checkpoint, reachable rows, pooled.
-        runs: run_id, convolution, control; 3D runs and controls are left out.
-
-    Returns:
-        The SD pooled over cells network x data set x initialisation, for each parameter; the
-        median over the parameters.
-
-    Raises:
-        InputError: when no cell has two runs that moved.
-    """
-    table = summaries[
-        (summaries["tag"] == "best")
-        & (summaries["scope"] == "model")
-        & (summaries["rows"] == "reachable")
-        & (summaries["weighting"] == "pooled")
-    ]
-    if runs is not None:
-        real = runs[(runs["convolution"] == "3t") & (runs["control"] == "none")]
-        table = table[table["run_id"].isin(real["run_id"])]
-    elif "control" in table:
-        table = table[table["control"] == "none"]
-    table = table[np.isfinite(table["log_mean_abs"])]
-    keys = ["parameter", "network", "dataset", "init", "recipe"]
-    cells = with_recipe(table).groupby(keys)["log_mean_abs"]
-    # sums of squares and degrees of freedom add up over cells of different size
-    spread = pd.DataFrame({"squares": cells.var(ddof=0) * cells.size(), "df": cells.size() - 1})
-    pooled = spread.groupby("parameter").sum()
-    pooled = pooled[pooled["df"] > 0]
-    if pooled.empty or not (pooled["squares"] > 0).any():
-        raise InputError(
-            "summaries table",
-            found="no two runs of one cell that differ",
-            expected="at least two runs of one network, data set and initialisation",
-            remedy="give the SD between runs yourself (--tau)",
-        )
-    variances = (pooled["squares"] / pooled["df"]).to_numpy(np.float64)
-    return float(np.median(np.sqrt(variances)))
 
 
 def _check(

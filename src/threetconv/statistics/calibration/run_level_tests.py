@@ -2,7 +2,8 @@
 
 Each function takes some studies at once and yields answers: for each scenario (a test at a number
 of runs, with or without an effect) whether it rejected, or covered the truth, in each study. The
-four parameters of a study are independent, so a test of one parameter gets four answers from it.
+four parameters of a study are independent, so a test of one parameter gets four answers from it;
+tests of all four take px and py as correlated.
 A new test is one function and one entry of `RUN_LEVEL_TESTS`.
 """
 
@@ -10,11 +11,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from threetconv.statistics.calibration import vectorised
+from threetconv.statistics.calibration.batch import SPREAD, Batch, each
 from threetconv.statistics.calibration.scenarios import (
     ALPHA,
     EFFECT,
@@ -27,56 +28,15 @@ from threetconv.statistics.calibration.scenarios import (
     levels,
     untestable,
 )
-from threetconv.statistics.calibration.simulate import Draw
 from threetconv.statistics.tests.adjust import benjamini_hochberg, holm
+from threetconv.statistics.tests.permutation import attainable_floor
 
-__all__ = ["BLOCKS", "RUN_LEVEL_TESTS", "Batch"]
+__all__ = ["BLOCKS", "RUN_LEVEL_TESTS"]
 
 MARGIN = 1.25  # largest ratio that counts as equal
 BLOCKS = 4  # blocks of the families' overall tests: two networks x two levels of the other factor
 RESAMPLES = 1_000
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Draws of several studies without their rows: (studies, parameters, blocks, 2, runs, ...)."""
-
-    seeds: np.ndarray
-    log_means: np.ndarray
-    layer_log_means: np.ndarray
-    rng: np.random.Generator
-
-    @classmethod
-    def of(cls, draws: list[Draw], rng: np.random.Generator) -> Batch:
-        """Stack draws; their rows are let go."""
-        return cls(
-            np.stack([draw.seeds for draw in draws]),
-            np.stack([draw.log_means for draw in draws]),
-            np.stack([draw.layer_log_means for draw in draws]),
-            rng,
-        )
-
-    def values(self, runs: int, blocks: int = 1, *, paired: bool = False) -> np.ndarray:
-        """D of the first runs and blocks, no effect: (studies, parameters, blocks, 2, runs)."""
-        part = np.s_[:, :, :blocks, :, :runs]
-        return self.log_means[part] + TAU * self._seeds(paired)[part]
-
-    def layers(self, runs: int, blocks: int) -> np.ndarray:
-        """The same by layer: (studies, parameters, blocks, 2, runs, layers)."""
-        part = np.s_[:, :, :blocks, :, :runs]
-        return self.layer_log_means[part] + TAU * self.seeds[part][..., None]
-
-    def pooled(self, runs: int) -> np.ndarray:
-        """D in one block of up to blocks x runs runs: (studies x parameters, 1, 2, runs).
-
-        Blocks have no effects of their own, so all runs are draws from one population.
-        """
-        values = _each(self.log_means + TAU * self.seeds)
-        arms = np.swapaxes(values, 1, 2).reshape(len(values), 2, -1)
-        return arms[:, None, :, :runs]
-
-    def _seeds(self, paired: bool) -> np.ndarray:
-        return self.seeds[:, :, :, :1].repeat(2, axis=3) if paired else self.seeds
+FEWER = 1_999  # labelings of the tests that need more work for each
 
 
 RunLevelTest = Callable[[Batch], Iterator[Answers]]
@@ -86,7 +46,7 @@ def welch_test(batch: Batch) -> Iterator[Answers]:
     """Welch's t on D in one block: level, power and coverage."""
     name = "Welch t on D"
     for runs in RUNS:
-        values = _each(batch.values(runs))
+        values = each(batch.values(runs))
         for shift, scenario in levels(name, "1 block", runs):
             if runs == 1:
                 yield untestable(scenario, len(values))
@@ -96,7 +56,7 @@ def welch_test(batch: Batch) -> Iterator[Answers]:
         covered = vectorised.mean_difference(batch.pooled(runs)).covers(0.0, LEVEL)
         yield Answers(_coverage("Welch t interval", "1 block", runs), covered)
     for runs in (3, 5):
-        values = _each(batch.values(runs, BLOCKS))
+        values = each(batch.values(runs, BLOCKS))
         covered = vectorised.mean_difference(values).covers(0.0, LEVEL)
         scenario = _coverage("Satterthwaite t interval", f"{BLOCKS} blocks", runs)
         yield Answers(scenario, covered)
@@ -110,7 +70,7 @@ def permutation_test(batch: Batch) -> Iterator[Answers]:
             labels = vectorised.label_runs(blocks, runs, rng=batch.rng)
             values = batch.values(runs, blocks)
             yield from _permuted("permutation of run labels", design, runs, values, labels)
-            yield from _permuted_holm(design, runs, values, labels)
+            yield from _permuted_holm(design, runs, batch.together(runs, blocks), labels)
         labels = vectorised.sign_flips(BLOCKS, runs, rng=batch.rng)
         values = batch.values(runs, BLOCKS, paired=True)
         note = "arms share the seed effect of a pair"
@@ -129,7 +89,7 @@ def _permuted(
     note: str = "",
 ) -> Iterator[Answers]:
     shifts, scenarios = zip(*levels(name, design, runs, note=note), strict=True)
-    p = vectorised.permutation_p(_each(values), labels, shifts)
+    p = vectorised.permutation_p(each(values), labels, shifts)
     for column, scenario in zip(p.T, scenarios, strict=True):
         yield Answers(scenario, column <= ALPHA, labels.floor > ALPHA)
 
@@ -141,7 +101,7 @@ def _permuted_holm(
     studies, parameters = values.shape[:2]
     name = f"permutation, Holm over {parameters} parameters"
     shifts, scenarios = zip(*levels(name, design, runs), strict=True)
-    p = vectorised.permutation_p(_each(values), labels, shifts)
+    p = vectorised.permutation_p(each(values), labels, shifts)
     adjusted = np.apply_along_axis(holm, 1, p.reshape(studies, parameters, -1))
     for j, scenario in enumerate(scenarios):
         found = adjusted[..., j] <= ALPHA
@@ -151,13 +111,68 @@ def _permuted_holm(
         yield Answers(noted, hits, parameters * labels.floor > ALPHA)
 
 
+def unequal_test(batch: Batch) -> Iterator[Answers]:
+    """Arms of unequal size, the larger spread in the smaller one: studentised, and not."""
+    for first, second in batch.cells:
+        for blocks in (1, BLOCKS):
+            values = batch.unequal(first, second, blocks)
+            if values is None:
+                continue
+            design = (
+                f"{'1 block' if blocks == 1 else f'{blocks} blocks'}, {first} and {second} runs"
+            )
+            floor = attainable_floor([(first, second)] * blocks)
+            for kind in ("studentised", "not studentised") if min(first, second) > 1 else ():
+                note = f"SD of the smaller arm {SPREAD:g} times as large"
+                name = f"permutation of unequal arms, {kind}"
+                for shift, scenario in levels(name, design, min(first, second), note=note):
+                    # the power of a test that does not keep its level means nothing
+                    if kind == "not studentised" and shift:
+                        continue
+                    moved = values + np.where(np.arange(first + second) < first, shift, 0.0)
+                    p = vectorised.unequal_p(
+                        moved, first, rng=batch.rng, studentised=kind == "studentised", draws=999
+                    )
+                    yield Answers(scenario, p <= ALPHA, floor > ALPHA)
+
+
+def joint_test(batch: Batch) -> Iterator[Answers]:
+    """All four parameters at once, px and py correlated; an effect moves all of them."""
+    for runs in RUNS:
+        for blocks in (1, BLOCKS):
+            design = "1 block" if blocks == 1 else f"{blocks} blocks"
+            labels = _few_labels(batch, blocks, runs)
+            note = f"px and py correlated {batch.correlation:.2g}; effects in all four"
+            scenarios = levels("joint permutation of four parameters", design, runs, note=note)
+            shifts, asked = zip(*scenarios, strict=True)
+            p = vectorised.joint_p(batch.together(runs, blocks), labels, shifts)
+            for column, scenario in zip(p.T, asked, strict=True):
+                yield Answers(scenario, column <= ALPHA, labels.floor > ALPHA)
+
+
+def depth_test(batch: Batch) -> Iterator[Answers]:
+    """Early against late layers; an effect is the ratio of early to late displacement."""
+    for runs in RUNS:
+        layers = batch.layers(runs, BLOCKS)
+        half = layers.shape[-1] // 2
+        values = layers[..., :half].mean(axis=-1) - layers[..., -half:].mean(axis=-1)
+        labels = _few_labels(batch, BLOCKS, runs)
+        yield from _permuted(
+            "early against late layers, permutation", f"{BLOCKS} blocks", runs, values, labels
+        )
+
+
+def _few_labels(batch: Batch, blocks: int, runs: int) -> vectorised.Labelings:
+    return vectorised.label_runs(blocks, runs, rng=batch.rng, max_enumeration=FEWER, draws=FEWER)
+
+
 def interaction_test(batch: Batch) -> Iterator[Answers]:
     """Data set x initialisation in two networks, the data set's main effect taken out."""
     signs = np.array([1.0, -1.0] * (BLOCKS // 2)) / (BLOCKS // 2)
     name, note = "permutation of dataset x init, approximate", "effect is a ratio of ratios"
     for runs in RUNS:
         labels = vectorised.label_runs(BLOCKS, runs, rng=batch.rng, weights=signs)
-        values = _each(batch.values(runs, BLOCKS))
+        values = each(batch.values(runs, BLOCKS))
         for shift, scenario in levels(name, f"{BLOCKS} blocks", runs, note=note):
             if runs == 1:  # without a spread within cells there is nothing to permute
                 yield untestable(scenario, len(values))
@@ -173,12 +188,12 @@ def layers_test(batch: Batch) -> Iterator[Answers]:
     """Layer-wise permutation in two blocks, Benjamini-Hochberg across layers."""
     for runs in RUNS:
         labels = vectorised.label_runs(2, runs, rng=batch.rng)
-        values = np.moveaxis(_each(batch.layers(runs, 2)), -1, 1)  # studies, layers, blocks, ...
+        values = np.moveaxis(each(batch.layers(runs, 2)), -1, 1)  # studies, layers, blocks, ...
         studies, layers = values.shape[:2]
         shifts, scenarios = zip(
             *levels("layer-wise permutation, BH", "2 blocks", runs), strict=True
         )
-        p = vectorised.permutation_p(_each(values), labels, shifts)
+        p = vectorised.permutation_p(each(values), labels, shifts)
         adjusted = np.apply_along_axis(benjamini_hochberg, 1, p.reshape(studies, layers, -1))
         for j, scenario in enumerate(scenarios):
             found = adjusted[..., j] <= ALPHA
@@ -198,7 +213,7 @@ def mixed_test(batch: Batch) -> Iterator[Answers]:
         for reference in ("t(2k - 2)", "N(0, 1)"):
             name = f"MixedLM, {reference}"
             for shift, scenario in levels(name, "1 block", runs, unit="run x layer", note=note):
-                values = _each(batch.layers(runs, 1))[:, 0].copy()
+                values = each(batch.layers(runs, 1))[:, 0].copy()
                 if runs == 1:
                     yield untestable(scenario, len(values))
                     continue
@@ -219,7 +234,7 @@ def equivalence_test(batch: Batch) -> Iterator[Answers]:
                 truth, f"TOST, margin {MARGIN:g}", "run", "1 block", runs, TAU, ratio, quantity,
                 "claims equivalence",
             )  # fmt: skip
-            values = _moved(_each(batch.values(runs)), math.log(ratio))
+            values = _moved(each(batch.values(runs)), math.log(ratio))
             if runs == 1:
                 yield untestable(scenario, len(values))
                 continue
@@ -241,14 +256,6 @@ def bootstrap_test(batch: Batch) -> Iterator[Answers]:
         yield Answers(scenario, (low <= 0) & (high >= 0))
 
 
-def _each(values: np.ndarray) -> np.ndarray:
-    """Every parameter as a study of its own: the first two axes become one.
-
-    Parameters are drawn independently of each other.
-    """
-    return values.reshape(-1, *values.shape[2:])
-
-
 def _coverage(name: str, design: str, runs: int, note: str = "") -> Scenario:
     return Scenario(NULL, name, "run", design, runs, TAU, 1.0, "coverage", note)
 
@@ -266,6 +273,9 @@ def _noted(scenario: Scenario, under_null: str, under_effect: str) -> Scenario:
 RUN_LEVEL_TESTS: tuple[RunLevelTest, ...] = (
     welch_test,
     permutation_test,
+    unequal_test,
+    joint_test,
+    depth_test,
     interaction_test,
     layers_test,
     mixed_test,

@@ -7,6 +7,7 @@ always (studies, blocks, 2, runs), D of every run with arm a first. The formulas
 
 from __future__ import annotations
 
+import math
 from itertools import combinations
 from typing import NamedTuple
 
@@ -21,11 +22,13 @@ __all__ = [
     "energy_p",
     "equivalence_p",
     "interaction_residuals",
+    "joint_p",
     "label_runs",
     "mean_difference",
     "mixed_model_t",
     "permutation_p",
     "sign_flips",
+    "unequal_p",
 ]
 
 MAX_ENUMERATION = 20_000
@@ -135,6 +138,80 @@ def permutation_p(values: np.ndarray, labels: Labelings, shifts: npt.ArrayLike =
     count = matrix.shape[1]
     p = hits / count if labels.exact else (hits + 1) / (count + 1)
     return p if np.ndim(shifts) else p[:, 0]
+
+
+def joint_p(values: np.ndarray, labels: Labelings, shifts: npt.ArrayLike) -> np.ndarray:
+    """p of `permutation.permute_jointly` for every study, arms of equal size.
+
+    Args:
+        values: (studies, parameters, blocks, 2, runs).
+        labels: of the same design.
+        shifts: (effects,) log ratios to add to arm a of every block and parameter.
+
+    Returns:
+        (studies, effects).
+    """
+    matrix = labels.coefficients.reshape(len(labels.coefficients), -1).T
+    studies, parameters = values.shape[:2]
+    step = max(1, _AT_ONCE // (parameters * matrix.shape[1]))
+    added = np.atleast_1d(np.asarray(shifts, np.float64))
+    hits = np.empty((studies, added.size), np.int64)
+    for start in range(0, studies, step):
+        part = slice(start, start + step)
+        for j, shift in enumerate(added):
+            moved = values[part] + np.array([shift, 0.0])[:, None]
+            moved = moved - moved.mean(axis=(-2, -1), keepdims=True)
+            flat = moved.reshape(*moved.shape[:2], -1)
+            weights = 1 / (flat**2).sum(axis=-1)
+            shares = np.einsum("spl,sp->sl", (flat @ matrix) ** 2, weights)
+            own = ((flat @ labels.observed.ravel()) ** 2 * weights).sum(axis=1)
+            hits[part, j] = np.count_nonzero(shares >= own[:, None] * (1 - TOLERANCE), axis=1)
+    count = matrix.shape[1]
+    return hits / count if labels.exact else (hits + 1) / (count + 1)
+
+
+def unequal_p(
+    values: np.ndarray, first: int, *, rng: np.random.Generator, studentised: bool, draws: int
+) -> np.ndarray:
+    """p of `permutation.permute_runs` for every study, arms of unequal size.
+
+    Args:
+        values: (studies, blocks, runs), the `first` runs of each block being arm a.
+        first: runs of arm a, at least two as are those of arm b where `studentised`.
+        rng: of the labelings.
+        studentised: as the tests do it, or the plain difference of means.
+        draws: random labelings; all of them where there are no more than that.
+
+    Returns:
+        (studies,).
+    """
+    blocks, runs = values.shape[1:]
+    second = runs - first
+    exact = labelings([(first, second)] * blocks) <= draws
+    if exact:
+        members = np.zeros((math.comb(runs, first), runs))
+        places = np.array(list(combinations(range(runs), first)))
+        np.put_along_axis(members, places, 1.0, axis=1)
+        index = np.indices((len(members),) * blocks).reshape(blocks, -1)
+        chosen = members[index]  # (blocks, labelings, runs)
+    else:
+        chosen = (np.argsort(rng.random((blocks, draws, runs)), axis=-1) < first).astype(float)
+    own = (np.arange(runs) < first).astype(float)
+    chosen = np.concatenate([np.broadcast_to(own, (blocks, 1, runs)), chosen], axis=1)
+    difference, variance = 0.0, 0.0
+    for block, labels in enumerate(chosen):
+        centred = values[:, block] - values[:, block].mean(axis=1, keepdims=True)
+        sums = centred @ labels.T
+        difference = difference + sums * (1 / first + 1 / second)
+        if studentised:
+            squares = centred**2 @ labels.T
+            rest = (centred**2).sum(axis=1, keepdims=True) - squares
+            variance = variance + (squares - sums**2 / first) / (first * (first - 1))
+            variance = variance + (rest - sums**2 / second) / (second * (second - 1))
+    statistics = difference**2 / (variance if studentised else 1.0)
+    hits = np.count_nonzero(statistics[:, 1:] >= statistics[:, :1] * (1 - TOLERANCE), axis=1)
+    count = chosen.shape[1] - 1
+    return np.asarray(hits / count if exact else (hits + 1) / (count + 1))
 
 
 def interaction_residuals(values: np.ndarray) -> np.ndarray:

@@ -62,7 +62,8 @@ def planted_table(
             controls.
         runs: run_id, network, dataset, init, convolution, control.
         motions: data set -> its planted motion, a key of `EXPECTED`; other data sets are left out.
-        checkpoint: "matched": the largest step at which all these runs have a snapshot; or "best".
+        checkpoint: "matched": the largest noise budget that all these runs have a snapshot of; or
+            "best".
         alpha: level of the tests of four parameters against one comparison.
         weighting: of the summaries, "pooled" or "layer".
         layer_index: look at this layer alone (0: the one whose input is the clip); at the whole
@@ -175,7 +176,7 @@ def _lines(
         raise InputError(
             "summaries table",
             found=chosen.reason,
-            expected="snapshots on one grid of updates",
+            expected="snapshots on one grid of updates, of equal noise budgets",
             remedy="use checkpoint best, or train all runs with the same snapshot_every",
         )
     return chosen.lines

@@ -63,8 +63,8 @@ def summarise(
         quantiles: of |z|; `kurtosis`: excess, of z, NaN if constant; `n_identity`: rows that are
         exactly where they started; `log_mean_abs_identity`: D from the identity instead of from
         the start; `noise_floor`: see `threetconv.records.noise_floor`; `floor_ratio` = exp(D) /
-        noise_floor, NaN at step 0. If no row has moved D = -inf. The order of the rows does not
-        matter.
+        noise_floor, NaN at step 0; `sum_lr2`: of the snapshot, NaN without `snapshots`. If no row
+        has moved D = -inf. The order of the rows does not matter.
 
     Raises:
         InputError: for a run that `runs` does not have, a snapshot that `snapshots` does not have,
@@ -211,6 +211,8 @@ def _with_noise_floor(table: pd.DataFrame, snapshots: pd.DataFrame | None) -> pd
         table = table.merge(walked, on=["run_id", "step"], how="left", validate="many_to_one")
         # of fetched runs no walks are known, and the learning rates at best
         floor = floor.fillna(noise_floor(table["sum_lr2"].astype(np.float64), share))
+    else:
+        table = table.assign(sum_lr2=np.nan)
     # no update, no floor: NaN instead of a division by zero at step 0
     ratio = np.exp(table["log_mean_abs"]) / floor.where(floor > 0)
     return table.assign(noise_floor=floor, floor_ratio=ratio)

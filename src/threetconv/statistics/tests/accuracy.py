@@ -26,7 +26,7 @@ from threetconv.statistics.tests.families import (
     form_contrasts,
 )
 from threetconv.statistics.tests.intervals import difference_interval
-from threetconv.statistics.tests.permutation import permute_runs
+from threetconv.statistics.tests.permutation import permute_runs, studentises
 
 __all__ = ["accuracy_tests"]
 
@@ -53,8 +53,9 @@ def accuracy_tests(
     Returns:
         Columns of `ACCURACY_TESTS`: a line per family, dataset, common level, contrast and network
         ("all": mean over networks). Accuracies are of the test split where all runs of the dataset
-        have one, else of the validation split, which chose the epoch in both arms. Welch's t
-        intervals; permutation of run labels; Holm over the lines of a family, dataset and network.
+        have one, else of the validation split, which chose the epoch in both arms. Welch's
+        t intervals; permutation of run labels, studentised where arms differ in size; Holm over the
+        lines of a family, dataset and network.
     """
     table = percent_correct(metrics, runs[runs["control"] == REAL])
     kind = table["convolution"].astype(str)
@@ -92,11 +93,13 @@ def _numbers(blocks: Sequence[Block], values: np.ndarray, seed: int) -> dict[str
     pairs = [(values[a], values[b]) for block in blocks for a, b in block.arms]
     mean_a, mean_b = (float(np.mean([pair[arm].mean() for pair in pairs])) for arm in (0, 1))
     interval, result = difference_interval(pairs), permute_runs(pairs, seed=seed)
+    studentised = ", studentised" if studentises([(a.size, b.size) for a, b in pairs]) else ""
     return {
         "n_a": sum(block.count(0) for block in blocks),
         "n_b": sum(block.count(1) for block in blocks),
         "mean_a": mean_a, "mean_b": mean_b, "estimate": mean_a - mean_b,
         "ci_low": interval.low, "ci_high": interval.high, "ci_method": interval.method,
+        "method": f"permutation of run labels within networks{studentised}",
         "p_raw": result.p, "p_floor": result.floor, "exact": result.exact,
         "n_permutations": result.n_permutations, "rng_seed": seed,
     }  # fmt: skip

@@ -45,7 +45,7 @@ BLANK: dict[str, object] = {
     "hedges_g": math.nan, "cliffs_delta": math.nan, "wasserstein": math.nan,
 }  # fmt: skip
 """A line of the tests table before anything is known."""
-NOT_CHOSEN = Chosen(pd.DataFrame(), None, "")
+NOT_CHOSEN = Chosen(pd.DataFrame(), (), "")
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,10 @@ class Comparison:
 
     def at(self, checkpoint: str) -> Comparison:
         """The comparison at "best" or "matched": see `at_checkpoint`."""
-        rows = [block.rows for block in self.blocks if block.complete]
-        compared = self.runs["run_id"].iloc[np.concatenate(rows)].tolist() if rows else []
-        chosen = at_checkpoint(self.table, None, checkpoint, compared=compared)
+        ids = self.runs["run_id"].to_numpy(object)
+        blocks = [ids[block.rows].tolist() for block in self.blocks if block.complete]
+        compared = [run for block in blocks for run in block]
+        chosen = at_checkpoint(self.table, None, checkpoint, compared=compared, blocks=blocks)
         return replace(self, checkpoint=checkpoint, chosen=chosen)
 
     def values(self, columns: list[str], value: str) -> pd.DataFrame:

@@ -15,7 +15,7 @@ attainable p, would leave it above alpha after Holm. It then has an estimate but
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,10 +32,12 @@ from threetconv.statistics.tests.permutation import (
     DRAWS,
     MAX_ENUMERATION,
     PermutationResult,
+    permute_jointly,
     permute_many,
+    studentises,
 )
 
-__all__ = ["PermutationSettings", "measure", "run_tests", "test_models"]
+__all__ = ["PermutationSettings", "measure", "measure_jointly", "run_tests", "test_models"]
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def run_tests(
         datasets: the two data sets that a dataset factor compares, the ratio's numerator first; all
             pairs, in alphabetical order, without it.
         checkpoint: "best" (each run at its best validation epoch), "matched" (all compared runs at
-            the same number of updates), or several.
+            equal noise budgets), or several.
         rows, weighting: which summary to test: rows {"reachable", "all"}, weighting {"pooled",
             "layer"}.
         alpha: level of the family; decides what is untestable.
@@ -178,11 +180,13 @@ def measure(
     what = "dataset labels of residuals" if family.moderator else "run labels"
     approximate = ", main effect removed, approximate" if family.moderator else ""
     label = f"{settings.label}{compared.chosen.text}"
+    kept, notes = _usable(blocks, compared, settings)
+    sizes = [(len(a), len(b)) for block in kept for a, b in block.arms]
+    studentised = ", studentised" if studentises(sizes) and not settings.paired else ""
     fill: dict[str, object] = {
-        "method": f"permutation of {what} {scheme}{approximate} ({label})",
+        "method": f"permutation of {what} {scheme}{studentised}{approximate} ({label})",
         "rng_seed": settings.seed,
     }
-    kept, notes = _usable(blocks, compared, settings)
     if compared.chosen.reason:
         fill |= {"status": "untestable", "reason": compared.chosen.reason}
     elif not kept:
@@ -214,6 +218,41 @@ def measure(
             lines[column].update(found)
 
 
+def measure_jointly(
+    line: dict[str, object],
+    blocks: list[Block],
+    values: np.ndarray,
+    compared: Comparison,
+    settings: PermutationSettings,
+) -> None:
+    """Fill in a line about all columns of `values` at once, as `measure` does for single ones.
+
+    Estimate, interval and effect sizes are of the mean over columns, statistic and p of
+    `permute_jointly`.
+    """
+    measure([line], blocks, values.mean(axis=1, keepdims=True), compared, settings)
+    line["method"] = f"joint {line['method']}"
+    if line["status"] != "ok":
+        return
+    kept, _ = _usable(blocks, compared, settings)
+    cells = [[(values[a], values[b]) for a, b in block.arms] for block in kept]
+    interaction = bool(compared.family.moderator)
+    result = _permuted(cells, settings, interaction=interaction, test=_jointly)[0]
+    line.update(
+        {
+            "statistic": result.statistic if result.n_permutations else math.nan,
+            "p_raw": result.p, "p_floor": result.floor,
+            "exact": result.exact, "n_permutations": result.n_permutations,
+        }
+    )  # fmt: skip
+
+
+def _jointly(
+    blocks: Sequence[tuple[np.ndarray, np.ndarray]], **how: int
+) -> list[PermutationResult]:
+    return [permute_jointly(blocks, **how)]
+
+
 def _usable(
     blocks: list[Block], compared: Comparison, settings: PermutationSettings
 ) -> tuple[list[Block], list[str]]:
@@ -236,7 +275,7 @@ def _numbers(
     cells = [[(values[a], values[b]) for a, b in block.arms] for block in blocks]
     arms = oriented(cells) if interaction else [pair for block in cells for pair in block]
     factor = 2 if interaction else 1  # the mean over oriented blocks is half the interaction
-    results = _permuted(cells, arms, settings, interaction=interaction)
+    results = _permuted(cells, settings, interaction=interaction)
     found = []
     for column, result in enumerate(results):
         pairs = [(a[:, column], b[:, column]) for a, b in arms]
@@ -260,10 +299,10 @@ def _numbers(
 
 def _permuted(
     cells: list[list[tuple[np.ndarray, np.ndarray]]],
-    arms: list[tuple[np.ndarray, np.ndarray]],
     settings: PermutationSettings,
     *,
     interaction: bool,
+    test: Callable[..., list[PermutationResult]] = permute_many,
 ) -> list[PermutationResult]:
     how = {
         "seed": settings.seed,
@@ -271,10 +310,11 @@ def _permuted(
         "draws": settings.draws,
     }
     if interaction:
-        return permute_interactions(cells, paired=settings.paired, **how)
+        return permute_interactions(cells, paired=settings.paired, test=test, **how)
+    arms = [pair for block in cells for pair in block]
     if settings.paired:  # labels are exchangeable within pairs only
         arms = [(a[i : i + 1], b[i : i + 1]) for a, b in arms for i in range(a.shape[0])]
-    return permute_many(arms, **how)
+    return test(arms, **how)
 
 
 def _interval(arms: list[tuple[np.ndarray, np.ndarray]], *, paired: bool) -> Interval:

@@ -3,6 +3,9 @@
 A large p-value of a test for a difference is no evidence of equality. The null hypothesis of TOST
 is that mean displacements differ by at least the margin, so a small p says that they differ by less
 (Schuirmann 1987). The test is parametric: it takes D of the runs as normal within an arm.
+
+Means may be equal because differences cancel. Where blocks, or layers of a network, differ beyond
+the margin in opposite directions, a line is "heterogeneous" and equivalence is not claimed.
 """
 
 from __future__ import annotations
@@ -46,8 +49,8 @@ def equivalence_tests(
             over reachable rows is used.
         runs: run_id, convolution, control; 3D runs and controls are left out.
         families, datasets: see `threetconv.statistics.tests.comparisons.comparisons`.
-        checkpoints: "best" (each run at its best validation epoch), "matched" (the largest number
-            of updates at which every run of the contrast has a snapshot).
+        checkpoints: "best" (each run at its best validation epoch), "matched" (the largest
+            noise budget at which every run of the contrast has a snapshot).
         margin: largest ratio that counts as equal, above 1.
         alpha: level; the interval is the one that belongs to TOST, at 1 - 2 alpha.
 
@@ -57,7 +60,8 @@ def equivalence_tests(
         of arm means of D; `estimate`: its exponential; `p_raw`: the larger of the two one-sided p
         (Welch inside a block, Satterthwaite over several); `p_floor` = 0, because a t test has no
         smallest attainable p; `p_adjusted`: Holm over the four parameters, at most alpha when
-        equivalence is shown; `status` {"ok", "untestable", "degenerate"} with `reason`.
+        equivalence is shown; `status` {"ok", "heterogeneous", "untestable", "degenerate"} with
+        `reason`.
 
     Raises:
         InputError: for a margin that is not above 1.
@@ -70,11 +74,7 @@ def equivalence_tests(
             remedy="give the largest ratio of mean displacements that counts as equal",
         )
     table = select_runs(summaries, runs)
-    table = table[
-        (table["scope"] == "model")
-        & (table["rows"] == "reachable")
-        & (table["weighting"] == "pooled")
-    ]
+    table = table[(table["rows"] == "reachable") & (table["weighting"] == "pooled")]
     lines: list[dict[str, object]] = []
     for comparison in two_armed(table, families, datasets):
         for checkpoint in checkpoints:
@@ -83,13 +83,17 @@ def equivalence_tests(
                 f"TOST on D = ln mean |z|, reachable rows, pooled{compared.chosen.text}; equal "
                 f"means a ratio between 1/{margin:g} and {margin:g}"
             )
-            values = compared.values(["parameter"], "log_mean_abs").reindex(columns=PARAMETERS)
+            # layer -1 is the model
+            values = compared.values(["parameter", "layer_index"], "log_mean_abs")
+            values = values.reindex(columns=sorted({*values, *((p, -1) for p in PARAMETERS)}))
             for stratum, blocks in compared.strata:
-                group = [
-                    compared.line(stratum, parameter, method=method)
-                    | _test(compared, blocks, values[parameter].to_numpy(float), margin, alpha)
-                    for parameter in PARAMETERS
-                ]
+                group = []
+                for parameter in PARAMETERS:
+                    model = values[parameter, -1].to_numpy(float)
+                    line = _test(compared, blocks, model, margin, alpha)
+                    if line.get("status", "ok") == "ok":
+                        line |= _opposed(compared, blocks, values[parameter], margin)
+                    group.append(compared.line(stratum, parameter, method=method) | line)
                 adjust(group, alpha, holm, "Holm", "parameters of the stratum")
                 lines += group
     return as_table(lines, "scipy", "statsmodels", outcome="D")
@@ -135,6 +139,38 @@ def tost(arms: Values, margin: float, alpha: float = 0.05) -> Tost:
     above = float(student.sf((centre + margin) / error, interval.df))
     below = float(student.cdf((centre - margin) / error, interval.df))
     return Tost(max(above, below), interval)
+
+
+def _opposed(
+    compared: Comparison, blocks: Sequence[Block], values: pd.DataFrame, margin: float
+) -> dict[str, object]:
+    """Status and reason where blocks or layers differ beyond the margin in opposite directions.
+
+    Args:
+        values: D by run and layer, layer -1 for the model.
+    """
+    network = compared.family.blocks.index("network")
+    whole, found = {}, {}
+    for block in blocks:
+        if block.complete:
+            ((a, b),) = block.arms
+            whole[block.name] = values.iloc[a].mean() - values.iloc[b].mean()
+            found.setdefault(block.key[network], []).append(whole[block.name])
+    kinds = {"blocks": {name: each.get(-1, math.nan) for name, each in whole.items()}}
+    for name, each in found.items():
+        # a layer of one block is known from few runs: its mean over the blocks of its network
+        layers = pd.concat(each, axis=1).mean(axis=1).drop(-1, errors="ignore")
+        kinds[f"layers of {name}"] = {f"layer {i}": value for i, value in layers.items()}
+    for kind, differences in kinds.items():
+        known = {name: value for name, value in differences.items() if math.isfinite(value)}
+        if not known:
+            continue
+        most, least = max(known, key=known.__getitem__), min(known, key=known.__getitem__)
+        if known[most] > math.log(margin) and known[least] < -math.log(margin):
+            ratios = ", ".join(f"{name} {math.exp(known[name]):.3g}" for name in (most, least))
+            why = f"{kind} differ beyond the margin in opposite directions ({ratios})"
+            return {"status": "heterogeneous", "reason": why}
+    return {}
 
 
 def _test(

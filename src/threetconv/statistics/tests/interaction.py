@@ -17,7 +17,7 @@ about 7 %).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -45,6 +45,7 @@ def permute_interactions(
     *,
     seed: int,
     paired: bool = False,
+    test: Callable[..., list[PermutationResult]] = permute_many,
     max_enumeration: int = MAX_ENUMERATION,
     draws: int = DRAWS,
 ) -> list[PermutationResult]:
@@ -55,6 +56,8 @@ def permute_interactions(
             (runs, outcomes); finite, none empty.
         seed: of the Monte Carlo draws.
         paired: a and b hold the same replicates in the same order; exchange labels within pairs.
+        test: what permutes the units; of a joint test, which gives one result for all outcomes, the
+            statistic is its own.
         max_enumeration, draws: see `threetconv.statistics.tests.permutation.permute`.
 
     Returns:
@@ -71,7 +74,9 @@ def permute_interactions(
     units = oriented([_without_main_effect(network, paired=paired) for network in networks])
     if paired:
         units = [(a[i : i + 1], b[i : i + 1]) for a, b in units for i in range(a.shape[0])]
-    results = permute_many(units, seed=seed, max_enumeration=max_enumeration, draws=draws)
+    results = test(units, seed=seed, max_enumeration=max_enumeration, draws=draws)
+    if len(results) < len(statistics):
+        return [result._replace(exact=False) for result in results]
     return [
         result._replace(statistic=float(t), exact=False)
         for result, t in zip(results, statistics, strict=True)

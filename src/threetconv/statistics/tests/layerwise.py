@@ -40,8 +40,8 @@ def layer_tests(
     Args:
         summaries: from `threetconv.statistics.summaries.summarise.summarise`.
         runs, seed, datasets, checkpoint, alpha, paired, max_enumeration, draws: as for
-            `threetconv.statistics.tests.contrasts.run_tests`; matched updates are those of the same
-            contrast there.
+            `threetconv.statistics.tests.contrasts.run_tests`; matched snapshots are those of the
+            same contrast there.
         families: names in `threetconv.statistics.tests.families.FAMILIES`.
 
     Returns:
@@ -147,7 +147,7 @@ def layer_profile(
     Args:
         summaries: from `threetconv.statistics.summaries.summarise.summarise`.
         runs: run_id, convolution, control; all 3T runs, real and controls, are shown.
-        checkpoint: "best", "matched" (the largest number of updates at which all these runs have a
+        checkpoint: "best", "matched" (the largest noise budget at which all these runs have a
             snapshot; no lines if there is none), or both.
 
     Returns:

@@ -8,27 +8,39 @@ initialisation: exchanging the labels within pairs is the sign-flip test.
 `permute` is the one engine. What it permutes is a `Relabelling`: the statistic of one block under
 other labels of its runs (here a difference of arm means; an energy distance and a sum of signs
 elsewhere). The statistic of a test is the mean over its blocks.
+
+Where the arms of a block differ in size, exchanged labels also exchange how precisely each arm is
+known: with the larger spread in the smaller arm the difference of means rejects a true null
+hypothesis far too often. There the statistic is studentised: the sum over blocks of the difference,
+over the root of the sum of its Welch variances (Janssen 1997; Chung & Romano 2013). It stays exact
+where labels are exchangeable. In blocks of equal arms the plain difference keeps its level, and in
+one such block both are the same test.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from itertools import combinations
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from threetconv.statistics.tests.relabelled import (
+    Relabelling,
+    StudentisedDifference,
+    mean_difference,
+)
+
 __all__ = [
     "PermutationResult",
-    "Relabelling",
     "attainable_floor",
-    "choices",
     "labelings",
     "permute",
+    "permute_jointly",
     "permute_many",
     "permute_runs",
+    "studentises",
 ]
 
 MAX_ENUMERATION = 200_000
@@ -69,18 +81,9 @@ def attainable_floor(sizes: Sequence[tuple[int, int]]) -> float:
     return min(1.0, (2 if mirrored else 1) / count)
 
 
-class Relabelling(Protocol):
-    """One block under other labels of its runs: (labelings, m) values of m statistics."""
-
-    @property
-    def labelings(self) -> int:
-        """How many there are."""
-
-    def every(self) -> np.ndarray:
-        """The statistics of every labeling, (labelings, m)."""
-
-    def drawn(self, rng: np.random.Generator, rows: int) -> np.ndarray:
-        """The statistics of random labelings, (rows, m)."""
+def studentises(sizes: Sequence[tuple[int, int]]) -> bool:
+    """Whether a design has arms of different size, and runs enough for the variance of each."""
+    return any(a != b for a, b in sizes) and all(min(size) > 1 for size in sizes)
 
 
 def permute(
@@ -91,6 +94,7 @@ def permute(
     least: float,
     two_sided: bool,
     seed: int,
+    combine: Callable[[np.ndarray], np.ndarray] | None = None,
     max_enumeration: int = MAX_ENUMERATION,
     draws: int = DRAWS,
 ) -> list[PermutationResult]:
@@ -98,24 +102,28 @@ def permute(
 
     Args:
         blocks: what the labels of each block do to the statistics.
-        observed: (m,) the mean over blocks with the runs' own labels.
+        observed: (m,) the statistics with the runs' own labels: the mean over blocks, or what
+            `combine` makes of their sum.
         slack: (m,) values closer than this count as equal: sums of the same numbers in another
             order differ in their last bits, and a labeling must tie with itself.
         least: the smallest p of the complete test that the design allows.
         two_sided: whether large negative values count as well.
         seed: of the draws; not used when all labelings are enumerated.
+        combine: (labelings, anything) sums over blocks -> (labelings, m) statistics; their mean
+            over blocks without it.
         max_enumeration: enumerate up to this many labelings.
         draws: Monte Carlo draws B beyond that; then p = (b + 1) / (B + 1) (Phipson & Smyth 2010).
     """
     size = np.abs if two_sided else np.asarray
     reach = size(observed) - slack
+    finish = combine or (lambda totals: totals / len(blocks))
     count = math.prod(block.labelings for block in blocks)
     if count <= max_enumeration:
-        totals = np.zeros((1, observed.size))
-        for block in blocks:
+        totals = blocks[0].every()
+        for block in blocks[1:]:
             # every labeling of the blocks so far with every one of this block
-            totals = (totals[:, None] + block.every()[None, :]).reshape(-1, observed.size)
-        totals = size(totals) / len(blocks)
+            totals = (totals[:, None] + block.every()[None, :]).reshape(-1, totals.shape[1])
+        totals = size(finish(totals))
         hits = np.count_nonzero(totals >= reach, axis=0)
         # labelings that tie with the most extreme one: with these values p cannot be smaller
         extreme = np.count_nonzero(totals >= totals.max(axis=0) - slack, axis=0)
@@ -127,10 +135,10 @@ def permute(
     hits = np.zeros(observed.size, dtype=np.int64)
     for start in range(0, draws, CHUNK):
         rows = min(CHUNK, draws - start)
-        totals = np.zeros((rows, observed.size))
-        for block in blocks:
-            totals += block.drawn(rng, rows)
-        hits += np.count_nonzero(size(totals) / len(blocks) >= reach, axis=0)
+        totals = blocks[0].drawn(rng, rows)
+        for block in blocks[1:]:
+            totals = totals + block.drawn(rng, rows)
+        hits += np.count_nonzero(size(finish(totals)) >= reach, axis=0)
     floor = max(1 / (draws + 1), least)
     return [
         PermutationResult(float(t), (int(h) + 1) / (draws + 1), floor, False, draws)
@@ -147,6 +155,9 @@ def permute_runs(
 ) -> PermutationResult:
     """Two-sided permutation test of the mean over blocks of the difference of arm means.
 
+    It is studentised where `studentises` says so; the statistic that is returned is the mean
+    difference all the same.
+
     Args:
         blocks: (values of arm a, values of arm b) per block, one value per run; finite, neither
             empty.
@@ -159,7 +170,7 @@ def permute_runs(
     Raises:
         ValueError: for an empty arm or a value that is not finite.
     """
-    columns = [(_column(a), _column(b)) for a, b in blocks]
+    columns = [(np.reshape(a, (-1, 1)), np.reshape(b, (-1, 1))) for a, b in blocks]
     return permute_many(columns, seed=seed, max_enumeration=max_enumeration, draws=draws)[0]
 
 
@@ -183,9 +194,7 @@ def permute_many(
     Raises:
         ValueError: for an empty arm or a value that is not finite.
     """
-    arms = [_sorted_arms(a, b) for a, b in blocks]
-    if not arms:
-        raise ValueError("no block holds runs of both arms")
+    arms = [(np.sort(a, axis=0), np.sort(b, axis=0)) for a, b in _checked(blocks)]
     count = labelings([(a.shape[0], b.shape[0]) for a, b in arms])
     outcomes = arms[0][0].shape[1]
     at_once = max(1, LARGEST // (count if count <= max_enumeration else CHUNK))
@@ -196,17 +205,46 @@ def permute_many(
     return results
 
 
+def permute_jointly(
+    blocks: Sequence[tuple[npt.ArrayLike, npt.ArrayLike]],
+    *,
+    seed: int,
+    max_enumeration: int = MAX_ENUMERATION,
+    draws: int = DRAWS,
+) -> PermutationResult:
+    """One permutation test of several outcomes together: do the arms differ in any of them?
+
+    Args:
+        blocks: (arm a, arm b) per block, arrays (runs, outcomes).
+        seed, max_enumeration, draws: as for `permute_runs`.
+
+    Returns:
+        The result. `statistic` is the mean over outcomes of the share of variance that the labels
+        explain, 0 to 1 (in one block of equal arms R squared): each outcome is standardised by its
+        own spread, and runs are relabelled with all their outcomes, so that correlated outcomes do
+        not change the level. Directions do not count.
+
+    Raises:
+        ValueError: for an empty arm or a value that is not finite.
+    """
+    return _permute_shares(_checked(blocks), seed, max_enumeration, draws, joint=True)[0]
+
+
 def _permute_means(
     arms: list[tuple[np.ndarray, np.ndarray]], seed: int, max_enumeration: int, draws: int
 ) -> list[PermutationResult]:
     statistics = np.mean([a.mean(axis=0) - b.mean(axis=0) for a, b in arms], axis=0)
     spread = np.mean([np.ptp(np.concatenate(pair), axis=0) for pair in arms], axis=0)
     largest = np.max([np.abs(np.concatenate(pair)).max(axis=0) for pair in arms], axis=0)
+    sizes = [(a.shape[0], b.shape[0]) for a, b in arms]
+    if studentises(sizes):
+        found = _permute_shares(arms, seed, max_enumeration, draws, joint=False)
+        return [r._replace(statistic=float(t)) for r, t in zip(found, statistics, strict=True)]
     return permute(
-        [_mean_difference(a, b, statistics) for a, b in arms],
+        [mean_difference(a, b, statistics) for a, b in arms],
         statistics,
         TOLERANCE * spread + ROUNDING * largest,
-        least=attainable_floor([(a.shape[0], b.shape[0]) for a, b in arms]),
+        least=attainable_floor(sizes),
         two_sided=True,
         seed=seed,
         max_enumeration=max_enumeration,
@@ -214,63 +252,63 @@ def _permute_means(
     )
 
 
-class _MeanDifference(NamedTuple):
-    """Mean of the first arm minus that of the second, in one block."""
+def _permute_shares(
+    arms: list[tuple[np.ndarray, np.ndarray]],
+    seed: int,
+    max_enumeration: int,
+    draws: int,
+    *,
+    joint: bool,
+) -> list[PermutationResult]:
+    """Tests of the share of variance that the labels explain: t^2 / (t^2 + degrees of freedom).
 
-    values: np.ndarray  # (n, m) of both arms, every outcome sorted and centred on zero
-    chosen: int  # size of the arm whose members are chosen; the others are the rest
-    sign: np.ndarray  # (m,) +1 where the chosen arm is the first, -1 where it is the second
+    It grows with t, and stays finite where an arm has no spread. Without `studentises` the
+    variance is that of all runs of a block, which no relabelling changes.
+    """
+    sizes = [(a.shape[0], b.shape[0]) for a, b in arms]
+    studentised, outcomes = studentises(sizes), arms[0][0].shape[1]
+    df = sum(a + b - 2 for a, b in sizes)
+    differences = np.sum([a.mean(axis=0) - b.mean(axis=0) for a, b in arms], axis=0)
+    # jointly, a labeling must be the same one for every outcome
+    reference = np.full(outcomes, differences.sum()) if joint else differences
+    blocks = [mean_difference(a, b, reference, joint=joint) for a, b in arms]
+    variance = sum((block.values**2).sum(axis=0) for block in blocks)
+    variance = variance * sum(1 / a + 1 / b for a, b in sizes)
+    own = differences
+    if studentised:
+        blocks = [StudentisedDifference(*block) for block in blocks]
+        welch = [a.var(axis=0, ddof=1) / len(a) + b.var(axis=0, ddof=1) / len(b) for a, b in arms]
+        own = np.concatenate([differences, np.sum(welch, axis=0)])
 
-    @property
-    def labelings(self) -> int:
-        return math.comb(self.values.shape[0], self.chosen)
+    def shares(totals: np.ndarray) -> np.ndarray:
+        explained = totals[:, :outcomes] ** 2
+        whole = explained + df * totals[:, outcomes:] if studentised else variance + 0 * explained
+        found = np.divide(explained, whole, out=np.zeros_like(explained), where=whole > 0)
+        return found.mean(axis=1, keepdims=True) if joint else found
 
-    def every(self) -> np.ndarray:
-        return self._of(choices(self.values.shape[0], self.chosen))
-
-    def drawn(self, rng: np.random.Generator, rows: int) -> np.ndarray:
-        n = self.values.shape[0]
-        shuffled = rng.permuted(np.tile(np.arange(n), (rows, 1)), axis=1)
-        return self._of(_members(shuffled[:, : self.chosen], n))
-
-    def _of(self, members: np.ndarray) -> np.ndarray:
-        """For each row of `members` (0 or 1)."""
-        rest = self.values.shape[0] - self.chosen
-        # values are centred: the rest sums to minus the sum S of the chosen, so the means differ by
-        # S / chosen + S / rest
-        return np.asarray((members @ self.values) * (self.sign * (1 / self.chosen + 1 / rest)))
-
-
-def choices(n: int, chosen: int) -> np.ndarray:
-    """Every choice of so many of n runs: (C(n, chosen), n) of 0 and 1."""
-    return _members(np.array(list(combinations(range(n), chosen)), dtype=np.intp), n)
+    spread = np.mean([np.ptp(block.values, axis=0) for block in blocks], axis=0)
+    largest = np.max([np.abs(np.concatenate(pair)).max(axis=0) for pair in arms], axis=0)
+    slack = TOLERANCE + ROUNDING * largest / np.where(spread > 0, spread, np.inf)
+    return permute(
+        blocks,
+        shares(own[None])[0],
+        slack.max(keepdims=True) if joint else slack,
+        least=attainable_floor(sizes),
+        two_sided=False,
+        seed=seed,
+        combine=shares,
+        max_enumeration=max_enumeration,
+        draws=draws,
+    )
 
 
-def _members(places: np.ndarray, n: int) -> np.ndarray:
-    members = np.zeros((places.shape[0], n))
-    np.put_along_axis(members, places, 1.0, axis=1)
-    return members
-
-
-def _column(values: npt.ArrayLike) -> np.ndarray:
-    return np.asarray(values, dtype=np.float64).reshape(-1, 1)
-
-
-def _sorted_arms(a: npt.ArrayLike, b: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    first, second = (np.sort(np.asarray(v, dtype=np.float64), axis=0) for v in (a, b))
-    for values in (first, second):
+def _checked(
+    blocks: Sequence[tuple[npt.ArrayLike, npt.ArrayLike]],
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    arms = [(np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)) for a, b in blocks]
+    if not arms:
+        raise ValueError("no block holds runs of both arms")
+    for values in (values for pair in arms for values in pair):
         if values.size == 0 or not np.isfinite(values).all():
             raise ValueError("every block needs at least one finite value in each arm")
-    return first, second
-
-
-def _mean_difference(a: np.ndarray, b: np.ndarray, statistics: np.ndarray) -> _MeanDifference:
-    """Both arms of a block together; the members of the smaller one are to be chosen.
-
-    Draws must not depend on which arm is called a, so the one that is larger over all blocks comes
-    first.
-    """
-    values = np.sort(np.concatenate([a, b]), axis=0)
-    smaller = a.shape[0] <= b.shape[0], b.shape[0] <= a.shape[0]
-    sign = np.where(statistics > 0, 1 if smaller[0] else -1, 1 if smaller[1] else -1)
-    return _MeanDifference(values - values.mean(axis=0), min(a.shape[0], b.shape[0]), sign)
+    return arms

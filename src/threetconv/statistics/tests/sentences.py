@@ -18,8 +18,9 @@ NAMES = {
     "r": "rotation",
     "px": "horizontal translation",
     "py": "vertical translation",
+    "s, r, px, py": "the four parameters together",
 }
-STARTS = {"scratch": "training from scratch", "pretrained": "pretraining"}
+STARTS = {"scratch": "training from scratch", "pretrained": "pretraining from these 2D weights"}
 CONTROLS = {
     "none": "the real clips and labels",
     "static": "static clips",
@@ -28,7 +29,7 @@ CONTROLS = {
 }
 
 
-KEY = ["recipe", "family", "contrast", "stratum", "parameter", "layer_index"]
+KEY = ["recipe", "family", "contrast", "stratum", "scope", "parameter", "layer_index"]
 
 
 def sentences(
@@ -36,8 +37,8 @@ def sentences(
 ) -> pd.Series:
     """One sentence per line of the tests table (same index).
 
-    A difference is called real where it is shown at matched updates: at the best checkpoint runs
-    may differ because they were trained for different lengths.
+    A difference is called real where it is shown at matched noise budgets: at the best checkpoint
+    runs may differ because they were trained for different lengths.
 
     Args:
         tests: from `threetconv.statistics.tests.contrasts.run_tests` or `layer_tests`.
@@ -47,7 +48,7 @@ def sentences(
             over.
     """
     other = [*KEY, "checkpoint"]
-    # a line at the best checkpoint is worded by whether matched updates confirm it
+    # a line at the best checkpoint is worded by whether matched noise budgets confirm it
     matched = _by_key(tests[tests["checkpoint"] == "matched"], KEY)
     equal: dict[tuple[object, ...], pd.Series] = {}
     if equivalence is not None and len(equivalence):
@@ -65,6 +66,7 @@ def _by_key(table: pd.DataFrame, keys: list[str]) -> dict[tuple[object, ...], pd
 
 def _keys(table: pd.DataFrame, keys: list[str]) -> list[tuple[object, ...]]:
     table = with_recipe(table)
+    table = table if "scope" in table else table.assign(scope="model")
     return list(zip(*(table[name] for name in keys), strict=True))
 
 
@@ -80,11 +82,13 @@ def sentence(
     Args:
         line: one line of the tests table.
         alpha: the level that the adjusted p-value is held against.
-        matched: of a line at the best checkpoint, the same test at matched updates, if any.
+        matched: of a line at the best checkpoint, the same test at matched noise budgets, if any.
         equivalence: the equivalence test of the same runs, if any.
     """
     (a, b), *at = _arms(line)
     what = f"{_where(line)}, {NAMES.get(line['parameter'], line['parameter'])}"
+    depth = line.get("scope") == "depth"
+    what += ", early against late layers" * depth
     # D = -inf in some run, so the arms have no ratio
     if line["status"] == "degenerate":
         ratio = "ratio of ratios" if at else f"ratio of {a} to {b}"
@@ -97,6 +101,9 @@ def sentence(
         first, second = at[0]
         ratio = _ratio(estimate, "large")
         effect = f": the ratio of {a} to {b} is {ratio} with {first} as with {second}"
+    elif depth:
+        ratio = _ratio(estimate, "large")
+        effect = f": the displacement of early over late layers is {ratio} with {a} as with {b}"
     else:
         effect = f" moved {_ratio(estimate, 'far')} with {a} as with {b}"
     moved = f"{what}{effect}{_interval(line)}"
@@ -117,6 +124,8 @@ def sentence(
     else:
         open_ = equivalence is not None and equivalence["status"] == "ok"
         verdict = "no difference is shown" + ", nor is it ruled out" * open_
+        if equivalence is not None and equivalence["status"] == "heterogeneous":
+            verdict += f", but {equivalence['reason']}"
     note = f"; {line['reason']}" if line["reason"] else ""
     return f"{moved}: {verdict} [{numbers}{note}]."
 
@@ -126,14 +135,14 @@ def _shown(line: pd.Series, matched: pd.Series | None, alpha: float) -> str:
     if line["checkpoint"] == "matched":
         return "so the difference is taken as real"
     if matched is None or matched["status"] != "ok":
-        doubt = "but this could not be tested at matched updates"
+        doubt = "but this could not be tested at matched noise budgets"
     elif not passes(float(matched["p_adjusted"]), alpha):
-        doubt = "but at matched updates no difference is shown"
+        doubt = "but at matched noise budgets no difference is shown"
     # both significant with opposite signs confirm nothing
     elif (float(matched["estimate"]) > 1) != (float(line["estimate"]) > 1):
-        doubt = "but at matched updates the difference is the other way round"
+        doubt = "but at matched noise budgets the difference is the other way round"
     else:
-        return "at matched updates too, so the difference is taken as real"
+        return "at matched noise budgets too, so the difference is taken as real"
     return f"{doubt}: the length of training may make it"
 
 
@@ -158,8 +167,11 @@ def _where(line: pd.Series) -> str:
         where += f", layer {layer}"
     if line.get("checkpoint") != "matched":
         return where
-    step = re.search(r"at update (\d+)", str(line.get("method", "")))
-    return f"{where}, {step.group(0) if step else 'at matched updates'}"
+    step = re.search(
+        r"at update \d+|at equal noise budgets within blocks \(updates \d+ to \d+\)",
+        str(line.get("method", "")),
+    )
+    return f"{where}, {step.group(0) if step else 'at matched noise budgets'}"
 
 
 def _ratio(estimate: float, much: str) -> str:
