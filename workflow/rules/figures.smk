@@ -179,6 +179,35 @@ rule calibration_figure:
         "../scripts/figures.py"
 
 
+rule truth_figures:
+    input:
+        agreement_table=f"{RESULTS}/agreement.parquet",
+        agreement_runs=f"{RESULTS}/agreement_runs.parquet",
+        reproducibility_table=f"{RESULTS}/reproducibility.parquet",
+    output:
+        report(
+            f"{RESULTS}/figures/{{recipe}}/agreement.svg",
+            caption="../report/agreement.rst",
+            category="Tuning",
+            labels={"figure": "agreement with parameters", "recipe": "{recipe}"},
+        ),
+        report(
+            f"{RESULTS}/figures/{{recipe}}/reproducibility.svg",
+            caption="../report/reproducibility.rst",
+            category="Temporal parameters",
+            labels={"figure": "reproducibility", "recipe": "{recipe}"},
+        ),
+    log:
+        f"{RESULTS}/logs/truth_figures/{{recipe}}.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        figure="truth",
+        code=code_digest("figures.truth"),
+    script:
+        "../scripts/figures.py"
+
+
 if PLANTED:
 
     rule planted_figures:
@@ -213,7 +242,7 @@ if PLANTED:
 OF_RECIPES = [
     *(f"{kind}_{init}" for init in INITS for kind in ("distributions", "histograms")),
     *(f"profile_{name}" for name in STUDY["networks"]),
-    *("controls", "effects"),
+    *("controls", "effects", "agreement", "reproducibility"),
     *(("planted", "alignment") if PLANTED else ()),
 ]
 FIGURES = {

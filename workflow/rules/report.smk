@@ -16,6 +16,11 @@ TABLES = {
     "calibration": f"{RESULTS}/calibration.parquet",
     "order_leak": f"{RESULTS}/order_leak.parquet",
 }
+if PARAMETER_FILES:
+    TABLES |= {
+        "agreement": f"{RESULTS}/agreement.parquet",
+        "reproducibility": f"{RESULTS}/reproducibility.parquet",
+    }
 if PLANTED:
     TABLES |= {
         "planted_table": f"{RESULTS}/planted.parquet",
@@ -36,6 +41,7 @@ WHAT_USERS_READ = [
     *CONTROL_FILES,
     *PREFERENCE_FILES,
     *TUNING_FILES,
+    *([f"{RESULTS}/agreement_runs.parquet"] if PARAMETER_FILES else []),
     f"{RESULTS}/snapshots.parquet",
     f"{RESULTS}/summaries.parquet",
     *(
@@ -52,6 +58,8 @@ UNPAGED = {
     "metrics",
     "layer_profile",
     "planted_layers",
+    "agreement",
+    "reproducibility",
 }  # too long to be read as a page
 
 PAGED = {

@@ -147,6 +147,34 @@ rule calibration:
         "../scripts/calibration.py"
 
 
+rule truth:
+    # Whether parameters agree with what channels answer to, and are found again in other runs.
+    input:
+        parameters=PARAMETER_FILES + CONTROL_FILES,
+        tuning=TUNED_3T,
+        runs=f"{RESULTS}/runs.parquet",
+    output:
+        agreement=f"{RESULTS}/agreement.parquet",
+        agreement_runs=f"{RESULTS}/agreement_runs.parquet",
+        reproducibility=f"{RESULTS}/reproducibility.parquet",
+    log:
+        f"{RESULTS}/logs/truth.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/truth.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        alpha=STUDY["statistics"]["alpha"],
+        seed=derive_seed(STUDY["seed"], "truth"),
+        code=code_digest(
+            "statistics.truth.agreement",
+            "statistics.truth.reproducibility",
+            "schemas.tuning",
+        ),
+    script:
+        "../scripts/truth.py"
+
+
 if PLANTED:
 
     rule planted:
