@@ -210,6 +210,27 @@ rule truth_figures:
 
 if PLANTED:
 
+    rule prediction_figure:
+        input:
+            table=f"{RESULTS}/prediction.parquet",
+            by_run=f"{RESULTS}/prediction_runs.parquet",
+        output:
+            report(
+                f"{RESULTS}/figures/{{recipe}}/prediction.svg",
+                caption="../report/prediction.rst",
+                category="Planted truth",
+                labels={"figure": "preferences predicted", "recipe": "{recipe}"},
+            ),
+        log:
+            f"{RESULTS}/logs/prediction_figure/{{recipe}}.log",
+        conda:
+            "../envs/analysis.yaml"
+        params:
+            figure="prediction",
+            code=code_digest("figures.prediction"),
+        script:
+            "../scripts/figures.py"
+
     rule planted_figures:
         input:
             planted_table=f"{RESULTS}/planted.parquet",
@@ -243,7 +264,7 @@ OF_RECIPES = [
     *(f"{kind}_{init}" for init in INITS for kind in ("distributions", "histograms")),
     *(f"profile_{name}" for name in STUDY["networks"]),
     *("controls", "effects", "agreement", "reproducibility"),
-    *(("planted", "alignment") if PLANTED else ()),
+    *(("planted", "alignment", "prediction") if PLANTED else ()),
 ]
 FIGURES = {
     name: f"{RESULTS}/figures/{name}.svg"

@@ -26,6 +26,7 @@ if PLANTED:
         "planted_table": f"{RESULTS}/planted.parquet",
         "planted_layers": f"{RESULTS}/planted_layers.parquet",
         "alignment": f"{RESULTS}/alignment.parquet",
+        "prediction": f"{RESULTS}/prediction.parquet",
     }
 if EXPLAINED:
     TABLES |= {
@@ -41,6 +42,7 @@ WHAT_USERS_READ = [
     *CONTROL_FILES,
     *PREFERENCE_FILES,
     *TUNING_FILES,
+    *([f"{RESULTS}/prediction_runs.parquet"] if PLANTED else []),
     *([f"{RESULTS}/agreement_runs.parquet"] if PARAMETER_FILES else []),
     f"{RESULTS}/snapshots.parquet",
     f"{RESULTS}/summaries.parquet",

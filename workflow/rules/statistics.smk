@@ -202,6 +202,29 @@ if PLANTED:
         script:
             "../scripts/planted.py"
 
+    rule prediction:
+        # Which of two opposite classes a channel prefers, predicted from its parameters.
+        input:
+            runs=f"{RESULTS}/runs.parquet",
+            parameters=PARAMETER_FILES + CONTROL_FILES,
+            preferences=PREFERENCE_FILES,
+        output:
+            table=f"{RESULTS}/prediction.parquet",
+            by_run=f"{RESULTS}/prediction_runs.parquet",
+        log:
+            f"{RESULTS}/logs/prediction.log",
+        conda:
+            "../envs/analysis.yaml"
+        params:
+            motions=PLANTED,
+            alpha=STUDY["statistics"]["alpha"],
+            seed=derive_seed(STUDY["seed"], "prediction"),
+            code=code_digest(
+                "statistics.planted.alignment", "statistics.truth.prediction"
+            ),
+        script:
+            "../scripts/prediction.py"
+
 
 rule paper_tables:
     # The paper's Tables 1 and 3 (accuracy), 2 and 4 (temporal parameters): our numbers beside the

@@ -27,6 +27,7 @@ FIGURES: Mapping[str, str] = {
     "calibration": "calibration.calibration",
     "planted": "planted.planted_figures",
     "truth": "truth.truth_figures",
+    "prediction": "prediction.prediction",
     "explained": "explained.explained_figures",
 }
 """Name -> module.function below `threetconv.figures`. The function takes tables and options by

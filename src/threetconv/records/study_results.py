@@ -50,6 +50,8 @@ TABLES = {
     "agreement": ("agreement.parquet", "cell, layer, parameter, index of tuning"),
     "agreement_runs": ("agreement_runs.parquet", "tuned 3T run, layer, parameter, index"),
     "reproducibility": ("reproducibility.parquet", "cell, measure, layer, parameter"),
+    "prediction": ("prediction.parquet", "cell of a data set with opposite classes"),
+    "prediction_runs": ("prediction_runs.parquet", "run, pair of opposite classes"),
     "channels": ("explanations/channels.parquet", "explained run, channel"),
     "faithfulness": ("explanations/faithfulness.parquet", "explained run, layer or channel, class"),
     "chosen": ("explanations/chosen.parquet", "explained run, chosen channel"),

@@ -61,6 +61,7 @@ def build_document(
     alignment: pd.DataFrame | None = None,
     agreement: pd.DataFrame | None = None,
     reproducibility: pd.DataFrame | None = None,
+    prediction: pd.DataFrame | None = None,
     order_leak: pd.DataFrame | None = None,
     channels: pd.DataFrame | None = None,
     faithfulness: pd.DataFrame | None = None,
@@ -97,13 +98,13 @@ def build_document(
             first layer), and by layer.
         order_leak: from `threetconv.networks.order_leak.leak_table`.
         alignment: correlation of a channel's preferred direction with its parameters.
-        agreement, reproducibility: from `threetconv.statistics.truth`.
+        agreement, reproducibility, prediction: from `threetconv.statistics.truth`.
         channels, faithfulness, chosen_channels, sanity: of all explained runs, one table below
             another; columns as `threetconv.report.sections.explanations.section` has them.
         figures: name -> SVG or PNG file. Known names: `clips_<dataset>`, `accuracy`,
             `distributions_<init>`, `histograms_<init>`, `controls`, `effects`,
             `profile_<network>`, `planted`, `alignment`, `agreement`, `reproducibility`,
-            `calibration`,
+            `prediction`, `calibration`,
             `explained_gallery`, `explained_<network>_<dataset>`, `class_drops_<network>_<dataset>`;
             others go into a section of their own. Figures of one recipe are called
             `<recipe>/<name>`.
@@ -132,6 +133,7 @@ def build_document(
         alignment=filled(alignment),
         agreement=filled(agreement),
         reproducibility=filled(reproducibility),
+        prediction=filled(prediction),
         order_leak=filled(order_leak),
         # A study's figures arrive as paths in text, from the workflow's parameters.
         figures={name: Path(path) for name, path in (figures or {}).items()},
@@ -225,6 +227,7 @@ def further_figures(inputs: Inputs) -> list[Section]:
     # The names that sections ask for. One that is missing here would be drawn twice.
     known = {"accuracy", "effects", "controls", "calibration", "planted", "alignment"}
     known |= {"explained_gallery", "agreement", "reproducibility"}
+    known |= {"prediction"}
     for network in inputs.distinct("network"):
         known |= {f"explained_{network}_{name}" for name in inputs.datasets}
         known |= {f"class_drops_{network}_{name}" for name in inputs.datasets}

@@ -36,6 +36,7 @@ FIGURES = (
     "alignment",
     "agreement",
     "reproducibility",
+    "prediction",
     "calibration",
     "explained_*",
     "class_drops_*",
@@ -76,6 +77,7 @@ class Inputs:
     alignment: pd.DataFrame = field(default_factory=pd.DataFrame)
     agreement: pd.DataFrame = field(default_factory=pd.DataFrame)
     reproducibility: pd.DataFrame = field(default_factory=pd.DataFrame)
+    prediction: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def setting(self, path: str, default: Any = None) -> Any:
         """A value of the configuration by its dotted path."""

@@ -37,6 +37,8 @@ TABLES: dict[str, pa.Schema] = {
     "agreement": truth.AGREEMENT,
     "agreement_runs": truth.AGREEMENT_RUNS,
     "reproducibility": truth.REPRODUCIBILITY,
+    "prediction": truth.PREDICTION,
+    "prediction_runs": truth.PREDICTION_RUNS,
     "preferences": channels.PREFERENCES,
     "tuning": tuning.TUNING,
     "tuning/responses": tuning.TUNING_RESPONSES,

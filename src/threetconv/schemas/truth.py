@@ -114,8 +114,9 @@ PREDICTION = pa.schema(
         *CELL,
         N_RUNS,
         column("n_pairs", WHOLE, "pairs of opposite classes", "pairs"),
-        column("estimate", NUMBER, "accuracy, mean over pairs and runs"),
+        column("accuracy", NUMBER, "mean over pairs and runs"),
         column("null", NUMBER, "its mean if channels exchange their preferences"),
+        column("estimate", NUMBER, "accuracy less that"),
         *TEST,
     ]
 )

@@ -23,7 +23,7 @@ Line = Mapping[Any, Any]
 
 def section(inputs: Inputs) -> list[Section]:
     """A section below for each question that the study has a table for."""
-    below = [*agreement(inputs), *reproducibility(inputs)]
+    below = [*agreement(inputs), *reproducibility(inputs), *prediction(inputs)]
     return [Section("Do the parameters tell the truth?", [], below)] if below else []
 
 
@@ -284,4 +284,71 @@ def shares(model: pd.DataFrame) -> Block:
         muted=lambda line: line["status"] in {"untestable", "degenerate"},
         sortable=True,
         wide=True,
+    )
+
+
+def prediction(inputs: Inputs) -> list[Section]:
+    """Do first-layer parameters tell which of two opposite classes a channel prefers?"""
+    table = inputs.prediction
+    if table.empty:
+        return []
+    real = table[table["control"] == "none"]
+    said = []
+    if len(real):
+        pooled = real[real["network"] == "all"]
+        line = (pooled if len(pooled) else real).iloc[0].to_dict()
+        said.append(predicted(line, inputs.alpha))
+    columns = [
+        words("network"),
+        words("dataset"),
+        words("start", "init"),
+        words("control"),
+        numbers("runs", "n_runs", formats.count),
+        numbers("right", "accuracy", ".2f"),
+        numbers("exchanged", "null", ".2f"),
+        numbers("beyond", "estimate", ".2f"),
+        numbers("95 % interval", limits),
+        *P_VALUES,
+        words("status"),
+    ]
+    return [
+        Section(
+            "Do parameters predict which class a channel prefers?",
+            [
+                Paragraph(
+                    "From the parameters of a first-layer channel alone it was predicted which of "
+                    "two opposite classes the channel answers to more, with weights (logistic "
+                    "regression) learned from the other runs of the cell."
+                ),
+                ListBlock(said),
+                *inputs.figure(
+                    "prediction",
+                    label="Figure X",
+                    caption="Share of first-layer channels for which the prediction is right, a "
+                    "dot for every run; the 95 % interval of the mean, and (upright line) what "
+                    "channels give that exchange their preferences.",
+                    alt="Dots for runs in a line for every network, data set and start. The means "
+                    "are in the table below.",
+                ),
+                make_table(
+                    table,
+                    columns,
+                    "Channels whose preferred class of two was predicted, out of sample over runs.",
+                    label="Table X",
+                    muted=not_ok,
+                ),
+            ],
+        )
+    ]
+
+
+def predicted(line: Line, alpha: float) -> str:
+    """The share that was predicted, what chance gives, and the verdict."""
+    if not math.isfinite(float(line["estimate"])):
+        return f"Nothing could be predicted: {escape(line['reason'])}."
+    return (
+        f"**{percent(line['accuracy'])}** of the channels were predicted over "
+        f"{plural(int(line['n_runs']), 'run')}, {percent(line['null'])} with exchanged "
+        f"preferences; the difference is {percent(line['estimate'])}{percents(line)}: "
+        f"{verdict(line, alpha, 'parameters tell which class a channel prefers')}."
     )

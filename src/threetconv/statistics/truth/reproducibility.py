@@ -153,9 +153,9 @@ def _gather(moved: pd.DataFrame, group: pd.DataFrame) -> _Runs:
     wide = wide.dropna().sort_index()
     runs = wide.columns.get_level_values("run_id")[: len(group)]
     values = wide.to_numpy(np.float64).reshape(len(wide), len(PARAMETERS), len(runs))
-    named = wide.index.droplevel([2, 3])
-    places: list[Any] = list(dict.fromkeys(named))
-    parts = [values[named == place] for place in places]
+    at = wide.index.to_frame(index=False)
+    places = list(dict.fromkeys(zip(at["layer_index"], at["layer"], strict=True)))
+    parts = [values[at["layer_index"].to_numpy() == index] for index, _ in places]
     kept = [i for i, part in enumerate(parts) if len(part) > 1]
     k = len(runs)
     return _Runs(
