@@ -141,6 +141,8 @@ def limits(line: Line) -> Any:
 
 def cells(contrasts: pd.DataFrame) -> Block:
     """Every contrast of the first layer and of all layers."""
+    order = {name: i for i, name in enumerate(WHERE)}
+    contrasts = contrasts.sort_values("scope", key=lambda c: c.map(order), kind="stable")
     return make_table(
         contrasts,
         [
