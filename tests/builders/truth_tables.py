@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from threetconv.statistics.truth.agreement import INDEX_OF
+from threetconv.statistics.truth.net_motion import net_motion
 
 from .parameter_rows import completed
 
@@ -125,4 +126,23 @@ def moving(
                                       start, strict=True)
         ]  # fmt: skip
         parts.append(rows_of(str(run.run_id), z, start=start))
+    return pd.concat(parts, ignore_index=True)
+
+
+PAIRS = {"moving": [("right", "left"), ("up", "down")]}
+
+
+def preferring(
+    parameters: pd.DataFrame, share: float, *, seed: int = 0, bias: float = 0.0
+) -> pd.DataFrame:
+    """Preferences that follow px and py by `share`, noise for the rest."""
+    rng = np.random.default_rng(seed)
+    motion = net_motion(parameters)
+    parts = []
+    for (towards, away), p in zip(PAIRS["moving"], ("px", "py"), strict=True):
+        z = motion[p] / motion[p].std()
+        more = share * z + np.sqrt(1 - share**2) * rng.normal(0, 1, len(z)) + bias
+        for label, sign in ((towards, 1), (away, -1)):
+            columns = motion[["run_id", "layer_index", "layer", "channel"]]
+            parts.append(columns.assign(label=label, preference=sign * more / 2, n_clips=4))
     return pd.concat(parts, ignore_index=True)

@@ -10,30 +10,11 @@ import pytest
 from threetconv.figures.prediction import prediction
 from threetconv.report.sections.truth import section
 from threetconv.schemas.truth import PREDICTION, PREDICTION_RUNS
-from threetconv.statistics.truth.net_motion import net_motion
 from threetconv.statistics.truth.prediction import prediction_by_run, prediction_table
 
 from ...builders.figure_tables import texts
-from ...builders.truth_tables import grid, moving
+from ...builders.truth_tables import PAIRS, grid, moving, preferring
 from ...report.test_derived import make_inputs
-
-PAIRS = {"moving": [("right", "left"), ("up", "down")]}
-
-
-def preferring(
-    parameters: pd.DataFrame, share: float, *, seed: int = 0, bias: float = 0.0
-) -> pd.DataFrame:
-    """Preferences that follow px and py by `share`, noise for the rest."""
-    rng = np.random.default_rng(seed)
-    motion = net_motion(parameters)
-    parts = []
-    for (towards, away), p in zip(PAIRS["moving"], ("px", "py"), strict=True):
-        z = motion[p] / motion[p].std()
-        more = share * z + np.sqrt(1 - share**2) * rng.normal(0, 1, len(z)) + bias
-        for label, sign in ((towards, 1), (away, -1)):
-            columns = motion[["run_id", "layer_index", "layer", "channel"]]
-            parts.append(columns.assign(label=label, preference=sign * more / 2, n_clips=4))
-    return pd.concat(parts, ignore_index=True)
 
 
 def study(share: float, *, each: int = 5, bias: float = 0.0) -> tuple[pd.DataFrame, pd.DataFrame]:

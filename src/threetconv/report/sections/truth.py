@@ -41,7 +41,7 @@ def agreement(inputs: Inputs) -> list[Section]:
             "Do channels answer to the motion that their parameters describe?",
             [
                 Paragraph(
-                    "Every channel was shown gratings that drift and textures that turn and grow. "
+                    "Each channel was shown gratings that drift and textures that turn and grow. "
                     "What it answers to was correlated (Spearman, over channels, run by run) with "
                     "what its filter does from the first slice to the last. If parameters tell "
                     "what a channel answers to, growth goes with *s*, turning with *r*, right "
@@ -56,10 +56,10 @@ def agreement(inputs: Inputs) -> list[Section]:
                     label="Figure V",
                     caption="Left: mean correlation of parameter (rows) and tuning (columns) over "
                     "the real runs; framed: the pairs that should agree. Right: the contrast of "
-                    "every run, the mean's 95 % interval, and the range that channels which "
+                    "each run, the mean's 95 % interval, and the range that channels which "
                     "exchange their tuning give in 95 % of cases (grey).",
                     alt="Two heat maps of correlations between parameters and tuning, and beside "
-                    "them the contrast of every run. The values are in the table below.",
+                    "them the contrast of each run. The values are in the table below.",
                 ),
                 cells(contrasts),
             ],
@@ -159,7 +159,7 @@ def cells(contrasts: pd.DataFrame) -> Block:
             *P_VALUES,
             words("status"),
         ],
-        "Contrast of agreement: of the cells, and over all of them (each cell a block).",
+        "Contrast of agreement: of the cells, and over them together (each cell a block).",
         label="Table V",
         group_by=1,
         muted=not_ok,
@@ -327,9 +327,9 @@ def prediction(inputs: Inputs) -> list[Section]:
                     "prediction",
                     label="Figure X",
                     caption="Share of first-layer channels for which the prediction is right, a "
-                    "dot for every run; the 95 % interval of the mean, and (upright line) what "
+                    "dot for each run; the 95 % interval of the mean, and (upright line) what "
                     "channels give that exchange their preferences.",
-                    alt="Dots for runs in a line for every network, data set and start. The means "
+                    alt="Dots for runs in a line for each network, data set and start. The means "
                     "are in the table below.",
                 ),
                 make_table(
