@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 
 from threetconv.schemas.truth import REPRODUCIBILITY
-from threetconv.statistics.truth.reproducibility import _arrangements, reproducibility_table
+from threetconv.statistics.truth.exchanged import arrangements
+from threetconv.statistics.truth.reproducibility import reproducibility_table
 
 from ...builders.truth_tables import LAYERS, WIDE, grid, moving, rows_of
 from .test_agreement import one
@@ -131,6 +132,6 @@ def test_one_data_set_or_nothing_that_moves() -> None:
 
 
 def test_every_arrangement_once() -> None:
-    found = _arrangements([2, 1, 2])
+    found = arrangements([2, 1, 2])
     assert len(np.unique(found, axis=0)) == len(found) == 30
     assert (np.sort(found, axis=1) == [0, 0, 1, 2, 2]).all()

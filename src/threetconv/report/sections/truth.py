@@ -131,14 +131,6 @@ def two(value: Any) -> str:
     return formats.number(value, ".2f").text
 
 
-def limits(line: Line) -> Any:
-    """[0.10, 0.32], or a dash."""
-    low, high = (formats.number(line[name], ".2f") for name in ("ci_low", "ci_high"))
-    if formats.DASH in {low.text, high.text}:
-        return low
-    return low._replace(text=f"[{low.text}, {high.text}]")
-
-
 def cells(contrasts: pd.DataFrame) -> Block:
     """Every contrast of the first layer and of all layers."""
     order = {name: i for i, name in enumerate(WHERE)}
@@ -154,7 +146,7 @@ def cells(contrasts: pd.DataFrame) -> Block:
             words("against"),
             numbers("runs", "n_runs", formats.count),
             numbers("contrast", "estimate", ".2f"),
-            numbers("95 % interval", limits),
+            numbers("95 % interval", ("ci_low", "ci_high"), formats.interval),
             numbers("exchanged", "null", ".2f"),
             *P_VALUES,
             words("status"),
@@ -276,7 +268,7 @@ def shares(model: pd.DataFrame) -> Block:
             words("parameter"),
             numbers("runs", "n_runs", formats.count),
             numbers("share", "estimate", ".3f"),
-            numbers("95 % interval", limits),
+            numbers("95 % interval", ("ci_low", "ci_high"), formats.interval),
             *P_VALUES,
             words("status"),
         ],
@@ -309,7 +301,7 @@ def prediction(inputs: Inputs) -> list[Section]:
         numbers("right", "accuracy", ".2f"),
         numbers("exchanged", "null", ".2f"),
         numbers("beyond", "estimate", ".2f"),
-        numbers("95 % interval", limits),
+        numbers("95 % interval", ("ci_low", "ci_high"), formats.interval),
         *P_VALUES,
         words("status"),
     ]

@@ -22,8 +22,7 @@ Scratch runs have no channels in common and show what chance gives.
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,7 +33,8 @@ from threetconv.records.parameters import PARAMETERS, RAW, displacement_from_sta
 from threetconv.schemas.truth import REPRODUCIBILITY
 from threetconv.statistics.tests.families import with_recipe
 from threetconv.statistics.tests.intervals import paired_interval
-from threetconv.statistics.tests.permutation import Relabelling, choices, permute
+from threetconv.statistics.tests.permutation import Relabelling, permute
+from threetconv.statistics.truth.exchanged import Exchanged, within_less_between
 from threetconv.statistics.truth.over_runs import BLANK, holm_over_cells
 
 __all__ = ["icc", "reproducibility_table", "specific"]
@@ -91,7 +91,7 @@ def icc(runs: _Runs) -> Array:
 
 def specific(runs: _Runs) -> Array:
     """Within less between data sets, (L, 4); NaN without pairs of runs of both kinds."""
-    return _weighted(runs.datasets[None, :], runs.covariances)[0]
+    return within_less_between(runs.datasets[None, :], runs.covariances)[0]
 
 
 def reproducibility_table(
@@ -180,54 +180,6 @@ def _whole(shares: Array, rows: Array) -> Array:
     return np.concatenate([table, mean], axis=1)
 
 
-def _weighted(labels: NDArray[Any], covariances: Array) -> Array:
-    """Mean within less mean between, for each row of labels: (labelings, ...)."""
-    k = labels.shape[1]
-    same = labels[:, :, None] == labels[:, None, :]
-    pairs = ~np.eye(k, dtype=bool)
-    weights = np.zeros(same.shape)
-    for sign, kind in ((1, same & pairs), (-1, ~same)):
-        count = kind.sum(axis=(1, 2), keepdims=True)
-        weights += sign * kind / np.where(count > 0, count, np.nan)
-    return np.asarray(np.tensordot(weights, covariances, axes=([1, 2], [-2, -1])))
-
-
-class _Exchanged(NamedTuple):
-    """Data sets exchanged between the runs of one network."""
-
-    datasets: NDArray[np.int64]  # (K,)
-    covariances: Array  # (m, K, K)
-
-    @property
-    def labelings(self) -> int:
-        counts = np.bincount(self.datasets)
-        return math.factorial(int(counts.sum())) // math.prod(math.factorial(c) for c in counts)
-
-    def every(self) -> Array:
-        return _weighted(_arrangements(np.bincount(self.datasets)), self.covariances)
-
-    def drawn(self, rng: np.random.Generator, rows: int) -> Array:
-        labels = rng.permuted(np.tile(self.datasets, (rows, 1)), axis=1)
-        return _weighted(labels, self.covariances)
-
-
-def _arrangements(counts: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
-    """Every way to give so many runs each label: (ways, runs)."""
-    found = np.zeros((1, int(np.sum(counts))), np.int64)
-    for label, count in enumerate(counts[1:], start=1):
-        free = np.flatnonzero(found[0] == 0).size
-        chosen = choices(free, int(count)).astype(bool)
-        # among the places that are still of label 0, in each arrangement so far
-        parts = []
-        for arrangement in found:
-            labels = np.tile(arrangement, (len(chosen), 1))
-            at = np.flatnonzero(arrangement == 0)
-            labels[:, at] = np.where(chosen, label, 0)
-            parts.append(labels)
-        found = np.concatenate(parts)
-    return found
-
-
 def _commons(blocks: dict[str, _Runs], about: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Lines of measure "icc"."""
     models: list[tuple[Array, Array, int, float]] = []
@@ -252,20 +204,21 @@ def _specifics(
     """Lines of measure "specific"."""
     models, exchanged = [], []
     for network, runs in blocks.items():
+        datasets = np.unique(runs.datasets, return_inverse=True)[1]
         here = about | {"network": network, "dataset": "all", "measure": "specific"}
         covariances = _whole(runs.covariances, runs.rows)
-        shares = _weighted(runs.datasets[None, :], covariances)[0]
+        shares = within_less_between(runs.datasets[None, :], covariances)[0]
         pseudo = _jackknife(runs, specific, shares)
         tests = [BLANK] * shares.size
         why = "no two runs of one data set, or no other data set"
         if np.isfinite(shares).any():
             why = ""
             known = np.isfinite(shares)
-            relabelled = _exchanges(runs.datasets, covariances[known])
+            relabelled = Exchanged(datasets, covariances[known])
             found = iter(_test([relabelled], shares[known], seed))
             tests = [next(found) if k else BLANK for k in known.ravel()]
             models.append((shares[0], pseudo[:, 0], len(runs.datasets), runs.rows.sum()))
-            exchanged.append(_exchanges(runs.datasets, covariances[0]))
+            exchanged.append(Exchanged(datasets, covariances[0]))
         for (where, line), test in zip(_lines(runs, here, shares, why), tests, strict=True):
             yield (
                 line
@@ -283,16 +236,8 @@ def _specifics(
             yield line | (next(found) if there else {})
 
 
-def _exchanges(datasets: NDArray[Any], covariances: Array) -> _Exchanged:
-    return _Exchanged(np.unique(datasets, return_inverse=True)[1], covariances)
-
-
-def _test(blocks: list[_Exchanged], observed: Array, seed: int) -> list[dict[str, Any]]:
-    least = 1.0
-    for block in blocks:
-        # data sets of equally many runs may exchange their names without a change
-        names = math.prod(math.factorial(c) for c in Counter(np.bincount(block.datasets)).values())
-        least *= names / block.labelings
+def _test(blocks: list[Exchanged], observed: Array, seed: int) -> list[dict[str, Any]]:
+    least = math.prod(block.least for block in blocks)
     blocks_as: list[Relabelling] = list(blocks)
     results = permute(
         blocks_as, observed, np.full(observed.size, TIED), least=least, two_sided=False, seed=seed
