@@ -108,3 +108,30 @@ def test_parameters_of_two_runs(make: Make) -> None:
     table = make().parameters
     with pytest.raises(InputError, match="two rows for layer conv1, channel 0, transition 0"):
         payload(make(parameters=pd.concat([table, table])))
+
+
+def test_answers_by_direction(make: Make) -> None:
+    """Means over wavelengths and speeds of gratings alone, channels of both layers in order."""
+    lines = pd.DataFrame(
+        [
+            (i, name, c, stimulus, direction, wavelength, 10 * i + c + direction / 45 + wavelength)
+            for i, name in ((0, "conv1"), (1, "layer1.conv"))
+            for c in (0, 3)
+            for stimulus in ("grating", "flicker")
+            for direction in (90.0, 0.0)
+            for wavelength in (-0.5, 0.5)
+        ],
+        columns=["layer_index", "layer", "channel", "stimulus", "direction", "wavelength",
+                 "response"],
+    )  # fmt: skip
+    lines.loc[lines["stimulus"] == "flicker", "response"] = 99
+    lines = lines.assign(identity=lines["response"] / 2)
+    elsewhere = lines.assign(layer="fc", channel=99)
+    words, arrays = decode(payload(make(tuning=pd.concat([lines, elsewhere]))))
+    assert words["directions"] == [0, 90]
+    tuning = arrays["tuning"]
+    assert tuning.shape == (2, 2, 8)
+    assert tuning[0, :, 7].tolist() == [13, 15]
+    assert tuning[1, :, 4].tolist() == [5, 6]
+    assert np.isnan(tuning[:, :, [1, 2, 5, 6]]).all()
+    assert decode(payload(make()))[0]["directions"] == []

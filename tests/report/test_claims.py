@@ -23,6 +23,9 @@ from threetconv.report.document import (
     parse_inline,
 )
 from threetconv.statistics.tests.sentences import sentences
+from threetconv.statistics.truth.agreement import agreement_by_run, agreement_table
+from threetconv.statistics.truth.prediction import prediction_by_run, prediction_table
+from threetconv.statistics.truth.reproducibility import reproducibility_table
 
 from ..builders.study_tables import (
     make_accuracy,
@@ -38,6 +41,7 @@ from ..builders.study_tables import (
     make_tests,
     with_controls,
 )
+from ..builders.truth_tables import PAIRS, agreeing, grid, moving, preferring
 from .test_explanations import make_tables
 
 ALPHA = 0.05
@@ -100,6 +104,23 @@ def with_status(tests: pd.DataFrame, status: str) -> pd.DataFrame:
     return tests
 
 
+def truth_tables(turn: int) -> dict[str, pd.DataFrame]:
+    """Agreement, reproducibility and prediction of one to four runs a cell, there or not."""
+    controls = ["none", "label-shuffled"][: 1 + turn // 5 % 2]
+    runs = grid(datasets=["moving", "still"], controls=controls, each=1 + turn // 5)
+
+    share = 0.8 * (turn // 5 % 2)
+    by_run = agreement_by_run(*agreeing(runs, share), runs, seed=1, draws=9)
+    moved = moving(runs, by_dataset=share / 2, layers=((3, 12), (2, 9)))
+    likes = preferring(moved, share)
+    predicted = prediction_by_run(moved, likes, runs, PAIRS, seed=1, draws=3)
+    return {
+        "agreement": agreement_table(by_run, seed=1),
+        "reproducibility": reproducibility_table(moved, runs, seed=1),
+        "prediction": prediction_table(predicted, seed=1),
+    }
+
+
 def studies() -> Iterator[Study]:
     """Each number of runs with each status; networks, datasets, controls and the rest in turn."""
     for turn in range(len(STATUSES) * 3):
@@ -140,9 +161,12 @@ def studies() -> Iterator[Study]:
         if turn % 7 == 3:
             arguments |= {"planted_table": make_planted(), "alignment": make_alignment()}
             arguments["calibration"] = make_calibration(nets)
+        if turn % 5 == 2:
+            arguments |= truth_tables(turn)
         names = ["accuracy", "effects", "controls", "planted", "alignment", "calibration"]
         names += [f"{kind}_{i}" for kind in ("distributions", "histograms")
                   for i in ("pretrained", "scratch")]  # fmt: skip
+        names += ["agreement", "reproducibility", "prediction"]
         names += [f"clips_{s}" for s in sets] + [f"profile_{net}" for net in nets]
         names += [f"explained_{a}_{b}" for a in nets for b in sets] + ["explained_gallery"]
         arguments["figures"] = {} if turn % 4 == 0 else {name: Path("x.svg") for name in names}

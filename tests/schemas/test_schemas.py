@@ -22,6 +22,7 @@ DECLARED = {
         schemas.channels,
         schemas.tuning,
         schemas.statistics,
+        schemas.truth,
     )
     for name in module.__all__
     if isinstance(getattr(module, name), pa.Schema)

@@ -66,6 +66,7 @@ def test_every_table_has_the_columns_that_are_declared(results):
         assert pq.read_schema(file).equals(declared, check_metadata=True), file
     seen = {table_of(file.relative_to(results)) for file in files}
     planted = {"planted", "planted_layers", "alignment", "preferences"}
+    planted |= {"prediction", "prediction_runs"}
     assert seen == set(TABLES) - planted
 
 

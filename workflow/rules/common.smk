@@ -53,6 +53,9 @@ INITS, RECIPES = LAYOUT.inits, LAYOUT.recipes
 PARAMETER_FILES, CONTROL_FILES = LAYOUT.parameter_files, LAYOUT.control_files
 PREFERENCE_FILES = LAYOUT.preference_files
 TUNED, TUNING_FILES = LAYOUT.tuned, LAYOUT.tuning_files
+TUNED_3T = [
+    f"{RESULTS}/tuning/{run.run_id}.parquet" for run in RUNS_3T if run.run_id in TUNED
+]
 EXPLAINED, EXPLAINED_PAIRS = LAYOUT.explained, LAYOUT.explained_pairs
 EXPLAINED_TABLES, EXPLANATIONS = LAYOUT.explained_tables, LAYOUT.explanations
 RUN_RECORDS = [LAYOUT.run_file(run_id, "run.json") for run_id in RUNS]

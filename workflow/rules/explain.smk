@@ -120,6 +120,7 @@ rule explorer:
         weights=[f"{RESULTS}/runs/{run_id}/best.safetensors" for run_id in EXPLAINED],
         metrics=[f"{RESULTS}/runs/{run_id}/metrics.parquet" for run_id in EXPLAINED],
         parameters=[f for f in map(LAYOUT.explained_parameters, EXPLAINED) if f],
+        tuning=[f for f in map(LAYOUT.explained_tuning, EXPLAINED) if f],
         tables=EXPLANATIONS,
     output:
         report(
@@ -138,6 +139,7 @@ rule explorer:
         title=lambda w: STUDY["title"],  # a plain string's braces would be read as wildcards
         folders=[f"{RESULTS}/explanations/{run_id}" for run_id in EXPLAINED],
         parameters=[LAYOUT.explained_parameters(run_id) for run_id in EXPLAINED],
+        tuning=[LAYOUT.explained_tuning(run_id) for run_id in EXPLAINED],
         code=code_digest("explorer.page", "explorer.collect"),
     script:
         "../scripts/explorer.py"

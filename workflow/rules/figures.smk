@@ -179,7 +179,57 @@ rule calibration_figure:
         "../scripts/figures.py"
 
 
+rule truth_figures:
+    input:
+        agreement_table=f"{RESULTS}/agreement.parquet",
+        agreement_runs=f"{RESULTS}/agreement_runs.parquet",
+        reproducibility_table=f"{RESULTS}/reproducibility.parquet",
+    output:
+        report(
+            f"{RESULTS}/figures/{{recipe}}/agreement.svg",
+            caption="../report/agreement.rst",
+            category="Tuning",
+            labels={"figure": "agreement with parameters", "recipe": "{recipe}"},
+        ),
+        report(
+            f"{RESULTS}/figures/{{recipe}}/reproducibility.svg",
+            caption="../report/reproducibility.rst",
+            category="Temporal parameters",
+            labels={"figure": "reproducibility", "recipe": "{recipe}"},
+        ),
+    log:
+        f"{RESULTS}/logs/truth_figures/{{recipe}}.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        figure="truth",
+        code=code_digest("figures.truth"),
+    script:
+        "../scripts/figures.py"
+
+
 if PLANTED:
+
+    rule prediction_figure:
+        input:
+            table=f"{RESULTS}/prediction.parquet",
+            by_run=f"{RESULTS}/prediction_runs.parquet",
+        output:
+            report(
+                f"{RESULTS}/figures/{{recipe}}/prediction.svg",
+                caption="../report/prediction.rst",
+                category="Planted truth",
+                labels={"figure": "preferences predicted", "recipe": "{recipe}"},
+            ),
+        log:
+            f"{RESULTS}/logs/prediction_figure/{{recipe}}.log",
+        conda:
+            "../envs/analysis.yaml"
+        params:
+            figure="prediction",
+            code=code_digest("figures.prediction"),
+        script:
+            "../scripts/figures.py"
 
     rule planted_figures:
         input:
@@ -213,8 +263,8 @@ if PLANTED:
 OF_RECIPES = [
     *(f"{kind}_{init}" for init in INITS for kind in ("distributions", "histograms")),
     *(f"profile_{name}" for name in STUDY["networks"]),
-    *("controls", "effects"),
-    *(("planted", "alignment") if PLANTED else ()),
+    *("controls", "effects", "agreement", "reproducibility"),
+    *(("planted", "alignment", "prediction") if PLANTED else ()),
 ]
 FIGURES = {
     name: f"{RESULTS}/figures/{name}.svg"

@@ -17,11 +17,17 @@ TABLES = {
     "power": f"{RESULTS}/power.parquet",
     "order_leak": f"{RESULTS}/order_leak.parquet",
 }
+if PARAMETER_FILES:
+    TABLES |= {
+        "agreement": f"{RESULTS}/agreement.parquet",
+        "reproducibility": f"{RESULTS}/reproducibility.parquet",
+    }
 if PLANTED:
     TABLES |= {
         "planted_table": f"{RESULTS}/planted.parquet",
         "planted_layers": f"{RESULTS}/planted_layers.parquet",
         "alignment": f"{RESULTS}/alignment.parquet",
+        "prediction": f"{RESULTS}/prediction.parquet",
     }
 if EXPLAINED:
     TABLES |= {
@@ -37,6 +43,8 @@ WHAT_USERS_READ = [
     *CONTROL_FILES,
     *PREFERENCE_FILES,
     *TUNING_FILES,
+    *([f"{RESULTS}/prediction_runs.parquet"] if PLANTED else []),
+    *([f"{RESULTS}/agreement_runs.parquet"] if PARAMETER_FILES else []),
     f"{RESULTS}/snapshots.parquet",
     f"{RESULTS}/summaries.parquet",
     *(
@@ -53,6 +61,8 @@ UNPAGED = {
     "metrics",
     "layer_profile",
     "planted_layers",
+    "agreement",
+    "reproducibility",
 }  # too long to be read as a page
 
 PAGED = {

@@ -168,6 +168,34 @@ rule calibration:
         "../scripts/calibration.py"
 
 
+rule truth:
+    # Whether parameters agree with what channels answer to, and are found again in other runs.
+    input:
+        parameters=PARAMETER_FILES + CONTROL_FILES,
+        tuning=TUNED_3T,
+        runs=f"{RESULTS}/runs.parquet",
+    output:
+        agreement=f"{RESULTS}/agreement.parquet",
+        agreement_runs=f"{RESULTS}/agreement_runs.parquet",
+        reproducibility=f"{RESULTS}/reproducibility.parquet",
+    log:
+        f"{RESULTS}/logs/truth.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/truth.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        alpha=STUDY["statistics"]["alpha"],
+        seed=derive_seed(STUDY["seed"], "truth"),
+        code=code_digest(
+            "statistics.truth.agreement",
+            "statistics.truth.reproducibility",
+            "schemas.tuning",
+        ),
+    script:
+        "../scripts/truth.py"
+
+
 if PLANTED:
 
     rule planted:
@@ -194,6 +222,29 @@ if PLANTED:
             ),
         script:
             "../scripts/planted.py"
+
+    rule prediction:
+        # Which of two opposite classes a channel prefers, predicted from its parameters.
+        input:
+            runs=f"{RESULTS}/runs.parquet",
+            parameters=PARAMETER_FILES + CONTROL_FILES,
+            preferences=PREFERENCE_FILES,
+        output:
+            table=f"{RESULTS}/prediction.parquet",
+            by_run=f"{RESULTS}/prediction_runs.parquet",
+        log:
+            f"{RESULTS}/logs/prediction.log",
+        conda:
+            "../envs/analysis.yaml"
+        params:
+            motions=PLANTED,
+            alpha=STUDY["statistics"]["alpha"],
+            seed=derive_seed(STUDY["seed"], "prediction"),
+            code=code_digest(
+                "statistics.planted.alignment", "statistics.truth.prediction"
+            ),
+        script:
+            "../scripts/prediction.py"
 
 
 rule paper_tables:

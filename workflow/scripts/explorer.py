@@ -10,9 +10,13 @@ from threetconv.support.logs import step_log
 with step_log(snakemake.log[0]):
     params = snakemake.params
     variants = [
-        collect(Path(record).parent, folder, parameters or None)
-        for record, folder, parameters in zip(
-            snakemake.input.records, params.folders, params.parameters, strict=True
+        collect(Path(record).parent, folder, parameters or None, tuning or None)
+        for record, folder, parameters, tuning in zip(
+            snakemake.input.records,
+            params.folders,
+            params.parameters,
+            params.tuning,
+            strict=True,
         )
     ]
     write_text(snakemake.output[0], explorer(variants, title=params.title))

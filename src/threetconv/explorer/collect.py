@@ -19,13 +19,19 @@ __all__ = ["collect"]
 TABLES = ("channels", "faithfulness", "chosen", "images", "sanity")
 
 
-def collect(folder: str | Path, explanations: str | Path, parameters: str | Path | None) -> Variant:
+def collect(
+    folder: str | Path,
+    explanations: str | Path,
+    parameters: str | Path | None,
+    tuning: str | Path | None = None,
+) -> Variant:
     """Everything about one run.
 
     Args:
         folder: of the run.
         explanations: the folder that `threetconv.explain.run.explain_run` has written.
         parameters: the run's parameter table; None for a run without 3T layers.
+        tuning: the run's responses to stimuli of known motion; None where they were not measured.
     """
     folder, explanations = Path(folder), Path(explanations)
     document = read_run(folder)
@@ -35,6 +41,9 @@ def collect(folder: str | Path, explanations: str | Path, parameters: str | Path
     if parameters is not None:
         # Only the best snapshot is shown; the filter keeps the others out of memory.
         rows = read_parquet(parameters, filters=[("tag", "=", "best")])
+    answers = pd.DataFrame()
+    if tuning is not None:
+        answers = read_parquet(tuning, filters=[("stimulus", "=", "grating")])
     return Variant(
         key=run["run_id"],
         network=run["network"],
@@ -45,6 +54,7 @@ def collect(folder: str | Path, explanations: str | Path, parameters: str | Path
         classes=document["classes"],
         layers=document["layers"],
         parameters=rows,
+        tuning=answers,
         image_folder=explanations,
         first_layer_filters=_first_filters(folder),
         accuracy=_accuracy(folder, run["best_epoch"]),

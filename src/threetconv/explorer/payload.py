@@ -65,6 +65,8 @@ def payload(variant: Variant) -> str:
     - ``parameters/<layer>``: (4, T, channels), raw s, r, tx, ty;
     - ``displacement``, ``zoom``, ...: (all channels,), as the channels table has them;
     - ``drops``: (ablations, labels, all channels), ``layer_drops``: (ablations, labels, layers);
+    - ``tuning``: (2, directions, all channels), mean response to gratings that drift in each
+      direction, as the layer is and with its transforms at the identity; ``directions`` in words;
     - ``filters``: (channels, D, H, W, 3) uint8.
 
     Raises:
@@ -91,6 +93,7 @@ def payload(variant: Variant) -> str:
         if "moves" in channels.columns:
             words["moves"] = sorted(place[channels["moves"].to_numpy(bool)].tolist())
     words |= _faithfulness(variant, layers, arrays)
+    words["directions"] = _tuning(variant, layers, first, arrays)
     chosen = variant.table("chosen")
     words["chosen"] = {
         int(first[row["layer"]] + row["channel"]): [str(row["rule"]), int(row["rank"])]
@@ -115,6 +118,35 @@ def _parameters(
         for i, column in enumerate(RAW.values()):
             values[i][at] = rows[column]
         arrays[f"parameters/{name}"] = values
+
+
+def _tuning(
+    variant: Variant,
+    layers: list[ShownLayer],
+    first: Mapping[str, int],
+    arrays: dict[str, NDArray[Any]],
+) -> list[float]:
+    """Fill ``tuning``, and return its directions, counter-clockwise from the right."""
+    table = variant.tuning
+    if table.empty:
+        return []
+    # all channels were measured, of which the page lists those that other tables know
+    sizes = table["layer"].map({p.name: p.channels for p in layers}).fillna(0)
+    gratings = table[(table["stimulus"] == "grating") & (table["channel"] < sizes)]
+    if gratings.empty:
+        return []
+    names = ["response", "identity"]
+    means = gratings.groupby(["layer", "channel", "direction"], sort=True)[names].mean()
+    lines = means.reset_index()
+    directions = sorted(lines["direction"].unique())
+    place = lines["layer"].map(first).to_numpy(np.int64) + lines["channel"].to_numpy()
+    at = np.searchsorted(directions, lines["direction"])
+    total = sum(p.channels for p in layers)
+    values = np.full((len(names), len(directions), total), np.nan, np.float32)
+    for i, name in enumerate(names):
+        values[i, at, place] = lines[name]
+    arrays["tuning"] = values
+    return [float(direction) for direction in directions]
 
 
 def _faithfulness(

@@ -31,6 +31,7 @@ COLUMNS = {
     "chosen": ("layer_index", "layer", "channel", "rule", "rank"),
     "images": ("layer_index", "layer", "channel", "method", "clip_id", "label", "frame", "file"),
     "sanity": ("layer_index", "layer", "channel", "method", "randomised", "flagged"),
+    "tuning": ("layer_index", "layer", "channel", "stimulus", "direction", "response", "identity"),
 }
 KEYS = {
     "parameters": ["layer", "channel", "transition"],
@@ -83,6 +84,8 @@ class Variant:
         chosen: the channels that have pictures, with the rule that chose them.
         images: one row a picture.
         sanity: one row a channel, method and randomisation, with `flagged`.
+        tuning: responses of channels to stimuli of known motion
+            (`threetconv.schemas.tuning.TUNING_RESPONSES`).
         image_folder: the folder that the files of `images` are relative to.
         first_layer_filters: (channels, D, H, W, 3), uint8, or float in [0, 1]; of layer 0.
         accuracy: split -> share of clips that were right, 0 to 1.
@@ -103,6 +106,7 @@ class Variant:
     chosen: pd.DataFrame = field(default_factory=pd.DataFrame)
     images: pd.DataFrame = field(default_factory=pd.DataFrame)
     sanity: pd.DataFrame = field(default_factory=pd.DataFrame)
+    tuning: pd.DataFrame = field(default_factory=pd.DataFrame)
     image_folder: Path = Path()
     first_layer_filters: NDArray[Any] | None = None
     accuracy: Mapping[str, float] = field(default_factory=dict)

@@ -26,6 +26,8 @@ FIGURES: Mapping[str, str] = {
     "profiles": "profile.profiles",
     "calibration": "calibration.calibration",
     "planted": "planted.planted_figures",
+    "truth": "truth.truth_figures",
+    "prediction": "prediction.prediction",
     "explained": "explained.explained_figures",
 }
 """Name -> module.function below `threetconv.figures`. The function takes tables and options by

@@ -33,6 +33,7 @@ from threetconv.report.sections import (
     summary,
     temporal,
     tests,
+    truth,
 )
 from threetconv.report.sections import calibration as simulated
 from threetconv.report.sections import order_leak as time_direction
@@ -60,6 +61,9 @@ def build_document(
     planted_table: pd.DataFrame | None = None,
     planted_layers: pd.DataFrame | None = None,
     alignment: pd.DataFrame | None = None,
+    agreement: pd.DataFrame | None = None,
+    reproducibility: pd.DataFrame | None = None,
+    prediction: pd.DataFrame | None = None,
     order_leak: pd.DataFrame | None = None,
     channels: pd.DataFrame | None = None,
     faithfulness: pd.DataFrame | None = None,
@@ -98,11 +102,13 @@ def build_document(
             first layer), and by layer.
         order_leak: from `threetconv.networks.order_leak.leak_table`.
         alignment: correlation of a channel's preferred direction with its parameters.
+        agreement, reproducibility, prediction: from `threetconv.statistics.truth`.
         channels, faithfulness, chosen_channels, sanity: of all explained runs, one table below
             another; columns as `threetconv.report.sections.explanations.section` has them.
         figures: name -> SVG or PNG file. Known names: `clips_<dataset>`, `accuracy`,
             `distributions_<init>`, `histograms_<init>`, `controls`, `effects`,
-            `profile_<network>`, `planted`, `alignment`, `calibration`,
+            `profile_<network>`, `planted`, `alignment`, `agreement`, `reproducibility`,
+            `prediction`, `calibration`,
             `explained_gallery`, `explained_<network>_<dataset>`, `class_drops_<network>_<dataset>`;
             others go into a section of their own. Figures of one recipe are called
             `<recipe>/<name>`.
@@ -131,6 +137,9 @@ def build_document(
         planted_first=at_layer(planted_table, whole=False),
         planted_layers=filled(planted_layers),
         alignment=filled(alignment),
+        agreement=filled(agreement),
+        reproducibility=filled(reproducibility),
+        prediction=filled(prediction),
         order_leak=filled(order_leak),
         # A study's figures arrive as paths in text, from the workflow's parameters.
         figures={name: Path(path) for name, path in (figures or {}).items()},
@@ -182,6 +191,7 @@ def by_recipe(inputs: Inputs) -> list[Section]:
             controls.section(of),
             tests.section(of),
             *layers.section(of),
+            *truth.section(of),
             *planted.section(of),
         ]
         sections += made if len(names) == 1 else [with_suffix(s, f"recipe {name}") for s in made]
@@ -224,7 +234,8 @@ def further_figures(inputs: Inputs) -> list[Section]:
     """Figures whose names the report does not know, so that none is lost."""
     # The names that sections ask for. One that is missing here would be drawn twice.
     known = {"accuracy", "effects", "controls", "calibration", "planted", "alignment"}
-    known |= {"explained_gallery"}
+    known |= {"explained_gallery", "agreement", "reproducibility"}
+    known |= {"prediction"}
     for network in inputs.distinct("network"):
         known |= {f"explained_{network}_{name}" for name in inputs.datasets}
         known |= {f"class_drops_{network}_{name}" for name in inputs.datasets}

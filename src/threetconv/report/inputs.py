@@ -34,6 +34,9 @@ FIGURES = (
     "profile_*",
     "planted",
     "alignment",
+    "agreement",
+    "reproducibility",
+    "prediction",
     "calibration",
     "explained_*",
     "class_drops_*",
@@ -74,6 +77,9 @@ class Inputs:
     planted_layers: pd.DataFrame = field(default_factory=pd.DataFrame)
     order_leak: pd.DataFrame = field(default_factory=pd.DataFrame)
     alignment: pd.DataFrame = field(default_factory=pd.DataFrame)
+    agreement: pd.DataFrame = field(default_factory=pd.DataFrame)
+    reproducibility: pd.DataFrame = field(default_factory=pd.DataFrame)
+    prediction: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def setting(self, path: str, default: Any = None) -> Any:
         """A value of the configuration by its dotted path."""

@@ -1,16 +1,16 @@
 """The columns of every table that the workflow writes: name, type, meaning, unit.
 
 `TABLES` has them by the table's name. A table is added beside its kin (`clips`, `runs`, `channels`,
-`tuning`, `statistics`) and to `TABLES`. Modules import a schema from the file that it stands in and
-not from here: a step runs again when a module that it imports changes, and a new column of a test
-must not make training run again.
+`tuning`, `statistics`, `truth`) and to `TABLES`. Modules import a schema from the file that it
+stands in and not from here: a step runs again when a module that it imports changes, and a new
+column of a test must not make training run again.
 """
 
 from __future__ import annotations
 
 import pyarrow as pa
 
-from threetconv.schemas import channels, clips, runs, statistics, tuning
+from threetconv.schemas import channels, clips, runs, statistics, truth, tuning
 
 __all__ = ["TABLES"]
 
@@ -35,6 +35,11 @@ TABLES: dict[str, pa.Schema] = {
     "planted": statistics.PLANTED,
     "planted_layers": statistics.PLANTED_LAYERS,
     "alignment": statistics.ALIGNMENT,
+    "agreement": truth.AGREEMENT,
+    "agreement_runs": truth.AGREEMENT_RUNS,
+    "reproducibility": truth.REPRODUCIBILITY,
+    "prediction": truth.PREDICTION,
+    "prediction_runs": truth.PREDICTION_RUNS,
     "preferences": channels.PREFERENCES,
     "tuning": tuning.TUNING,
     "tuning/responses": tuning.TUNING_RESPONSES,

@@ -209,6 +209,11 @@ class StudyLayout:
         run = self.runs[run_id]
         return self.parameter_file(run) if run.convolution == "3t" else ""
 
+    def explained_tuning(self, run_id: str) -> str:
+        """The responses of a run to stimuli of known motion, "" of a run that is not measured."""
+        measured = run_id in self.tuned
+        return f"{self.results}/tuning/responses/{run_id}.parquet" if measured else ""
+
     def explained_inputs(self, run_id: str) -> Files:
         """A run, its clips, its parameters, and a run on permuted labels to compare with."""
         run = self.runs[run_id]

@@ -77,6 +77,17 @@ export class Run {
     return steps.every((step) => step.every(Number.isFinite)) ? steps : [];
   }
 
+  // Mean response to gratings by direction, as the layer is and with its transforms at the identity
+  // (null where it has none); or null where nothing was measured or answered.
+  tuning(id) {
+    const array = this.arrays.tuning;
+    if (!array) return null;
+    const [, count, total] = array.shape;
+    const [intact, identity] = [0, 1].map((kind) => this.directions.map((_, i) => array.values[(kind * count + i) * total + id]));
+    if (!intact.every(Number.isFinite) || !intact.some((v) => v > 0)) return null;
+    return { directions: this.directions, intact, identity: identity.every(Number.isFinite) ? identity : null };
+  }
+
   // Drop of log p for an ablation and a label ("" is the first: all clips).
   drop(ablation, label, id) {
     const array = this.arrays.drops;

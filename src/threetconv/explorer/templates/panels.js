@@ -2,7 +2,7 @@
 // {node, items, steps, clip}: what to show, what moves with the clock, and how many moments it has.
 import { DASH, capital, fixed, h, prime, signed, significant } from "./dom.js";
 import { readable, trajectory } from "./motion.js";
-import { bar, curve, degrees, factor, path, pictogram } from "./plots.js";
+import { bar, curve, degrees, factor, path, pictogram, polar } from "./plots.js";
 
 const section = (title, ...content) => h("section", {}, h("h3", {}, title), ...content);
 const key = (kind, text) => h("span", { class: "key" }, h("span", { class: `key-${kind}` }), text);
@@ -28,12 +28,23 @@ function caption({ method, frame, frames, label }) {
 
 let exaggeration = 1;
 
+// What a channel answers to, measured with gratings that drift; null where it was not.
+function tuningPlot(run, id, name) {
+  const tuned = run.tuning(id);
+  if (!tuned) return null;
+  const best = tuned.directions[tuned.intact.indexOf(Math.max(...tuned.intact))];
+  return polar({ ...tuned, label: `Response of ${name} to gratings that drift in ${tuned.directions.length} directions: largest at ${best} degrees, counter-clockwise from the right.` });
+}
+
+const TUNED = "Answer by direction: mean response to gratings that drift, over wavelengths and speeds; a filter that moves right, up answers to what does the same.";
+
 export function motionPanel(run, id, name) {
-  const layer = run.layerAt(id), steps = run.steps(id);
+  const layer = run.layerAt(id), steps = run.steps(id), tuned = tuningPlot(run, id, name);
   if (!steps.length) {
     return { node: section("Motion", soft(run.transforms
       ? "The run's parameter table says nothing of this channel."
-      : `A ${run.kind} convolution has no transforms, so there is no zoom, turn or path to draw. See the filter and the pictures.`)) };
+      : `A ${run.kind} convolution has no transforms, so there is no zoom, turn or path to draw. See the filter and the pictures.`),
+    tuned && [h("div", { class: "panels" }, tuned.node), soft(TUNED)]) };
   }
   const size = layer.kernel ? layer.kernel.slice(1) : [3, 3];
   const moved = trajectory(steps, size), last = steps.length;
@@ -73,11 +84,13 @@ export function motionPanel(run, id, name) {
         h("figure", { class: "panel" },
           h("figcaption", {}, "Transforms ", h("label", { class: "inline" }, h("span", { class: "visually-hidden" }, "Exaggerate the arrow"), choice)),
           picture.node),
-        plots.map((plot) => plot.node)),
+        plots[0].node, tuned && tuned.node, plots.slice(1).map((plot) => plot.node)),
       h("div", { class: "slices" }, small.map(({ card }) => card)),
       note,
       h("p", { class: "small legend" }, key("start", "first slice"), key("end", "last slice"),
-        bounded && key("noise", "what noise alone would do (95 %)"))),
+        bounded && key("noise", "what noise alone would do (95 %)"),
+        tuned && run.tuning(id).identity && key("still", "answer with the layer's transforms at the identity")),
+      tuned && soft(TUNED)),
     items: [...plots.map((plot) => plot.update), (v) => { u = v; draw(); }],
     steps: last + 1,
   };

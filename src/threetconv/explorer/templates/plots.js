@@ -84,6 +84,26 @@ export function path({ right, up, bound, label }) {
   };
 }
 
+// Responses by direction of motion, around a circle: right is right, up is up.
+export function polar({ directions, intact, identity, label }) {
+  const side = HEIGHT - TOP - BOTTOM, cx = LEFT + (WIDTH - LEFT - RIGHT) / 2, cy = TOP + side / 2, radius = side / 2 * 0.94;
+  const most = Math.max(...intact, ...(identity || []), 1e-12);
+  const at = (degrees, share) => {
+    const angle = degrees * Math.PI / 180;
+    return `${cx + share * radius * Math.cos(angle)},${cy - share * radius * Math.sin(angle)}`;
+  };
+  const ring = (values, kind) => s("polygon", { points: values.map((v, i) => at(directions[i], v / most)).join(" "), class: `line ${kind}` });
+  const parts = [0.5, 1].map((share) => s("circle", { cx, cy, r: share * radius, class: "ring" }));
+  parts.push(s("line", { x1: cx - radius, x2: cx + radius, y1: cy, y2: cy, class: "zero" }));
+  parts.push(s("line", { x1: cx, x2: cx, y1: cy - radius, y2: cy + radius, class: "zero" }));
+  parts.push(s("text", { x: cx + radius + 5, y: cy + 4, class: "tick" }, "right"));
+  parts.push(s("text", { x: cx, y: TOP - 3, class: "tick c" }, "up"));
+  parts.push(s("text", { x: cx, y: HEIGHT - 2, class: "tick c soft" }, `outer ring: response ${significant(most, 2)}`));
+  if (identity) parts.push(ring(identity, "still"));
+  parts.push(ring(intact, ""));
+  return { node: h("figure", { class: "panel" }, h("figcaption", {}, "Answer by direction"), frame(label, ...parts)), update() {} };
+}
+
 // An arrow with a flag: turns, flips and sizes can be told from it.
 const arrow = (kind) => s("path", {
   class: `arrow ${kind}`, d: "M0 -.62 L.3 -.2 L.11 -.2 L.11 .08 L.42 .08 L.42 .3 L.11 .3 L.11 .56 L-.11 .56 L-.11 -.2 L-.3 -.2 Z",

@@ -25,7 +25,7 @@ from threetconv.statistics.tests.adjust import adjust, benjamini_hochberg, holm
 from threetconv.statistics.tests.families import with_recipe
 from threetconv.statistics.tests.permutation import DRAWS, permute
 
-__all__ = ["AXES", "COLUMNS", "Axis", "alignment_table", "sign_flip"]
+__all__ = ["AXES", "COLUMNS", "Axis", "Signs", "alignment_table", "sign_flip"]
 
 COLUMNS = ALIGNMENT.names
 CELL = ["network", "dataset", "init", "recipe", "control"]
@@ -158,14 +158,14 @@ def sign_flip(
     """
     x = np.sort(np.asarray(values, dtype=np.float64))  # the order of the runs must not matter
     result = permute(
-        [_Signs(x)], x.sum(keepdims=True), ROUNDING * np.abs(x).sum(keepdims=True),
+        [Signs(x)], x.sum(keepdims=True), ROUNDING * np.abs(x).sum(keepdims=True),
         least=0.5**x.size, two_sided=False, seed=seed, max_enumeration=max_enumeration, draws=draws,
     )[0]  # fmt: skip
     # by enumeration the floor is that of the design: with zeros among the values fewer p differ
     return result.p, 0.5**x.size if result.exact else result.floor
 
 
-class _Signs(NamedTuple):
+class Signs(NamedTuple):
     """The sum of values whose signs are exchanged."""
 
     values: np.ndarray  # (n,)
