@@ -24,6 +24,7 @@ from threetconv.report.document import (
 )
 from threetconv.statistics.tests.sentences import sentences
 
+from ..builders.need_tables import need_arguments
 from ..builders.study_tables import (
     make_accuracy,
     make_alignment,
@@ -140,7 +141,9 @@ def studies() -> Iterator[Study]:
         if turn % 7 == 3:
             arguments |= {"planted_table": make_planted(), "alignment": make_alignment()}
             arguments["calibration"] = make_calibration(nets)
-        names = ["accuracy", "effects", "controls", "planted", "alignment", "calibration"]
+        if turn % 4 == 1:
+            arguments |= need_arguments()
+        names = ["accuracy", "effects", "need", "controls", "planted", "alignment", "calibration"]
         names += [f"{kind}_{i}" for kind in ("distributions", "histograms")
                   for i in ("pretrained", "scratch")]  # fmt: skip
         names += [f"clips_{s}" for s in sets] + [f"profile_{net}" for net in nets]

@@ -16,6 +16,8 @@ TABLES = {
     "calibration": f"{RESULTS}/calibration.parquet",
     "order_leak": f"{RESULTS}/order_leak.parquet",
 }
+if NEED_FILES:
+    TABLES |= {name: NEED_TABLES[name] for name in ("need_cells", "need_tests")}
 if PLANTED:
     TABLES |= {
         "planted_table": f"{RESULTS}/planted.parquet",
@@ -36,6 +38,9 @@ WHAT_USERS_READ = [
     *CONTROL_FILES,
     *PREFERENCE_FILES,
     *TUNING_FILES,
+    *RULER_FILES,
+    *NEED_FILES,
+    *NEED_TABLES.values(),
     f"{RESULTS}/snapshots.parquet",
     f"{RESULTS}/summaries.parquet",
     *(

@@ -26,6 +26,7 @@ FIGURES: Mapping[str, str] = {
     "profiles": "profile.profiles",
     "calibration": "calibration.calibration",
     "planted": "planted.planted_figures",
+    "need": "need.need",
     "explained": "explained.explained_figures",
 }
 """Name -> module.function below `threetconv.figures`. The function takes tables and options by

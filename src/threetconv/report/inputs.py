@@ -35,6 +35,7 @@ FIGURES = (
     "planted",
     "alignment",
     "calibration",
+    "need",
     "explained_*",
     "class_drops_*",
 )
@@ -72,6 +73,8 @@ class Inputs:
     planted_layers: pd.DataFrame = field(default_factory=pd.DataFrame)
     order_leak: pd.DataFrame = field(default_factory=pd.DataFrame)
     alignment: pd.DataFrame = field(default_factory=pd.DataFrame)
+    need_cells: pd.DataFrame = field(default_factory=pd.DataFrame)
+    need_tests: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def setting(self, path: str, default: Any = None) -> Any:
         """A value of the configuration by its dotted path."""
