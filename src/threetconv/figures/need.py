@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -82,8 +82,8 @@ def need(need_runs: pd.DataFrame) -> Figure:
                 axes.set_ylim(-3, 103)
                 axes.set_title(plain(f"{network}, {dataset}"), loc="left")
                 axes.grid(axis="x", visible=False)
-                names = [condition.name for condition in CONDITIONS]
-                axes.set_xticks(range(len(names)), names, rotation=60, ha="right", fontsize=7)
+                ticks = [condition.name for condition in CONDITIONS]
+                axes.set_xticks(range(len(ticks)), ticks, rotation=60, ha="right", fontsize=7)
         for axes in grid[:, 0]:
             axes.set_ylabel("validation accuracy (%)")
         handles = [
@@ -100,10 +100,10 @@ def _places(count: int) -> np.ndarray:
     return np.linspace(-SPREAD, SPREAD, count) if count > 1 else np.zeros(1)
 
 
-def _mark(kind: tuple[str, ...], colours: dict[str, str]) -> dict[str, object]:
+def _mark(kind: tuple[str, ...], colours: dict[str, str]) -> dict[str, Any]:
     convolution, init, control = kind
     colour = colours[init]
-    look = {"marker": MARKERS[convolution], "color": colour, "ms": 3.5, "mew": 0.8}
+    look: dict[str, Any] = {"marker": MARKERS[convolution], "color": colour, "ms": 3.5, "mew": 0.8}
     if control == "none":
         return look
     return look | {"marker": CONTROLS[control][0], "mfc": PAPER}

@@ -66,12 +66,12 @@ def section(inputs: Inputs) -> list[Section]:
     for recipe in inputs.recipes or ["paper"]:
         blocks += inputs.of_recipe(recipe).figure(
             "need",
-            label=f"Figure L (recipe {recipe})" if several else "Figure L",
+            label=f"Figure Y (recipe {recipe})" if several else "Figure Y",
             caption="Validation accuracy of the runs by what was taken from its clips (left) or "
             "from its transforms (right: at the identity, batch norm statistics computed anew). "
             "Filled marks are real runs, hollow ones negative controls; the dotted line is chance.",
             alt="Dot plots of accuracy by condition, one panel per network and dataset, with a dot "
-            "per run. The means are in Table V.",
+            "per run. The means are in Table Y.",
         )
     return [Section("What do the networks need?", blocks)]
 
@@ -187,7 +187,7 @@ def table(lines: list[dict[str, Any]]) -> Table:
     )
     caption = "What accuracy needs, by network and variant."
     return make_table(
-        lines, columns, caption, label="Table V", group_by=2, muted=is_control, note=note, wide=True
+        lines, columns, caption, label="Table Y", group_by=2, muted=is_control, note=note, wide=True
     )
 
 
@@ -230,7 +230,7 @@ def differences(tests: pd.DataFrame, alpha: float) -> list[Block]:
             columns,
             "Direction use, and the drop by the identity, of real runs less those of negative "
             "controls, in percentage points.",
-            label="Table V, controls",
+            label="Table Y, controls",
             group_by=2,
             muted=not_ok,
             note=note,

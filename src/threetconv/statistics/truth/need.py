@@ -64,6 +64,8 @@ def need_runs(counts: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         ],
         ignore_index=True,
     )
+    # differences of equal shares must be equal: rounding errors are no spread between runs
+    values["value"] = values["value"].round(9)
     guess = (100 / counts.groupby("run_id")["label"].nunique()).rename("chance").reset_index()
     cells = with_recipe(runs)[["run_id", *CELL, "replicate"]]
     return values.merge(guess, on="run_id").merge(cells, on="run_id")[NEED_RUNS.names]
