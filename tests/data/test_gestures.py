@@ -20,6 +20,7 @@ from threetconv.data.synthetic.gesture_names import GESTURES
 from threetconv.data.synthetic.gestures import render_gesture_clip, render_gestures
 from threetconv.data.synthetic.hand import draw_hand, draw_look
 from threetconv.data.synthetic.motions import OPPOSITE, Poses, poses
+from threetconv.data.synthetic.opposites import OPPOSITES
 from threetconv.errors import InputError
 
 SWIPES = ("Swiping Left", "Swiping Right", "Swiping Down", "Swiping Up")
@@ -215,6 +216,8 @@ def test_the_27_classes():
     assert tuple(motions._BOOK) == GESTURES  # every name has its motion
     assert {len(n) for n in map(str.split, GESTURES)} <= {2, 3, 4, 5}
     assert len(OPPOSITE) == 22
+    assert dict(OPPOSITES["jester"]).items() <= OPPOSITE.items()
+    assert 2 * len(OPPOSITES["jester"]) == 22
     assert set(GESTURES) - set(OPPOSITE) == {
         "Shaking Hand",
         "Stop Sign",

@@ -13,6 +13,7 @@ from scipy.stats import ks_2samp
 
 from threetconv.data.adapters.registry import read_clips
 from threetconv.data.synthetic import planted
+from threetconv.data.synthetic.opposites import OPPOSITES
 from threetconv.data.synthetic.planted import (
     MOTIONS,
     OPPOSITE,
@@ -135,6 +136,11 @@ def test_kinds_of_shapes_are_told_apart_however_they_are_turned():
     assert found["cross"] == pytest.approx((2 * 1.96 * 0.5 - 0.25, 0.0, 0.0), abs=0.05)
     assert found["triangle"][0] == pytest.approx(3 * 3**0.5 / 4, abs=0.03)
     assert found["triangle"][1] > 0.09
+
+
+def test_opposites_can_be_known_without_numpy() -> None:
+    pairs = OPPOSITES["planted"]
+    assert {one: other for pair in pairs for one, other in (pair, pair[::-1])} == OPPOSITE
 
 
 @pytest.mark.parametrize("label", sorted(OPPOSITE))

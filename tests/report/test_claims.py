@@ -27,6 +27,7 @@ from threetconv.statistics.truth.agreement import agreement_by_run, agreement_ta
 from threetconv.statistics.truth.prediction import prediction_by_run, prediction_table
 from threetconv.statistics.truth.reproducibility import reproducibility_table
 
+from ..builders.need_tables import need_arguments
 from ..builders.study_tables import (
     make_accuracy,
     make_alignment,
@@ -163,7 +164,9 @@ def studies() -> Iterator[Study]:
             arguments["calibration"] = make_calibration(nets)
         if turn % 5 == 2:
             arguments |= truth_tables(turn)
-        names = ["accuracy", "effects", "controls", "planted", "alignment", "calibration"]
+        if turn % 4 == 1:
+            arguments |= need_arguments()
+        names = ["accuracy", "effects", "need", "controls", "planted", "alignment", "calibration"]
         names += [f"{kind}_{i}" for kind in ("distributions", "histograms")
                   for i in ("pretrained", "scratch")]  # fmt: skip
         names += ["agreement", "reproducibility", "prediction"]

@@ -21,6 +21,8 @@ DECLARED = {
         schemas.runs,
         schemas.channels,
         schemas.tuning,
+        schemas.need,
+        schemas.ruler,
         schemas.statistics,
         schemas.truth,
     )

@@ -86,6 +86,35 @@ def test_every_run_is_tuned_unless_fewer_are_asked_for() -> None:
     assert layout(tuning={"replicates": 0}).tuning_files == []
 
 
+def test_the_ruler_is_held_to_3d_runs_that_are_tuned() -> None:
+    variants = [PRETRAINED, PRETRAINED | {"convolution": "3d"}]
+    assert layout(variants=variants).ruler_files == []
+    found = layout(replicates=2, variants=variants, tuning={"replicates": 1, "ruler": "all"})
+    assert found.ruler_files == [
+        f"results/s/ruler/resnet18-{name}-pretrained-3d-r1.parquet" for name in ("mine", "made")
+    ]
+
+
+def test_what_runs_need_is_measured_where_it_is_asked_for() -> None:
+    assert layout().need_files == []
+    found = layout(replicates=2, need={"replicates": 1})
+    assert found.needing == [run_id for run_id in found.runs if run_id.endswith("-r1")]
+    assert found.need_files[0] == f"results/s/need/{found.needing[0]}.parquet"
+    assert layout(replicates=2, need={}).needing == list(found.runs)
+
+
+def test_opposites_are_those_of_the_study_or_known() -> None:
+    found = layout()
+    assert found.opposites("mine") == []
+    assert ("Swiping Left", "Swiping Right") in found.opposites("made")
+    assert len(found.opposites("made")) == 11
+    config = put(study(), "datasets.mine.opposites", [["opening", "closing"]])
+    config = put(config, "datasets.made.opposites", [])
+    found = StudyLayout(validate_study(config))
+    assert found.opposites("mine") == [("opening", "closing")]
+    assert found.opposites("made") == []
+
+
 def test_clips_are_read_packed_or_as_they_are() -> None:
     found = StudyLayout(validate_study(put(study(), "datasets.mine.store", "streamed")))
     clips, packed = "results/s/clips/mine", "results/s/packed/made"

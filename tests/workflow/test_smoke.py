@@ -55,7 +55,7 @@ def table_of(file: Path) -> str:
         return f"explanations/{rest[-1]}"
     if folder == "tuning":
         return "/".join([folder, *rest[:-1]])
-    kept = {"clips", "packed", "preferences", "parameters", "control_parameters"}
+    kept = {"clips", "packed", "preferences", "need", "ruler", "parameters", "control_parameters"}
     return folder if folder in kept else "/".join([folder, *rest])
 
 

@@ -56,6 +56,8 @@ TUNED, TUNING_FILES = LAYOUT.tuned, LAYOUT.tuning_files
 TUNED_3T = [
     f"{RESULTS}/tuning/{run.run_id}.parquet" for run in RUNS_3T if run.run_id in TUNED
 ]
+RULED, RULER_FILES = LAYOUT.ruled, LAYOUT.ruler_files
+NEEDING, NEED_FILES = LAYOUT.needing, LAYOUT.need_files
 EXPLAINED, EXPLAINED_PAIRS = LAYOUT.explained, LAYOUT.explained_pairs
 EXPLAINED_TABLES, EXPLANATIONS = LAYOUT.explained_tables, LAYOUT.explanations
 RUN_RECORDS = [LAYOUT.run_file(run_id, "run.json") for run_id in RUNS]

@@ -208,6 +208,30 @@ rule truth_figures:
         "../scripts/figures.py"
 
 
+if NEED_FILES:
+
+    rule need_figure:
+        # Accuracy of every run, by what was taken from clips and transforms.
+        input:
+            need_runs=f"{RESULTS}/need_runs.parquet",
+        output:
+            report(
+                f"{RESULTS}/figures/{{recipe}}/need.svg",
+                caption="../report/need.rst",
+                category="Accuracy",
+                labels={"figure": "what accuracy needs", "recipe": "{recipe}"},
+            ),
+        log:
+            f"{RESULTS}/logs/need_figure/{{recipe}}.log",
+        conda:
+            "../envs/analysis.yaml"
+        params:
+            figure="need",
+            code=code_digest("figures.need"),
+        script:
+            "../scripts/figures.py"
+
+
 if PLANTED:
 
     rule prediction_figure:
@@ -264,6 +288,7 @@ OF_RECIPES = [
     *(f"{kind}_{init}" for init in INITS for kind in ("distributions", "histograms")),
     *(f"profile_{name}" for name in STUDY["networks"]),
     *("controls", "effects", "agreement", "reproducibility"),
+    *(("need",) if NEED_FILES else ()),
     *(("planted", "alignment", "prediction") if PLANTED else ()),
 ]
 FIGURES = {

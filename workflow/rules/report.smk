@@ -22,6 +22,8 @@ if PARAMETER_FILES:
         "agreement": f"{RESULTS}/agreement.parquet",
         "reproducibility": f"{RESULTS}/reproducibility.parquet",
     }
+if NEED_FILES:
+    TABLES |= {name: NEED_TABLES[name] for name in ("need_cells", "need_tests")}
 if PLANTED:
     TABLES |= {
         "planted_table": f"{RESULTS}/planted.parquet",
@@ -45,6 +47,9 @@ WHAT_USERS_READ = [
     *TUNING_FILES,
     *([f"{RESULTS}/prediction_runs.parquet"] if PLANTED else []),
     *([f"{RESULTS}/agreement_runs.parquet"] if PARAMETER_FILES else []),
+    *RULER_FILES,
+    *NEED_FILES,
+    *NEED_TABLES.values(),
     f"{RESULTS}/snapshots.parquet",
     f"{RESULTS}/summaries.parquet",
     *(

@@ -28,6 +28,7 @@ FIGURES: Mapping[str, str] = {
     "planted": "planted.planted_figures",
     "truth": "truth.truth_figures",
     "prediction": "prediction.prediction",
+    "need": "need.need",
     "explained": "explained.explained_figures",
 }
 """Name -> module.function below `threetconv.figures`. The function takes tables and options by

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from threetconv.layer.build_filters import FILTER_PADDINGS, build_filters, is_eager
 from threetconv.layer.filter_cache import FilterCache, cached_filters, may_cache
+from threetconv.layer.identity import set_identity
 from threetconv.layer.symmetric_time import place_filter
 from threetconv.layer.time_reach import crop_in_time, padding_along
 
@@ -176,9 +177,7 @@ class Conv3T(nn.Module):
         """Set transforms to the identity (section 3.4); weight and bias as `nn.Conv2d` does."""
         # a = sqrt(5) is nn.Conv2d's: uniform within 1 / sqrt(fan_in)
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
-        nn.init.ones_(self.scale)
-        for parameter in (self.rotate, self.translate_x, self.translate_y):
-            nn.init.zeros_(parameter)
+        set_identity(self)
         if self.bias is not None:
             fan_in = self.weight[0].numel()
             bound = 1 / math.sqrt(fan_in) if fan_in else 0

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from threetconv.layer.conv3t import Conv3T
+from threetconv.layer.identity import set_identity
 from threetconv.layer.time_reach import mirror_shift, tells_order
 from threetconv.networks.build import FittingPool3d, build_network
 from threetconv.networks.trace import check_clip_shape, check_module, windows_in_time
@@ -213,9 +214,7 @@ def _measured(
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.register_forward_pre_hook(_normalise_size)
         elif isinstance(module, Conv3T):
-            nn.init.ones_(module.scale)
-            for parameter in (module.rotate, module.translate_x, module.translate_y):
-                nn.init.zeros_(parameter)
+            set_identity(module)
     generator = torch.Generator().manual_seed(seed)
     # spots that come and go: clips of noise would all look alike behind a few poolings
     spots = torch.randn(clips, 3, 4, 4, 4, generator=generator, dtype=torch.float64)

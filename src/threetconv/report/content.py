@@ -27,6 +27,7 @@ from threetconv.report.sections import (
     explanations,
     layers,
     limits,
+    need,
     planted,
     provenance,
     querying,
@@ -65,6 +66,8 @@ def build_document(
     reproducibility: pd.DataFrame | None = None,
     prediction: pd.DataFrame | None = None,
     order_leak: pd.DataFrame | None = None,
+    need_cells: pd.DataFrame | None = None,
+    need_tests: pd.DataFrame | None = None,
     channels: pd.DataFrame | None = None,
     faithfulness: pd.DataFrame | None = None,
     chosen_channels: pd.DataFrame | None = None,
@@ -101,6 +104,7 @@ def build_document(
             (`threetconv.statistics.planted.recovery`), by motion and parameter (whole network, and
             first layer), and by layer.
         order_leak: from `threetconv.networks.order_leak.leak_table`.
+        need_cells, need_tests: from `threetconv.statistics.truth.need`.
         alignment: correlation of a channel's preferred direction with its parameters.
         agreement, reproducibility, prediction: from `threetconv.statistics.truth`.
         channels, faithfulness, chosen_channels, sanity: of all explained runs, one table below
@@ -108,7 +112,7 @@ def build_document(
         figures: name -> SVG or PNG file. Known names: `clips_<dataset>`, `accuracy`,
             `distributions_<init>`, `histograms_<init>`, `controls`, `effects`,
             `profile_<network>`, `planted`, `alignment`, `agreement`, `reproducibility`,
-            `prediction`, `calibration`,
+            `prediction`, `calibration`, `need`,
             `explained_gallery`, `explained_<network>_<dataset>`, `class_drops_<network>_<dataset>`;
             others go into a section of their own. Figures of one recipe are called
             `<recipe>/<name>`.
@@ -141,6 +145,8 @@ def build_document(
         reproducibility=filled(reproducibility),
         prediction=filled(prediction),
         order_leak=filled(order_leak),
+        need_cells=filled(need_cells),
+        need_tests=filled(need_tests),
         # A study's figures arrive as paths in text, from the workflow's parameters.
         figures={name: Path(path) for name, path in (figures or {}).items()},
         captions=dict(captions or {}),
@@ -156,6 +162,7 @@ def build_document(
         data.section(inputs),
         accuracy.section(inputs),
         *time_direction.section(inputs),
+        *need.section(inputs),
         *by_recipe(inputs),
         explanations.section(
             inputs,
@@ -233,9 +240,8 @@ def at_layer(planted: pd.DataFrame | None, *, whole: bool) -> pd.DataFrame:
 def further_figures(inputs: Inputs) -> list[Section]:
     """Figures whose names the report does not know, so that none is lost."""
     # The names that sections ask for. One that is missing here would be drawn twice.
-    known = {"accuracy", "effects", "controls", "calibration", "planted", "alignment"}
-    known |= {"explained_gallery", "agreement", "reproducibility"}
-    known |= {"prediction"}
+    known = {"accuracy", "effects", "controls", "calibration", "planted", "alignment", "need"}
+    known |= {"explained_gallery", "agreement", "reproducibility", "prediction"}
     for network in inputs.distinct("network"):
         known |= {f"explained_{network}_{name}" for name in inputs.datasets}
         known |= {f"class_drops_{network}_{name}" for name in inputs.datasets}

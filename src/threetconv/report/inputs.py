@@ -38,6 +38,7 @@ FIGURES = (
     "reproducibility",
     "prediction",
     "calibration",
+    "need",
     "explained_*",
     "class_drops_*",
 )
@@ -80,6 +81,8 @@ class Inputs:
     agreement: pd.DataFrame = field(default_factory=pd.DataFrame)
     reproducibility: pd.DataFrame = field(default_factory=pd.DataFrame)
     prediction: pd.DataFrame = field(default_factory=pd.DataFrame)
+    need_cells: pd.DataFrame = field(default_factory=pd.DataFrame)
+    need_tests: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def setting(self, path: str, default: Any = None) -> Any:
         """A value of the configuration by its dotted path."""

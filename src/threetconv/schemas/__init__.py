@@ -1,16 +1,16 @@
 """The columns of every table that the workflow writes: name, type, meaning, unit.
 
 `TABLES` has them by the table's name. A table is added beside its kin (`clips`, `runs`, `channels`,
-`tuning`, `statistics`, `truth`) and to `TABLES`. Modules import a schema from the file that it
-stands in and not from here: a step runs again when a module that it imports changes, and a new
-column of a test must not make training run again.
+`tuning`, `need`, `ruler`, `statistics`, `truth`) and to `TABLES`. Modules import a schema from the
+file that it stands in and not from here: a step runs again when a module that it imports changes,
+and a new column of a test must not make training run again.
 """
 
 from __future__ import annotations
 
 import pyarrow as pa
 
-from threetconv.schemas import channels, clips, runs, statistics, truth, tuning
+from threetconv.schemas import channels, clips, need, ruler, runs, statistics, truth, tuning
 
 __all__ = ["TABLES"]
 
@@ -43,6 +43,11 @@ TABLES: dict[str, pa.Schema] = {
     "preferences": channels.PREFERENCES,
     "tuning": tuning.TUNING,
     "tuning/responses": tuning.TUNING_RESPONSES,
+    "need": need.NEED,
+    "need_runs": need.NEED_RUNS,
+    "need_cells": need.NEED_CELLS,
+    "need_tests": need.NEED_TESTS,
+    "ruler": ruler.RULER,
     "tables/accuracy": statistics.ACCURACY,
     "tables/accuracy_of_controls": statistics.ACCURACY,
     "tables/displacement": statistics.DISPLACEMENT,

@@ -32,6 +32,7 @@ Network = Annotated[
 ]
 Networks = Annotated[list[Network], Field(min_length=1), Unique()]
 Names = Annotated[list[str], Field(min_length=2), Unique()]
+Pair = Annotated[list[str], Field(min_length=2, max_length=2), Unique()]
 Size = Annotated[list[Annotated[int, Field(ge=16)]], Field(min_length=2, max_length=2)]
 AtLeastTwo = Annotated[int, Field(ge=2)]
 
@@ -157,6 +158,9 @@ class Dataset(Section):
     augment: Augment = Augment()  # type: ignore[valid-type]
     """Random changes of training clips, the same for all frames of a clip; none by default, as in
     the paper."""
+    opposites: list[Pair] | None = None
+    """Pairs of classes that are each other played backwards; those of rendered sets and of Jester
+    are known."""
     on_bad_clip: Annotated[str, OneOf(POLICIES)] = "fail"
     """fail: stop at a clip that cannot be read; skip: leave such clips out and list them."""
     max_bad_share: float = Field(default=CEILING, ge=0, le=1)
@@ -299,6 +303,17 @@ class Explanations(Section):
 class Tuning(Section):
     replicates: int | None = Field(default=None, ge=0)
     """How many runs of each cell are measured, the first ones; all without it, 0 for none."""
+    ruler: Annotated[str, OneOf(("none", "first", "all"))] = "none"
+    """Of which layers of the measured 3D networks the nearest 3T filters are sought."""
+
+
+class Need(Section):
+    replicates: int | None = Field(default=None, ge=0)
+    """How many runs of each cell are measured, the first ones; all without it, 0 for none."""
+    clips: int | None = Field(default=None, ge=2)
+    """Validation clips that a run is measured on, drawn once; all without it."""
+    layers: bool = False
+    """Whether the transforms of 3T layers are set to the identity one layer at a time as well."""
 
 
 class Statistics(Section):
@@ -351,5 +366,8 @@ class Study(Section):
     """Explanations of what single channels have learned."""
     tuning: Tuning = Tuning()
     """What channels answer to, measured with stimuli of known motion."""
+    need: Need | None = None
+    """What accuracy needs: clips backwards, frozen and shuffled, transforms at the identity. Not
+    measured without it."""
     statistics: Statistics = Statistics()
     """Statistical analysis."""

@@ -35,9 +35,13 @@ MARKER = "study.json"
 ASIDE = "aside"
 _HOLDER = ".running"
 _POOLED = (
-    "parameters", "control_parameters", "preferences", "tuning", "explanations", "figures", "pages",
+    "parameters", "control_parameters", "preferences", "tuning", "need", "ruler", "explanations",
+    "figures", "pages",
 )  # fmt: skip
-_OPTIONAL = ("alignment.parquet", "planted.parquet", "planted_layers.parquet")  # not of all studies
+_OPTIONAL = (  # not of all studies
+    "alignment.parquet", "planted.parquet", "planted_layers.parquet",
+    "need_runs.parquet", "need_cells.parquet", "need_tests.parquet",
+)  # fmt: skip
 # every folder that the rules make below a study's results; a test compares
 FOLDERS = frozenset(
     {

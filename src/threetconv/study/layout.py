@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from threetconv.data.contents import note_changes
+from threetconv.data.synthetic.opposites import OPPOSITES
 from threetconv.networks.registry import leaks_order, lengths_without_leak
 from threetconv.records.plan import Run, plan_runs
 
@@ -45,6 +46,8 @@ class StudyLayout:
         parameter_files, control_files: tables of temporal parameters, of controls apart.
         preference_files: which class each channel prefers, where motion is planted.
         tuned: ids of the runs whose channels are measured with stimuli; `tuning_files` are theirs.
+        ruled: ids of the 3D runs whose filters are compared with 3T filters; `ruler_files` theirs.
+        needing: ids of the runs of which it is measured what they need; `need_files` are theirs.
         explained: ids of the runs whose channels are explained, the first ones of each cell.
         explained_pairs: (network, data set) of these.
         explained_tables: name -> table of all explained runs.
@@ -89,13 +92,17 @@ class StudyLayout:
             for run in self.runs_3t
             if self.planted
         ]
-        most = study["tuning"].get("replicates")
-        self.tuned = [r.run_id for r in self.runs.values() if most is None or r.replicate <= most]
+        self.tuned = self._first(study["tuning"])
         self.tuning_files = [
             f"{self.results}/tuning/{folder}{run_id}.parquet"
             for run_id in self.tuned
             for folder in ("", "responses/")
         ]
+        wanted = study["tuning"]["ruler"] != "none"
+        self.ruled = [n for n in self.tuned if wanted and self.runs[n].convolution == "3d"]
+        self.ruler_files = [f"{self.results}/ruler/{run_id}.parquet" for run_id in self.ruled]
+        self.needing = self._first(study["need"]) if "need" in study else []
+        self.need_files = [f"{self.results}/need/{run_id}.parquet" for run_id in self.needing]
         explanations = study["explanations"]
         explained = [
             run
@@ -115,6 +122,11 @@ class StudyLayout:
             for name in CHANNEL_TABLES
         ]
 
+    def _first(self, wanted: Config) -> list[str]:
+        """Ids of the runs of each cell that a section asks for."""
+        most = wanted.get("replicates")
+        return [r.run_id for r in self.runs.values() if most is None or r.replicate <= most]
+
     def _checkpoints_of(self, run: Run) -> list[Config]:
         """What the study says of the checkpoint of a run: one entry, or none."""
         cell = (run.init, run.convolution, run.recipe, run.control)
@@ -131,6 +143,12 @@ class StudyLayout:
     def dataset_root(self, name: str) -> str:
         """The folder of a data set: the user's, or the one that the workflow renders."""
         return str(self.datasets[name].get("root", f"{self.results}/data/{name}"))
+
+    def opposites(self, name: str) -> list[tuple[str, str]]:
+        """Pairs of classes of a data set that are each other played backwards."""
+        dataset = self.datasets[name]
+        usual = OPPOSITES.get("planted" if name in self.planted else dataset["adapter"], ())
+        return [(one, other) for one, other in dataset.get("opposites", usual)]
 
     def run_file(self, run_id: str, name: str) -> str:
         """A file in the folder of a run."""

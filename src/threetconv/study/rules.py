@@ -136,6 +136,33 @@ def _check_planted(where: str, render: Config) -> None:
             )
 
 
+def check_opposites(config: Config) -> None:
+    """Every class has one opposite, and those that are known beforehand exist."""
+    for name, dataset in _datasets(config):
+        pairs = dataset.get("opposites", [])
+        labels = [label for pair in pairs for label in pair]
+        where = f"configuration: datasets.{name}.opposites"
+        for label in labels:
+            if labels.count(label) > 1:
+                raise InputError(
+                    where,
+                    found=f"{label!r} in two pairs",
+                    expected="every class in one pair at most",
+                    remedy="keep the pair whose classes are each other played backwards",
+                )
+        known = (dataset.get("render") or dataset["options"]).get("classes")
+        if dataset.get("render", {}).get("set") == "gestures":
+            known = known or list(GESTURES)
+        for label in labels if isinstance(known, list) else []:
+            if label not in known:
+                raise InputError(
+                    where,
+                    found=f"unknown class {label!r}",
+                    expected=f"some of {', '.join(known)}",
+                    remedy=nearest(label, known) or "name classes of the data set",
+                )
+
+
 def check_variants(config: Config) -> None:
     variants = config["variants"]
     for variant in variants:
@@ -323,6 +350,7 @@ RULES: tuple[Callable[[Config], None], ...] = (
     check_output,
     check_clips,
     check_render,
+    check_opposites,
     check_recipes,
     check_variants,
     check_training,

@@ -45,6 +45,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from threetconv.layer.conv3t import Conv3T
+from threetconv.layer.identity import set_identity
 from threetconv.schemas.tuning import TUNING, TUNING_RESPONSES
 from threetconv.tuning.layers import TunedLayer, find_layers
 from threetconv.tuning.stimuli import DIRECTIONS, Scale, Stimulus, clips, gratings, textures
@@ -266,10 +267,7 @@ def _grouped(
 def _at_identity(layer: Conv3T) -> Conv3T:
     """A copy of a layer whose filters do not change over time."""
     twin = copy.deepcopy(layer).eval()
-    with torch.no_grad():
-        twin.scale.fill_(1)
-        for parameter in (twin.rotate, twin.translate_x, twin.translate_y):
-            parameter.zero_()
+    set_identity(twin)
     return twin
 
 

@@ -22,7 +22,8 @@ from threetconv.errors import InputError, look_up
 from threetconv.explain.channel import Channel, convolution_of
 from threetconv.explain.forward import evaluating
 from threetconv.explain.trust.replay import Replay, patched
-from threetconv.layer.conv3t import TEMPORAL_PARAMETERS, Conv3T
+from threetconv.layer.conv3t import Conv3T
+from threetconv.layer.identity import IDENTITY, set_identity
 from threetconv.schemas.channels import FAITHFULNESS
 
 __all__ = ["ABLATIONS", "COLUMNS", "deep_convolutions", "faithfulness"]
@@ -30,7 +31,6 @@ __all__ = ["ABLATIONS", "COLUMNS", "deep_convolutions", "faithfulness"]
 ABLATIONS = {"identity": "transforms at the identity", "mean": "output at its mean"}
 COLUMNS = FAITHFULNESS.names
 NUMBERS = 12_600_000  # in the clips of one batch: 256 clips of 16 x 32 x 32
-IDENTITY = (1.0, 0.0, 0.0, 0.0)  # of `TEMPORAL_PARAMETERS`
 
 
 def deep_convolutions(network: nn.Module, clip: Tensor) -> list[str]:
@@ -199,8 +199,7 @@ def _twin(name: str, module: Any) -> Conv3T:
             remedy="use the ablation 'mean', or name 3T layers only",
         )
     twin = copy.deepcopy(module)
-    for parameter, value in zip(TEMPORAL_PARAMETERS, IDENTITY, strict=True):
-        nn.init.constant_(getattr(twin, parameter), value)
+    set_identity(twin)
     return twin
 
 
@@ -208,7 +207,7 @@ def _moves(module: Any, channel: int, twin: Any) -> bool:
     """Whether a channel's transforms differ from the identity; True without a twin."""
     return twin is None or any(
         bool((getattr(module, parameter)[:, channel] != value).any())
-        for parameter, value in zip(TEMPORAL_PARAMETERS, IDENTITY, strict=True)
+        for parameter, value in IDENTITY.items()
     )
 
 

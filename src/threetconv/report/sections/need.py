@@ -1,0 +1,239 @@
+"""What the accuracy of networks needs: the order of frames, motion, transforms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from threetconv.report import formats
+from threetconv.report.document import Block, Paragraph, Section, Table, escape
+from threetconv.report.inputs import Inputs, differs, verdict
+from threetconv.report.sections.accuracy import points
+from threetconv.report.tables import (
+    P_VALUES,
+    Shown,
+    make_table,
+    not_ok,
+    numbers,
+    pair,
+    when,
+    words,
+)
+from threetconv.report.wording import convolutions, of_all, plural
+
+__all__ = ["section"]
+
+SINGLE = ("translation", "scale", "rotation")
+CELL = ["dataset", "network", "convolution", "recipe", "init", "control"]
+Key = tuple[str, str, str, str]
+# column of the table -> measure, clips, transforms, batch norm
+SHOWN: dict[str, Key] = {
+    "forwards": ("accuracy", "forwards", "intact", "trained"),
+    "backwards": ("accuracy", "backwards", "intact", "trained"),
+    "opposite": ("opposite", "backwards", "intact", "trained"),
+    "frozen": ("accuracy", "frozen", "intact", "trained"),
+    "shuffled": ("accuracy", "shuffled", "intact", "trained"),
+    "use": ("direction use", "", "intact", "trained"),
+    "identity": ("accuracy", "forwards", "all", "trained"),
+    "identity_anew": ("accuracy", "forwards", "all", "recomputed"),
+    "identity_use": ("direction use", "", "all", "recomputed"),
+    "translation": ("accuracy", "forwards", "translation", "recomputed"),
+    "scale": ("accuracy", "forwards", "scale", "recomputed"),
+    "rotation": ("accuracy", "forwards", "rotation", "recomputed"),
+    "drop": ("drop", "forwards", "all", "recomputed"),
+}
+
+
+def section(inputs: Inputs) -> list[Section]:
+    """A table over all variants, a figure for each recipe; nothing where it was not measured."""
+    if inputs.need_cells.empty:
+        return []
+    lines = cells(inputs.need_cells)
+    blocks: list[Block] = [
+        Paragraph(
+            "The runs were shown validation clips as they are, backwards, frozen (the middle frame "
+            "repeated) and shuffled; 3T networks also with transforms set to the identity. "
+            "**Direction use** is accuracy forwards minus backwards. What stands behind a layer "
+            "has adapted to it, so ablated networks are also measured with batch norm statistics "
+            "computed anew on training clips."
+        ),
+        Paragraph(" ".join(said(lines, inputs))),
+        table(lines),
+        *differences(inputs.need_tests, inputs.alpha),
+    ]
+    several = len(inputs.recipes) > 1
+    for recipe in inputs.recipes or ["paper"]:
+        blocks += inputs.of_recipe(recipe).figure(
+            "need",
+            label=f"Figure Y (recipe {recipe})" if several else "Figure Y",
+            caption="Validation accuracy of the runs by what was taken from its clips (left) or "
+            "from its transforms (right: at the identity, batch norm statistics computed anew). "
+            "Filled marks are real runs, hollow ones negative controls; the dotted line is chance.",
+            alt="Dot plots of accuracy by condition, one panel per network and dataset, with a dot "
+            "per run. The means are in Table Y.",
+        )
+    return [Section("What do the networks need?", blocks)]
+
+
+def cells(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """A line per cell: the mean of every column, real runs before their controls."""
+    whole = table[table["layer_index"] < 0]
+    keys = ["measure", "clips", "transforms", "batch_norm"]
+    found = []
+    for key, rows in whole.groupby(CELL, observed=True, sort=True):
+        values = {tuple(row[k] for k in keys): row for row in rows.to_dict("records")}
+        line = dict(zip(CELL, key, strict=True))
+        for name, wanted in SHOWN.items():
+            row = values.get(wanted, {})
+            line[name] = row.get("mean")
+            line[f"{name}_least"], line[f"{name}_most"] = row.get("least"), row.get("most")
+        line["n_runs"] = int(rows["n_runs"].max())
+        found.append(line)
+    return sorted(
+        found, key=lambda line: [line[k] for k in CELL[:-1]] + [line["control"] != "none"]
+    )
+
+
+def name_of(line: dict[str, Any]) -> str:
+    """A cell in words: 3T fast resnet18, pretrained, on gestures."""
+    recipe = "" if line["recipe"] == "paper" else f" {line['recipe']}"
+    return escape(
+        f"{convolutions([line['convolution']])}{recipe} {line['network']} ({line['init']}) on "
+        f"{line['dataset']}"
+    )
+
+
+def said(lines: list[dict[str, Any]], inputs: Inputs) -> list[str]:
+    """At most three sentences: direction use, the identity, controls."""
+    sentences = []
+    for name, form, kind in (
+        ("use", "Mean direction use is {} points in {}", "variant"),
+        (
+            "drop",
+            "With transforms at the identity and batch norms computed anew, mean accuracy "
+            "is lower by {} points in {}",
+            "3T variant",
+        ),
+    ):
+        found = [line for line in lines if not is_control(line) and pd.notna(line[name])]
+        if not found:
+            continue
+        least, *_, most = sorted(found * 2, key=lambda line: float(line[name]))
+        text = form.format(number(most[name]), name_of(most))
+        if len(found) > 1:
+            ends = f"the most of {plural(len(found), kind)}, and {number(least[name])} in"
+            text += f", {ends} {name_of(least)}, the least"
+        sentences.append(f"{text}.")
+    tests = inputs.need_tests
+    if len(tests):
+        testable = tests[tests["status"] == "ok"]
+        more = int((differs(testable, inputs.alpha) & (testable["estimate"] > 0)).sum())
+        sentences.append(
+            "No comparison with a negative control has enough runs to show a difference."
+            if testable.empty
+            else "Direction use, or the loss at the identity, is larger in real runs than in their "
+            f"negative controls in {of_all(more, len(testable), 'testable comparison')}."
+        )
+    return sentences
+
+
+def number(value: float) -> str:
+    """Percentage points with one decimal."""
+    return formats.number(value, ".1f").text
+
+
+def table(lines: list[dict[str, Any]]) -> Table:
+    """All cells: clips, direction use, transforms."""
+
+    def mean(name: str, head: str, group: str, *, several: bool = False) -> Shown:
+        keys = (name, f"{name}_least", f"{name}_most") if several else name
+        show = formats.percent_spread if several else formats.percent
+        return numbers(head, keys, show, group=group)
+
+    ablated = any(pd.notna(line["identity"]) for line in lines)
+    recomputed = any(pd.notna(line["identity_anew"]) for line in lines)
+    of_clips, of_transforms = "clips", "transforms at the identity"
+    columns = [
+        words("dataset"),
+        words("network"),
+        words("conv.", lambda line: convolutions([line["convolution"]])),
+        *when(any(line["recipe"] != "paper" for line in lines), words("recipe")),
+        words("start", "init"),
+        *when(any(line["control"] != "none" for line in lines), words("control", control)),
+        numbers("runs", "n_runs", formats.count),
+        mean("forwards", "forwards", of_clips),
+        mean("backwards", "backwards", of_clips),
+        *when(
+            any(pd.notna(line["opposite"]) for line in lines),
+            mean("opposite", "to opposite", of_clips),
+        ),
+        mean("frozen", "frozen", of_clips),
+        mean("shuffled", "shuffled", of_clips),
+        mean("use", "direction use", "", several=True),
+        *when(ablated, mean("identity", "all", of_transforms)),
+        *when(
+            recomputed,
+            mean("identity_anew", "all, anew", of_transforms),
+            mean("identity_use", "direction use, anew", of_transforms),
+            *(mean(name, f"{name}, anew", of_transforms) for name in SINGLE),
+        ),
+    ]
+    note = (
+        "Accuracies in per cent, direction use in points: means over runs, and the range of "
+        "direction use. To opposite: share of backward clips taken for the class that they then "
+        "show, where a class has an opposite. Anew: with batch norm statistics computed anew. "
+        "Intervals are in need_cells.parquet."
+    )
+    caption = "What accuracy needs, by network and variant."
+    return make_table(
+        lines, columns, caption, label="Table Y", group_by=2, muted=is_control, note=note, wide=True
+    )
+
+
+def control(line: Any) -> str:
+    """The negative control that a line is of."""
+    return "" if line["control"] == "none" else str(line["control"])
+
+
+def is_control(line: Any) -> bool:
+    """Whether a line is of a negative control."""
+    return bool(line["control"] != "none")
+
+
+def differences(tests: pd.DataFrame, alpha: float) -> list[Block]:
+    """Real runs against negative controls."""
+    if tests.empty:
+        return []
+    columns = [
+        words("dataset"),
+        words("network"),
+        words("conv.", lambda line: convolutions([line["convolution"]])),
+        words("recipe"),
+        words("start", "init"),
+        words("control"),
+        words("measure"),
+        numbers("runs", ("n_a", "n_b"), pair),
+        numbers("points", "estimate", "+.1f"),
+        numbers("95 % interval", ("ci_low", "ci_high"), points),
+        *P_VALUES,
+        words("status", lambda line: verdict(line, alpha)),
+    ]
+    note = (
+        "The unit is the run. Drop: by transforms at the identity, batch norms computed anew. "
+        "Intervals are Welch's; p by relabelling runs, after Holm over both measures of a line's "
+        "network, variant and control; floor: the smallest p that so few runs can give."
+    )
+    return [
+        make_table(
+            tests,
+            columns,
+            "Direction use, and the drop by the identity, of real runs less those of negative "
+            "controls, in percentage points.",
+            label="Table Y, controls",
+            group_by=2,
+            muted=not_ok,
+            note=note,
+            wide=True,
+        )
+    ]

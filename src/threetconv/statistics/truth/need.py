@@ -1,0 +1,152 @@
+"""What networks need, with the training run as the unit: by cell, and against negative controls."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import pandas as pd
+
+from threetconv.schemas.need import NEED_CELLS, NEED_RUNS, NEED_TESTS
+from threetconv.statistics.tests.adjust import adjust, holm
+from threetconv.statistics.tests.comparisons import BLANK
+from threetconv.statistics.tests.families import REAL, with_recipe
+from threetconv.statistics.tests.intervals import difference_interval, paired_interval
+from threetconv.statistics.tests.permutation import permute_runs
+
+__all__ = ["need_cells", "need_runs", "need_tests"]
+
+VARIANT = ["network", "dataset", "init", "convolution", "recipe"]
+CELL = [*VARIANT, "control"]
+CONDITION = ["transforms", "batch_norm", "layer_index", "layer"]
+TESTED = (("direction use", "intact", "trained"), ("drop", "all", "recomputed"))
+"""What is compared with controls: measure, transforms, batch norm; of the whole network."""
+
+
+def need_runs(counts: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """What the counts of clips say of each run.
+
+    Args:
+        counts: tables `NEED` of some runs.
+        runs: run_id, network, dataset, init, convolution, control, replicate, and recipe where
+            there are several.
+
+    Returns:
+        Columns of `NEED_RUNS`, in per cent and percentage points, for every condition that was
+        measured:
+
+        - "accuracy", of every kind of clips;
+        - "direction use": accuracy forwards minus backwards, over all classes;
+        - "opposite": share of the backward clips of classes that have an opposite which are taken
+          for it;
+        - "drop": accuracy forwards with all transforms intact minus accuracy under the condition,
+          the batch norms of both as trained, or of both computed anew.
+    """
+    keys = ["run_id", "clips", *CONDITION]
+    sums = counts.groupby(keys, sort=False, observed=True)[["n", "n_correct"]].sum().reset_index()
+    sums["value"] = 100 * sums["n_correct"] / sums["n"]
+    accuracy = sums[[*keys, "value"]]
+    forwards, backwards = (_of_clips(accuracy, name) for name in ("forwards", "backwards"))
+    use = (forwards - backwards).dropna().reset_index()
+    intact = forwards.xs("intact", level="transforms").droplevel(["layer_index", "layer"])
+    ablated = forwards.drop("intact", level="transforms").reset_index()
+    whole = intact.reindex(pd.MultiIndex.from_frame(ablated[["run_id", "batch_norm"]]))
+    drop = ablated.assign(value=whole.to_numpy() - ablated["value"]).dropna(subset=["value"])
+    paired = counts[(counts["opposite"] != "") & (counts["clips"] == "backwards")]
+    taken = paired.groupby(keys, sort=False, observed=True)[["n", "n_opposite"]].sum()
+    opposite = (100 * taken["n_opposite"] / taken["n"]).rename("value").reset_index()
+    values = pd.concat(
+        [
+            accuracy.assign(measure="accuracy"),
+            use.assign(measure="direction use", clips=""),
+            opposite.assign(measure="opposite"),
+            drop.assign(measure="drop", clips="forwards"),
+        ],
+        ignore_index=True,
+    )
+    # differences of equal shares must be equal: rounding errors are no spread between runs
+    values["value"] = values["value"].round(9)
+    guess = (100 / counts.groupby("run_id")["label"].nunique()).rename("chance").reset_index()
+    cells = with_recipe(runs)[["run_id", *CELL, "replicate"]]
+    return values.merge(guess, on="run_id").merge(cells, on="run_id")[NEED_RUNS.names]
+
+
+def _of_clips(accuracy: pd.DataFrame, clips: str) -> pd.Series:
+    table = accuracy[accuracy["clips"] == clips]
+    values: pd.Series = table.set_index(["run_id", *CONDITION])["value"]
+    return values
+
+
+def need_cells(values: pd.DataFrame) -> pd.DataFrame:
+    """Mean, range and t interval over the runs of every cell.
+
+    Args:
+        values: from `need_runs`.
+
+    Returns:
+        Columns of `NEED_CELLS`; no interval of one run, or of runs that are all alike.
+    """
+    keys = [*CELL, "measure", "clips", *CONDITION]
+    lines = []
+    for key, cell in values.groupby(keys, sort=False, observed=True):
+        interval = paired_interval([cell["value"]])
+        lines.append(
+            (
+                *_tuple(key), len(cell), cell["value"].mean(), cell["value"].min(),
+                cell["value"].max(), interval.low, interval.high,
+                interval.method.replace("paired ", "").replace("pair in a block", "run"),
+                cell["chance"].iloc[0],
+            )
+        )  # fmt: skip
+    return pd.DataFrame(lines, columns=NEED_CELLS.names)
+
+
+def need_tests(values: pd.DataFrame, *, seed: int, alpha: float = 0.05) -> pd.DataFrame:
+    """Direction use, and the drop by the identity, of real runs less those of each control.
+
+    Args:
+        values: from `need_runs`.
+        seed: of draws, where not all relabellings are enumerated.
+        alpha: level of a family; decides what is untestable.
+
+    Returns:
+        Columns of `NEED_TESTS`, a line per cell, control and measure of `TESTED`. Welch's t
+        intervals; permutation of run labels; Holm over the lines of a cell and control.
+    """
+    lines: list[dict[str, Any]] = []
+    whole = values[values["layer_index"] < 0]
+    for key, variant in whole.groupby(VARIANT, sort=False, observed=True):
+        for control in dict.fromkeys(variant["control"]):
+            if control == REAL:
+                continue
+            family = []
+            for measure, transforms, norm in TESTED:
+                what = {"measure": measure, "transforms": transforms, "batch_norm": norm}
+                chosen = variant[(variant[list(what)] == pd.Series(what)).all(axis=1)]
+                arms = tuple(
+                    chosen.loc[chosen["control"] == arm, "value"] for arm in (REAL, control)
+                )
+                if min(map(len, arms)):
+                    cell = dict(zip(VARIANT, _tuple(key), strict=True)) | {"control": control}
+                    place = {"clips": chosen["clips"].iloc[0], "layer": ""}
+                    family.append(BLANK | cell | what | place | _numbers(arms, seed))
+            adjust(family, alpha, holm, "Holm", "measures")
+            lines += family
+    return pd.DataFrame(lines, columns=NEED_TESTS.names)
+
+
+def _numbers(arms: tuple[pd.Series, ...], seed: int) -> dict[str, object]:
+    """Difference, interval and p of two arms of runs."""
+    a, b = (arm.to_numpy() for arm in arms)
+    interval, result = difference_interval([(a, b)]), permute_runs([(a, b)], seed=seed)
+    return {
+        "n_a": len(a), "n_b": len(b), "estimate": a.mean() - b.mean(),
+        "ci_low": interval.low, "ci_high": interval.high, "ci_method": interval.method,
+        "p_raw": result.p, "p_floor": result.floor, "exact": result.exact,
+        "n_permutations": result.n_permutations, "rng_seed": seed,
+    }  # fmt: skip
+
+
+def _tuple(key: Hashable) -> tuple[Any, ...]:
+    assert isinstance(key, tuple)
+    return key

@@ -1,0 +1,68 @@
+"""What the report says of what networks need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from threetconv.report.content import build_document
+from threetconv.report.document import Paragraph, Section, Table, parse_inline
+
+from ..builders.need_tables import need_arguments
+
+Study = dict[str, Any]
+
+
+def found(study: Study, **changes: Any) -> Section:
+    document = build_document(**(study | need_arguments() | changes))
+    (section,) = [s for s in document.sections if s.title == "What do the networks need?"]
+    return section
+
+
+def said(section: Section) -> str:
+    _, text, *_ = (block for block in section.blocks if isinstance(block, Paragraph))
+    return "".join(span.text for span in parse_inline(text.text))
+
+
+def tables(section: Section) -> list[Table]:
+    return [block for block in section.blocks if isinstance(block, Table)]
+
+
+def test_sentences_are_those_of_the_table(study: Study) -> None:
+    text = said(found(study))
+    assert text.startswith(
+        "Mean direction use is 80.0 points in 3T fast resnet18 (scratch) on gestures."
+    )
+    assert (
+        "mean accuracy is lower by 35.0 points in 3T fast resnet18 (scratch) on gestures." in text
+    )
+    assert "No comparison with a negative control has enough runs" in text
+    assert text.count(". ") <= 3
+
+
+def test_more_runs_can_show_it(study: Study) -> None:
+    tests = need_arguments()["need_tests"]
+    shown = tests.assign(status="ok", p_adjusted=[0.01, 0.2])
+    text = said(found(study, need_tests=shown))
+    assert "larger in real runs than in their negative controls in 1 of 2 testable comp" in text
+    assert "No comparison" not in text
+
+
+def test_every_variant_has_a_line_controls_faintly(study: Study) -> None:
+    need, differences = tables(found(study))
+    heads = [column.name for column in need.columns]
+    assert "recipe" in heads
+    assert "control" in heads
+    lines = [dict(zip(heads, [cell.text for cell in row], strict=True)) for row in need.rows]
+    kinds = [(line["conv."], line["control"], line["runs"]) for line in lines]
+    assert kinds == [("3D", "", "1"), ("3T", "", "3"), ("3T", "static", "3")]
+    real = lines[1]
+    assert (real["forwards"], real["backwards"], real["to opposite"]) == ("90.0", "10.0", "90.0")
+    assert real["direction use"].startswith("80.0 (60.0")
+    assert (real["all"], real["all, anew"], real["scale, anew"]) == ("50.0", "50.0", "\N{EN DASH}")
+    assert need.muted == {2}
+    assert len(differences.rows) == 2
+
+
+def test_studies_without_it_have_no_such_section(study: Study) -> None:
+    titles = [section.title for section in build_document(**study).sections]
+    assert "What do the networks need?" not in titles

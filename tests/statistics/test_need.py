@@ -1,0 +1,81 @@
+"""What networks need, over runs: by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from scipy import stats
+
+from threetconv.schemas.need import NEED_CELLS, NEED_RUNS, NEED_TESTS
+from threetconv.statistics.truth.need import need_cells, need_runs, need_tests
+
+from ..builders.need_tables import need_study
+
+VALUES = need_runs(*need_study())
+
+
+def value(run_id: str, measure: str, transforms: str, norm: str, **more: Any) -> float:
+    wanted = {"run_id": run_id, "measure": measure, "transforms": transforms, "batch_norm": norm}
+    table = VALUES[VALUES["layer"] == more.pop("layer", "")]
+    for name, what in (wanted | more).items():
+        table = table[table[name] == what]
+    (found,) = table["value"]
+    return float(found)
+
+
+def test_values_of_a_run_by_hand() -> None:
+    assert pa.Table.from_pandas(VALUES, NEED_RUNS, preserve_index=False).num_rows == len(VALUES)
+    run = "none-r2"
+    assert value(run, "accuracy", "intact", "trained", clips="forwards") == 90
+    assert value(run, "accuracy", "intact", "trained", clips="frozen") == 50
+    assert value(run, "direction use", "intact", "trained") == 80
+    assert value(run, "opposite", "intact", "trained") == 90
+    assert value(run, "drop", "all", "trained") == 90 - 50
+    # against the intact network with its own new statistics: 85
+    assert value(run, "drop", "all", "recomputed") == 85 - 50
+    assert value(run, "drop", "all", "recomputed", layer="conv1") == 85 - 75
+    assert value(run, "direction use", "all", "recomputed") == 0
+    assert (VALUES["chance"] == 50).all()
+    assert set(VALUES.loc[VALUES["run_id"] == "3d-r1", "measure"]) == {"accuracy"}
+
+
+def test_cells_are_over_runs() -> None:
+    cells = need_cells(VALUES)
+    assert pa.Table.from_pandas(cells, NEED_CELLS, preserve_index=False).num_rows == len(cells)
+    line = cells[
+        (cells["measure"] == "direction use")
+        & (cells["control"] == "none")
+        & (cells["transforms"] == "intact")
+    ].iloc[0]
+    assert (line["n_runs"], line["mean"], line["least"], line["most"]) == (3, 80, 60, 100)
+    interval = stats.ttest_1samp([100, 80, 60], 0).confidence_interval()
+    assert (line["ci_low"], line["ci_high"]) == pytest.approx(tuple(interval))
+    assert line["ci_method"] == "t"
+    still = cells[(cells["clips"] == "frozen") & (cells["control"] == "none")].iloc[0]
+    assert np.isnan(still["ci_low"])
+    assert still["ci_method"] == "none (no spread between runs)"
+    assert cells.loc[cells["convolution"] == "3d", "ci_method"].tolist() == ["none (one run)"]
+
+
+def test_real_runs_against_controls() -> None:
+    tests = need_tests(VALUES, seed=1)
+    assert pa.Table.from_pandas(tests, NEED_TESTS, preserve_index=False).num_rows == 2
+    use, drop = tests.to_dict("records")
+    assert (use["measure"], use["control"], use["recipe"]) == ("direction use", "static", "fast")
+    assert (use["n_a"], use["n_b"], use["estimate"]) == (3, 3, 80)
+    assert drop["estimate"] == pytest.approx((45 + 35 + 25) / 3 - (-5 - 5 + 5) / 3)
+    a, b = [100.0, 80.0, 60.0], [0.0, 0.0, 0.0]
+    interval = stats.ttest_ind(a, b, equal_var=False).confidence_interval()
+    assert (use["ci_low"], use["ci_high"]) == pytest.approx(tuple(interval))
+    # 2 of 20 relabellings
+    assert use["p_raw"] == use["p_floor"] == pytest.approx(0.1)
+    assert {line["status"] for line in (use, drop)} == {"untestable"}
+    assert "more runs" in use["reason"]
+    assert need_tests(VALUES, seed=1, alpha=0.45)["status"].tolist() == ["ok", "ok"]
+
+
+def test_without_controls_there_is_no_test() -> None:
+    assert need_tests(VALUES[VALUES["control"] == "none"], seed=1).empty
