@@ -92,7 +92,7 @@ def equivalence_tests(
                     model = values[parameter, -1].to_numpy(float)
                     line = _test(compared, blocks, model, margin, alpha)
                     if line.get("status", "ok") == "ok":
-                        line |= _opposed(compared, blocks, values.loc[:, parameter], margin)
+                        line |= _opposed(compared, blocks, pd.DataFrame(values[parameter]), margin)
                     group.append(compared.line(stratum, parameter, method=method) | line)
                 adjust(group, alpha, holm, "Holm", "parameters of the stratum")
                 lines += group
