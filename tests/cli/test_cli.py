@@ -94,7 +94,7 @@ def test_power_writes_its_table(run, tmp_path):
     assert (
         csv["family"].tolist()
         == [r["family"] for r in records]
-        == ["dataset", "init", "dataset or init", "dataset x init"]
+        == ["dataset", "init", "dataset or init", "dataset x init", "dataset", "init"]
     )
     assert csv["power"].tolist() == pytest.approx([r["power"] for r in records])
 

@@ -34,6 +34,7 @@ COLUMNS = [
 TAU = 0.1  # SD of D between runs when no finished study says otherwise
 WANTED = 0.8  # power that makes an effect detectable
 DRAWS = 3_999  # random labelings where there are too many to list
+FEWER = 999  # of the joint test, which is held against alpha itself
 LARGEST_D = 20.0  # detectable effects are looked for up to here (SDs of D)
 
 
@@ -188,13 +189,14 @@ def _simulate(
     if design.interaction:
         # mean over networks of (difference at the first init - difference at the second)
         weights = np.array([1.0, -1.0] * (design.blocks // 2)) / (design.blocks // 2)
+    draws = FEWER if design.joint else DRAWS
     labels = vectorised.label_runs(
-        design.blocks, k, rng=rng, weights=weights, max_enumeration=DRAWS, draws=DRAWS
+        design.blocks, k, rng=rng, weights=weights, max_enumeration=draws, draws=draws
     )
     # drawn once: all effects share the noise, so power changes with the effect alone when `_bisect`
     # compares them
     values = rng.standard_normal((replicates, design.blocks, 2, k))
-    count = "all" if labels.exact else f"{DRAWS:,} drawn"
+    count = "all" if labels.exact else f"{draws:,} drawn"
     if design.joint:
         four = rng.standard_normal((replicates, len(PARAMETERS), design.blocks, 2, k))
         four[:, 3] = rho * four[:, 2] + math.sqrt(1 - rho**2) * four[:, 3]

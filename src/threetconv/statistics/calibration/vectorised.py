@@ -163,7 +163,8 @@ def joint_p(values: np.ndarray, labels: Labelings, shifts: npt.ArrayLike) -> np.
             moved = moved - moved.mean(axis=(-2, -1), keepdims=True)
             flat = moved.reshape(*moved.shape[:2], -1)
             weights = 1 / (flat**2).sum(axis=-1)
-            shares = np.einsum("spl,sp->sl", (flat @ matrix) ** 2, weights)
+            # one product per study: weights (1, parameters) by squares (parameters, labelings)
+            shares = (weights[:, None] @ (flat @ matrix) ** 2)[:, 0]
             own = ((flat @ labels.observed.ravel()) ** 2 * weights).sum(axis=1)
             hits[part, j] = np.count_nonzero(shares >= own[:, None] * (1 - TOLERANCE), axis=1)
     count = matrix.shape[1]
@@ -198,7 +199,8 @@ def unequal_p(
         chosen = (np.argsort(rng.random((blocks, draws, runs)), axis=-1) < first).astype(float)
     own = (np.arange(runs) < first).astype(float)
     chosen = np.concatenate([np.broadcast_to(own, (blocks, 1, runs)), chosen], axis=1)
-    difference, variance = 0.0, 0.0
+    difference = np.zeros((len(values), chosen.shape[1]))
+    variance = np.zeros_like(difference)
     for block, labels in enumerate(chosen):
         centred = values[:, block] - values[:, block].mean(axis=1, keepdims=True)
         sums = centred @ labels.T
@@ -208,7 +210,7 @@ def unequal_p(
             rest = (centred**2).sum(axis=1, keepdims=True) - squares
             variance = variance + (squares - sums**2 / first) / (first * (first - 1))
             variance = variance + (rest - sums**2 / second) / (second * (second - 1))
-    statistics = difference**2 / (variance if studentised else 1.0)
+    statistics = difference**2 / variance if studentised else difference**2
     hits = np.count_nonzero(statistics[:, 1:] >= statistics[:, :1] * (1 - TOLERANCE), axis=1)
     count = chosen.shape[1] - 1
     return np.asarray(hits / count if exact else (hits + 1) / (count + 1))

@@ -9,6 +9,7 @@ logarithm of a ratio of ratios.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -55,27 +56,22 @@ def joint_tests(
         the ratio of displacement of early to late layers, arm a to arm b.
     """
     label = "reachable rows, pooled"
-    common = {
-        "alpha": alpha, "paired": paired, "seed": seed, "max_enumeration": max_enumeration,
-        "draws": draws,
-    }  # fmt: skip
+    plain = PermutationSettings(
+        label=f"D = ln mean |z|, {label}", alpha=alpha, paired=paired, seed=seed,
+        max_enumeration=max_enumeration, draws=draws,
+    )  # fmt: skip
+    deep = replace(
+        plain,
+        label=f"mean D of early less late layers, {label}",
+        still="have layers that never moved (D = -inf)",
+    )
     table = with_control(summaries, runs)
     table = table[table["rows"] == "reachable"]
     model = table[(table["scope"] == "model") & (table["weighting"] == "pooled")]
     checkpoints = (checkpoint,) if isinstance(checkpoint, str) else tuple(checkpoint)
-    lines = []
-    for scope, values, settings in (
-        ("joint", model, PermutationSettings(label=f"D = ln mean |z|, {label}", **common)),
-        (
-            "depth",
-            early_less_late(table[table["scope"] == "layer"]),
-            PermutationSettings(
-                label=f"mean D of early less late layers, {label}",
-                still="have layers that never moved (D = -inf)",
-                **common,
-            ),
-        ),
-    ):
+    lines: list[dict[str, object]] = []
+    layers = early_less_late(table[table["scope"] == "layer"])
+    for scope, values, settings in (("joint", model, plain), ("depth", layers, deep)):
         for comparison in comparisons(values, families, datasets):
             for name in checkpoints:
                 lines += _group(comparison.at(name), scope, settings)

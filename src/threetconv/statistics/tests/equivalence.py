@@ -92,7 +92,7 @@ def equivalence_tests(
                     model = values[parameter, -1].to_numpy(float)
                     line = _test(compared, blocks, model, margin, alpha)
                     if line.get("status", "ok") == "ok":
-                        line |= _opposed(compared, blocks, values[parameter], margin)
+                        line |= _opposed(compared, blocks, pd.DataFrame(values[parameter]), margin)
                     group.append(compared.line(stratum, parameter, method=method) | line)
                 adjust(group, alpha, holm, "Holm", "parameters of the stratum")
                 lines += group
@@ -150,7 +150,8 @@ def _opposed(
         values: D by run and layer, layer -1 for the model.
     """
     network = compared.family.blocks.index("network")
-    whole, found = {}, {}
+    whole: dict[str, pd.Series] = {}
+    found: dict[str, list[pd.Series]] = {}
     for block in blocks:
         if block.complete:
             ((a, b),) = block.arms
