@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from threetconv.statistics.tests.permutation import choices
+from threetconv.statistics.tests.relabelled import choices
 
 __all__ = ["Exchanged", "arrangements", "within_less_between"]
 

@@ -33,7 +33,8 @@ from threetconv.records.parameters import PARAMETERS, RAW, displacement_from_sta
 from threetconv.schemas.truth import REPRODUCIBILITY
 from threetconv.statistics.tests.families import with_recipe
 from threetconv.statistics.tests.intervals import paired_interval
-from threetconv.statistics.tests.permutation import Relabelling, permute
+from threetconv.statistics.tests.permutation import permute
+from threetconv.statistics.tests.relabelled import Relabelling
 from threetconv.statistics.truth.exchanged import Exchanged, within_less_between
 from threetconv.statistics.truth.over_runs import BLANK, holm_over_cells
 
