@@ -178,6 +178,20 @@ def test_a_channel_by_hand(study):
     assert line["preference"].to_numpy() == pytest.approx(expected, abs=1e-3)
 
 
+def test_some_classes_and_some_clips_of_each(study):
+    root, table, packed = study
+    few = class_preferences(root / "3t", table, packed, labels=["bright", "dark"], most=2)
+    assert set(few["n_clips"]) == {2}
+    held_out = table[table["split"] == "val"]
+    first = table.loc[held_out.groupby("label").head(2).index]
+    pd.testing.assert_frame_equal(few, class_preferences(root / "3t", first, packed))
+    one = class_preferences(root / "3t", table, packed, labels=["bright", "elsewhere"])
+    assert one[one["label"] == "dark"]["preference"].isna().all()
+    # a data set may lack whatever has an opposite
+    none = class_preferences(root / "3t", table, packed, labels=["elsewhere"])
+    assert set(none["n_clips"]) == {3}
+
+
 def test_order_of_the_table_batches_and_repeats_do_not_matter(study):
     root, table, packed = study
     one = class_preferences(root / "3t", table, packed, batch_size=4)

@@ -63,7 +63,22 @@ def test_rendered_sets_lie_with_the_results() -> None:
     assert found.dataset_root("made") == "results/s/data/made"
     assert found.rendered == ["made"]
     assert found.planted == {}
-    assert found.preference_files == []
+
+
+def preferences(found: StudyLayout, dataset: str) -> list[str]:
+    runs = [run.run_id for run in found.runs_3t if run.dataset == dataset]
+    return [f"results/s/preferences/{run_id}.parquet" for run_id in runs]
+
+
+def test_3t_runs_of_opposite_classes_have_preferences_controls_too() -> None:
+    found = layout(replicates=1, variants=[SCRATCH, SHUFFLED])
+    assert list(found.paired) == ["made"]
+    assert found.paired["made"] == found.opposites("made")
+    assert found.planted_files == []
+    assert len(found.preferring) == 2
+    assert found.preference_files == preferences(found, "made")
+    config = put(study(), "datasets.made.opposites", [])
+    assert StudyLayout(validate_study(config)).preference_files == []
 
 
 def test_where_motion_is_planted_every_3t_run_has_preferences() -> None:
@@ -71,9 +86,8 @@ def test_where_motion_is_planted_every_3t_run_has_preferences() -> None:
     config = put(put(study(replicates=1), "datasets.made.adapter", "folder"), "seed", 1)
     found = StudyLayout(validate_study(put(config, "datasets.made.render", made)))
     assert found.planted == {"made": "zoom"}
-    assert found.preference_files == [
-        f"results/s/preferences/{run.run_id}.parquet" for run in found.runs_3t
-    ]
+    assert found.preference_files == found.planted_files == preferences(found, "made")
+    assert found.paired == {}
 
 
 def test_every_run_is_tuned_unless_fewer_are_asked_for() -> None:

@@ -65,8 +65,7 @@ def test_every_table_has_the_columns_that_are_declared(results):
         declared = TABLES[table_of(file.relative_to(results))]
         assert pq.read_schema(file).equals(declared, check_metadata=True), file
     seen = {table_of(file.relative_to(results)) for file in files}
-    planted = {"planted", "planted_layers", "alignment", "preferences"}
-    planted |= {"prediction", "prediction_runs"}
+    planted = {"planted", "planted_layers", "alignment"}
     assert seen == set(TABLES) - planted
 
 

@@ -52,6 +52,7 @@ RUNS, RUNS_3T, FETCHED = LAYOUT.runs, LAYOUT.runs_3t, LAYOUT.fetched
 INITS, RECIPES = LAYOUT.inits, LAYOUT.recipes
 PARAMETER_FILES, CONTROL_FILES = LAYOUT.parameter_files, LAYOUT.control_files
 PREFERENCE_FILES = LAYOUT.preference_files
+PAIRED, PREFERRING = LAYOUT.paired, LAYOUT.preferring
 TUNED, TUNING_FILES = LAYOUT.tuned, LAYOUT.tuning_files
 TUNED_3T = [
     f"{RESULTS}/tuning/{run.run_id}.parquet" for run in RUNS_3T if run.run_id in TUNED

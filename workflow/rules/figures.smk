@@ -256,7 +256,7 @@ if RULER_FILES:
             "../scripts/figures.py"
 
 
-if PLANTED:
+if PREFERENCE_FILES:
 
     rule prediction_figure:
         input:
@@ -266,7 +266,7 @@ if PLANTED:
             report(
                 f"{RESULTS}/figures/{{recipe}}/prediction.svg",
                 caption="../report/prediction.rst",
-                category="Planted truth",
+                category="Tuning",
                 labels={"figure": "preferences predicted", "recipe": "{recipe}"},
             ),
         log:
@@ -278,6 +278,9 @@ if PLANTED:
             code=code_digest("figures.prediction"),
         script:
             "../scripts/figures.py"
+
+
+if PLANTED:
 
     rule planted_figures:
         input:
@@ -313,7 +316,8 @@ OF_RECIPES = [
     *(f"profile_{name}" for name in STUDY["networks"]),
     *("controls", "effects", "agreement", "reproducibility"),
     *(("need",) if NEED_FILES else ()),
-    *(("planted", "alignment", "prediction") if PLANTED else ()),
+    *(("planted", "alignment") if PLANTED else ()),
+    *(("prediction",) if PREFERENCE_FILES else ()),
 ]
 FIGURES = {
     name: f"{RESULTS}/figures/{name}.svg"

@@ -54,12 +54,20 @@ if PLANTED:
     rule preferences:
         # The class that every channel of a finished run prefers, to compare with its transforms.
         input:
-            records=[f"{RESULTS}/runs/{run.run_id}/run.json" for run in RUNS_3T],
-            weights=[f"{RESULTS}/runs/{run.run_id}/best.safetensors" for run in RUNS_3T],
+            records=[
+                f"{RESULTS}/runs/{run.run_id}/run.json"
+                for run in RUNS_3T
+                if run.dataset in PLANTED
+            ],
+            weights=[
+                f"{RESULTS}/runs/{run.run_id}/best.safetensors"
+                for run in RUNS_3T
+                if run.dataset in PLANTED
+            ],
             clips=[f"{RESULTS}/packed/{name}.npy" for name in PLANTED],
             tables=[f"{RESULTS}/packed/{name}.parquet" for name in PLANTED],
         output:
-            PREFERENCE_FILES,
+            LAYOUT.planted_files,
         log:
             f"{RESULTS}/logs/preferences.log",
         benchmark:
@@ -72,3 +80,32 @@ if PLANTED:
             code=code_digest("explain.class_preferences"),
         script:
             "../scripts/preferences.py"
+
+
+rule run_preferences:
+    # The same of one run of any other data set with pairs of opposite classes, on clips of these.
+    input:
+        unpack(lambda w: LAYOUT.clip_inputs(RUNS[w.run_id].dataset)),
+        record=f"{RESULTS}/runs/{{run_id}}/run.json",
+        weights=f"{RESULTS}/runs/{{run_id}}/best.safetensors",
+    output:
+        f"{RESULTS}/preferences/{{run_id}}.parquet",
+    log:
+        f"{RESULTS}/logs/preferences/{{run_id}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/preferences/{{run_id}}.tsv"
+    wildcard_constraints:
+        run_id=any_of(PREFERRING),
+    conda:
+        TRAINING_ENV
+    threads: 1
+    resources:
+        mem_mb=4000,
+    params:
+        labels=lambda w: [
+            label for pair in PAIRED[RUNS[w.run_id].dataset] for label in pair
+        ],
+        most=64,  # clips of a class; their mean is known well enough
+        code=code_digest("explain.class_preferences"),
+    script:
+        "../scripts/run_preferences.py"

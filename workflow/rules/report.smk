@@ -31,8 +31,9 @@ if PLANTED:
         "planted_table": f"{RESULTS}/planted.parquet",
         "planted_layers": f"{RESULTS}/planted_layers.parquet",
         "alignment": f"{RESULTS}/alignment.parquet",
-        "prediction": f"{RESULTS}/prediction.parquet",
     }
+if PREFERENCE_FILES:
+    TABLES |= {"prediction": f"{RESULTS}/prediction.parquet"}
 if EXPLAINED:
     TABLES |= {
         "channels": EXPLAINED_TABLES["channels"],
@@ -47,7 +48,7 @@ WHAT_USERS_READ = [
     *CONTROL_FILES,
     *PREFERENCE_FILES,
     *TUNING_FILES,
-    *([f"{RESULTS}/prediction_runs.parquet"] if PLANTED else []),
+    *([f"{RESULTS}/prediction_runs.parquet"] if PREFERENCE_FILES else []),
     *([f"{RESULTS}/agreement_runs.parquet"] if PARAMETER_FILES else []),
     *RULER_FILES,
     *([f"{RESULTS}/ruler_runs.parquet"] if RULER_FILES else []),

@@ -227,7 +227,7 @@ if PLANTED:
             summaries=f"{RESULTS}/summaries.parquet",
             runs=f"{RESULTS}/runs.parquet",
             parameters=PARAMETER_FILES + CONTROL_FILES,
-            preferences=PREFERENCE_FILES,
+            preferences=LAYOUT.planted_files,
         output:
             table=f"{RESULTS}/planted.parquet",
             layers=f"{RESULTS}/planted_layers.parquet",
@@ -246,6 +246,9 @@ if PLANTED:
         script:
             "../scripts/planted.py"
 
+
+if PREFERENCE_FILES:
+
     rule prediction:
         # Which of two opposite classes a channel prefers, predicted from its parameters.
         input:
@@ -261,6 +264,7 @@ if PLANTED:
             "../envs/analysis.yaml"
         params:
             motions=PLANTED,
+            opposites=PAIRED,
             alpha=STUDY["statistics"]["alpha"],
             seed=derive_seed(STUDY["seed"], "prediction"),
             code=code_digest(

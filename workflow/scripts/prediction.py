@@ -11,10 +11,11 @@ from threetconv.support.logs import step_log
 
 with step_log(snakemake.log[0]):
     given, output, params = snakemake.input, snakemake.output, snakemake.params
-    opposites = {
+    planted = {
         name: [(axis.towards, axis.away) for axis in AXES[motion]]
         for name, motion in params.motions.items()
     }
+    opposites = planted | params.opposites
     parameters = read_parameters(given.parameters, tags=["best"])
     preferences = pd.concat(map(read_parquet, given.preferences), ignore_index=True)
     runs = read_parquet(given.runs)

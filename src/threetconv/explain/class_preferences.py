@@ -11,7 +11,7 @@ SD over all clips. Torch is imported only when a network is built.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,8 @@ def class_preferences(
     packed: str | Path | None = None,
     *,
     split: str = "val",
+    labels: Collection[str] = (),
+    most: int | None = None,
     batch_size: int = 32,
 ) -> pd.DataFrame:
     """The class preferences of every channel of a finished 3T run, at its best checkpoint.
@@ -44,13 +46,15 @@ def class_preferences(
         table: clip table of the run's data set, with its true labels.
         packed: its clips as one array; None decodes them.
         split: the clips to show, but those that the run left out.
+        labels: classes to show, if the split has any of them; all without it.
+        most: so many clips of each class at most, the first ones of the table.
         batch_size: clips at a time.
 
     Returns:
         Columns of `PREFERENCES`: a line per 3T layer, output channel and class of the run.
         `preference`: (mean response to the class's `n_clips` clips - mean over all clips) / SD over
-        all clips (ddof 0); 0 for a channel whose response never varies, NaN for a class without a
-        clip in the split.
+        all clips (ddof 0); 0 for a channel whose response never varies, NaN for a class of which no
+        clip was shown.
 
     Raises:
         InputError: a run without 3T layers, or a split without clips.
@@ -70,6 +74,9 @@ def class_preferences(
             remedy="ask for preferences of 3T runs only",
         )
     chosen = clips_of_run(table, document, split=split)
+    wanted = chosen["label"].isin(list(labels))
+    chosen = chosen[wanted] if wanted.any() else chosen
+    chosen = chosen if most is None else chosen.groupby("label", observed=True).head(most)
     shape = (run["frames"], run["height"], run["width"])
     network = load_model(folder)
     data = ClipDataset(
