@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
+
 from threetconv.report.content import build_document
-from threetconv.report.document import Paragraph, Section, Table, parse_inline
+from threetconv.report.document import (
+    Details,
+    Figure,
+    Paragraph,
+    Section,
+    Table,
+    parse_inline,
+)
 
 from ..builders.need_tables import need_arguments
 
@@ -61,6 +70,39 @@ def test_every_variant_has_a_line_controls_faintly(study: Study) -> None:
     assert (real["all"], real["all, anew"], real["scale, anew"]) == ("50.0", "50.0", "\N{EN DASH}")
     assert need.muted == {2}
     assert len(differences.rows) == 2
+
+
+def test_layers_are_folded_away_with_their_drops(study: Study) -> None:
+    section = found(study)
+    (details,) = [block for block in section.blocks if isinstance(block, Details)]
+    assert not details.printed
+    (table,) = details.blocks
+    assert isinstance(table, Table)
+    heads = [column.name for column in table.columns]
+    lines = [dict(zip(heads, [cell.text for cell in row], strict=True)) for row in table.rows]
+    assert [(line["name"], line["control"]) for line in lines] == [
+        ("conv1", ""),
+        ("conv1", "static"),
+    ]
+    # of 10 clips a class, one more is lost than with all transforms intact, in one of two classes
+    assert [line["drop"] for line in lines] == ["10.0", "10.0"]
+    cells = need_arguments()["need_cells"]
+    without = found(study, need_cells=cells[cells["layer_index"] < 0])
+    assert not [block for block in without.blocks if isinstance(block, Details)]
+
+
+def test_networks_without_recipes_are_said_to_stand_in_each_figure(study: Study) -> None:
+    runs = study["runs"].assign(recipe="paper")
+    both = runs.assign(recipe="fast", run_id=runs["run_id"] + "-fast")
+    both = both[both["convolution"] == "3t"]
+    drawn = {f"{recipe}/need": "x.svg" for recipe in ("paper", "fast")}
+    section = found(study, runs=pd.concat([runs, both], ignore_index=True), figures=drawn)
+    captions = [block.caption for block in section.blocks if isinstance(block, Figure)]
+    assert len(captions) == 2
+    assert all("have no recipe and stand in each figure" in caption for caption in captions)
+    (alone,) = [b.caption for b in found(study, figures={"need": "x.svg"}).blocks
+                if isinstance(b, Figure)]  # fmt: skip
+    assert "stand in each figure" not in alone
 
 
 def test_studies_without_it_have_no_such_section(study: Study) -> None:

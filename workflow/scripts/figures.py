@@ -9,6 +9,9 @@ with step_log(snakemake.log[0]):
     recipe = snakemake.wildcards.get("recipe")
     for name, table in tables.items():
         if recipe is not None and "recipe" in table:
-            tables[name] = table[table["recipe"] == recipe]
+            shown = table["recipe"] == recipe
+            if "convolution" in table:  # others have no recipes: a reference beside each
+                shown |= table["convolution"] != "3t"
+            tables[name] = table[shown]
     options = snakemake.params.get("options", {})
     draw(snakemake.params.figure, tables, snakemake.output, **options)

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from threetconv.report import formats
-from threetconv.report.document import Block, Paragraph, Section, Table, escape
+from threetconv.report.document import Block, Details, Paragraph, Section, Table, escape
 from threetconv.report.inputs import Inputs, differs, verdict
 from threetconv.report.sections.accuracy import points
 from threetconv.report.tables import (
@@ -61,15 +61,20 @@ def section(inputs: Inputs) -> list[Section]:
         Paragraph(" ".join(said(lines, inputs))),
         table(lines),
         *differences(inputs.need_tests, inputs.alpha),
+        *by_layer(inputs.need_cells),
     ]
     several = len(inputs.recipes) > 1
+    beside = several and any(line["convolution"] != "3t" for line in lines)
+    reference = " Networks without 3T layers have no recipe and stand in each figure."
     for recipe in inputs.recipes or ["paper"]:
         blocks += inputs.of_recipe(recipe).figure(
             "need",
             label=f"Figure Y (recipe {recipe})" if several else "Figure Y",
             caption="Validation accuracy of the runs by what was taken from its clips (left) or "
             "from its transforms (right: at the identity, batch norm statistics computed anew). "
-            "Filled marks are real runs, hollow ones negative controls; the dotted line is chance.",
+            "Filled marks are real runs, hollow ones negative controls; the dotted line is chance."
+            + reference
+            * beside,
             alt="Dot plots of accuracy by condition, one panel per network and dataset, with a dot "
             "per run. The means are in Table Y.",
         )
@@ -237,3 +242,37 @@ def differences(tests: pd.DataFrame, alpha: float) -> list[Block]:
             wide=True,
         )
     ]
+
+
+def by_layer(table: pd.DataFrame) -> list[Block]:
+    """The drop with the transforms of one layer at a time at the identity; folded away."""
+    drops = table[(table["layer_index"] >= 0) & (table["measure"] == "drop")]
+    if drops.empty:
+        return []
+    drops = drops.sort_values([*CELL, "layer_index"], kind="stable")
+    columns = [
+        words("dataset"),
+        words("network"),
+        *when((drops["recipe"] != "paper").any(), words("recipe")),
+        words("start", "init"),
+        *when((drops["control"] != "none").any(), words("control", control)),
+        numbers("layer", "layer_index", formats.count),
+        words("name", lambda line: escape(line["layer"])),
+        numbers("runs", "n_runs", formats.count),
+        numbers("drop", ("mean", "least", "most"), formats.percent_spread),
+        numbers("95 % interval", ("ci_low", "ci_high"), points),
+    ]
+    shown = make_table(
+        drops,
+        columns,
+        "Accuracy lost with the transforms of one layer at the identity, in percentage points: "
+        "means over runs, and their range.",
+        label="Table Y, layers",
+        group_by=2,
+        muted=is_control,
+        sortable=True,
+        note="Where networks have batch norms, their statistics are computed anew, and compared "
+        "are intact networks with such statistics. Losses of layers need not add up to that of "
+        "the whole network.",
+    )
+    return [Details(f"Layer by layer ({len(drops)})", [shown], printed=False)]
