@@ -28,6 +28,7 @@ from threetconv.statistics.truth.prediction import prediction_by_run, prediction
 from threetconv.statistics.truth.reproducibility import reproducibility_table
 
 from ..builders.need_tables import need_arguments
+from ..builders.ruler_tables import ruler_study
 from ..builders.study_tables import (
     make_accuracy,
     make_alignment,
@@ -166,10 +167,12 @@ def studies() -> Iterator[Study]:
             arguments |= truth_tables(turn)
         if turn % 4 == 1:
             arguments |= need_arguments()
+            likes = {"beyond": 0.3 * (turn % 3 - 1), "turned": turn % 3 * np.pi / 2}
+            arguments["ruler_cells"] = ruler_study(n, each, **likes)[1]
         names = ["accuracy", "effects", "need", "controls", "planted", "alignment", "calibration"]
         names += [f"{kind}_{i}" for kind in ("distributions", "histograms")
                   for i in ("pretrained", "scratch")]  # fmt: skip
-        names += ["agreement", "reproducibility", "prediction"]
+        names += ["agreement", "reproducibility", "prediction", "ruler"]
         names += [f"clips_{s}" for s in sets] + [f"profile_{net}" for net in nets]
         names += [f"explained_{a}_{b}" for a in nets for b in sets] + ["explained_gallery"]
         arguments["figures"] = {} if turn % 4 == 0 else {name: Path("x.svg") for name in names}

@@ -232,6 +232,30 @@ if NEED_FILES:
             "../scripts/figures.py"
 
 
+if RULER_FILES:
+
+    rule ruler_figure:
+        # Share of 3D filters that 3T filters explain, and whether they move alike; by run.
+        input:
+            by_run=f"{RESULTS}/ruler_runs.parquet",
+        output:
+            report(
+                f"{RESULTS}/figures/ruler.svg",
+                caption="../report/ruler.rst",
+                category="Tuning",
+                labels={"figure": "3D filters as moving 2D filters"},
+            ),
+        log:
+            f"{RESULTS}/logs/ruler_figure.log",
+        conda:
+            "../envs/analysis.yaml"
+        params:
+            figure="ruler",
+            code=code_digest("figures.ruler"),
+        script:
+            "../scripts/figures.py"
+
+
 if PLANTED:
 
     rule prediction_figure:
@@ -296,6 +320,7 @@ FIGURES = {
     for name in [
         *(f"clips_{name}" for name in DATASETS),
         *("accuracy", "calibration"),
+        *(("ruler",) if RULER_FILES else ()),
         *(f"{recipe}/{name}" for recipe in RECIPES for name in OF_RECIPES),
         *(("explained_gallery",) if EXPLAINED else ()),
         *(

@@ -24,6 +24,8 @@ if PARAMETER_FILES:
     }
 if NEED_FILES:
     TABLES |= {name: NEED_TABLES[name] for name in ("need_cells", "need_tests")}
+if RULER_FILES:
+    TABLES |= {"ruler_cells": f"{RESULTS}/ruler_cells.parquet"}
 if PLANTED:
     TABLES |= {
         "planted_table": f"{RESULTS}/planted.parquet",
@@ -48,6 +50,7 @@ WHAT_USERS_READ = [
     *([f"{RESULTS}/prediction_runs.parquet"] if PLANTED else []),
     *([f"{RESULTS}/agreement_runs.parquet"] if PARAMETER_FILES else []),
     *RULER_FILES,
+    *([f"{RESULTS}/ruler_runs.parquet"] if RULER_FILES else []),
     *NEED_FILES,
     *NEED_TABLES.values(),
     f"{RESULTS}/snapshots.parquet",

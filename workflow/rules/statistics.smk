@@ -196,6 +196,29 @@ rule truth:
         "../scripts/truth.py"
 
 
+if RULER_FILES:
+
+    rule ruler_tables:
+        # How much of 3D filters the nearest 3T filters explain, by run and over runs.
+        input:
+            ruler=RULER_FILES,
+            tuning=[f"{RESULTS}/tuning/{run_id}.parquet" for run_id in RULED],
+            runs=f"{RESULTS}/runs.parquet",
+        output:
+            by_run=f"{RESULTS}/ruler_runs.parquet",
+            cells=f"{RESULTS}/ruler_cells.parquet",
+        log:
+            f"{RESULTS}/logs/ruler_tables.log",
+        conda:
+            "../envs/analysis.yaml"
+        params:
+            alpha=STUDY["statistics"]["alpha"],
+            seed=derive_seed(STUDY["seed"], "ruler tests"),
+            code=code_digest("statistics.truth.ruler"),
+        script:
+            "../scripts/ruler_tables.py"
+
+
 if PLANTED:
 
     rule planted:

@@ -29,6 +29,7 @@ FIGURES: Mapping[str, str] = {
     "truth": "truth.truth_figures",
     "prediction": "prediction.prediction",
     "need": "need.need",
+    "ruler": "ruler.ruler",
     "explained": "explained.explained_figures",
 }
 """Name -> module.function below `threetconv.figures`. The function takes tables and options by

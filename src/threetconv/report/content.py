@@ -31,6 +31,7 @@ from threetconv.report.sections import (
     planted,
     provenance,
     querying,
+    ruler,
     summary,
     temporal,
     tests,
@@ -68,6 +69,7 @@ def build_document(
     order_leak: pd.DataFrame | None = None,
     need_cells: pd.DataFrame | None = None,
     need_tests: pd.DataFrame | None = None,
+    ruler_cells: pd.DataFrame | None = None,
     channels: pd.DataFrame | None = None,
     faithfulness: pd.DataFrame | None = None,
     chosen_channels: pd.DataFrame | None = None,
@@ -105,6 +107,7 @@ def build_document(
             first layer), and by layer.
         order_leak: from `threetconv.networks.order_leak.leak_table`.
         need_cells, need_tests: from `threetconv.statistics.truth.need`.
+        ruler_cells: from `threetconv.statistics.truth.ruler`.
         alignment: correlation of a channel's preferred direction with its parameters.
         agreement, reproducibility, prediction: from `threetconv.statistics.truth`.
         channels, faithfulness, chosen_channels, sanity: of all explained runs, one table below
@@ -112,7 +115,7 @@ def build_document(
         figures: name -> SVG or PNG file. Known names: `clips_<dataset>`, `accuracy`,
             `distributions_<init>`, `histograms_<init>`, `controls`, `effects`,
             `profile_<network>`, `planted`, `alignment`, `agreement`, `reproducibility`,
-            `prediction`, `calibration`, `need`,
+            `prediction`, `calibration`, `need`, `ruler`,
             `explained_gallery`, `explained_<network>_<dataset>`, `class_drops_<network>_<dataset>`;
             others go into a section of their own. Figures of one recipe are called
             `<recipe>/<name>`.
@@ -147,6 +150,7 @@ def build_document(
         order_leak=filled(order_leak),
         need_cells=filled(need_cells),
         need_tests=filled(need_tests),
+        ruler_cells=filled(ruler_cells),
         # A study's figures arrive as paths in text, from the workflow's parameters.
         figures={name: Path(path) for name, path in (figures or {}).items()},
         captions=dict(captions or {}),
@@ -163,6 +167,7 @@ def build_document(
         accuracy.section(inputs),
         *time_direction.section(inputs),
         *need.section(inputs),
+        *ruler.section(inputs),
         *by_recipe(inputs),
         explanations.section(
             inputs,
@@ -241,7 +246,7 @@ def further_figures(inputs: Inputs) -> list[Section]:
     """Figures whose names the report does not know, so that none is lost."""
     # The names that sections ask for. One that is missing here would be drawn twice.
     known = {"accuracy", "effects", "controls", "calibration", "planted", "alignment", "need"}
-    known |= {"explained_gallery", "agreement", "reproducibility", "prediction"}
+    known |= {"explained_gallery", "agreement", "reproducibility", "prediction", "ruler"}
     for network in inputs.distinct("network"):
         known |= {f"explained_{network}_{name}" for name in inputs.datasets}
         known |= {f"class_drops_{network}_{name}" for name in inputs.datasets}

@@ -39,6 +39,7 @@ FIGURES = (
     "prediction",
     "calibration",
     "need",
+    "ruler",
     "explained_*",
     "class_drops_*",
 )
@@ -83,6 +84,7 @@ class Inputs:
     prediction: pd.DataFrame = field(default_factory=pd.DataFrame)
     need_cells: pd.DataFrame = field(default_factory=pd.DataFrame)
     need_tests: pd.DataFrame = field(default_factory=pd.DataFrame)
+    ruler_cells: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def setting(self, path: str, default: Any = None) -> Any:
         """A value of the configuration by its dotted path."""

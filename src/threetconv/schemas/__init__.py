@@ -48,6 +48,8 @@ TABLES: dict[str, pa.Schema] = {
     "need_cells": need.NEED_CELLS,
     "need_tests": need.NEED_TESTS,
     "ruler": ruler.RULER,
+    "ruler_runs": truth.RULER_RUNS,
+    "ruler_cells": truth.RULER_CELLS,
     "tables/accuracy": statistics.ACCURACY,
     "tables/accuracy_of_controls": statistics.ACCURACY,
     "tables/displacement": statistics.DISPLACEMENT,

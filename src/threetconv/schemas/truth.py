@@ -1,4 +1,7 @@
-"""Tables of whether temporal parameters tell the truth: agreement, reproducibility, prediction."""
+"""Tables of whether temporal parameters tell the truth: agreement, reproducibility, prediction.
+
+And of how much of 3D filters the nearest 3T filters explain, over runs (`ruler` has those of runs).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from threetconv.schemas.runs import (
     DATASET,
     INIT,
     LAYER,
+    LAYER_INDEX,
     NETWORK,
     PARAMETER,
     RECIPE,
@@ -30,7 +34,15 @@ from threetconv.schemas.statistics import (
     WHERE,
 )
 
-__all__ = ["AGREEMENT", "AGREEMENT_RUNS", "PREDICTION", "PREDICTION_RUNS", "REPRODUCIBILITY"]
+__all__ = [
+    "AGREEMENT",
+    "AGREEMENT_RUNS",
+    "PREDICTION",
+    "PREDICTION_RUNS",
+    "REPRODUCIBILITY",
+    "RULER_CELLS",
+    "RULER_RUNS",
+]
 
 CELL = [NETWORK, DATASET, INIT, RECIPE, CONTROL]
 N_RUNS = column("n_runs", WHOLE, "runs that the line is over", "runs")
@@ -117,6 +129,38 @@ PREDICTION = pa.schema(
         column("accuracy", NUMBER, "mean over pairs and runs"),
         column("null", NUMBER, "its mean if channels exchange their preferences"),
         column("estimate", NUMBER, "accuracy less that"),
+        *TEST,
+    ]
+)
+RULED = [
+    column("measure", TEXT, "share (explained) or cosine (path of the fit, preferred direction)"),
+    column("scope", TEXT, "first (layer that was fitted) or deeper"),
+    LAYER_INDEX,
+    LAYER,
+]
+CHANCE = column("chance", NUMBER, "the same of sign twins, or if channels exchange their tuning")
+RULER_RUNS = pa.schema(
+    [
+        RUN_ID,
+        *CELL,
+        *RULED,
+        column("n_channels", WHOLE, "channels with a value", "channels"),
+        column("value", NUMBER, "mean over channels, or cosine weighted by both lengths"),
+        CHANCE,
+    ]
+)
+RULER_CELLS = pa.schema(
+    [
+        *CELL,
+        *RULED,
+        N_RUNS,
+        column("mean", NUMBER, "over runs (pooled: over cells)"),
+        column("mean_low", NUMBER, "lower end of its 95 % t interval"),
+        column("mean_high", NUMBER, "upper end of its 95 % t interval"),
+        CHANCE,
+        column("chance_low", NUMBER, "lower end of its 95 % t interval"),
+        column("chance_high", NUMBER, "upper end of its 95 % t interval"),
+        column("estimate", NUMBER, "mean less chance"),
         *TEST,
     ]
 )
