@@ -43,6 +43,7 @@ def main() -> None:
         print(table(pd.read_csv(out)))
         return
     os.environ["OMP_NUM_THREADS"] = "1"
+    refuse_unfinished(arguments.config, arguments.dataset)
     done = pd.read_csv(out, dtype=str)[KEYS].agg("|".join, axis=1).tolist() if out.exists() else []
     wanted = [job for job in jobs(arguments) if "|".join(str(job[k]) for k in KEYS) not in done]
     print(f"{len(wanted)} runs", file=sys.stderr)
@@ -81,6 +82,19 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--workers", type=int, default=1)
     return parser.parse_args()
+
+
+def refuse_unfinished(config: str, datasets: list[str]) -> None:
+    """Stop before anything is trained if there are no packed clips."""
+    import yaml
+
+    from threetconv.study.validate import validate_study
+
+    results = validate_study(yaml.safe_load(Path(config).read_text()))["output"]["results"]
+    for name in datasets:
+        packed = Path(results, "packed", f"{name}.npy")
+        if not packed.exists():
+            sys.exit(f"{packed} does not exist: run the study first, `make report STUDY={config}`")
 
 
 def jobs(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:

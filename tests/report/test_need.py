@@ -48,6 +48,15 @@ def test_sentences_are_those_of_the_table(study: Study) -> None:
     assert text.count(". ") <= 3
 
 
+def test_the_first_page_says_what_3t_networks_recognise(study: Study) -> None:
+    cells = need_arguments()["need_cells"].assign(recipe="paper")
+    document = build_document(**(study | {"need_cells": cells}))
+    opening = " ".join(b.text for b in document.summary if isinstance(b, Paragraph))
+    assert "they recognise: resnet18 90.0, 10.0 and" in opening
+    without = build_document(**(study | {"need_cells": cells[cells["convolution"] != "3t"]}))
+    assert "recognise:" not in " ".join(b.text for b in without.summary if isinstance(b, Paragraph))
+
+
 def test_more_runs_can_show_it(study: Study) -> None:
     tests = need_arguments()["need_tests"]
     shown = tests.assign(status="ok", p_adjusted=[0.01, 0.2])

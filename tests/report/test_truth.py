@@ -44,6 +44,11 @@ def test_agreement_that_is_there_is_said_with_its_numbers() -> None:
     runs = grid(["resnet18", "googlenet"], controls=["none", "label-shuffled"], each=3)
     table = measured(runs, 0.8, shuffled=0.1)
     first, model, shuffled = points(truth.section(make_inputs(agreement=table)))
+    brief = truth.in_brief(make_inputs(agreement=table))
+    assert "the parameters tell what channels answer to" in brief
+    none = measured(runs, 0.0)
+    assert "the parameters tell what" not in truth.in_brief(make_inputs(agreement=none))
+    assert truth.in_brief(make_inputs()) == ""
     for scope, said in (("first", first), ("model", model)):
         (line,) = table[
             (table["network"] == "all") & (table["parameter"] == "diagonal")

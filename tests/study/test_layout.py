@@ -302,6 +302,17 @@ def test_one_job_trains_several_runs_of_a_cell() -> None:
     assert alone.trained_alone == list(alone.runs)
 
 
+def test_one_job_measures_all_runs_of_a_cell_where_one_trains_several() -> None:
+    changes = {"replicates": 3, "variants": [SCRATCH | {"checkpoints": [ENTRY]}]}
+    found = layout(**changes, tuning={"replicates": 2}, training=PAIRS)
+    ids = [run_id for run_id in found.runs if "-mine-" in run_id]
+    assert found.jobs(list(found.runs))["resnet18-mine-scratch-3t"] == ids
+    assert found.jobs(found.tuned)["resnet18-mine-scratch-3t"] == ids[:2]
+    assert found.jobs([]) == {}
+    alone = layout(**changes)
+    assert alone.jobs(ids) == {run_id: [run_id] for run_id in ids}
+
+
 def test_fetched_runs_are_in_no_batch() -> None:
     fetched = SCRATCH | {"checkpoints": [ENTRY]}
     found = layout(replicates=2, variants=[fetched], training=PAIRS)

@@ -68,6 +68,10 @@ SLURM = (
     "snakemake --workflow-profile workflow/profiles/slurm --configfile workflow/studies/paper.yaml"
 )
 PODS = SLURM.replace("slurm", "kubernetes")
+SEARCH = (
+    "python benchmarks/recipe_search.py config.yaml --out search.csv --option symmetric_time=true "
+    "--rate-factor 10 10/10/30 --spread 0/0/0.3 --seeds 1 2 3"
+)
 LINES = {
     "make report": Line("plans", "a quarter of an hour"),
     "make test": Line("plans", "it would run these tests"),
@@ -103,6 +107,7 @@ LINES = {
     "export THREETCONV_BUCKET=s3://my-bucket/my-study "
     "THREETCONV_IMAGE=registry.example/threetconv@sha256:...": Line("runs"),
     "export SNAKEMAKE_STORAGE_S3_ACCESS_KEY=... SNAKEMAKE_STORAGE_S3_SECRET_KEY=...": Line("runs"),
+    SEARCH: Line("refused", "the clone's study has not run", words="run the study first"),
     PODS: Line("not here", "no bucket, no pods; test_profiles.py plans it with a folder as store"),
 }
 BASES = {"variants:": "workflow/studies/paper.yaml"}  # first line of a fragment: the study, or

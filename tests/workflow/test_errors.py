@@ -90,6 +90,9 @@ def test_the_alias_plans_the_same_study(tmp_path, snakemake):
     plain = snakemake(tmp_path, "--dry-run", "--quiet", "rules")
     assert by_alias.returncode == plain.returncode == 0
     assert job_counts(by_alias) == job_counts(plain)
-    # 2 networks x 2 data sets x 3 variants x 3 seeds, 3 controls of one network
-    assert job_counts(plain)["take_from_batch"] == 36 + 18
-    assert job_counts(plain)["train_batch"] == 12 + 6  # one trains all runs of a cell
+    jobs = job_counts(plain)
+    # 2 data sets x 3 seeds, 9 variants of one network and 7 of the other
+    assert jobs["take_from_batch"] == 54 + 42
+    # one trains all runs of a cell, and one measures them
+    assert jobs["train_batch"] == jobs["tuning"] == jobs["need"] == 18 + 14
+    assert jobs["ruler"] == 4

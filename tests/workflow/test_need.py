@@ -61,10 +61,11 @@ def test_the_scripts_write_all_tables(tmp_path: Path) -> None:
     )
     clip_table = tmp_path / "run-clips.parquet"
     params = {"opposites": [("a", "b"), ("c", "d")], "layers": False, "clips": None, "seed": 3}
-    need = tmp_path / "need.parquet"
+    need, again = tmp_path / "need.parquet", tmp_path / "again.parquet"
+    record = str(folder / "run.json")
     job = SimpleNamespace(
-        input=Files(record=str(folder / "run.json"), table=str(clip_table), packed=str(packed)),
-        output=Files(need=need),
+        input=Files(record=[record, record], table=str(clip_table), packed=str(packed)),
+        output=[need, again],
         params=SimpleNamespace(**params),
         log=[str(tmp_path / "need.log")],
         threads=torch.get_num_threads(),
@@ -73,6 +74,8 @@ def test_the_scripts_write_all_tables(tmp_path: Path) -> None:
     assert pq.read_schema(need).equals(NEED, check_metadata=True)
     found = need_of_run(folder, table, packed, opposites=[("a", "b")], seed=3)
     pd.testing.assert_frame_equal(pd.read_parquet(need), found, check_dtype=False)
+    # what is measured before in the same process changes nothing
+    pd.testing.assert_frame_equal(pd.read_parquet(again), pd.read_parquet(need), check_exact=True)
     assert "c and d" in (tmp_path / "need.log").read_text()
 
     runs = pd.DataFrame([("run", *cell, "paper", "none", 1)])

@@ -42,7 +42,8 @@ def study() -> dict:
             for name, dataset in shipped["datasets"].items()
             if name in ("translation", "still")
         },
-        "training": shipped["training"] | {"epochs": 1, "batch_size": 6, "snapshot_every": 1},
+        "training": shipped["training"]
+        | {"epochs": 1, "batch_size": 6, "snapshot_every": 1, "runs_per_job": 2},
         "statistics": {"calibration_replicates": 20, "bootstrap_resamples": 100},
     }
 

@@ -76,6 +76,17 @@ def any_of(names):
     return "|".join(names) or "none"
 
 
+def of_job(file, jobs):
+    """A file of every run of a job: `{job}` in it becomes `{job}-r1`, ..., or stays for one run.
+
+    All cells have as many runs, so the first job tells for all.
+    """
+    job, run_ids = next(iter(jobs.items()), ("", [""]))
+    return [
+        file.replace("{job}", run_id.replace(job, "{job}", 1)) for run_id in run_ids
+    ]
+
+
 wildcard_constraints:
     dataset=any_of(DATASETS),
     network=any_of(STUDY["networks"]),

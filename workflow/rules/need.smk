@@ -5,29 +5,35 @@ NEED_TABLES = {
     for name in ("need_runs", "need_cells", "need_tests")
     if NEED_FILES
 }
+NEED_JOBS = LAYOUT.jobs(NEEDING)
+
+
+def dataset_of(wildcards):
+    """The data set of the runs of a job."""
+    return RUNS[NEED_JOBS[wildcards.job][0]].dataset
 
 
 rule need:
-    # One run, of any convolution. One thread, and a job per run, as for its tuning.
+    # One run of any convolution, or all of a cell. One thread, and jobs as for tuning.
     input:
-        unpack(lambda w: LAYOUT.clip_inputs(RUNS[w.run_id].dataset)),
-        record=f"{RESULTS}/runs/{{run_id}}/run.json",
-        weights=f"{RESULTS}/runs/{{run_id}}/best.safetensors",
+        unpack(lambda w: LAYOUT.clip_inputs(dataset_of(w))),
+        record=of_job(f"{RESULTS}/runs/{{job}}/run.json", NEED_JOBS),
+        weights=of_job(f"{RESULTS}/runs/{{job}}/best.safetensors", NEED_JOBS),
     output:
-        f"{RESULTS}/need/{{run_id}}.parquet",
+        of_job(f"{RESULTS}/need/{{job}}.parquet", NEED_JOBS),
     log:
-        f"{RESULTS}/logs/need/{{run_id}}.log",
+        f"{RESULTS}/logs/need/{{job}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/need/{{run_id}}.tsv"
+        f"{RESULTS}/benchmarks/need/{{job}}.tsv"
     wildcard_constraints:
-        run_id=any_of(NEEDING),
+        job=any_of(NEED_JOBS),
     conda:
         TRAINING_ENV
     threads: 1
     resources:
         mem_mb=4000,
     params:
-        opposites=lambda w: LAYOUT.opposites(RUNS[w.run_id].dataset),
+        opposites=lambda w: LAYOUT.opposites(dataset_of(w)),
         layers=STUDY.get("need", {}).get("layers", False),
         clips=STUDY.get("need", {}).get("clips"),
         # Of the study, not of the run: all runs are shown the same clips.

@@ -1,20 +1,23 @@
 # Checkpoints -> what each channel answers to, measured with stimuli of known motion.
 
+TUNING_JOBS, RULER_JOBS = LAYOUT.jobs(TUNED), LAYOUT.jobs(RULED)
+
 
 rule tuning:
-    # One run, of any convolution. One thread, and a job per run, as for its parameters.
+    # One run of any convolution, or all of a cell one after another, where a process takes
+    # longer to start than to measure. One thread, as for parameters.
     input:
-        record=f"{RESULTS}/runs/{{run_id}}/run.json",
-        weights=f"{RESULTS}/runs/{{run_id}}/best.safetensors",
+        record=of_job(f"{RESULTS}/runs/{{job}}/run.json", TUNING_JOBS),
+        weights=of_job(f"{RESULTS}/runs/{{job}}/best.safetensors", TUNING_JOBS),
     output:
-        channels=f"{RESULTS}/tuning/{{run_id}}.parquet",
-        responses=f"{RESULTS}/tuning/responses/{{run_id}}.parquet",
+        channels=of_job(f"{RESULTS}/tuning/{{job}}.parquet", TUNING_JOBS),
+        responses=of_job(f"{RESULTS}/tuning/responses/{{job}}.parquet", TUNING_JOBS),
     log:
-        f"{RESULTS}/logs/tuning/{{run_id}}.log",
+        f"{RESULTS}/logs/tuning/{{job}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/tuning/{{run_id}}.tsv"
+        f"{RESULTS}/benchmarks/tuning/{{job}}.tsv"
     wildcard_constraints:
-        run_id=any_of(TUNED),
+        job=any_of(TUNING_JOBS),
     conda:
         TRAINING_ENV
     threads: 1
@@ -29,18 +32,18 @@ rule tuning:
 
 
 rule ruler:
-    # How much of a 3D network's filters the nearest 3T filters explain. A job per run, too.
+    # How much of a 3D network's filters the nearest 3T filters explain. Jobs as for tuning.
     input:
-        record=f"{RESULTS}/runs/{{run_id}}/run.json",
-        weights=f"{RESULTS}/runs/{{run_id}}/best.safetensors",
+        record=of_job(f"{RESULTS}/runs/{{job}}/run.json", RULER_JOBS),
+        weights=of_job(f"{RESULTS}/runs/{{job}}/best.safetensors", RULER_JOBS),
     output:
-        f"{RESULTS}/ruler/{{run_id}}.parquet",
+        of_job(f"{RESULTS}/ruler/{{job}}.parquet", RULER_JOBS),
     log:
-        f"{RESULTS}/logs/ruler/{{run_id}}.log",
+        f"{RESULTS}/logs/ruler/{{job}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/ruler/{{run_id}}.tsv"
+        f"{RESULTS}/benchmarks/ruler/{{job}}.tsv"
     wildcard_constraints:
-        run_id=any_of(RULED),
+        job=any_of(RULER_JOBS),
     conda:
         TRAINING_ENV
     threads: 1

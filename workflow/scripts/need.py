@@ -1,4 +1,4 @@
-"""Measure what one run's accuracy needs."""
+"""Measure what the accuracy of one run needs, or of several, one after another."""
 
 from pathlib import Path
 
@@ -13,14 +13,15 @@ with step_log(snakemake.log[0]) as log:
     # The number of threads decides the order of float sums, so it must be the rule's.
     torch.set_num_threads(snakemake.threads)
     params, given = snakemake.params, snakemake.input
-    found = need_of_run(
-        Path(given.record).parent,
-        read_parquet(given.table),
-        given.get("packed"),
-        opposites=params.opposites,
-        layers=params.layers,
-        most=params.clips,
-        seed=params.seed,
-    )
-    log.info("%d lines", len(found))
-    write_parquet(found, snakemake.output[0], NEED)
+    for record, table in zip(given.record, snakemake.output, strict=True):
+        found = need_of_run(
+            Path(record).parent,
+            read_parquet(given.table),
+            given.get("packed"),
+            opposites=params.opposites,
+            layers=params.layers,
+            most=params.clips,
+            seed=params.seed,
+        )
+        log.info("%s: %d lines", Path(record).parent.name, len(found))
+        write_parquet(found, table, NEED)

@@ -1,4 +1,4 @@
-"""Measure what the channels of one run answer to."""
+"""Measure what the channels of one run answer to, or of several, one after another."""
 
 from pathlib import Path
 
@@ -14,12 +14,16 @@ from threetconv.tuning.tune import tune
 with step_log(snakemake.log[0]) as log:
     # The number of threads decides the order of float sums, so it must be the rule's.
     torch.set_num_threads(snakemake.threads)
-    folder, output = Path(snakemake.input.record).parent, snakemake.output
-    run = read_run(folder)["run"]
-    shape = (run["frames"], run["height"], run["width"])
-    found = tune(load_model(folder), None, shape, seed=snakemake.params.seed)
-    layers = found.channels["layer"].nunique()
-    log.info("%d channels of %d layers", len(found.channels), layers)
-    write_parquet(found.channels.assign(run_id=run["run_id"]), output.channels, TUNING)
-    responses = found.responses.assign(run_id=run["run_id"])
-    write_parquet(responses, output.responses, TUNING_RESPONSES)
+    records, output = snakemake.input.record, snakemake.output
+    for files in zip(records, output.channels, output.responses, strict=True):
+        record, to_channels, to_responses = files
+        folder = Path(record).parent
+        run = read_run(folder)["run"]
+        shape = (run["frames"], run["height"], run["width"])
+        found = tune(load_model(folder), None, shape, seed=snakemake.params.seed)
+        layers = found.channels["layer"].nunique()
+        log.info("%s: %d channels of %d layers", run["run_id"], len(found.channels), layers)
+        channels = found.channels.assign(run_id=run["run_id"])
+        write_parquet(channels, to_channels, TUNING)
+        responses = found.responses.assign(run_id=run["run_id"])
+        write_parquet(responses, to_responses, TUNING_RESPONSES)

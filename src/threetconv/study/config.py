@@ -260,8 +260,9 @@ class Training(Section):
     auxiliary_weight: float = Field(default=0.3, ge=0)
     """Weight of each of GoogLeNet's auxiliary heads."""
     runs_per_job: int = Field(default=1, ge=1)
-    """Runs of a cell that one job trains one after another. More than one saves the seconds in
-    which a process starts, which matters where a run takes less than a minute."""
+    """Runs of a cell that one job trains one after another; above 1, one job also measures all
+    runs of a cell. This saves the seconds in which a process starts, which matters where a run
+    takes less than a minute."""
     snapshot_every: int = Field(default=1000, ge=1)
     """Updates between snapshots of the temporal parameters."""
     device: Annotated[str, OneOf(("cpu", "cuda"))] = Field(

@@ -136,6 +136,18 @@ class StudyLayout:
         most = wanted.get("replicates")
         return [r.run_id for r in self.runs.values() if most is None or r.replicate <= most]
 
+    def jobs(self, run_ids: list[str]) -> dict[str, list[str]]:
+        """Name -> which of these runs one job measures: all of a cell, where a job trains several.
+
+        Otherwise one. The name of a job is that of its cell or run.
+        """
+        jobs: dict[str, list[str]] = {}
+        for run_id in run_ids:
+            several = self.study["training"]["runs_per_job"] > 1
+            name = run_id.rpartition("-")[0] if several else run_id
+            jobs.setdefault(name, []).append(run_id)
+        return jobs
+
     def _checkpoints_of(self, run: Run) -> list[Config]:
         """What the study says of the checkpoint of a run: one entry, or none."""
         cell = (run.init, run.convolution, run.recipe, run.control)

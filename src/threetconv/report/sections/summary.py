@@ -7,6 +7,7 @@ import pandas as pd
 from threetconv.report import formats
 from threetconv.report.document import Block, Callout, Paragraph, escape
 from threetconv.report.inputs import MAIN, Inputs, checkpoint_name, differs
+from threetconv.report.sections import need, truth
 from threetconv.report.sections.planted import recovered
 from threetconv.report.wording import join_words, of_all, plural, verb
 
@@ -22,8 +23,12 @@ def blocks(inputs: Inputs) -> list[Block]:
     texts = [[what(inputs)], *([] for _ in names)]
     for number, name in enumerate(names):
         of = inputs.of_recipe(name)
-        found = [accuracy(of.accuracy), displaced(of.displacement)]
-        found += [tested(of.tested(*MAIN), inputs.alpha), recovered(of.planted)]
+        found = [accuracy(of.accuracy), needed(of), truth.in_brief(of)]
+        found += [
+            displaced(of.displacement),
+            tested(of.tested(*MAIN), inputs.alpha),
+            recovered(of.planted),
+        ]
         several = [f"**Recipe {escape(name)}.**"] if len(names) > 1 else []
         # with one recipe all is one paragraph
         texts[number + 1 if several else 0] += several + found
@@ -109,6 +114,28 @@ def accuracy(table: pd.DataFrame) -> str:
         chance = formats.percent(group["chance"].iloc[0]).text
         pieces.append(f"{join_words(each)} on *{escape(dataset)}* (chance {chance} %)")
     return f"Validation accuracy of 3T networks, start *{escape(init)}*: {'; '.join(pieces)}."
+
+
+def needed(inputs: Inputs) -> str:
+    """What 3T networks recognise backwards and without transforms, of one start as above."""
+    lines = [] if inputs.need_cells.empty else need.cells(inputs.need_cells)
+    lines = [line for line in lines if line["convolution"] == "3t" and not need.is_control(line)]
+    if not lines:
+        return ""
+    init = min((line["init"] for line in lines), key=lambda name: (name != "pretrained", name))
+    pieces = []
+    for dataset in dict.fromkeys(line["dataset"] for line in lines):
+        of = [line for line in lines if line["dataset"] == dataset and line["init"] == init]
+        each = [
+            f"{escape(line['network'])} {need.number(line['forwards'])}, "
+            f"{need.number(line['backwards'])} and {need.number(line['identity'])} %"
+            for line in of
+        ]
+        pieces += [f"{join_words(each)} on *{escape(dataset)}*"] if of else []
+    return (
+        "Of clips played forwards, of clips played backwards, and with all transforms at the "
+        f"identity they recognise: {'; '.join(pieces)}."
+    )
 
 
 def displaced(table: pd.DataFrame) -> str:

@@ -67,6 +67,22 @@ def agreement(inputs: Inputs) -> list[Section]:
     ]
 
 
+def in_brief(inputs: Inputs) -> str:
+    """Whether first-layer channels answer to what their parameters describe, in one sentence."""
+    table = inputs.agreement
+    if table.empty:
+        return ""
+    of = table[(table["parameter"] == "diagonal") & (table["scope"] == "first")]
+    line = main(of[of["control"] == "none"], "zero")
+    if line is None or not math.isfinite(float(line["estimate"])):
+        return ""
+    start = (
+        "Parameters against measured answers to motion, first layer: what should agree correlates "
+        f"by {two(line['estimate'])}{spread(line)} more than the rest"
+    )
+    return f"{start}: {verdict(line, inputs.alpha, 'the parameters tell what channels answer to')}."
+
+
 def main(lines: pd.DataFrame, against: str) -> Line | None:
     """The line over all cells, or the one cell that there is; of several scopes the first."""
     of = lines[lines["against"] == against]
