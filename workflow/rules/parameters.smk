@@ -82,20 +82,24 @@ if PLANTED:
             "../scripts/preferences.py"
 
 
+PREFERENCE_JOBS = LAYOUT.jobs(PREFERRING)
+
+
 rule run_preferences:
-    # The same of one run of any other data set with pairs of opposite classes, on clips of these.
+    # The same of runs of any other data set with pairs of opposite classes, on clips of these.
+    # Jobs as for tuning.
     input:
-        unpack(lambda w: LAYOUT.clip_inputs(RUNS[w.run_id].dataset)),
-        record=f"{RESULTS}/runs/{{run_id}}/run.json",
-        weights=f"{RESULTS}/runs/{{run_id}}/best.safetensors",
+        unpack(lambda w: LAYOUT.clip_inputs(RUNS[PREFERENCE_JOBS[w.job][0]].dataset)),
+        record=of_job(f"{RESULTS}/runs/{{job}}/run.json", PREFERENCE_JOBS),
+        weights=of_job(f"{RESULTS}/runs/{{job}}/best.safetensors", PREFERENCE_JOBS),
     output:
-        f"{RESULTS}/preferences/{{run_id}}.parquet",
+        of_job(f"{RESULTS}/preferences/{{job}}.parquet", PREFERENCE_JOBS),
     log:
-        f"{RESULTS}/logs/preferences/{{run_id}}.log",
+        f"{RESULTS}/logs/preferences/{{job}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/preferences/{{run_id}}.tsv"
+        f"{RESULTS}/benchmarks/preferences/{{job}}.tsv"
     wildcard_constraints:
-        run_id=any_of(PREFERRING),
+        job=any_of(PREFERENCE_JOBS),
     conda:
         TRAINING_ENV
     threads: 1
@@ -103,7 +107,9 @@ rule run_preferences:
         mem_mb=4000,
     params:
         labels=lambda w: [
-            label for pair in PAIRED[RUNS[w.run_id].dataset] for label in pair
+            label
+            for pair in PAIRED[RUNS[PREFERENCE_JOBS[w.job][0]].dataset]
+            for label in pair
         ],
         most=64,  # clips of a class; their mean is known well enough
         code=code_digest("explain.class_preferences"),

@@ -1,4 +1,4 @@
-"""Work out which of the classes that have an opposite every channel of one 3T run prefers."""
+"""Work out which of the classes that have an opposite channels of 3T runs prefer."""
 
 from pathlib import Path
 
@@ -13,12 +13,13 @@ with step_log(snakemake.log[0]) as log:
     # The number of threads decides the order of float sums, so it must be the rule's.
     torch.set_num_threads(snakemake.threads)
     given, params = snakemake.input, snakemake.params
-    preferences = class_preferences(
-        Path(given.record).parent,
-        read_parquet(given.table),
-        given.get("packed"),
-        labels=params.labels,
-        most=params.most,
-    )
-    log.info("%d lines", len(preferences))
-    write_parquet(preferences, snakemake.output[0], PREFERENCES)
+    for record, table in zip(given.record, snakemake.output, strict=True):
+        preferences = class_preferences(
+            Path(record).parent,
+            read_parquet(given.table),
+            given.get("packed"),
+            labels=params.labels,
+            most=params.most,
+        )
+        log.info("%s: %d lines", Path(record).parent.name, len(preferences))
+        write_parquet(preferences, table, PREFERENCES)
