@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -30,7 +32,7 @@ def ruler(by_run: pd.DataFrame) -> Figure:
         return theme.empty("No run has 3D filters that change over time.")
     cells = sorted({tuple(map(str, key)) for key in shown[CELL].to_numpy()})
     controls = theme.present(theme.CONTROLS, shown["control"])
-    chance = {"marker": "_", "color": MUTED, "ms": 7, "mew": 1.4}
+    chance: dict[str, Any] = {"marker": "_", "color": MUTED, "ms": 7, "mew": 1.4}
     with theme.style():
         figure = theme.new_figure(2.4 + 1.1 * len(cells), 3.1)
         for axes, (measure, name) in zip(figure.subplots(1, 2), PANELS.items(), strict=True):

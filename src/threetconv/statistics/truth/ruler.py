@@ -40,7 +40,7 @@ def ruler_runs(filters: pd.DataFrame, tuning: pd.DataFrame, runs: pd.DataFrame) 
     """
     keys = ["run_id", "layer_index", "channel"]
     directions = tuning[[*keys, "direction_x", "direction_y"]]
-    first = filters.groupby("run_id")["layer_index"].min()
+    first = filters.groupby("run_id")["layer_index"].min().to_dict()
     lines: list[dict[str, Any]] = []
     for (run_id, index, layer), rows in filters.groupby(
         ["run_id", "layer_index", "layer"], sort=False, observed=True
