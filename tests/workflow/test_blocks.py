@@ -188,7 +188,7 @@ def program(block: Block, folder: Path, tmp_path: Path) -> None:
 def clone_of(folder: Path) -> Path:
     """What a clone of the repository holds that is needed to run it, and the environment."""
     bytecode = shutil.ignore_patterns("__pycache__")
-    for name in ("src", "workflow", "docs"):
+    for name in ("src", "workflow", "docs", "benchmarks"):
         shutil.copytree(ROOT / name, folder / name, ignore=bytecode)
     for name in ("Snakefile", "Makefile", "config.yaml", "pyproject.toml", "requirements.lock"):
         shutil.copy2(ROOT / name, folder)
