@@ -66,7 +66,7 @@ def test_more_runs_can_show_it(study: Study) -> None:
 
 
 def test_every_variant_has_a_line_controls_faintly(study: Study) -> None:
-    need, differences = tables(found(study))
+    need, transforms, differences = tables(found(study))
     heads = [column.name for column in need.columns]
     assert "recipe" in heads
     assert "control" in heads
@@ -76,7 +76,12 @@ def test_every_variant_has_a_line_controls_faintly(study: Study) -> None:
     real = lines[1]
     assert (real["forwards"], real["backwards"], real["to opposite"]) == ("90.0", "10.0", "90.0")
     assert real["direction use"].startswith("80.0 (60.0")
-    assert (real["all"], real["all, anew"], real["scale, anew"]) == ("50.0", "50.0", "\N{EN DASH}")
+    heads = [column.name for column in transforms.columns]
+    lines = [dict(zip(heads, [cell.text for cell in row], strict=True)) for row in transforms.rows]
+    assert [line["control"] for line in lines] == ["", "static"]  # 3D has no transforms
+    real = lines[0]
+    assert (real["none"], real["all"], real["all, anew"]) == ("90.0", "50.0", "50.0")
+    assert real["scale, anew"] == "\N{EN DASH}"
     assert need.muted == {2}
     assert len(differences.rows) == 2
 

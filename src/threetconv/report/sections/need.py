@@ -59,7 +59,7 @@ def section(inputs: Inputs) -> list[Section]:
             "computed anew on training clips."
         ),
         Paragraph(" ".join(said(lines, inputs))),
-        table(lines),
+        *overview(lines),
         *differences(inputs.need_tests, inputs.alpha),
         *by_layer(inputs.need_cells),
     ]
@@ -148,18 +148,14 @@ def number(value: float) -> str:
     return formats.number(value, ".1f").text
 
 
-def table(lines: list[dict[str, Any]]) -> Table:
-    """All cells: clips, direction use, transforms."""
+def overview(lines: list[dict[str, Any]]) -> list[Table]:
+    """All cells: what they recognise of changed clips; of 3T ones, without their transforms."""
 
-    def mean(name: str, head: str, group: str, *, several: bool = False) -> Shown:
+    def mean(name: str, head: str, *, several: bool = False) -> Shown:
         keys = (name, f"{name}_least", f"{name}_most") if several else name
-        show = formats.percent_spread if several else formats.percent
-        return numbers(head, keys, show, group=group)
+        return numbers(head, keys, formats.percent_spread if several else formats.percent)
 
-    ablated = any(pd.notna(line["identity"]) for line in lines)
-    recomputed = any(pd.notna(line["identity_anew"]) for line in lines)
-    of_clips, of_transforms = "clips", "transforms at the identity"
-    columns = [
+    place = [
         words("dataset"),
         words("network"),
         words("conv.", lambda line: convolutions([line["convolution"]])),
@@ -167,33 +163,55 @@ def table(lines: list[dict[str, Any]]) -> Table:
         words("start", "init"),
         *when(any(line["control"] != "none" for line in lines), words("control", control)),
         numbers("runs", "n_runs", formats.count),
-        mean("forwards", "forwards", of_clips),
-        mean("backwards", "backwards", of_clips),
+    ]
+    clips = [
+        mean("forwards", "forwards"),
+        mean("backwards", "backwards"),
+        *when(any(pd.notna(line["opposite"]) for line in lines), mean("opposite", "to opposite")),
+        mean("frozen", "frozen"),
+        mean("shuffled", "shuffled"),
+        mean("use", "direction use", several=True),
+    ]
+    ablated = [line for line in lines if pd.notna(line["identity"])]
+    transforms = [
+        mean("forwards", "none"),
+        mean("identity", "all"),
         *when(
-            any(pd.notna(line["opposite"]) for line in lines),
-            mean("opposite", "to opposite", of_clips),
-        ),
-        mean("frozen", "frozen", of_clips),
-        mean("shuffled", "shuffled", of_clips),
-        mean("use", "direction use", "", several=True),
-        *when(ablated, mean("identity", "all", of_transforms)),
-        *when(
-            recomputed,
-            mean("identity_anew", "all, anew", of_transforms),
-            mean("identity_use", "direction use, anew", of_transforms),
-            *(mean(name, f"{name}, anew", of_transforms) for name in SINGLE),
+            any(pd.notna(line["identity_anew"]) for line in lines),
+            mean("identity_anew", "all, anew"),
+            mean("identity_use", "direction use, anew"),
+            *(mean(name, f"{name}, anew") for name in SINGLE),
         ),
     ]
-    note = (
-        "Accuracies in per cent, direction use in points: means over runs, and the range of "
-        "direction use. To opposite: share of backward clips taken for the class that they then "
-        "show, where a class has an opposite. Anew: with batch norm statistics computed anew. "
-        "Intervals are in need_cells.parquet."
-    )
-    caption = "What accuracy needs, by network and variant."
-    return make_table(
-        lines, columns, caption, label="Table Y", group_by=2, muted=is_control, note=note, wide=True
-    )
+    tables = [
+        make_table(
+            lines,
+            [*place, *clips],
+            "What is recognised of changed clips, by network and variant.",
+            label="Table Y",
+            group_by=2,
+            muted=is_control,
+            note="Accuracies in per cent, direction use in points: means over runs, and the range "
+            "of direction use. To opposite: share of backward clips taken for the class that they "
+            "then show, where a class has an opposite. Intervals are in need_cells.parquet.",
+            wide=True,
+        )
+    ]
+    if ablated:
+        tables.append(
+            make_table(
+                ablated,
+                [*place, *transforms],
+                "What is recognised with transforms at the identity, by variant.",
+                label="Table Y, transforms",
+                group_by=2,
+                muted=is_control,
+                note="Accuracies in per cent, direction use in points: means over runs. Anew: with "
+                "batch norm statistics computed anew.",
+                wide=True,
+            )
+        )
+    return tables
 
 
 def control(line: Any) -> str:
