@@ -29,7 +29,7 @@ workflow-report: .venv/.complete  ## Snakemake's own report of the study, workfl
 	reports=$$($(BIN)/python -c 'import sys; from pathlib import Path; from threetconv.cli.data import read_study; print(read_study(Path(sys.argv[1]))["output"]["reports"])' $(STUDY)) && \
 	mkdir -p "$$reports" && $(SNAKEMAKE) --configfile $(STUDY) --report "$$reports/workflow.html"
 
-test: .venv/.complete  ## the test suite, the smoke study included (some 11 minutes on two cores)
+test: .venv/.complete  ## the test suite, the smoke study included (some 25 minutes on two cores)
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-all: .venv/.complete  ## everything, full-size networks and long simulations too

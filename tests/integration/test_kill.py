@@ -307,6 +307,7 @@ def assert_survives(
     assert temporary_files(job.folder) == []
 
 
+@pytest.mark.slow
 def test_two_kills_of_a_small_run(tmp_path: Path, packed: dict[str, Any]) -> None:
     settings = {"epochs": 2}
     moments = ["2 updates", "checkpoint"]

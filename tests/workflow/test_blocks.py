@@ -73,10 +73,10 @@ SEARCH = (
     "--rate-factor 10 10/10/30 --spread 0/0/0.3 --seeds 1 2 3"
 )
 LINES = {
-    "make report": Line("plans", "a quarter of an hour"),
+    "make report": Line("plans", "more than half an hour"),
     "make test": Line("plans", "it would run these tests"),
     "source .venv/bin/activate": Line("runs"),
-    "snakemake --cores 8": Line("plans", "a quarter of an hour"),
+    "snakemake --cores 8": Line("plans", "more than half an hour"),
     "snakemake --cores 8 --configfile workflow/studies/smoke.yaml": Line(
         "plans", "test_smoke.py runs it and looks at what comes out", words="study_report"
     ),
