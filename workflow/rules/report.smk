@@ -54,6 +54,7 @@ WHAT_USERS_READ = [
     *([f"{RESULTS}/ruler_runs.parquet"] if RULER_FILES else []),
     *NEED_FILES,
     *NEED_TABLES.values(),
+    f"{RESULTS}/analysis_plan.json",
     f"{RESULTS}/snapshots.parquet",
     f"{RESULTS}/summaries.parquet",
     *(
