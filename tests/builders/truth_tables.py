@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from threetconv.statistics.truth.agreement import INDEX_OF
+from threetconv.schemas.truth import INDEX_OF
 from threetconv.statistics.truth.net_motion import net_motion
 
 from .parameter_rows import completed

@@ -45,9 +45,16 @@ def test_agreement_that_is_there_is_said_with_its_numbers() -> None:
     table = measured(runs, 0.8, shuffled=0.1)
     first, model, shuffled = points(truth.section(make_inputs(agreement=table)))
     brief = truth.in_brief(make_inputs(agreement=table))
-    assert "the parameters tell what channels answer to" in brief
+    assert "together they agree more than the other pairs" in brief
+    assert "12 runs trained on shuffled labels" in brief
+    of = table[(table["scope"] == "first") & (table["control"] == "none")]
+    (py,) = of.loc[
+        (of["parameter"] == "py") & (of["index"] == "direction_y") & (of["network"] == "all"),
+        "estimate",
+    ]
+    assert f"*py* {two(py)};" in brief
     none = measured(runs, 0.0)
-    assert "the parameters tell what" not in truth.in_brief(make_inputs(agreement=none))
+    assert "together they agree" not in truth.in_brief(make_inputs(agreement=none))
     assert truth.in_brief(make_inputs()) == ""
     for scope, said in (("first", first), ("model", model)):
         (line,) = table[

@@ -37,12 +37,16 @@ from threetconv.schemas.statistics import (
 __all__ = [
     "AGREEMENT",
     "AGREEMENT_RUNS",
+    "INDEX_OF",
     "PREDICTION",
     "PREDICTION_RUNS",
     "REPRODUCIBILITY",
     "RULER_CELLS",
     "RULER_RUNS",
 ]
+
+INDEX_OF = {"s": "zoom_index", "r": "turn_index", "px": "direction_x", "py": "direction_y"}
+"""Parameter -> the index of tuning that should agree with it."""
 
 CELL = [NETWORK, DATASET, INIT, RECIPE, CONTROL]
 N_RUNS = column("n_runs", WHOLE, "runs that the line is over", "runs")

@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 from threetconv.records.parameters import PARAMETERS
-from threetconv.schemas.truth import AGREEMENT, AGREEMENT_RUNS
-from threetconv.statistics.truth.agreement import INDEX_OF, agreement_by_run, agreement_table
+from threetconv.schemas.truth import AGREEMENT, AGREEMENT_RUNS, INDEX_OF
+from threetconv.statistics.truth.agreement import agreement_by_run, agreement_table
 from threetconv.statistics.truth.net_motion import net_motion
 
 from ...builders.truth_tables import agreeing, grid, rows_of

@@ -12,7 +12,8 @@ from threetconv.report import formats
 from threetconv.report.document import Block, ListBlock, Paragraph, Section, escape
 from threetconv.report.inputs import Inputs
 from threetconv.report.tables import P_VALUES, make_table, not_ok, numbers, words
-from threetconv.report.wording import plural
+from threetconv.report.wording import join_words, plural
+from threetconv.schemas.truth import INDEX_OF
 from threetconv.support.levels import passes
 
 __all__ = ["section"]
@@ -68,19 +69,26 @@ def agreement(inputs: Inputs) -> list[Section]:
 
 
 def in_brief(inputs: Inputs) -> str:
-    """Whether first-layer channels answer to what their parameters describe, in one sentence."""
+    """How far first-layer channels answer to what their parameters describe, for the first page."""
     table = inputs.agreement
     if table.empty:
         return ""
-    of = table[(table["parameter"] == "diagonal") & (table["scope"] == "first")]
-    line = main(of[of["control"] == "none"], "zero")
+    real = table[(table["scope"] == "first") & (table["control"] == "none")]
+    contrasts = real[real["parameter"] == "diagonal"]
+    line = main(contrasts, "zero")
     if line is None or not math.isfinite(float(line["estimate"])):
         return ""
-    start = (
-        "Parameters against measured answers to motion, first layer: what should agree correlates "
-        f"by {two(line['estimate'])}{spread(line)} more than the rest"
-    )
-    return f"{start}: {verdict(line, inputs.alpha, 'the parameters tell what channels answer to')}."
+    pairs = {
+        name: main(real[(real["parameter"] == name) & (real["index"] == index)], "zero")
+        for name, index in INDEX_OF.items()
+    }
+    each = [f"*{name}* {two(pair['estimate'])}" for name, pair in pairs.items() if pair]
+    shown = verdict(line, inputs.alpha, "together they agree more than the other pairs")
+    return (
+        "Parameters of the first layer correlate with the measured answers that they describe: "
+        f"{join_words(each)}; {shown}. "
+        f"{beside_shuffled(main(contrasts, 'label-shuffled'), inputs.alpha)}"
+    ).strip()
 
 
 def main(lines: pd.DataFrame, against: str) -> Line | None:

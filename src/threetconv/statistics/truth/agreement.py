@@ -23,7 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from threetconv.records.parameters import PARAMETERS
-from threetconv.schemas.truth import AGREEMENT, AGREEMENT_RUNS
+from threetconv.schemas.truth import AGREEMENT, AGREEMENT_RUNS, INDEX_OF
 from threetconv.statistics.tests.families import with_recipe
 from threetconv.statistics.truth.net_motion import net_motion
 from threetconv.statistics.truth.over_runs import (
@@ -33,10 +33,8 @@ from threetconv.statistics.truth.over_runs import (
     holm_over_cells,
 )
 
-__all__ = ["CONTRAST", "INDEX_OF", "agreement_by_run", "agreement_table"]
+__all__ = ["CONTRAST", "agreement_by_run", "agreement_table"]
 
-INDEX_OF = {"s": "zoom_index", "r": "turn_index", "px": "direction_x", "py": "direction_y"}
-"""Parameter -> the index of tuning that should agree with it."""
 CONTRAST = ("diagonal", "off-diagonal")  # parameter and index of the lines with the contrast
 FEWEST = 4  # channels of a correlation
 SHUFFLED = "label-shuffled"
