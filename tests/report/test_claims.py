@@ -22,8 +22,10 @@ from threetconv.report.document import (
     Table,
     parse_inline,
 )
+from threetconv.schemas.endpoints import ENDPOINTS
 from threetconv.statistics.tests.sentences import sentences
 from threetconv.statistics.truth.agreement import agreement_by_run, agreement_table
+from threetconv.statistics.truth.endpoints import endpoints_table
 from threetconv.statistics.truth.prediction import prediction_by_run, prediction_table
 from threetconv.statistics.truth.reproducibility import reproducibility_table
 
@@ -115,10 +117,12 @@ def truth_tables(turn: int) -> dict[str, pd.DataFrame]:
     by_run = agreement_by_run(*agreeing(runs, share), runs, seed=1, draws=9)
     moved = moving(runs, by_dataset=share / 2, layers=((3, 12), (2, 9)))
     likes = preferring(moved, share)
+    agreement, again = agreement_table(by_run, seed=1), reproducibility_table(moved, runs, seed=1)
     predicted = prediction_by_run(moved, likes, runs, PAIRS, seed=1, draws=3)
     return {
-        "agreement": agreement_table(by_run, seed=1),
-        "reproducibility": reproducibility_table(moved, runs, seed=1),
+        "agreement": agreement,
+        "reproducibility": again,
+        "endpoints": endpoints_table(agreement, again, seed=1),
         "prediction": prediction_table(predicted, seed=1),
     }
 
@@ -274,6 +278,12 @@ def numbers(study: Study, column: str) -> set[int]:
     return {int(n) for n in study.real.groupby(column)["run_id"].nunique()}
 
 
+def endpoint(study: Study, comparison: str) -> pd.DataFrame:
+    """Lines of primary endpoints in one comparison."""
+    table = study.arguments.get("endpoints", pd.DataFrame(columns=ENDPOINTS.names))
+    return table[table["comparison"] == comparison]
+
+
 Claim = tuple[str, Callable[[re.Match[str], Study], bool]]
 CLAIMS: list[Claim] = [
     (r"\b(one|two|three|four|five|\d+) runs? per cell", lambda m, s: m[1] == str(s.each)),
@@ -306,6 +316,13 @@ CLAIMS: list[Claim] = [
     (r"\b(0|[2-9]|\d\d+) (run|network|test|mean|combination|parameter|control run)\b(?! label)",
      lambda m, s: False),
     (r"\b(\d+) of (?:the )?(\d+) [a-z]", lambda m, s: 0 < int(m[1]) < int(m[2])),
+    (r"exceeds (label-shuffled|static) controls",
+     lambda m, s: bool((shown(of := endpoint(s, m[1])) & (of["estimate"] > 0)).any())),
+    (r"it exceeds 0 \(", lambda m, s: bool(shown(endpoint(s, "zero")).any())),
+    (r"(label-shuffled|static) controls are missing",
+     lambda m, s: bool((endpoint(s, m[1])["status"] == "missing").any())),
+    (r"cannot be tested against (label-shuffled|static)",
+     lambda m, s: bool((endpoint(s, m[1])["status"] == "untestable").any())),
     (r"\b[Tt]here (is|are) (\d+)", lambda m, s: (m[1] == "is") == (m[2] == "1")),
 ]  # fmt: skip
 """What a text may say, and when: (pattern, whether the study bears it out)."""

@@ -10,7 +10,9 @@ import pytest
 from threetconv.report.content import build_document
 from threetconv.report.document import Figure, ListBlock, Section, Table
 from threetconv.report.sections import truth
+from threetconv.schemas.truth import REPRODUCIBILITY
 from threetconv.statistics.truth.agreement import agreement_by_run, agreement_table
+from threetconv.statistics.truth.endpoints import endpoints_table
 from threetconv.statistics.truth.reproducibility import reproducibility_table
 
 from ..builders.study_tables import make_config, make_runs
@@ -44,17 +46,18 @@ def test_agreement_that_is_there_is_said_with_its_numbers() -> None:
     runs = grid(["resnet18", "googlenet"], controls=["none", "label-shuffled"], each=3)
     table = measured(runs, 0.8, shuffled=0.1)
     first, model, shuffled = points(truth.section(make_inputs(agreement=table)))
-    brief = truth.in_brief(make_inputs(agreement=table))
-    assert "together they agree more than the other pairs" in brief
-    assert "12 runs trained on shuffled labels" in brief
+    again = pd.DataFrame(columns=REPRODUCIBILITY.names)
+    beside = endpoints_table(table, again, seed=1)
+    brief = truth.in_brief(make_inputs(agreement=table, endpoints=beside))
+    assert "exceeds label-shuffled controls (by" in brief
+    assert "static controls are missing." in brief
     of = table[(table["scope"] == "first") & (table["control"] == "none")]
     (py,) = of.loc[
         (of["parameter"] == "py") & (of["index"] == "direction_y") & (of["network"] == "all"),
         "estimate",
     ]
-    assert f"*py* {two(py)};" in brief
-    none = measured(runs, 0.0)
-    assert "together they agree" not in truth.in_brief(make_inputs(agreement=none))
+    assert f"*py* {two(py)}." in brief
+    assert truth.in_brief(make_inputs(agreement=table)).endswith("compared with negative controls.")
     assert truth.in_brief(make_inputs()) == ""
     for scope, said in (("first", first), ("model", model)):
         (line,) = table[

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from scipy import stats
@@ -75,6 +76,35 @@ def test_real_runs_against_controls() -> None:
     assert {line["status"] for line in (use, drop)} == {"untestable"}
     assert "more runs" in use["reason"]
     assert need_tests(VALUES, seed=1, alpha=0.45)["status"].tolist() == ["ok", "ok"]
+
+
+def test_cells_of_a_data_set_are_pooled_as_blocks() -> None:
+    """Three cells: one as it is, one where controls use direction a little, one without any."""
+    other = VALUES.assign(init="pretrained")
+    little = (other["control"] == "static") & (other["measure"] == "direction use")
+    other.loc[little, "value"] += 30
+    lone = VALUES[VALUES["control"] == "none"].assign(network="googlenet")
+    elsewhere = VALUES.assign(dataset="scenes")
+    values = pd.concat([VALUES, other, lone, elsewhere], ignore_index=True)
+    tests = need_tests(values, seed=1)
+    assert pa.Table.from_pandas(tests, NEED_TESTS, preserve_index=False).num_rows == 2 * 3 + 2
+    use, drop = tests[tests["network"] == "all"].to_dict("records")
+    assert {(line["init"], line["dataset"], line["n_a"], line["n_b"]) for line in (use, drop)} == {
+        ("all", "gestures", 6, 6)
+    }
+    assert (use["measure"], use["estimate"]) == ("direction use", pytest.approx((80 + 50) / 2))
+    # two of 20 x 20 relabellings, and no adjustment over both measures
+    assert use["p_raw"] == use["p_adjusted"] == use["p_floor"] == pytest.approx(2 / 400)
+    assert (use["status"], use["adjustment"]) == ("ok", "none (one test)")
+    assert drop["adjustment"] == "none (one test)"
+    # controls do not vary, so that the real runs of both cells have the whole variance
+    half = stats.t.ppf(0.975, 4) * np.sqrt(2 * np.var([100, 80, 60], ddof=1) / 3) / 2
+    assert (use["ci_low"], use["ci_high"]) == pytest.approx((65 - half, 65 + half))
+    alone = tests[(tests["network"] != "all") & (tests["init"] == "scratch")]
+    expected = need_tests(VALUES, seed=1).drop(columns="dataset")
+    for _, cell in alone.groupby("dataset"):
+        found = cell.drop(columns="dataset").reset_index(drop=True)
+        pd.testing.assert_frame_equal(found, expected)
 
 
 def test_without_controls_there_is_no_test() -> None:

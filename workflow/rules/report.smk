@@ -21,6 +21,7 @@ if PARAMETER_FILES:
     TABLES |= {
         "agreement": f"{RESULTS}/agreement.parquet",
         "reproducibility": f"{RESULTS}/reproducibility.parquet",
+        "endpoints": f"{RESULTS}/endpoints.parquet",
     }
 if NEED_FILES:
     TABLES |= {name: NEED_TABLES[name] for name in ("need_cells", "need_tests")}

@@ -196,6 +196,29 @@ rule truth:
         "../scripts/truth.py"
 
 
+if PARAMETER_FILES:
+
+    rule endpoints:
+        # The primary endpoints of the analysis plan, each against zero and against its controls.
+        input:
+            **{name: NEED_TABLES[name] for name in NEED_TABLES if name != "need_cells"},
+            agreement=f"{RESULTS}/agreement.parquet",
+            reproducibility=f"{RESULTS}/reproducibility.parquet",
+            order_leak=f"{RESULTS}/order_leak.parquet",
+        output:
+            f"{RESULTS}/endpoints.parquet",
+        log:
+            f"{RESULTS}/logs/endpoints.log",
+        conda:
+            "../envs/analysis.yaml"
+        params:
+            alpha=STUDY["statistics"]["alpha"],
+            seed=derive_seed(STUDY["seed"], "endpoints"),
+            code=code_digest("statistics.truth.endpoints"),
+        script:
+            "../scripts/endpoints.py"
+
+
 if RULER_FILES:
 
     rule ruler_tables:

@@ -136,7 +136,8 @@ def reproducibility(table: pd.DataFrame) -> Figure:
         table: from `threetconv.statistics.truth.reproducibility.reproducibility_table`, of one
             recipe.
     """
-    shown = table[(table["parameter"] == "all") & (table["network"] != "all")]
+    shown = theme.where(table, parameter="all", against="zero")
+    shown = shown[shown["network"] != "all"]
     shown = shown[np.isfinite(shown["estimate"].astype(float))]
     if shown.empty:
         return theme.empty("No cell has two runs whose channels can be compared.")

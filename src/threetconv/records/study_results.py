@@ -51,6 +51,7 @@ TABLES = {
     "agreement": ("agreement.parquet", "cell, layer, parameter, index of tuning"),
     "agreement_runs": ("agreement_runs.parquet", "tuned 3T run, layer, parameter, index"),
     "reproducibility": ("reproducibility.parquet", "cell, measure, layer, parameter"),
+    "endpoints": ("endpoints.parquet", "recipe, primary endpoint, data set, comparison"),
     "prediction": ("prediction.parquet", "cell of a data set with opposite classes"),
     "prediction_runs": ("prediction_runs.parquet", "run, pair of opposite classes"),
     "ruler_cells": ("ruler_cells.parquet", "cell of 3D runs, measure, layer"),

@@ -66,6 +66,7 @@ def build_document(
     agreement: pd.DataFrame | None = None,
     reproducibility: pd.DataFrame | None = None,
     prediction: pd.DataFrame | None = None,
+    endpoints: pd.DataFrame | None = None,
     order_leak: pd.DataFrame | None = None,
     need_cells: pd.DataFrame | None = None,
     need_tests: pd.DataFrame | None = None,
@@ -109,7 +110,8 @@ def build_document(
         need_cells, need_tests: from `threetconv.statistics.truth.need`.
         ruler_cells: from `threetconv.statistics.truth.ruler`.
         alignment: correlation of a channel's preferred direction with its parameters.
-        agreement, reproducibility, prediction: from `threetconv.statistics.truth`.
+        agreement, reproducibility, prediction, endpoints: from `threetconv.statistics.truth`; what
+            the first page says of an endpoint is its line of `endpoints`.
         channels, faithfulness, chosen_channels, sanity: of all explained runs, one table below
             another; columns as `threetconv.report.sections.explanations.section` has them.
         figures: name -> SVG or PNG file. Known names: `clips_<dataset>`, `accuracy`,
@@ -147,6 +149,7 @@ def build_document(
         agreement=filled(agreement),
         reproducibility=filled(reproducibility),
         prediction=filled(prediction),
+        endpoints=filled(endpoints),
         order_leak=filled(order_leak),
         need_cells=filled(need_cells),
         need_tests=filled(need_tests),

@@ -82,6 +82,7 @@ class Inputs:
     agreement: pd.DataFrame = field(default_factory=pd.DataFrame)
     reproducibility: pd.DataFrame = field(default_factory=pd.DataFrame)
     prediction: pd.DataFrame = field(default_factory=pd.DataFrame)
+    endpoints: pd.DataFrame = field(default_factory=pd.DataFrame)
     need_cells: pd.DataFrame = field(default_factory=pd.DataFrame)
     need_tests: pd.DataFrame = field(default_factory=pd.DataFrame)
     ruler_cells: pd.DataFrame = field(default_factory=pd.DataFrame)

@@ -1,16 +1,26 @@
 """The columns of every table that the workflow writes: name, type, meaning, unit.
 
 `TABLES` has them by the table's name. A table is added beside its kin (`clips`, `runs`, `channels`,
-`tuning`, `need`, `ruler`, `statistics`, `truth`) and to `TABLES`. Modules import a schema from the
-file that it stands in and not from here: a step runs again when a module that it imports changes,
-and a new column of a test must not make training run again.
+`tuning`, `need`, `ruler`, `statistics`, `truth`, `endpoints`) and to `TABLES`. Modules import a
+schema from the file that it stands in and not from here: a step runs again when a module that it
+imports changes, and a new column of a test must not make training run again.
 """
 
 from __future__ import annotations
 
 import pyarrow as pa
 
-from threetconv.schemas import channels, clips, need, ruler, runs, statistics, truth, tuning
+from threetconv.schemas import (
+    channels,
+    clips,
+    endpoints,
+    need,
+    ruler,
+    runs,
+    statistics,
+    truth,
+    tuning,
+)
 
 __all__ = ["TABLES"]
 
@@ -38,6 +48,7 @@ TABLES: dict[str, pa.Schema] = {
     "agreement": truth.AGREEMENT,
     "agreement_runs": truth.AGREEMENT_RUNS,
     "reproducibility": truth.REPRODUCIBILITY,
+    "endpoints": endpoints.ENDPOINTS,
     "prediction": truth.PREDICTION,
     "prediction_runs": truth.PREDICTION_RUNS,
     "preferences": channels.PREFERENCES,

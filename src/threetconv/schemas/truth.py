@@ -38,11 +38,14 @@ __all__ = [
     "AGREEMENT",
     "AGREEMENT_RUNS",
     "INDEX_OF",
+    "N_OTHER",
+    "N_RUNS",
     "PREDICTION",
     "PREDICTION_RUNS",
     "REPRODUCIBILITY",
     "RULER_CELLS",
     "RULER_RUNS",
+    "TEST",
 ]
 
 INDEX_OF = {"s": "zoom_index", "r": "turn_index", "px": "direction_x", "py": "direction_y"}
@@ -51,6 +54,7 @@ INDEX_OF = {"s": "zoom_index", "r": "turn_index", "px": "direction_x", "py": "di
 CELL = [NETWORK, DATASET, INIT, RECIPE, CONTROL]
 N_RUNS = column("n_runs", WHOLE, "runs that the line is over", "runs")
 N_OTHER = column("n_other", WHOLE, "runs that they are compared with, 0 against a number", "runs")
+AGAINST = column("against", TEXT, "zero, or runs of a control: label-shuffled, static")
 TEST = [
     LOW,
     HIGH,
@@ -90,7 +94,7 @@ AGREEMENT = pa.schema(
     [
         *CELL,
         *MATRIX,
-        column("against", TEXT, "zero, or label-shuffled runs"),
+        AGAINST,
         N_RUNS,
         N_OTHER,
         column("estimate", NUMBER, "mean over runs (pooled: over cells), or difference of means"),
@@ -107,9 +111,11 @@ REPRODUCIBILITY = pa.schema(
         WHERE,
         LAYER,
         PARAMETER,
+        AGAINST,
         N_RUNS,
+        N_OTHER,
         column("n_rows", WHOLE, "channels times transitions that are compared", "rows"),
-        column("estimate", NUMBER, "share of the variance of what was moved"),
+        column("estimate", NUMBER, "share of the variance of what was moved, or difference"),
         *TEST,
     ]
 )

@@ -18,9 +18,10 @@ from threetconv.records.plan import plan_runs
 from threetconv.statistics.tests.families import FAMILIES
 from threetconv.support.files import write_text
 
-__all__ = ["analysis_plan", "plan_sha256", "read_plan", "write_plan"]
+__all__ = ["AGAINST", "PRIMARY", "analysis_plan", "plan_sha256", "read_plan", "write_plan"]
 
 AGAINST = ["label-shuffled", "static"]
+"""Negative controls that primary endpoints are compared with."""
 PRIMARY = {
     "tuning agreement": "Spearman correlation over channels of each parameter with each measured "
     "tuning (4 x 4): mean of the diagonal minus mean of the other entries",

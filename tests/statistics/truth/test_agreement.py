@@ -125,20 +125,27 @@ def test_crossed_parameters_do_not_pass_for_agreement() -> None:
     assert (other["status"], other["p_floor"]) == ("descriptive", pytest.approx(2 / 8))
 
 
-def test_real_runs_are_compared_with_label_shuffled_ones() -> None:
-    runs = grid(controls=["none", "label-shuffled"], each=3)
+@pytest.mark.parametrize("control", ["label-shuffled", "static"])
+def test_real_runs_are_compared_with_those_of_a_control(control: str) -> None:
+    runs = grid(controls=["none", "label-shuffled", "static", "frame-shuffled"], each=3)
     real = runs["control"] == "none"
-    parts = [agreeing(runs[real], 0.8, seed=1), agreeing(runs[~real], 0.2, seed=2)]
+    parts = [agreeing(runs[real], 0.8, seed=1)]
+    for seed, (_, others) in enumerate(runs[~real].groupby("control"), start=2):
+        parts.append(agreeing(others, 0.1 * seed, seed=seed))
     parameters, tuning = (pd.concat(tables) for tables in zip(*parts, strict=True))
     by_run = agreement_by_run(parameters, tuning, runs, seed=1)
     table = agreement_table(by_run, seed=1)
-    line = contrast(table, network="all", scope="model", against="label-shuffled")
+    line = contrast(table, network="all", scope="model", against=control)
     assert (line["n_runs"], line["n_other"], line["status"]) == (6, 6, "ok")
     assert line["p_raw"] == pytest.approx(2 / 20**2)
     means = by_run[(by_run["scope"] == "model") & (by_run["parameter"] == "diagonal")]
     means = means.groupby(["control", "dataset"])["correlation"].mean().groupby("control").mean()
-    assert line["estimate"] == pytest.approx(means["none"] - means["label-shuffled"])
-    assert set(table.loc[table["control"] == "label-shuffled", "against"]) == {"zero"}
+    assert line["estimate"] == pytest.approx(means["none"] - means[control])
+    assert set(table.loc[table["control"] != "none", "against"]) == {"zero"}
+    assert set(table["against"]) == {"zero", "label-shuffled", "static"}
+    # families of one control do not grow by another
+    cell = contrast(table, scope="model", dataset="scenes", control="none", against=control)
+    assert cell["adjustment"] == "Holm over 2 tests"
 
 
 def test_what_is_missing_breaks_nothing_and_is_told() -> None:

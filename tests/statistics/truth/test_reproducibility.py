@@ -16,7 +16,7 @@ from .test_agreement import one
 
 
 def share(table: pd.DataFrame, measure: str, **values: object) -> pd.Series:
-    values = {"scope": "model", "parameter": "all", "dataset": "all"} | values
+    values = {"scope": "model", "parameter": "all", "dataset": "all", "against": "zero"} | values
     return one(table, measure=measure, **values)
 
 
@@ -116,8 +116,15 @@ def test_controls_and_recipes_stand_apart_and_single_runs_have_no_share() -> Non
     assert set(lone["status"]) == {"degenerate"}
     assert lone["estimate"].isna().all()
     assert "one run" in lone[lone["measure"] == "icc"]["reason"].iloc[0]
-    for line in table[table["control"] == "none"].query("scope == 'model'").itertuples():
+    for line in (
+        table[table["control"] == "none"]
+        .query("scope == 'model' and against == 'zero'")
+        .itertuples()
+    ):
         assert line.n_runs in {2, 4}
+    beside = table[table["against"] == "static"]
+    assert set(beside["status"]) == {"degenerate"}
+    assert set(beside["recipe"]) == {"paper", "fast"}
     pa.Table.from_pandas(table, REPRODUCIBILITY)
 
 

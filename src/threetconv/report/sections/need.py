@@ -245,7 +245,8 @@ def differences(tests: pd.DataFrame, alpha: float) -> list[Block]:
     note = (
         "The unit is the run. Drop: by transforms at the identity, batch norms computed anew. "
         "Intervals are Welch's; p by relabelling runs, after Holm over both measures of a line's "
-        "network, variant and control; floor: the smallest p that so few runs can give."
+        "network, variant and control; lines over several cells, each a block, are one test and "
+        "not adjusted; floor: the smallest p that so few runs can give."
     )
     return [
         make_table(

@@ -7,7 +7,7 @@ import pandas as pd
 from threetconv.report import formats
 from threetconv.report.document import Block, Callout, Paragraph, escape
 from threetconv.report.inputs import MAIN, Inputs, checkpoint_name, differs
-from threetconv.report.sections import need, truth
+from threetconv.report.sections import endpoints, need, truth
 from threetconv.report.sections.planted import recovered
 from threetconv.report.wording import join_words, of_all, plural, verb
 
@@ -117,7 +117,10 @@ def accuracy(table: pd.DataFrame) -> str:
 
 
 def needed(inputs: Inputs) -> str:
-    """What 3T networks recognise backwards and without transforms, of one start as above."""
+    """What 3T networks recognise backwards and without transforms, of one start as above.
+
+    Direction use stands behind it, over all starts, with its tests against controls.
+    """
     lines = [] if inputs.need_cells.empty else need.cells(inputs.need_cells)
     lines = [line for line in lines if line["convolution"] == "3t" and not need.is_control(line)]
     if not lines:
@@ -134,7 +137,8 @@ def needed(inputs: Inputs) -> str:
         pieces += [f"{join_words(each)} on *{escape(dataset)}*"] if of else []
     return (
         "Of clips played forwards, of clips played backwards, and with all transforms at the "
-        f"identity they recognise: {'; '.join(pieces)}."
+        f"identity they recognise: {'; '.join(pieces)}. "
+        f"{endpoints.in_brief(inputs, 'direction use')}"
     )
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from threetconv.report import formats
 from threetconv.report.document import Block, ListBlock, Paragraph, Section, escape
 from threetconv.report.inputs import Inputs
+from threetconv.report.sections import endpoints
 from threetconv.report.tables import P_VALUES, make_table, not_ok, numbers, words
 from threetconv.report.wording import join_words, plural
 from threetconv.schemas.truth import INDEX_OF
@@ -18,14 +19,20 @@ from threetconv.support.levels import passes
 
 __all__ = ["section"]
 
+TRAINED = {
+    "label-shuffled": ("trained on shuffled labels", "on the true labels"),
+    "static": ("trained on one frame repeated", "on moving clips"),
+}
+"""Control -> what its runs are, and what the training of real runs is beside it."""
 WHERE = {"first": "in the first layer", "model": "over all layers, by own contribution,"}
 Line = Mapping[Any, Any]
 
 
 def section(inputs: Inputs) -> list[Section]:
-    """A section below for each question that the study has a table for."""
+    """The primary endpoints, and below a section for each question that there is a table for."""
+    first = endpoints.blocks(inputs)
     below = [*agreement(inputs), *reproducibility(inputs), *prediction(inputs)]
-    return [Section("Do the parameters tell the truth?", [], below)] if below else []
+    return [Section("Do the parameters tell the truth?", first, below)] if first or below else []
 
 
 def agreement(inputs: Inputs) -> list[Section]:
@@ -36,7 +43,7 @@ def agreement(inputs: Inputs) -> list[Section]:
     contrasts = table[(table["parameter"] == "diagonal") & (table["scope"] != "layer")]
     real = contrasts[contrasts["control"] == "none"]
     said = [agrees(main(real[real["scope"] == scope], "zero"), inputs.alpha) for scope in WHERE]
-    said.append(beside_shuffled(main(real, "label-shuffled"), inputs.alpha))
+    said += [beside(main(real, control), inputs.alpha) for control in TRAINED]
     return [
         Section(
             "Do channels answer to the motion that their parameters describe?",
@@ -83,12 +90,10 @@ def in_brief(inputs: Inputs) -> str:
         for name, index in INDEX_OF.items()
     }
     each = [f"*{name}* {two(pair['estimate'])}" for name, pair in pairs.items() if pair]
-    shown = verdict(line, inputs.alpha, "together they agree more than the other pairs")
     return (
-        "Parameters of the first layer correlate with the measured answers that they describe: "
-        f"{join_words(each)}; {shown}. "
-        f"{beside_shuffled(main(contrasts, 'label-shuffled'), inputs.alpha)}"
-    ).strip()
+        "Mean correlations of first-layer parameters with the measured answers that they describe: "
+        f"{join_words(each)}. {endpoints.in_brief(inputs, 'tuning agreement')}"
+    )
 
 
 def main(lines: pd.DataFrame, against: str) -> Line | None:
@@ -114,18 +119,18 @@ def agrees(line: Line | None, alpha: float) -> str:
     return f"{start}: {verdict(line, alpha, 'the diagonal lies beyond the rest')}."
 
 
-def beside_shuffled(line: Line | None, alpha: float) -> str:
-    """Real runs against label-shuffled ones."""
+def beside(line: Line | None, alpha: float) -> str:
+    """Real runs against those of a control."""
     if line is None or not math.isfinite(float(line["estimate"])):
         return ""
     where = WHERE[str(line["scope"])]
-    other = int(line["n_other"])
+    runs, training = TRAINED[str(line["against"])]
     start = (
-        f"Against {plural(other, 'run')} trained on shuffled labels the contrast {where} differs "
+        f"Against {plural(int(line['n_other']), 'run')} {runs} the contrast {where} differs "
         f"by {two(line['estimate'])}{spread(line)}"
     )
     more = float(line["estimate"]) > 0
-    shown = f"training on the true labels makes channels agree {'more' if more else 'less'}"
+    shown = f"training {training} makes channels agree {'more' if more else 'less'}"
     return f"{start}: {verdict(line, alpha, shown)}."
 
 
@@ -190,8 +195,11 @@ def reproducibility(inputs: Inputs) -> list[Section]:
     if table.empty:
         return []
     model = table[(table["scope"] == "model") & (table["parameter"] == "all")]
+    compared = model[model["against"] != "zero"]
+    model = model[model["against"] == "zero"]
     real = model[model["control"] == "none"]
     said = [common(real), own(real, inputs.alpha), chance(model)]
+    said += [beyond(compared, control, inputs.alpha) for control in TRAINED]
     return [
         Section(
             "Does the same channel learn the same motion again?",
@@ -253,6 +261,19 @@ def own(lines: pd.DataFrame, alpha: float) -> str:
     )
 
 
+def beyond(lines: pd.DataFrame, control: str, alpha: float) -> str:
+    """What pretrained runs of one data set share beyond those of a control."""
+    line = of_start(lines[lines["against"] == control], "specific", "pretrained")
+    if line is None or not math.isfinite(float(line["estimate"])):
+        return ""
+    shown = f"real runs share {'more' if float(line['estimate']) > 0 else 'less'} of it"
+    return (
+        f"What is of the data set differs from that of {plural(int(line['n_other']), 'run')} "
+        f"{TRAINED[control][0]} by {percent(line['estimate'])}{percents(line)}: "
+        f"{verdict(line, alpha, shown)}."
+    )
+
+
 def chance(model: pd.DataFrame) -> str:
     """The same of scratch runs and of controls."""
     said = []
@@ -289,6 +310,7 @@ def shares(model: pd.DataFrame) -> Block:
             words("dataset"),
             words("start", "init"),
             words("control"),
+            words("against"),
             words("parameter"),
             numbers("runs", "n_runs", formats.count),
             numbers("share", "estimate", ".3f"),

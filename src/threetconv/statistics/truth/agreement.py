@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from threetconv.records.parameters import PARAMETERS
 from threetconv.schemas.truth import AGREEMENT, AGREEMENT_RUNS, INDEX_OF
+from threetconv.statistics.analysis_plan import AGAINST
 from threetconv.statistics.tests.families import with_recipe
 from threetconv.statistics.truth.net_motion import net_motion
 from threetconv.statistics.truth.over_runs import (
@@ -37,7 +38,6 @@ __all__ = ["CONTRAST", "agreement_by_run", "agreement_table"]
 
 CONTRAST = ("diagonal", "off-diagonal")  # parameter and index of the lines with the contrast
 FEWEST = 4  # channels of a correlation
-SHUFFLED = "label-shuffled"
 KEYS = ["scope", "tuning", "layer_index", "layer", "parameter", "index"]
 DIAGONAL = np.eye(4, dtype=bool)
 Array = NDArray[Any]
@@ -117,9 +117,9 @@ def agreement_table(by_run: pd.DataFrame, *, seed: int, alpha: float = 0.05) -> 
         one-sided on the diagonal and for the contrast, which should be positive. Contrasts of the
         first layer and of the model are tested: by cell (Holm over the cells of a recipe), pooled
         over cells (network, dataset and init are "all"; the mean of the cells' means, each cell a
-        block), and both once more as the difference from label-shuffled runs of the same cells.
-        All other lines are descriptive; the 16 entries of the first layer and of the model are
-        there by cell and pooled, those of single layers by cell.
+        block), and both once more as the difference from runs of each control of `AGAINST` in the
+        same cells. All other lines are descriptive; the 16 entries of the first layer and of the
+        model are there by cell and pooled, those of single layers by cell.
     """
     by_run = by_run.reset_index(drop=True)
     columns = {
@@ -141,7 +141,8 @@ def agreement_table(by_run: pd.DataFrame, *, seed: int, alpha: float = 0.05) -> 
         if len(cells) > 1:
             lines.append(about | _against_zero(columns, list(cells.values()), about, seed))
         if about["control"] == "none" and about["parameter"] == CONTRAST[0]:
-            lines += _against_shuffled(contrasts, about, cells, seed)
+            for control in AGAINST:
+                lines += _against_control(contrasts, control, about, cells, seed)
     for family in _families(lines):
         holm_over_cells(family, alpha)
     table = pd.DataFrame(lines, columns=AGREEMENT.names)
@@ -181,14 +182,18 @@ def _against_zero(
     }
 
 
-def _against_shuffled(
-    by_run: pd.DataFrame, about: dict[str, Any], cells: dict[Any, Rows], seed: int
+def _against_control(
+    by_run: pd.DataFrame,
+    control: str,
+    about: dict[str, Any],
+    cells: dict[Any, Rows],
+    seed: int,
 ) -> Iterator[dict[str, Any]]:
-    """Each cell with label-shuffled runs against them, and all such cells."""
-    same = (by_run["control"] == SHUFFLED) & (by_run["recipe"] == about["recipe"])
+    """Each cell with runs of a control against them, and all such cells."""
+    same = (by_run["control"] == control) & (by_run["recipe"] == about["recipe"])
     others = by_run[same & (by_run["scope"] == about["scope"])]
     blocks: list[tuple[Array, Array]] = []
-    unknown = {"against": SHUFFLED, "null": math.nan, "null_high": math.nan}
+    unknown = {"against": control, "null": math.nan, "null_high": math.nan}
     for cell, rows in cells.items():
         here = others[(others[CELL[:3]] == list(cell[:3])).all(axis=1)]
         if len(here):

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from threetconv.schemas.need import NEED_CELLS, NEED_RUNS, NEED_TESTS
 from threetconv.statistics.tests.adjust import adjust, holm
 from threetconv.statistics.tests.comparisons import BLANK
 from threetconv.statistics.tests.families import REAL, with_recipe
-from threetconv.statistics.tests.intervals import difference_interval, paired_interval
-from threetconv.statistics.tests.permutation import permute_runs
+from threetconv.statistics.tests.intervals import paired_interval
+from threetconv.statistics.truth.over_runs import against_runs, one_test
 
 __all__ = ["need_cells", "need_runs", "need_tests"]
 
@@ -21,6 +23,9 @@ CELL = [*VARIANT, "control"]
 CONDITION = ["transforms", "batch_norm", "layer_index", "layer"]
 TESTED = (("direction use", "intact", "trained"), ("drop", "all", "recomputed"))
 """What is compared with controls: measure, transforms, batch norm; of the whole network."""
+CONDITION_OF_TEST = ("measure", "transforms", "batch_norm")
+POOLED = {"network": "all", "init": "all"}
+Arms = tuple[NDArray[np.float64], NDArray[np.float64]]  # a value of each run
 
 
 def need_runs(counts: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
@@ -110,41 +115,46 @@ def need_tests(values: pd.DataFrame, *, seed: int, alpha: float = 0.05) -> pd.Da
         alpha: level of a family; decides what is untestable.
 
     Returns:
-        Columns of `NEED_TESTS`, a line per cell, control and measure of `TESTED`. Welch's t
-        intervals; permutation of run labels; Holm over the lines of a cell and control.
+        Columns of `NEED_TESTS`, a line per cell, control and measure of `TESTED`: Welch's t
+        intervals; permutation of run labels; Holm over the lines of a cell and control. Where
+        several cells of a data set, convolution and recipe have runs of both kinds, there is also
+        a line over them, each a block (network and init are "all"): one test, not adjusted.
     """
     lines: list[dict[str, Any]] = []
+    cells: dict[tuple[Any, ...], list[Arms]] = {}
     whole = values[values["layer_index"] < 0]
     for key, variant in whole.groupby(VARIANT, sort=False, observed=True):
+        cell = dict(zip(VARIANT, _tuple(key), strict=True))
         for control in dict.fromkeys(variant["control"]):
             if control == REAL:
                 continue
             family = []
-            for measure, transforms, norm in TESTED:
-                what = {"measure": measure, "transforms": transforms, "batch_norm": norm}
+            for measured in TESTED:
+                what = dict(zip(CONDITION_OF_TEST, measured, strict=True))
                 chosen = variant[(variant[list(what)] == pd.Series(what)).all(axis=1)]
-                arms = tuple(
-                    chosen.loc[chosen["control"] == arm, "value"] for arm in (REAL, control)
+                a, b = (
+                    chosen.loc[chosen["control"] == arm, "value"].to_numpy(np.float64)
+                    for arm in (REAL, control)
                 )
-                if min(map(len, arms)):
-                    cell = dict(zip(VARIANT, _tuple(key), strict=True)) | {"control": control}
-                    place = {"clips": chosen["clips"].iloc[0], "layer": ""}
-                    family.append(BLANK | cell | what | place | _numbers(arms, seed))
+                if min(a.size, b.size):
+                    place = {"control": control, "clips": chosen["clips"].iloc[0], "layer": ""}
+                    family.append(BLANK | cell | what | place | _numbers([(a, b)], seed))
+                    pooled = tuple((cell | what | place | POOLED).items())
+                    cells.setdefault(pooled, []).append((a, b))
             adjust(family, alpha, holm, "Holm", "measures")
             lines += family
+    for about, blocks in cells.items():
+        if len(blocks) > 1:
+            line = BLANK | dict(about) | _numbers(blocks, seed)
+            one_test(line, alpha)
+            lines.append(line)
     return pd.DataFrame(lines, columns=NEED_TESTS.names)
 
 
-def _numbers(arms: tuple[pd.Series, ...], seed: int) -> dict[str, object]:
-    """Difference, interval and p of two arms of runs."""
-    a, b = (arm.to_numpy() for arm in arms)
-    interval, result = difference_interval([(a, b)]), permute_runs([(a, b)], seed=seed)
-    return {
-        "n_a": len(a), "n_b": len(b), "estimate": a.mean() - b.mean(),
-        "ci_low": interval.low, "ci_high": interval.high, "ci_method": interval.method,
-        "p_raw": result.p, "p_floor": result.floor, "exact": result.exact,
-        "n_permutations": result.n_permutations, "rng_seed": seed,
-    }  # fmt: skip
+def _numbers(blocks: list[Arms], seed: int) -> dict[str, Any]:
+    """Difference, interval and p of two arms of runs in each block."""
+    found = against_runs(blocks, seed=seed)
+    return found | {"n_a": found["n_runs"], "n_b": found["n_other"]}
 
 
 def _tuple(key: Hashable) -> tuple[Any, ...]:

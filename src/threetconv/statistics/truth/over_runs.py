@@ -14,7 +14,7 @@ from threetconv.statistics.tests.adjust import adjust, holm
 from threetconv.statistics.tests.intervals import difference_interval, paired_interval
 from threetconv.statistics.tests.permutation import permute, permute_runs
 
-__all__ = ["BLANK", "CELL", "against_runs", "against_zero", "holm_over_cells"]
+__all__ = ["BLANK", "CELL", "against_runs", "against_zero", "holm_over_cells", "one_test"]
 
 CELL = ["network", "dataset", "init", "recipe", "control"]
 BLANK: dict[str, Any] = {
@@ -89,6 +89,12 @@ def against_runs(blocks: Sequence[tuple[Array, Array]], *, seed: int) -> dict[st
 def holm_over_cells(lines: Iterable[dict[str, Any]], alpha: float) -> None:
     """Adjust p of one family in place, and call untestable what could never pass."""
     adjust(list(lines), alpha, holm, "Holm", "tests", needed="more runs")
+
+
+def one_test(line: dict[str, Any], alpha: float) -> None:
+    """A family of its own: p is not adjusted; called untestable where it could never pass."""
+    adjust([line], alpha, holm, "Holm", "test", needed="more runs")
+    line["adjustment"] = "none (one test)"
 
 
 def _finite(blocks: Sequence[Array]) -> list[Array]:
