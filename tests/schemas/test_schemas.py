@@ -25,6 +25,7 @@ DECLARED = {
         schemas.ruler,
         schemas.statistics,
         schemas.truth,
+        schemas.endpoints,
     )
     for name in module.__all__
     if isinstance(getattr(module, name), pa.Schema)

@@ -14,7 +14,10 @@ import pyarrow.parquet as pq
 import torch
 
 from threetconv.records.plan import Run
+from threetconv.schemas.endpoints import ENDPOINTS
 from threetconv.schemas.need import NEED, NEED_CELLS, NEED_RUNS, NEED_TESTS
+from threetconv.schemas.runs import ORDER_LEAK
+from threetconv.schemas.truth import AGREEMENT, REPRODUCIBILITY
 from threetconv.training.need import need_of_run
 from threetconv.training.settings import Settings
 
@@ -93,5 +96,23 @@ def test_the_scripts_write_all_tables(tmp_path: Path) -> None:
     run_script("need_tables", job)
     for name, schema in schemas.items():
         assert pq.read_schema(output[name]).equals(schema, check_metadata=True)
+    inputs = {name: output[name] for name in ("need_runs", "need_tests")}
+    for name, schema in (
+        ("agreement", AGREEMENT),
+        ("reproducibility", REPRODUCIBILITY),
+        ("order_leak", ORDER_LEAK),
+    ):
+        inputs[name] = tmp_path / f"{name}.parquet"
+        pq.write_table(schema.empty_table(), inputs[name])
+    endpoints = tmp_path / "endpoints.parquet"
+    job = SimpleNamespace(
+        input=inputs,
+        output=[endpoints],
+        params=SimpleNamespace(alpha=0.05, seed=1),
+        log=[str(tmp_path / "endpoints.log")],
+    )
+    run_script("endpoints", job)
+    assert pq.read_schema(endpoints).equals(ENDPOINTS, check_metadata=True)
+    assert "direction use, paper, toy, static: missing" in (tmp_path / "endpoints.log").read_text()
     values = pd.read_parquet(output["need_runs"])
     assert {"accuracy", "direction use", "opposite", "drop"} == set(values["measure"])
