@@ -173,7 +173,7 @@ def _drops(real: pd.DataFrame, kind: str) -> dict[str, Any]:
         "drop_first": math.nan, "layer": "", "layer_index": -1, "drop_layer": math.nan,
     }  # fmt: skip
     if len(layers):
-        most = layers.loc[layers["value"].idxmax()]
+        most = layers.iloc[int(layers["value"].to_numpy().argmax())]
         first = layers.loc[layers["layer_index"] == 0, "value"]
         found |= {
             "drop_first": float(first.sum()) if len(first) else math.nan,
