@@ -367,7 +367,7 @@ def make_planted() -> pd.DataFrame:
                 "reason": "",
                 "beyond": moved,
                 "beyond_controls": moved,
-                "direction": direction,
+                "in_direction": direction,
                 "recovered": direction if direction and moved == "yes" else moved,
                 "layer_index": -1,
             }
@@ -387,7 +387,7 @@ def make_planted_tuning() -> pd.DataFrame:
     planted = table["expected"] & (table["layer_index"] == 0) & (table["parameter"] == "px")
     verdicts = table["beyond_controls"].mask(planted, "yes")
     return table.assign(
-        parameter=table["parameter"].map(names), checkpoint="best", direction="",
+        parameter=table["parameter"].map(names), checkpoint="best", in_direction="",
         beyond_controls=verdicts, recovered=verdicts,
     ).reset_index(drop=True)  # fmt: skip
 
@@ -396,7 +396,7 @@ def make_planted_where() -> pd.DataFrame:
     """Of the three planted combinations: recovered, lost in direction, not known."""
     table = make_planted()
     table = table[table["expected"] & (table["layer_index"] < 0)]
-    keys = ["network", "dataset", "motion", "init", "parameter", "beyond_controls", "direction",
+    keys = ["network", "dataset", "motion", "init", "parameter", "beyond_controls", "in_direction",
             "recovered"]  # fmt: skip
     table = table.drop_duplicates(["dataset", "parameter"])[keys].reset_index(drop=True)
     numbers = {

@@ -19,8 +19,8 @@ def planted_lines(
     Only what the where-table reads.
     """
     line = CELL | {"motion": "rotation", "parameter": "r", "expected": True, "layer_index": -1}
-    line |= {"beyond_controls": beyond, "direction": direction, "recovered": recovered} | more
-    other = line | {"parameter": "s", "expected": False, "direction": "", "recovered": "no"}
+    line |= {"beyond_controls": beyond, "in_direction": direction, "recovered": recovered} | more
+    other = line | {"parameter": "s", "expected": False, "in_direction": "", "recovered": "no"}
     first = line | {"layer_index": 0, "recovered": "no", "beyond_controls": "no"}
     return pd.DataFrame([line, line, other, first])
 

@@ -195,7 +195,7 @@ def test_the_word_in_a_planted_cell_says_what_failed(
     beyond: str, direction: str, recovered: str, word: str
 ) -> None:
     table = planted_table().query("comparison == 'static' and expected")
-    line = {"beyond_controls": beyond, "direction": direction, "recovered": recovered}
+    line = {"beyond_controls": beyond, "in_direction": direction, "recovered": recovered}
     (axes,) = planted(table.assign(**line)).axes
     assert word in [t.get_text() for t in axes.texts]
 

@@ -130,7 +130,7 @@ def planted_tables(turn: int) -> dict[str, pd.DataFrame]:
     table = make_planted()
     verdict = ("", "yes", "no")[turn // 7 % 3]
     planted = table["expected"] if verdict else table["expected"] & False
-    columns = ["beyond_controls", "direction", "recovered"]
+    columns = ["beyond_controls", "in_direction", "recovered"]
     table.loc[planted, columns] = verdict
     tables = {"planted_table": table, "alignment": make_alignment()}
     more = {"planted_tuning": make_planted_tuning(), "planted_where": make_planted_where()}
@@ -269,11 +269,11 @@ COUNTS: list[tuple[str, Callable[[Study], tuple[int, int]]]] = [
     (rf"No negative controls were run for {OF} combination", cells_without_controls),
     (rf"equivalence is shown in {OF} test", equivalent),
     (
-        rf"{OF} planted combinations? of motion and parameter",
+        rf"Of what was planted, {OF} combinations? of motion and parameter",
         lambda s: planted_verdicts(s, expected=True),
     ),
     (
-        rf"{OF} combinations? that had not been planted",
+        rf"of what was not, {OF} combinations? moved",
         lambda s: planted_verdicts(s, expected=False),
     ),
     (

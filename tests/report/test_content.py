@@ -381,10 +381,10 @@ def test_calibration_says_what_naive_tests_do(full: Document) -> None:
 def test_planted_truth_is_told_in_words(full: Document) -> None:
     text = words(full)
     assert (
-        "1 of 3 planted combinations of motion and parameter was recovered (moved further than in "
-        "each negative control, with first-layer channels that point the way they prefer), 1 could "
-        "not be tested; 1 of 9 combinations that had not been planted moved beyond the controls."
-        in text
+        "Of what was planted, 1 of 3 combinations of motion and parameter was recovered (moved "
+        "further than in each negative control, with first-layer channels that point the way they "
+        "prefer), 1 could not be tested; of what was not, 1 of 9 combinations moved beyond the "
+        "controls." in text
     )
     assert "in each control in 1 of 3 planted combinations of motion and index." in text
     assert "Not planted, and beyond the controls: s in turning (resnet18, scratch)." in text

@@ -468,28 +468,31 @@ def lines(**verdicts: str) -> pd.DataFrame:
     return table
 
 
-BOTH = "planted combinations of motion and parameter"
+BOTH = "combinations of motion and parameter"
 
 
 @pytest.mark.parametrize(
     ("verdicts", "said", "rest"),
     [
-        (("no", "no"), f"None of the 2 {BOTH} was recovered", ")"),
+        (("no", "no"), f"none of the 2 {BOTH} was recovered", ")"),
         (("yes", "no"), f"1 of 2 {BOTH} was recovered", ")"),
-        (("yes", "yes"), f"All 2 {BOTH} were recovered", ")"),
+        (("yes", "yes"), f"all 2 {BOTH} were recovered", ")"),
         (("untestable", "yes"), f"1 of 2 {BOTH} was recovered", "), 1 could not be tested"),
     ],
 )
 def test_planted_parameters_are_counted(verdicts: tuple[str, str], said: str, rest: str) -> None:
     text = planted.recovered(lines(px=verdicts[0], py=verdicts[1], r="no"))
-    assert text.startswith(f"{said} (moved further than in each negative control, ")
-    others = "none of the 2 combinations that had not been planted moved beyond the controls."
+    assert text.startswith(
+        f"Of what was planted, {said} (moved further than in each negative control, "
+    )
+    others = "of what was not, none of the 2 combinations moved beyond the controls."
     assert text.endswith(f"they prefer{rest}; {others}")
     still = planted.recovered(lines(px="no", py="no").assign(expected=False))
-    assert still.startswith("None of the 4 combinations that had not been planted moved")
+    assert still == (
+        "Of what was not planted, none of the 4 combinations moved beyond the controls."
+    )
     moved = planted.recovered(lines(r="yes", s="untestable"))
-    assert moved.endswith("; 1 of 2 combinations that had not been planted moved beyond the "
-                          "controls, 1 could not be tested.")  # fmt: skip
+    assert moved.endswith("1 of 2 combinations moved beyond the controls, 1 could not be tested.")
     assert planted.recovered(EMPTY) == ""
 
 
@@ -539,7 +542,7 @@ def test_each_planted_combination_has_its_point(
 ) -> None:
     table = lines()
     table = table[table["parameter"] == "px"]
-    table = table.assign(beyond_controls=size, direction=way, recovered=recovered)
+    table = table.assign(beyond_controls=size, in_direction=way, recovered=recovered)
     (point,) = planted.combinations(table, EMPTY)
     assert point.startswith("**translation**, *px* in *moving* (resnet18, scratch): ")
     assert said in point

@@ -54,7 +54,7 @@ def test_planted_answers_are_larger_and_no_others() -> None:
     assert len(table) == 2 * 4 * (4 + 4 + 3)  # no line for a floor, none of rests to itself
     for (motion, index), verdict in verdicts(table, 0).items():
         assert verdict == ("yes" if index in ANSWERS[motion] else "no"), (motion, index)
-    assert set(table["direction"]) == {""}
+    assert set(table["in_direction"]) == {""}
     assert ANSWERS["translation"] == ("direction_x", "direction_y")
     expected = table[table["expected"]]
     assert set(expected["alternative"]) == {"larger"}

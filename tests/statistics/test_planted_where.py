@@ -39,7 +39,7 @@ def test_numbers_by_hand() -> None:
     assert line["share"] == pytest.approx(50 / 60)
     assert (line["layer"], line["layer_index"]) == ("conv1", 0)
     assert line["drop_first"] == line["drop_layer"] == 20
-    assert (line["tuning"], line["beyond_controls"], line["direction"]) == ("yes", "yes", "yes")
+    assert (line["tuning"], line["beyond_controls"], line["in_direction"]) == ("yes", "yes", "yes")
     assert KIND == {"s": "scale", "r": "rotation", "px": "translation", "py": "translation"}
 
 

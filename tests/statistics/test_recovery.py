@@ -194,10 +194,10 @@ def test_recovered_is_beyond_the_controls_and_in_direction(changed, direction):
     runs = runs_of()
     table = planted_table(summaries_of(runs), pointing(r=changed), runs, SETS)
     turning = table[(table["dataset"] == "spins") & (table["parameter"] == "r")]
-    assert set(turning["direction"]) == {direction}
+    assert set(turning["in_direction"]) == {direction}
     assert set(turning["beyond_controls"]) == {"yes"}
     assert set(turning["recovered"]) == {direction}
-    assert set(table.loc[~table["expected"], "direction"]) == {""}
+    assert set(table.loc[~table["expected"], "in_direction"]) == {""}
     assert verdicts(table)["zoom", "s"] == "yes"
     # not moved is not recovered, whatever the direction
     still = planted_table(summaries_of(runs, ratio=0.9), pointing(r=changed), runs, SETS)

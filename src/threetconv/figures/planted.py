@@ -150,10 +150,10 @@ def words(line: pd.Series) -> str:
         return {"yes": "beyond too", "no": ""}.get(found, found)
     if found == "no":
         # Tuning knows no direction: there it is the size that failed.
-        parts = {"not beyond": line["beyond_controls"], "not in direction": line["direction"]}
+        parts = {"not beyond": line["beyond_controls"], "not in direction": line["in_direction"]}
         failed = [word for word, verdict in parts.items() if str(verdict) == "no"]
         return failed[0] if len(failed) == 1 else "neither"
-    return found if found != "yes" else "recovered" if line["direction"] else "beyond"
+    return found if found != "yes" else "recovered" if line["in_direction"] else "beyond"
 
 
 def alignment(table: pd.DataFrame) -> Figure:

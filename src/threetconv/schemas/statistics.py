@@ -263,7 +263,9 @@ PLANTED = pa.schema(
         REASON,
         BEYOND,
         column("beyond_controls", TEXT, "beyond all three controls: yes, no or untestable"),
-        column("direction", TEXT, "planted parameter: whether first-layer channels point its way"),
+        column(
+            "in_direction", TEXT, "planted: whether first-layer channels point its way, else empty"
+        ),
         column("recovered", TEXT, "beyond controls and, of a planted parameter, in direction"),
         SEED,
     ]
@@ -299,7 +301,7 @@ PLANTED_WHERE = pa.schema(
                "percentage points"),
         column("tuning", TEXT, "first-layer tuning to the motion beyond controls; empty without"),
         column("beyond_controls", TEXT, "moved further than in controls: yes, no or untestable"),
-        column("direction", TEXT, "first-layer channels point its way: yes, no or untestable"),
+        column("in_direction", TEXT, "first-layer channels point its way: yes, no or untestable"),
         column("recovered", TEXT, "both of these: yes, no or untestable"),
         column("lost", TEXT, "where it is lost; empty where recovered, else as planted.where says"),
         REASON,

@@ -122,16 +122,16 @@ def recovered(table: pd.DataFrame) -> str:
     if planted.any():
         yes, cannot, total = verdicts(lines[planted])
         said.append(
-            f"{of_all(yes, total, 'planted combination')} of motion and parameter "
+            f"Of what was planted, {of_all(yes, total, 'combination')} of motion and parameter "
             f"{verb(yes, 'was', 'were')} recovered (moved further than in each negative control, "
             f"with first-layer channels that point the way they prefer){cannot}"
         )
     if not planted.all():
         yes, cannot, total = verdicts(lines[~planted])
         others = of_all(yes, total, "combination")
-        said.append(f"{others} that had not been planted moved beyond the controls{cannot}")
-    text = "; ".join(said)
-    return f"{text[0].upper()}{text[1:]}."
+        start = "of what was not" if said else "Of what was not planted"
+        said.append(f"{start}, {others} moved beyond the controls{cannot}")
+    return f"{'; '.join(said)}."
 
 
 def verdicts(lines: pd.DataFrame) -> tuple[int, str, int]:
@@ -173,8 +173,8 @@ def combinations(table: pd.DataFrame, where: pd.DataFrame) -> list[str]:
     points = []
     lines = table[table["expected"].astype(bool)].drop_duplicates(keys)
     for line in rows(lines):
-        size, way = SIZE[line["beyond_controls"]], DIRECTION[line["direction"]]
-        agree = line["beyond_controls"] == line["direction"]
+        size, way = SIZE[line["beyond_controls"]], DIRECTION[line["in_direction"]]
+        agree = line["beyond_controls"] == line["in_direction"]
         why = f"{size}, {'and' if agree else 'but'} {way}"
         beyond = tuple(line[k] for k in keys)
         more = lost_in_words(found[beyond]) if beyond in found else ""
@@ -281,7 +281,7 @@ def matrix(table: pd.DataFrame, label: str = "Table L") -> Table:
         words("expected", lambda line: "yes" if line["expected"] else "", centred=True),
         *ratios(present),
         words("beyond controls", "beyond_controls"),
-        *when(not tuned, words("direction"), words("recovered", verdict)),
+        *when(not tuned, words("in direction", "in_direction"), words("recovered", verdict)),
     ]
     return make_table(
         [compared(lines) for _, lines in table.groupby(keys, sort=False, observed=True)],

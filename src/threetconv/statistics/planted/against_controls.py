@@ -61,8 +61,8 @@ def against_controls(
         seed, draws: of Monte Carlo draws, as for `permute_runs`.
 
     Returns:
-        Columns of `threetconv.schemas.statistics.PLANTED` but checkpoint, layer_index, direction,
-        recovered and rng_seed. See `planted_table` for what is compared, and how.
+        Columns of `threetconv.schemas.statistics.PLANTED` but checkpoint, layer_index,
+        in_direction, recovered and rng_seed. See `planted_table` for what is compared, and how.
     """
     lines: list[dict[str, Any]] = []
     for cell, comparison, ours, theirs in comparisons(values, motions):

@@ -87,7 +87,7 @@ def planted_table(
         `beyond`: "yes" where the displacement is larger than that of the comparison (interval above
         1 for the floor, estimate above 1 and p_adjusted <= alpha for the others), else "no", or
         "untestable". The same on every line of a parameter: `beyond_controls`, "yes" when it lies
-        beyond all three controls, "no" when it fails at one, else "untestable"; `direction` of a
+        beyond all three controls, "no" when it fails at one, else "untestable"; `in_direction` of a
         planted parameter, whether channels of the first layer of real runs point the way they
         prefer (p_adjusted <= alpha, correlation above 0), "" of others; `recovered`: of a planted
         parameter "yes" when both are, "no" when one is "no"; of others `beyond_controls`, so that
@@ -112,11 +112,11 @@ def planted_table(
     result = result.assign(checkpoint=checkpoint, layer_index=where, rng_seed=seed)
     found = _directions(alignment, alpha)
     keys = result[[*CELL, "parameter"]].itertuples(index=False, name=None)
-    result["direction"] = [
+    result["in_direction"] = [
         found.get(key, "untestable") if planted else ""
         for key, planted in zip(keys, result["expected"], strict=True)
     ]
-    both = zip(result["beyond_controls"], result["direction"], strict=True)
+    both = zip(result["beyond_controls"], result["in_direction"], strict=True)
     result["recovered"] = [one_verdict([part for part in pair if part]) for pair in both]
     return result[COLUMNS]
 

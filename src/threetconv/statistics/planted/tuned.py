@@ -44,7 +44,7 @@ def planted_tuning(
         first layer with its total tuning; -1, all layers, weighted by channels, with the own
         contribution of their transforms (deeper layers answer to motion in their input). It is
         compared with negative controls as displacements are, one-sided for the planted indices; it
-        has no noise floor, and there is no `direction`, so `recovered` is `beyond_controls`.
+        has no noise floor, and there is no `in_direction`, so `recovered` is `beyond_controls`.
     """
     wanted = runs[(runs["convolution"] == "3t") & runs["dataset"].isin(list(motions))]
     cells = with_recipe(wanted)[["run_id", *CELL, "control"]]
@@ -65,5 +65,5 @@ def planted_tuning(
     if found.empty:
         return pd.DataFrame(columns=PLANTED.names)
     # tuning is measured with the weights of the best epoch
-    found = found.assign(checkpoint="best", direction="", rng_seed=seed)
+    found = found.assign(checkpoint="best", in_direction="", rng_seed=seed)
     return found.assign(recovered=found["beyond_controls"])[PLANTED.names]

@@ -63,7 +63,7 @@ def planted_where(
         key = tuple(line[name] for name in CELL)
         here = needs[(needs[CELL] == list(key)).all(axis=1)]
         row: dict[str, Any] = {str(name): line[name] for name in [*CELL, "motion", "parameter"]}
-        row |= {name: line[name] for name in ("beyond_controls", "direction", "recovered")}
+        row |= {name: line[name] for name in ("beyond_controls", "in_direction", "recovered")}
         row |= _use(here, seed) | _drops(here[here["control"] == "none"], KIND[line["parameter"]])
         row["tuning"] = answers.get((*key, INDEX_OF[line["parameter"]]), "")
         lost, reason = where_lost(row, alpha)
@@ -99,7 +99,7 @@ def where_lost(line: Mapping[str, Any], alpha: float) -> tuple[str, str]:
     Returns:
         The rule's word, and for "unknown" what is lacking.
     """
-    moved, pointing = line["beyond_controls"], line["direction"]
+    moved, pointing = line["beyond_controls"], line["in_direction"]
     open_ = [n for n, v in (("size", moved), ("direction", pointing)) if v == "untestable"]
     least = (
         f"direction use cannot be tested: the smallest attainable p is {line['use_p_floor']:.3g}"
