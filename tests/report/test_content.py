@@ -414,7 +414,8 @@ def test_planted_truth_is_told_in_words(full: Document) -> None:
     assert "/ floor" not in [column.name for column in tuning.columns]
     where = found["Table L, where"]
     assert [row[-1].text for row in where.rows] == ["\u2013", "direction", "unknown"]
-    assert [cell.text for cell in where.rows[0][4:8]] == ["px", "91.2", "26.4", "25.0"]
+    assert [cell.text for cell in where.rows[0][2:6]] == ["px", "91.2", "26.4", "25.0"]
+    assert where.rows[0][10].text == "layer1.0.conv1 (22.2)"
     assert where.muted == {2}
     assert len(found["Table M"].rows) == 2
 

@@ -21,7 +21,6 @@ from threetconv.report.document import (
 )
 from threetconv.report.inputs import Inputs
 from threetconv.report.sections import alignment
-from threetconv.report.sections.accuracy import points as interval
 from threetconv.report.tables import P_VALUES, RATIO, Shown, make_table, numbers, pair, when, words
 from threetconv.report.wording import join_words, of_all, verb
 
@@ -304,26 +303,26 @@ def lost(where: pd.DataFrame) -> list[Block]:
     """What networks need of each planted combination, and where it is lost."""
     if where.empty:
         return []
+    several = [name for name in ("network", "init") if len(set(where[name])) > 1]
+
+    def costliest(line: Mapping[Any, Any]) -> str:
+        name, loss = escape(line["layer"]), formats.percent(line["drop_layer"]).text
+        return f"{name} ({loss})" if name else formats.DASH
+
     columns = [
         words("planted", "motion"),
         words("dataset"),
-        words("network"),
-        words("start", "init"),
+        *when("network" in several, words("network")),
+        *when("init" in several, words("start", "init")),
         words("", "parameter"),
-        numbers("forwards", "accuracy", formats.percent, group="accuracy"),
-        numbers("label-sh.", "accuracy_shuffled", formats.percent, group="accuracy"),
+        numbers("real", "accuracy", formats.percent, group="accuracy"),
+        numbers("shuffled", "accuracy_shuffled", formats.percent, group="accuracy"),
         numbers("chance", "chance", formats.percent, group="accuracy"),
         numbers("points", "direction_use", formats.percent, group="direction use"),
-        numbers("95 % interval", ("use_low", "use_high"), interval, group="direction use"),
         numbers("p", "use_p", formats.p_value, group="direction use"),
-        numbers("its kind", "drop", formats.percent, group="lost at the identity"),
-        numbers("whole", "drop_all", formats.percent, group="lost at the identity"),
-        numbers("share", "share", formats.share, group="lost at the identity"),
-        *when(
-            (where["layer_index"] >= 0).any(),
-            words("costliest layer", lambda line: escape(line["layer"]) or formats.DASH),
-            numbers("its loss", "drop_layer", formats.percent),
-        ),
+        numbers("kind", "drop", formats.percent, group="lost without"),
+        numbers("whole", "drop_all", formats.percent, group="lost without"),
+        *when((where["layer_index"] >= 0).any(), words("costliest layer", costliest)),
         *when((where["tuning"] != "").any(), words("tuning")),
         words("lost", lambda line: line["lost"] or formats.DASH),
     ]
@@ -333,13 +332,13 @@ def lost(where: pd.DataFrame) -> list[Block]:
             columns,
             "Where planted motion is lost, by planted parameter.",
             label="Table L, where",
-            group_by=4,
+            group_by=len(several) + 2,
             muted=lambda line: line["lost"] == "unknown",
-            note="Accuracies in per cent, the rest in points: means over runs. p: direction use "
-            "against label-shuffled runs, one-sided, by relabelling runs. At the identity: "
-            "transforms of the parameter's kind, and transforms as a whole, with batch norms "
-            "computed anew; share: of the one in the other. Tuning: whether the first layer "
-            "answers to the motion beyond the controls.",
+            note="Accuracies in per cent, the rest in points: means over runs (intervals are in "
+            "planted_where.parquet). Shuffled: label-shuffled runs; p: direction use against "
+            "theirs, one-sided, by relabelling runs. Lost without: with transforms of the "
+            "parameter's kind, as a whole, or of one layer at the identity, batch norms computed "
+            "anew. Tuning: whether the first layer answers to the motion beyond the controls.",
             wide=True,
         )
     ]
