@@ -157,9 +157,20 @@ def planted_table() -> pd.DataFrame:
             {"network": "resnet18", "dataset": dataset, "motion": motion, "init": "scratch",
              "parameter": parameter, "expected": moved, "comparison": comparison,
              "estimate": ratio if moved else 0.97, "beyond": "yes" if moved else "no",
+             "beyond_controls": "yes" if moved else "no", "in_direction": "yes" if moved else "",
              "recovered": "yes" if moved else "no"}
         )  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def planted_tuning() -> pd.DataFrame:
+    """The same of tuning: other ratios, no floor and no direction."""
+    table = planted_table()
+    table = table[table["comparison"] != "noise floor"]
+    names = {"s": "zoom_index", "r": "turn_index", "px": "direction_x", "py": "direction_y"}
+    return table.assign(
+        parameter=table["parameter"].map(names), estimate=table["estimate"] + 1, in_direction=""
+    )
 
 
 def alignment_rows() -> pd.DataFrame:

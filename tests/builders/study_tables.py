@@ -330,10 +330,11 @@ def make_calibration(networks: list[str]) -> pd.DataFrame:
 
 def make_planted() -> pd.DataFrame:
     """Translation half recovered, rotation untestable (and s moved as well), nothing planted."""
-    verdicts = {"moving": ("no", "no", "yes", "no"), "turning": ("yes", "untestable", "no", "no"),
-                "still": ("no", "no", "no", "no")}  # fmt: skip
+    # by parameter: beyond the controls, and the direction of what was planted
+    beyond = {"moving": ("no", "no", "yes", "yes"), "turning": ("yes", "yes", "no", "no"),
+              "still": ("no", "no", "no", "no")}  # fmt: skip
+    directions = {("moving", "px"): "yes", ("moving", "py"): "no", ("turning", "r"): "untestable"}
     motions = {"moving": "translation", "turning": "rotation", "still": "none"}
-    expected = {"moving": ("px", "py"), "turning": ("r",), "still": ()}
     comparisons = ("noise floor", "static", "frame-shuffled", "label-shuffled", "no motion")
     rows = []
     for dataset, (j, parameter), comparison in itertools.product(
@@ -341,7 +342,8 @@ def make_planted() -> pd.DataFrame:
     ):
         if dataset == "still" and comparison == "no motion":
             continue
-        recovered = verdicts[dataset][j]
+        moved = beyond[dataset][j]
+        direction = directions.get((dataset, parameter), "")
         parametric = comparison == "noise floor"
         rows.append(
             {
@@ -350,28 +352,63 @@ def make_planted() -> pd.DataFrame:
                 "motion": motions[dataset],
                 "init": "scratch",
                 "parameter": parameter,
-                "expected": parameter in expected[dataset],
+                "expected": direction != "",
                 "comparison": comparison,
                 "checkpoint": "matched",
                 "n_a": 5,
                 "n_b": 0 if parametric else 5,
-                "estimate": 2.5 if recovered == "yes" else 0.98,
-                "ci_low": 2.0 if recovered == "yes" else 0.9,
-                "ci_high": 3.1 if recovered == "yes" else 1.07,
+                "estimate": 2.5 if moved == "yes" else 0.98,
+                "ci_low": 2.0 if moved == "yes" else 0.9,
+                "ci_high": 3.1 if moved == "yes" else 1.07,
                 "p_raw": np.nan if parametric else 0.0079,
                 "p_floor": np.nan if parametric else 0.0079,
-                "p_adjusted": np.nan if parametric or recovered == "untestable" else 0.032,
-                "status": "untestable" if recovered == "untestable" else "ok",
+                "p_adjusted": np.nan if parametric else 0.016,
+                "status": "ok",
                 "reason": "",
-                "beyond": recovered,
-                "beyond_controls": "yes" if dataset == "turning" else recovered,
-                "recovered": recovered,
+                "beyond": moved,
+                "beyond_controls": moved,
+                "in_direction": direction,
+                "recovered": direction if direction and moved == "yes" else moved,
                 "layer_index": -1,
             }
         )
     table = pd.DataFrame(rows)
-    first = table.assign(layer_index=0, estimate=table["estimate"] + 1, recovered="no")
+    first = table.assign(
+        layer_index=0, estimate=table["estimate"] + 1, recovered="no", beyond_controls="no"
+    )
     return pd.concat([table, first], ignore_index=True)
+
+
+def make_planted_tuning() -> pd.DataFrame:
+    """What channels answer to: the same lines without floor and direction."""
+    table = make_planted()
+    table = table[table["comparison"] != "noise floor"]
+    names = {"s": "zoom_index", "r": "turn_index", "px": "direction_x", "py": "direction_y"}
+    planted = table["expected"] & (table["layer_index"] == 0) & (table["parameter"] == "px")
+    verdicts = table["beyond_controls"].mask(planted, "yes")
+    return table.assign(
+        parameter=table["parameter"].map(names), checkpoint="best", in_direction="",
+        beyond_controls=verdicts, recovered=verdicts,
+    ).reset_index(drop=True)  # fmt: skip
+
+
+def make_planted_where() -> pd.DataFrame:
+    """Of the three planted combinations: recovered, lost in direction, not known."""
+    table = make_planted()
+    table = table[table["expected"] & (table["layer_index"] < 0)]
+    keys = ["network", "dataset", "motion", "init", "parameter", "beyond_controls", "in_direction",
+            "recovered"]  # fmt: skip
+    table = table.drop_duplicates(["dataset", "parameter"])[keys].reset_index(drop=True)
+    numbers = {
+        "n_runs": 5, "n_shuffled": 5, "accuracy": 91.2, "accuracy_shuffled": 26.4, "chance": 25.0,
+        "direction_use": 83.1, "use_low": 77.7, "use_high": 88.8, "use_p": 0.004,
+        "use_p_floor": 0.004, "drop": 44.4, "drop_all": 55.5, "share": 0.8, "drop_first": 11.1,
+        "layer": "layer1.0.conv1", "layer_index": 1, "drop_layer": 22.2,
+    }  # fmt: skip
+    return table.assign(
+        **numbers, kind=["translation", "translation", "rotation"], tuning=["yes", "no", "no"],
+        lost=["", "direction", "unknown"], reason=["", "", "direction cannot be tested"],
+    )  # fmt: skip
 
 
 def make_planted_layers() -> pd.DataFrame:
@@ -447,5 +484,7 @@ def make_extra() -> dict[str, Any]:
         "calibration": make_calibration(nets),
         "planted_table": make_planted(),
         "planted_layers": make_planted_layers(),
+        "planted_tuning": make_planted_tuning(),
+        "planted_where": make_planted_where(),
         "alignment": make_alignment(),
     }

@@ -18,6 +18,7 @@ from ..builders.figure_tables import (
     effects_table,
     layer_tests_table,
     planted_table,
+    planted_tuning,
     profile_table,
 )
 
@@ -39,6 +40,7 @@ def test_of_several_figures_each_goes_into_the_file_of_its_name(tmp_path: Path) 
     tables = {
         "planted_table": planted_table().assign(layer_index=-1),
         "alignment_table": alignment_rows(),
+        "planted_tuning": planted_tuning().assign(layer_index=-1),
     }
     for order in (("planted", "alignment"), ("alignment", "planted")):
         draw("planted", tables, [tmp_path / f"{name}.png" for name in order])

@@ -21,6 +21,7 @@ from ..builders.figure_tables import (
     layer_tests_table,
     marks,
     planted_table,
+    planted_tuning,
     profile_table,
     texts,
 )
@@ -150,14 +151,17 @@ def test_calibration_draws_the_nominal_level_but_none_for_power() -> None:
 
 
 def test_planted_shows_the_strongest_control_and_frames_what_was_planted() -> None:
-    figure = planted(planted_table())
-    controls, floors = figure.axes
+    figure = planted(planted_table(), planted_tuning())
+    controls, tuning = figure.axes
     assert [t.get_text() for t in controls.get_yticklabels()] == ["rotation", "nothing moves"]
     written = [t.get_text() for t in controls.texts]
     assert "2.2" in written  # the smallest ratio, to the shuffled labels; "no motion" is no control
     assert "recovered" in written
     assert "0.3" not in written
-    assert {"1.9", "above"} <= {t.get_text() for t in floors.texts}
+    assert "1.9" not in written  # the floor is in the table
+    assert {"3.2", "beyond"} <= {t.get_text() for t in tuning.texts}
+    columns = [[t.get_text() for t in axes.get_xticklabels()] for axes in figure.axes]
+    assert columns == [["$s$", "$r$", "$p_x$", "$p_y$"], ["zoom", "turn", "right", "up"]]
     for axes in figure.axes:
         frames = [p for p in axes.patches if p.get_facecolor()[3] == 0]
         assert [
@@ -165,9 +169,35 @@ def test_planted_shows_the_strongest_control_and_frames_what_was_planted() -> No
         ] == [(pytest.approx(1), pytest.approx(0))]
 
 
-def test_planted_without_controls_has_the_floor_alone() -> None:
-    table = planted_table().query("comparison == 'noise floor'")
+def test_planted_without_tuning_has_one_matrix_and_without_controls_none() -> None:
+    table, tuning = planted_table(), planted_tuning()
     assert len(planted(table).axes) == 1
+    assert len(planted(table, tuning.head(0)).axes) == 1
+    assert len(planted(table, tuning.assign(estimate=np.nan)).axes) == 1
+    assert not planted(table.query("comparison == 'noise floor'")).axes
+
+
+@pytest.mark.parametrize(
+    ("beyond", "direction", "recovered", "word"),
+    [
+        ("yes", "yes", "yes", "recovered"),
+        ("no", "yes", "no", "not beyond"),
+        ("yes", "no", "no", "not in direction"),
+        ("no", "no", "no", "neither"),
+        ("untestable", "no", "no", "not in direction"),
+        ("yes", "untestable", "untestable", "untestable"),
+        ("yes", "", "yes", "beyond"),
+        ("no", "", "no", "not beyond"),
+        ("untestable", "", "untestable", "untestable"),
+    ],
+)
+def test_the_word_in_a_planted_cell_says_what_failed(
+    beyond: str, direction: str, recovered: str, word: str
+) -> None:
+    table = planted_table().query("comparison == 'static' and expected")
+    line = {"beyond_controls": beyond, "in_direction": direction, "recovered": recovered}
+    (axes,) = planted(table.assign(**line)).axes
+    assert word in [t.get_text() for t in axes.texts]
 
 
 def test_alignment_draws_first_layer_and_whole_model_real_runs_filled() -> None:

@@ -39,6 +39,8 @@ from ..builders.study_tables import (
     make_displacement,
     make_metrics,
     make_planted,
+    make_planted_tuning,
+    make_planted_where,
     make_profile,
     make_runs,
     make_sensitivity,
@@ -127,6 +129,18 @@ def truth_tables(turn: int) -> dict[str, pd.DataFrame]:
     }
 
 
+def planted_tables(turn: int) -> dict[str, pd.DataFrame]:
+    """Of what was planted some was recovered, or all of it, or nothing; by turns of seven."""
+    table = make_planted()
+    verdict = ("", "yes", "no")[turn // 7 % 3]
+    planted = table["expected"] if verdict else table["expected"] & False
+    columns = ["beyond_controls", "in_direction", "recovered"]
+    table.loc[planted, columns] = verdict
+    tables = {"planted_table": table, "alignment": make_alignment()}
+    more = {"planted_tuning": make_planted_tuning(), "planted_where": make_planted_where()}
+    return tables if verdict else tables | more
+
+
 def studies() -> Iterator[Study]:
     """Each number of runs with each status; networks, datasets, controls and the rest in turn."""
     for turn in range(len(STATUSES) * 3):
@@ -165,8 +179,7 @@ def studies() -> Iterator[Study]:
             arguments |= make_tables()
             arguments["chosen_channels"] = arguments.pop("chosen")
         if turn % 7 == 3:
-            arguments |= {"planted_table": make_planted(), "alignment": make_alignment()}
-            arguments["calibration"] = make_calibration(nets)
+            arguments |= planted_tables(turn) | {"calibration": make_calibration(nets)}
         if turn % 5 == 2:
             arguments |= truth_tables(turn)
         if turn % 4 == 1:
@@ -247,12 +260,26 @@ def equivalent(study: Study) -> tuple[int, int]:
     return share(shown(table))
 
 
+def planted_verdicts(study: Study, *, expected: bool) -> tuple[int, int]:
+    table = study.arguments["planted_table"].query("layer_index < 0")
+    lines = table[table["expected"] == expected].drop_duplicates(["dataset", "parameter"])
+    return share(lines["recovered"] == "yes")
+
+
 COUNTS: list[tuple[str, Callable[[Study], tuple[int, int]]]] = [
     (rf"{OF} planned tests? could not be made", lambda s: share(s.planned["status"] != "ok")),
     (rf"would leave in {OF} combinations? of network", lambda s: share(s.floors <= 1)),
     (rf"{OF} means? lies? at or below it", lambda s: share(s.floors <= 1)),
     (rf"No negative controls were run for {OF} combination", cells_without_controls),
     (rf"equivalence is shown in {OF} test", equivalent),
+    (
+        rf"Of what was planted, {OF} combinations? of motion and parameter",
+        lambda s: planted_verdicts(s, expected=True),
+    ),
+    (
+        rf"of what was not, {OF} combinations? moved",
+        lambda s: planted_verdicts(s, expected=False),
+    ),
     (
         rf"was measured on {OF} 3T runs?",
         lambda s: (len(s.faithful), int((s.real["convolution"] == "3t").sum())),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -379,14 +380,18 @@ def test_calibration_says_what_naive_tests_do(full: Document) -> None:
 
 def test_planted_truth_is_told_in_words(full: Document) -> None:
     text = words(full)
-    assert "translation (moving, resnet18, scratch): recovered: px; not recovered: py." in text
     assert (
-        "rotation (turning, resnet18, scratch): untestable: r; r moved beyond the controls, "
-        "though not beyond the floor; px and py, not planted, moved beyond the controls as well; "
-        "s moved although that was not planted" in text
+        "Of what was planted, 1 of 3 combinations of motion and parameter was recovered (moved "
+        "further than in each negative control, with first-layer channels that point the way they "
+        "prefer), 1 could not be tested; of what was not, 1 of 9 combinations moved beyond the "
+        "controls." in text
     )
-    assert "2 of the planted and 3 of the other combinations moved beyond the controls" in text
-    assert "Of 3 planted combinations of motion and parameter, 1 was recovered, 1 was not" in text
+    assert "in each control in 1 of 3 planted combinations of motion and index." in text
+    assert "Not planted, and beyond the controls: s in turning (resnet18, scratch)." in text
+    assert "translation, px in moving (resnet18, scratch): recovered; it moved further" in text
+    assert "translation, py in moving (resnet18, scratch): not recovered; it moved further" in text
+    assert "but channels of the first layer were not shown to point the way they prefer." in text
+    assert "Where it is lost is not known: direction cannot be tested." in text
     assert (
         "right \u2212 left with px in moving, all layers: 0.31 [0.21, 0.41], channels point" in text
     )
@@ -397,14 +402,33 @@ def test_planted_truth_is_told_in_words(full: Document) -> None:
     assert "right \u2212 left with px in moving, first layer: 0.71 [0.61, 0.81]" in text
     found = tables(full)
     assert [row[0].text for row in found["Table N"].rows] == 4 * ["first"] + 4 * ["all"]
-    assert found["Table L"].rows[2][-1].text == "yes"
-    assert found["Table L"].rows[2][3].text == "yes"
-    assert found["Table L"].rows[2][4].text == "2.50*"
-    assert {row[-1].text for row in found["Table L"].rows} == {"yes", "no", "untestable"}
-    assert {row[-1].text for row in found["Table L, first layer"].rows} == {"no"}
+    assert [cell.text for cell in found["Table L"].rows[2][3:5]] == ["yes", "2.50*"]
+    assert [cell.text for cell in found["Table L"].rows[2][-3:]] == ["yes", "yes", "yes"]
+    assert [cell.text for cell in found["Table L"].rows[3][-3:]] == ["yes", "no", "no"]
+    # what was not planted is not recovered, whether it moved or not
+    assert [cell.text for cell in found["Table L"].rows[4][-3:]] == ["yes", "", ""]
+    assert {row[-3].text for row in found["Table L, first layer"].rows} == {"no"}
     assert found["Table L, first layer"].rows[2][4].text == "3.50*"
-    assert {row[-2].text for row in found["Table L"].rows[4:8]} == {"yes"}  # beyond controls
+    tuning = found["Table L, tuning"]
+    assert [row[2].text for row in tuning.rows[:4]] == ["zoom", "turn", "right", "up"]
+    assert "/ floor" not in [column.name for column in tuning.columns]
+    where = found["Table L, where"]
+    assert [row[-1].text for row in where.rows] == ["\u2013", "direction", "unknown"]
+    assert [cell.text for cell in where.rows[0][2:6]] == ["px", "91.2", "26.4", "25.0"]
+    assert where.rows[0][10].text == "layer1.0.conv1 (22.2)"
+    assert where.muted == {2}
     assert len(found["Table M"].rows) == 2
+
+
+def test_planted_truth_without_tuning_and_need(study: Study, extra: Study) -> None:
+    del extra["planted_tuning"], extra["planted_where"]
+    document = build_document(**study, **extra)
+    text, found = words(document), tables(document)
+    assert "translation, py in moving (resnet18, scratch): not recovered; it moved further" in text
+    assert not re.search(r"Where it is lost|motion and index|what channels answer to", text)
+    assert {label for label in found if label.startswith("Table L")} == {
+        "Table L", "Table L, in full", "Table L, first layer",
+    }  # fmt: skip
 
 
 def test_a_study_without_planted_motion_has_no_such_section(document: Document) -> None:

@@ -53,6 +53,34 @@ def test_enumeration_is_brute_force(blocks):
     assert result.floor <= result.p + 1e-12
 
 
+@settings(max_examples=60, deadline=None)
+@given(blocks=st.lists(BLOCK, min_size=1, max_size=2))
+def test_one_sided_enumeration_is_brute_force(blocks):
+    """The same statistic with the sign of the difference; only large ones count."""
+
+    def signed(choice):
+        difference = sum(np.mean(a) - np.mean(b) for a, b in choice)
+        return np.copysign(statistic(choice), difference) if abs(difference) > 1e-12 else 0.0
+
+    per_block = [
+        [(order[: len(a)], order[len(a) :]) for order in permutations(a + b)] for a, b in blocks
+    ]
+    of_all = np.array([signed(choice) for choice in product(*per_block)])
+    result = permute_runs(blocks, seed=0, two_sided=False)
+    assert result.p == pytest.approx(np.mean(of_all >= signed(blocks) - 1e-9))
+    assert result.floor <= result.p + 1e-12
+    drawn = permute_runs(blocks, seed=0, two_sided=False, max_enumeration=0, draws=4000)
+    assert drawn.p == pytest.approx(result.p, abs=0.04)
+
+
+@pytest.mark.parametrize("sizes", [(5, 5), (4, 6), (6, 4)])
+def test_one_sided_tests_of_either_direction(sizes):
+    low, high = np.arange(sizes[0]) * 0.01, 5 + np.arange(sizes[1]) * 0.01
+    up = permute_runs([(high, low)], seed=0, two_sided=False)
+    assert up.p == up.floor == pytest.approx(1 / 210 if sizes[0] != sizes[1] else 1 / 252)
+    assert permute_runs([(low, high)], seed=0, two_sided=False).p == 1
+
+
 @pytest.mark.parametrize(
     ("runs", "blocks", "floor"),
     [

@@ -15,15 +15,16 @@ from scipy.stats import permutation_test, spearmanr, t, ttest_ind
 
 from threetconv.data.synthetic.planted import MOTIONS
 from threetconv.errors import InputError
+from threetconv.statistics.planted.against_controls import CONTROLS
 from threetconv.statistics.planted.alignment import AXES, COLUMNS, alignment_table, sign_flip
 from threetconv.statistics.planted.recovery import COLUMNS as TABLE_COLUMNS
 from threetconv.statistics.planted.recovery import (
-    CONTROLS,
     EXPECTED,
     LAYER_COLUMNS,
     planted_layers,
     planted_table,
 )
+from threetconv.statistics.tests.permutation import permute_runs
 
 SETS = {"slides": "translation", "spins": "rotation", "zooms": "zoom", "rests": "none"}
 PARAMETERS = ("s", "r", "px", "py")
@@ -66,6 +67,26 @@ def summaries_of(runs, *, ratio=1.6, seed=0, moves=EXPECTED, floor=0.009, steps=
     return pd.DataFrame(rows, columns=names)
 
 
+def pointing(**changed):
+    """Alignment of real runs in the first layer; `changed` says what is else of a parameter."""
+    rows = []
+    for dataset, motion in SETS.items():
+        for axis in AXES[motion]:
+            line = {
+                "network": "resnet18", "dataset": dataset, "init": "scratch", "recipe": "paper",
+                "control": "none", "scope": "first", "parameter": axis.parameter,
+                "correlation": 0.4, "p_adjusted": 0.03, "status": "ok",
+            }  # fmt: skip
+            rows += [
+                line | changed.get(axis.parameter, {}),
+                # of no interest: the whole model, and the mean over axes
+                line | {"scope": "model", "p_adjusted": 1.0},
+                line | {"control": "static", "p_adjusted": 1.0},
+                line | {"parameter": "px, py", "p_adjusted": 1.0},
+            ]
+    return pd.DataFrame(rows)
+
+
 def verdicts(table):
     """(motion, parameter) -> recovered."""
     lines = table.drop_duplicates(["motion", "parameter"])
@@ -76,7 +97,7 @@ def verdicts(table):
 
 def test_what_was_planted_is_recovered_and_nothing_else():
     runs = runs_of()
-    table = planted_table(summaries_of(runs), runs, SETS)
+    table = planted_table(summaries_of(runs), pointing(), runs, SETS)
     assert list(table.columns) == TABLE_COLUMNS
     found = verdicts(table)
     assert len(found) == 16
@@ -91,16 +112,21 @@ def test_what_was_planted_is_recovered_and_nothing_else():
 def test_what_moves_without_being_planted_shows_up():
     runs = runs_of()
     moves = EXPECTED | {"rotation": ("r", "px")}
-    found = verdicts(planted_table(summaries_of(runs, moves=moves), runs, SETS))
+    found = verdicts(planted_table(summaries_of(runs, moves=moves), pointing(), runs, SETS))
     assert found["rotation", "px"] == "yes"
     assert found["rotation", "py"] == "no"
 
 
 def test_numbers_of_one_line():
-    """Against scipy: ratio, Welch's interval, exact permutation, Holm; and the floor's interval."""
+    """Against scipy: ratio, Welch's interval, exact permutation, Holm; and the floor's interval.
+
+    Planted parameters one-sided, Holm over these two; the other two of the motion two-sided.
+    """
     runs = runs_of()
     summaries = summaries_of(runs)
-    table = planted_table(summaries, runs, SETS).set_index(["dataset", "parameter", "comparison"])
+    table = planted_table(summaries, pointing(), runs, SETS).set_index(
+        ["dataset", "parameter", "comparison"]
+    )
     last = summaries[(summaries.step == 100) & (summaries.scope == "model")]
     last = last[last.weighting == "pooled"].merge(runs[["run_id", "control"]], on="run_id")
     d = {
@@ -115,13 +141,22 @@ def test_numbers_of_one_line():
     assert (line["ci_low"], line["ci_high"]) == pytest.approx(
         (math.exp(interval.low), math.exp(interval.high))
     )
-    exact = permutation_test(
-        (a, b), lambda x, y: x.mean() - y.mean(), permutation_type="independent",
-        n_resamples=np.inf,
-    )  # fmt: skip
-    assert line["p_raw"] == pytest.approx(exact.pvalue)
-    assert line["p_floor"] == pytest.approx(2 / 252)
-    assert line["p_adjusted"] == pytest.approx(4 * 2 / 252)
+    options = {"permutation_type": "independent", "n_resamples": np.inf}
+    for name, alternative, least in (("px", "greater", 1 / 252), ("s", "two-sided", 2 / 252)):
+        arms = d["slides", name, "none"], d["slides", name, "static"]
+        exact = permutation_test(
+            arms, lambda x, y: x.mean() - y.mean(), alternative=alternative, **options
+        )
+        other = table.loc["slides", name, "static"]
+        assert other["p_raw"] == pytest.approx(exact.pvalue)
+        assert other["p_floor"] == pytest.approx(least)
+    assert (line["alternative"], line["adjustment"]) == ("larger", "Holm over 2 planted")
+    assert line["p_adjusted"] == pytest.approx(2 / 252)
+    assert other["alternative"] == "two-sided"
+    assert other["adjustment"] == "Holm over 2 not planted"
+    line = table.loc["spins", "r", "static"]
+    assert line["p_adjusted"] == line["p_raw"] == pytest.approx(1 / 252)
+    assert table.loc["rests", "r", "static"]["adjustment"] == "Holm over 4 not planted"
     line = table.loc["slides", "px", "noise floor"]
     excess = a - math.log(0.009)
     half = t.ppf(0.975, 4) * excess.std(ddof=1) / math.sqrt(5)
@@ -134,31 +169,71 @@ def test_numbers_of_one_line():
     assert ("rests", "r", "no motion") not in table.index
 
 
-def test_below_the_floor_is_not_recovered():
+def test_the_floor_is_shown_beside_and_takes_no_part():
     runs = runs_of()
-    table = planted_table(summaries_of(runs, floor=0.02), runs, SETS)
-    assert set(verdicts(table).values()) == {"no"}
-    assert (table["beyond_controls"] == np.where(table["expected"], "yes", "no")).all()
+    table = planted_table(summaries_of(runs, floor=0.02), pointing(), runs, SETS)
+    floors = table[table["comparison"] == "noise floor"]
+    assert set(floors["beyond"]) == {"no"}
+    assert (floors["ci_high"] < 1).all()
+    high = planted_table(summaries_of(runs, floor=1e-4), pointing(), runs, SETS)
+    assert verdicts(table) == verdicts(high)
+    assert verdicts(table)["rotation", "r"] == "yes"
 
 
-def test_three_runs_per_arm_are_untestable():
+@pytest.mark.parametrize(
+    ("changed", "direction"),
+    [
+        ({"p_adjusted": 0.06}, "no"),
+        ({"p_adjusted": 0.05, "correlation": 0.2}, "yes"),
+        ({"correlation": -0.4}, "no"),
+        ({"status": "untestable", "p_adjusted": np.nan}, "untestable"),
+        ({"status": "degenerate", "p_adjusted": np.nan, "correlation": np.nan}, "untestable"),
+    ],
+)
+def test_recovered_is_beyond_the_controls_and_in_direction(changed, direction):
+    runs = runs_of()
+    table = planted_table(summaries_of(runs), pointing(r=changed), runs, SETS)
+    turning = table[(table["dataset"] == "spins") & (table["parameter"] == "r")]
+    assert set(turning["in_direction"]) == {direction}
+    assert set(turning["beyond_controls"]) == {"yes"}
+    assert set(turning["recovered"]) == {direction}
+    assert set(table.loc[~table["expected"], "in_direction"]) == {""}
+    assert verdicts(table)["zoom", "s"] == "yes"
+    # not moved is not recovered, whatever the direction
+    still = planted_table(summaries_of(runs, ratio=0.9), pointing(r=changed), runs, SETS)
+    assert verdicts(still)["rotation", "r"] == "no"
+
+
+def test_without_alignment_nothing_planted_can_be_recovered():
+    runs = runs_of()
+    table = planted_table(summaries_of(runs), pointing().head(0), runs, SETS)
+    assert set(table.loc[table["expected"], "recovered"]) == {"untestable"}
+
+
+def test_three_runs_per_arm_can_show_one_planted_parameter_and_no_other():
+    """1 / 20 one-sided is 0.05; over two planted ones, or two-sided, three runs are too few."""
     runs = runs_of(k=3)
-    table = planted_table(summaries_of(runs), runs, SETS)
+    table = planted_table(summaries_of(runs), pointing(), runs, SETS)
     assert verdicts(table)["translation", "px"] == "untestable"
+    assert verdicts(table)["rotation", "r"] == verdicts(table)["zoom", "s"] == "yes"
     controls = table[table["comparison"] != "noise floor"]
+    alone = controls["expected"] & (controls["motion"] != "translation")
+    assert set(controls.loc[alone, "status"]) == {"ok"}
+    controls = controls[~alone]
     assert set(controls["status"]) == {"untestable"}
     assert controls["p_adjusted"].isna().all()
     assert controls["estimate"].notna().all()
-    assert controls["reason"].str.contains("smallest attainable p is 0.1 ").all()
+    least = np.where(controls["expected"], "p is 0.05 ", "p is 0.1 ")
+    assert all(text in why for text, why in zip(least, controls["reason"], strict=True))
 
 
 def test_one_run_per_arm_and_missing_controls():
     runs = runs_of(k=1)
-    table = planted_table(summaries_of(runs), runs, SETS)
+    table = planted_table(summaries_of(runs), pointing(), runs, SETS)
     assert set(table["status"]) == {"untestable"}
     assert table["estimate"].notna().all()
     runs = runs_of(controls=("none", "static"))
-    table = planted_table(summaries_of(runs), runs, SETS)
+    table = planted_table(summaries_of(runs), pointing(), runs, SETS)
     lacking = table[table["comparison"] == "label-shuffled"]
     assert lacking["reason"].str.contains("no runs to compare with").all()
     assert verdicts(table)["translation", "px"] == "untestable"
@@ -169,7 +244,7 @@ def test_runs_that_never_moved_are_degenerate():
     runs = runs_of()
     summaries = summaries_of(runs)
     summaries.loc[summaries["run_id"].str.contains("static"), "log_mean_abs"] = -np.inf
-    table = planted_table(summaries, runs, SETS)
+    table = planted_table(summaries, pointing(), runs, SETS)
     assert set(table.loc[table["comparison"] == "static", "status"]) == {"degenerate"}
     assert verdicts(table)["translation", "px"] == "untestable"
 
@@ -179,33 +254,34 @@ def test_matched_step_and_best():
     summaries = summaries_of(runs, steps=(50, 100))
     early = runs["run_id"][0]
     cut = summaries[(summaries["run_id"] != early) | (summaries["step"] == 50)]
-    at_50 = planted_table(summaries[summaries["step"] == 50], runs, SETS)
-    pd.testing.assert_frame_equal(planted_table(cut, runs, SETS), at_50)
-    best = planted_table(
-        summaries.assign(tag="best").query("step == 100"), runs, SETS, checkpoint="best"
-    )
+    at_50 = planted_table(summaries[summaries["step"] == 50], pointing(), runs, SETS)
+    pd.testing.assert_frame_equal(planted_table(cut, pointing(), runs, SETS), at_50)
+    best = summaries.assign(tag="best").query("step == 100")
+    best = planted_table(best, pointing(), runs, SETS, checkpoint="best")
     assert set(best["checkpoint"]) == {"best"}
     assert verdicts(best)["translation", "px"] == "yes"
     apart = summaries[(summaries["run_id"] != early)].query("step == 100")
     other = summaries[(summaries["run_id"] == early)].query("step == 50")
     with pytest.raises(InputError, match="snapshots on one grid"):
-        planted_table(pd.concat([apart, other]), runs, SETS)
+        planted_table(pd.concat([apart, other]), pointing(), runs, SETS)
 
 
 def test_order_of_rows_seed_and_other_runs_do_not_matter():
     runs = runs_of(sets={"slides": "translation", "rests": "none"})
     summaries = summaries_of(runs)
     shuffled = summaries.sample(frac=1, random_state=1)
-    table = planted_table(summaries, runs, SETS)
+    table = planted_table(summaries, pointing(), runs, SETS)
     pd.testing.assert_frame_equal(
-        planted_table(shuffled, runs.iloc[::-1], SETS), table, check_exact=True
+        planted_table(shuffled, pointing(), runs.iloc[::-1], SETS), table, check_exact=True
     )
     extra = runs.assign(run_id="x" + runs["run_id"], convolution="3d")
-    pd.testing.assert_frame_equal(planted_table(summaries, pd.concat([runs, extra]), SETS), table)
+    pd.testing.assert_frame_equal(
+        planted_table(summaries, pointing(), pd.concat([runs, extra]), SETS), table
+    )
     with_control = summaries.merge(runs[["run_id", "control"]], on="run_id")
-    pd.testing.assert_frame_equal(planted_table(with_control, runs, SETS), table)
+    pd.testing.assert_frame_equal(planted_table(with_control, pointing(), runs, SETS), table)
     with pytest.raises(InputError, match="planted motion"):
-        planted_table(summaries, runs, {"slides": "sliding"})
+        planted_table(summaries, pointing(), runs, {"slides": "sliding"})
 
 
 def test_type_one_error_of_the_verdict():
@@ -214,8 +290,28 @@ def test_type_one_error_of_the_verdict():
     called = []
     for seed in range(10):
         summaries = summaries_of(runs, ratio=1, seed=seed, floor=1e-3, steps=(1,))
-        called.append("yes" in verdicts(planted_table(summaries, runs, SETS)).values())
+        called.append("yes" in verdicts(planted_table(summaries, pointing(), runs, SETS)).values())
     assert np.mean(called) <= 0.1
+
+
+def test_power_and_level_of_a_planted_parameter():
+    """Five runs, true shift in SDs of a run, against one control and against three.
+
+    Against one the test is a one-sided t test's equal in power; all three at once have the power
+    .44, .74 and .99 at 1.5, 2 and 3.
+    """
+    rng = np.random.default_rng(4)
+    known = ((0, 0.048, 0.005), (1.5, 0.68, 0.44), (2, 0.88, 0.74), (3, 0.99, 0.985))
+    for shift, one, three in known:
+        beyond = np.zeros((1500, 3), bool)
+        for study in beyond:
+            real = rng.normal(shift, 1, 5)
+            for i in range(3):
+                result = permute_runs([(real, rng.normal(0, 1, 5))], two_sided=False, seed=0)
+                study[i] = result.p <= 0.05
+        for found, share in ((beyond[:, 0], one), (beyond.all(axis=1), three)):
+            spread = math.sqrt(share * (1 - share) / len(found))
+            assert found.mean() == pytest.approx(share, abs=4 * spread)
 
 
 def test_layers():
@@ -314,7 +410,14 @@ def test_alignment_is_found_where_it_is_and_only_there():
     assert first["all"] == pytest.approx((conv1["right - left"] + conv1["up - down"]) / 2)
     single = real[(real["scope"] == "model") & (real["axis"] == "right - left")].iloc[0]
     assert single["status"] == "untestable"  # two axes, and 2 / 32 is above 0.05
-    assert "0.0625 after Holm over axes" in single["reason"]
+    assert "0.0625 after Holm)" in single["reason"]
+    assert single["adjustment"] == "Holm over 2 axes"
+    turning = real[(real["motion"] == "rotation") & (real["scope"] == "first")].iloc[0]
+    assert turning["status"] == "ok"
+    assert turning["p_adjusted"] == turning["p_raw"] == 1 / 32
+    assert turning["adjustment"] == "none"
+    assert set(real.loc[real["axis"] == "all", "adjustment"]) == {"none"}
+    assert set(real.loc[real["scope"] == "layer", "adjustment"]) == {"BH over 3 layers"}
     assert not (table["motion"] == "none").any()
     opposite, scores = channels_of(runs, strength=-1.0)
     back = alignment_table(opposite, scores, runs, SETS)
@@ -425,22 +528,25 @@ def test_one_layer_alone():
     runs = runs_of(sets={"slides": "translation"})
     summaries = summaries_of(runs)
     summaries.loc[summaries["layer_index"] != 1, "log_mean_abs"] = math.log(0.01)
-    table = planted_table(summaries, runs, SETS, layer_index=1)
+    table = planted_table(summaries, pointing(), runs, SETS, layer_index=1)
     assert set(table["layer_index"]) == {1}
     assert verdicts(table)["translation", "px"] == "yes"
     lines = table.set_index(["parameter", "comparison"])["estimate"]
     layers = planted_layers(summaries, runs, SETS).query("layer_index == 1")
     for line in layers[layers["n_b"] > 0].itertuples():
         assert lines[line.parameter, line.comparison] == line.estimate
-    assert set(planted_table(summaries, runs, SETS)["layer_index"]) == {-1}
+    assert set(planted_table(summaries, pointing(), runs, SETS)["layer_index"]) == {-1}
 
 
 def test_less_than_a_control_is_not_beyond_it():
     """Far below the controls, however significantly, is no sign of motion."""
     runs = runs_of(sets={"slides": "translation"})
-    table = planted_table(summaries_of(runs, ratio=0.5, floor=1e-3), runs, SETS)
-    static = table[(table["comparison"] == "static") & table["expected"]]
-    assert (static["p_adjusted"] <= 0.05).all()
-    assert (static["estimate"] < 1).all()
+    moves = {"translation": ("px", "s")}
+    summaries = summaries_of(runs, ratio=0.5, floor=1e-3, moves=moves)
+    table = planted_table(summaries, pointing(), runs, SETS)
+    static = table[table["comparison"] == "static"].set_index("parameter")
+    assert static.loc["s", "p_adjusted"] <= 0.05
+    assert static.loc["px", "p_raw"] == 1
+    assert (static.loc[["s", "px"], "estimate"] < 1).all()
     assert set(static["beyond"]) == {"no"}
     assert verdicts(table)["translation", "px"] == "no"

@@ -35,6 +35,7 @@ def study() -> dict:
     variants = [v for v in shipped["variants"] if v.get("control", "none") in ("none", "static")]
     return shipped | {
         "replicates": 2,
+        "need": {"layers": True},
         "width": 0.0625,
         "variants": variants,
         "datasets": {
@@ -67,8 +68,16 @@ def test_from_shapes_to_the_table_of_motions(study: dict, snakemake, tmp_path: P
     assert not (table["recovered"] == "yes").any()
     alignment = read_parquet(results / "alignment.parquet")
     assert {"right - left", "up - down"} <= set(alignment["axis"])
+    tuning = read_parquet(results / "planted_tuning.parquet")
+    assert set(tuning["layer_index"]) == {-1, 0}
+    assert set(tuning.loc[tuning["expected"], "parameter"]) == {"direction_x", "direction_y"}
+    where = read_parquet(results / "planted_where.parquet")
+    assert where["parameter"].tolist() == ["px", "py"]
+    assert set(where["lost"]) == {"unknown"}  # there are no label-shuffled runs
+    assert (where["layer"] != "").all()
     page = (tmp_path / "reports/planted/report.html").read_text()
     assert "Planted truth" in page
+    assert "Where it is lost is not known" in page
 
 
 @pytest.mark.slow

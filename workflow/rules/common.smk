@@ -57,8 +57,29 @@ TUNED, TUNING_FILES = LAYOUT.tuned, LAYOUT.tuning_files
 TUNED_3T = [
     f"{RESULTS}/tuning/{run.run_id}.parquet" for run in RUNS_3T if run.run_id in TUNED
 ]
+# of runs on planted motion: without them, or without a need, tables of both are not made
+PLANTED_TUNED = [
+    f"{RESULTS}/tuning/{run.run_id}.parquet"
+    for run in RUNS_3T
+    if run.run_id in TUNED and run.dataset in PLANTED
+]
 RULED, RULER_FILES = LAYOUT.ruled, LAYOUT.ruler_files
 NEEDING, NEED_FILES = LAYOUT.needing, LAYOUT.need_files
+PLANTED_NEEDING = [
+    run.run_id for run in RUNS_3T if run.run_id in NEEDING and run.dataset in PLANTED
+]
+# name of a table of planted motion -> its file; by these names the report asks for them
+PLANTED_TABLES = {
+    name: f"{RESULTS}/{file}.parquet"
+    for name, file, wanted in (
+        ("planted_table", "planted", PLANTED),
+        ("planted_layers", "planted_layers", PLANTED),
+        ("alignment", "alignment", PLANTED),
+        ("planted_tuning", "planted_tuning", PLANTED_TUNED),
+        ("planted_where", "planted_where", PLANTED_NEEDING),
+    )
+    if wanted
+}
 EXPLAINED, EXPLAINED_PAIRS = LAYOUT.explained, LAYOUT.explained_pairs
 EXPLAINED_TABLES, EXPLANATIONS = LAYOUT.explained_tables, LAYOUT.explanations
 RUN_RECORDS = [LAYOUT.run_file(run_id, "run.json") for run_id in RUNS]

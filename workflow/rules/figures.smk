@@ -284,6 +284,11 @@ if PLANTED:
 
     rule planted_figures:
         input:
+            **{
+                name: PLANTED_TABLES[name]
+                for name in ("planted_tuning",)
+                if PLANTED_TUNED
+            },
             planted_table=f"{RESULTS}/planted.parquet",
             alignment_table=f"{RESULTS}/alignment.parquet",
         output:

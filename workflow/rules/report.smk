@@ -27,12 +27,7 @@ if NEED_FILES:
     TABLES |= {name: NEED_TABLES[name] for name in ("need_cells", "need_tests")}
 if RULER_FILES:
     TABLES |= {"ruler_cells": f"{RESULTS}/ruler_cells.parquet"}
-if PLANTED:
-    TABLES |= {
-        "planted_table": f"{RESULTS}/planted.parquet",
-        "planted_layers": f"{RESULTS}/planted_layers.parquet",
-        "alignment": f"{RESULTS}/alignment.parquet",
-    }
+TABLES |= PLANTED_TABLES
 if PREFERENCE_FILES:
     TABLES |= {"prediction": f"{RESULTS}/prediction.parquet"}
 if EXPLAINED:

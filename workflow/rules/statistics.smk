@@ -245,16 +245,17 @@ if RULER_FILES:
 if PLANTED:
 
     rule planted:
-        # Planted motions, a known truth: which of them the parameters recover.
+        # Planted motions, a known truth: which of them the parameters and the tuning of channels
+        # recover, and where they are lost.
         input:
             summaries=f"{RESULTS}/summaries.parquet",
             runs=f"{RESULTS}/runs.parquet",
             parameters=PARAMETER_FILES + CONTROL_FILES,
             preferences=LAYOUT.planted_files,
+            tuning=PLANTED_TUNED,
+            need=NEED_TABLES["need_runs"] if PLANTED_NEEDING else [],
         output:
-            table=f"{RESULTS}/planted.parquet",
-            layers=f"{RESULTS}/planted_layers.parquet",
-            alignment=f"{RESULTS}/alignment.parquet",
+            **PLANTED_TABLES,
         log:
             f"{RESULTS}/logs/planted.log",
         conda:
@@ -264,7 +265,9 @@ if PLANTED:
             alpha=STUDY["statistics"]["alpha"],
             seed=derive_seed(STUDY["seed"], "planted"),
             code=code_digest(
-                "statistics.planted.recovery", "statistics.planted.alignment"
+                "statistics.planted.recovery",
+                "statistics.planted.tuned",
+                "statistics.planted.where",
             ),
         script:
             "../scripts/planted.py"

@@ -1,8 +1,9 @@
-"""Planted motions: which parameters moved, and whether channels point along what they prefer."""
+"""Planted motions: which parameters moved, what channels answer to, and where they point."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,9 @@ from threetconv.figures.theme import CONTROLS, DATASETS, INITS, INK, MUTED, PAPE
 
 __all__ = ["alignment", "planted", "planted_figures"]
 
-FLOOR, STILL = "noise floor", "no motion"
+BESIDE = ("noise floor", "no motion")  # comparisons that are no negative control
+INDICES = {"zoom_index": "zoom", "turn_index": "turn", "direction_x": "right", "direction_y": "up"}
+"""Index of tuning -> what is printed above its column."""
 MOTIONS = ("translation", "rotation", "zoom", "none")
 ABOVE, BELOW = INITS[0], DATASETS[1]
 FULL = math.log(4)
@@ -26,49 +29,54 @@ SCOPES = {"first": "first layer", "model": "all layers"}
 
 
 def planted_figures(
-    planted_table: pd.DataFrame, alignment_table: pd.DataFrame
+    planted_table: pd.DataFrame,
+    alignment_table: pd.DataFrame,
+    planted_tuning: pd.DataFrame | None = None,
 ) -> dict[str, Figure]:
     """`planted` of whole networks, and `alignment`."""
     whole = planted_table[planted_table["layer_index"] < 0]
-    return {"planted": planted(whole), "alignment": alignment(alignment_table)}
+    tuning = None if planted_tuning is None else planted_tuning[planted_tuning["layer_index"] < 0]
+    return {"planted": planted(whole, tuning), "alignment": alignment(alignment_table)}
 
 
-def planted(table: pd.DataFrame) -> Figure:
-    """Planted motion x parameter: ratios of mean displacements, expected cells framed.
+def planted(table: pd.DataFrame, tuning: pd.DataFrame | None = None) -> Figure:
+    """Planted motion x parameter, and x tuning: ratios to controls, expected cells framed.
 
-    Left: to the strongest negative control, which is the one with the smallest ratio. Right: to
-    the noise floor. The word below a number is the verdict of the table (`recovered`).
+    A ratio is that to the strongest negative control, which is the one with the smallest ratio.
+    The word below a number is the verdict of the table (`recovered`).
 
     Args:
         table: from `threetconv.statistics.planted.recovery.planted_table`.
+        tuning: from `threetconv.statistics.planted.tuned.planted_tuning`; without it, or where
+            nothing in it can be compared, the second matrix is left out.
     """
     if table.empty:
         return theme.empty("No motion was planted in this study.")
     rows = cells(table)
-    parameters = theme.present(SYMBOLS, table["parameter"])
-    # What is left are the comparisons with negative controls, by the control's name.
-    controls = table[~table["comparison"].isin([FLOOR, STILL])]
-    panels = [
-        ("ratio to the strongest negative control", controls, True),
-        ("ratio to the noise floor", table[table["comparison"] == FLOOR], False),
-    ]
-    # A study without controls (or without floors) has only one of the panels.
-    panels = [panel for panel in panels if np.isfinite(panel[1]["estimate"].astype(float)).any()]
+    panels = []
+    for title, part, names in (
+        ("displacement of parameters", table, SYMBOLS),
+        ("what channels answer to", tuning, INDICES),
+    ):
+        # What is left are the comparisons with negative controls, by the control's name.
+        lines = table.head(0) if part is None else part[~part["comparison"].isin(BESIDE)]
+        if np.isfinite(lines["estimate"].astype(float)).any():
+            panels.append((title, lines, names))
     if not panels:
-        return theme.empty("No displacement could be compared with a control or a floor.")
+        return theme.empty("No displacement could be compared with a control.")
     with theme.style():
         figure = theme.new_figure(7.4, 1.0 + 0.5 * len(rows))
         grid = figure.subplots(1, len(panels), squeeze=False)[0]
-        for axes, (title, lines, verdict) in zip(grid, panels, strict=True):
-            matrix(axes, lines, rows, parameters, verdict=verdict)
+        for axes, (title, lines, names) in zip(grid, panels, strict=True):
+            matrix(axes, lines, rows, names)
             axes.set_title(title, loc="left", pad=16)
             axes.set_yticks(range(len(rows)), [])
-        names = [label(cell, rows) for cell in rows]
-        grid[0].set_yticks(range(len(rows)), [plain(name) for name in names], fontsize=7.5)
+        labels = [plain(label(cell, rows)) for cell in rows]
+        grid[0].set_yticks(range(len(rows)), labels, fontsize=7.5)
         handles: list[Line2D | Patch] = [
-            Patch(fc="none", ec=INK, lw=1.6, label="planted: should move"),
-            Patch(color=theme.tint(ABOVE, 0.5), label="moved further"),
-            Patch(color=theme.tint(BELOW, 0.5), label="moved less"),
+            Patch(fc="none", ec=INK, lw=1.6, label="planted"),
+            Patch(color=theme.tint(ABOVE, 0.5), label="more than the strongest control"),
+            Patch(color=theme.tint(BELOW, 0.5), label="less"),
         ]
         figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=7.5)
     return figure
@@ -97,20 +105,19 @@ def matrix(
     axes: Axes,
     lines: pd.DataFrame,
     rows: list[tuple[str, str, str, str]],
-    parameters: list[str],
-    *,
-    verdict: bool,
+    names: Mapping[str, str],
 ) -> None:
     """One heat map: the smallest ratio of every cell, its number, its verdict."""
-    axes.set_xlim(-0.5, len(parameters) - 0.5)
+    columns = theme.present(names, lines["parameter"])
+    axes.set_xlim(-0.5, len(columns) - 0.5)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0, labeltop=True, labelbottom=False)
-    axes.set_xticks(range(len(parameters)), [SYMBOLS[p] for p in parameters], fontsize=8.5)
+    axes.set_xticks(range(len(columns)), [names[name] for name in columns], fontsize=8.5)
     for i, (motion, dataset, network, init) in enumerate(rows):
         here = theme.where(lines, motion=motion, dataset=dataset, network=network, init=init)
-        for j, parameter in enumerate(parameters):
+        for j, parameter in enumerate(columns):
             cell = theme.where(here, parameter=parameter)
             usable = cell[np.isfinite(cell["estimate"].astype(float))]
             if usable.empty:
@@ -118,10 +125,10 @@ def matrix(
                 continue
             # The smallest ratio: a motion is found only if it exceeds every control.
             worst = usable.iloc[int(usable["estimate"].to_numpy(float).argmin())]
-            square(axes, j, i, worst, verdict=verdict)
+            square(axes, j, i, worst)
 
 
-def square(axes: Axes, x: int, y: int, line: pd.Series, *, verdict: bool) -> None:
+def square(axes: Axes, x: int, y: int, line: pd.Series) -> None:
     """One cell: tint by the ratio, number, a word, and a frame where movement is expected."""
     ratio = float(line["estimate"])
     # By the log, so that 2 and 1/2 have equal tints; at most 0.75, to keep the number readable.
@@ -132,19 +139,21 @@ def square(axes: Axes, x: int, y: int, line: pd.Series, *, verdict: bool) -> Non
         inner = Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, fc="none", ec=INK, lw=1.6, zorder=3)
         axes.add_patch(inner)
     axes.text(x, y - 0.1, f"{ratio:.3g}", ha="center", va="center", fontsize=8.5, color=INK)
-    word = words(line, verdict=verdict)
-    axes.text(x, y + 0.26, word, ha="center", va="center", fontsize=5.8, color=INK)
+    axes.text(x, y + 0.26, words(line), ha="center", va="center", fontsize=5.8, color=INK)
 
 
-def words(line: pd.Series, *, verdict: bool) -> str:
+def words(line: pd.Series) -> str:
     """The verdict on a cell in a word or two."""
-    if not verdict:
-        return {"yes": "above", "no": "not above"}.get(str(line["beyond"]), "no interval")
     found = str(line["recovered"])
-    if bool(line["expected"]):
-        return {"yes": "recovered", "no": "not recovered"}.get(found, found)
-    # Where nothing was planted, silence is the expected result.
-    return {"yes": "moved too", "no": ""}.get(found, found)
+    if not bool(line["expected"]):
+        # Where nothing was planted, silence is the expected result.
+        return {"yes": "beyond too", "no": ""}.get(found, found)
+    if found == "no":
+        # Tuning knows no direction: there it is the size that failed.
+        parts = {"not beyond": line["beyond_controls"], "not in direction": line["in_direction"]}
+        failed = [word for word, verdict in parts.items() if str(verdict) == "no"]
+        return failed[0] if len(failed) == 1 else "neither"
+    return found if found != "yes" else "recovered" if line["in_direction"] else "beyond"
 
 
 def alignment(table: pd.DataFrame) -> Figure:

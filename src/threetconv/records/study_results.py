@@ -67,6 +67,8 @@ TABLES = {
     "trajectories": ("explanations/trajectories.parquet", "explained run, channel, slice"),
     "planted": ("planted.parquet", "planted motion, parameter, comparison"),
     "planted_layers": ("planted_layers.parquet", "planted motion, layer, parameter"),
+    "planted_tuning": ("planted_tuning.parquet", "planted motion, index of tuning, comparison"),
+    "planted_where": ("planted_where.parquet", "cell, planted parameter: where it is lost"),
     "alignment": ("alignment.parquet", "data set, axis"),
 }
 PARTITIONED = ("parameters", "control_parameters")  # by cell, in folders

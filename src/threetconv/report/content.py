@@ -62,6 +62,8 @@ def build_document(
     power: pd.DataFrame | None = None,
     planted_table: pd.DataFrame | None = None,
     planted_layers: pd.DataFrame | None = None,
+    planted_tuning: pd.DataFrame | None = None,
+    planted_where: pd.DataFrame | None = None,
     alignment: pd.DataFrame | None = None,
     agreement: pd.DataFrame | None = None,
     reproducibility: pd.DataFrame | None = None,
@@ -106,6 +108,8 @@ def build_document(
         planted_table, planted_layers: ratios of planted motions to floor and controls
             (`threetconv.statistics.planted.recovery`), by motion and parameter (whole network, and
             first layer), and by layer.
+        planted_tuning: the same of what channels answer to (`threetconv.statistics.planted.tuned`).
+        planted_where: where a planted motion is lost (`threetconv.statistics.planted.where`).
         order_leak: from `threetconv.networks.order_leak.leak_table`.
         need_cells, need_tests: from `threetconv.statistics.truth.need`.
         ruler_cells: from `threetconv.statistics.truth.ruler`.
@@ -145,6 +149,9 @@ def build_document(
         planted=at_layer(planted_table, whole=True),
         planted_first=at_layer(planted_table, whole=False),
         planted_layers=filled(planted_layers),
+        planted_tuning=at_layer(planted_tuning, whole=True),
+        planted_tuning_first=at_layer(planted_tuning, whole=False),
+        planted_where=filled(planted_where),
         alignment=filled(alignment),
         agreement=filled(agreement),
         reproducibility=filled(reproducibility),
@@ -237,7 +244,7 @@ def filled(table: pd.DataFrame | None) -> pd.DataFrame:
 
 
 def at_layer(planted: pd.DataFrame | None, *, whole: bool) -> pd.DataFrame:
-    """Lines of the table of planted motions: the whole network's, or its first layer's."""
+    """Lines of a table of planted motions: the whole network's, or its first layer's."""
     table = filled(planted)
     if "layer_index" not in table:
         return table if whole else pd.DataFrame()

@@ -44,6 +44,8 @@ TABLES: dict[str, pa.Schema] = {
     "power": statistics.POWER,
     "planted": statistics.PLANTED,
     "planted_layers": statistics.PLANTED_LAYERS,
+    "planted_tuning": statistics.PLANTED,
+    "planted_where": statistics.PLANTED_WHERE,
     "alignment": statistics.ALIGNMENT,
     "agreement": truth.AGREEMENT,
     "agreement_runs": truth.AGREEMENT_RUNS,

@@ -24,7 +24,7 @@ from threetconv.schemas.runs import (
 __all__ = [
     "ACCURACY", "ACCURACY_TESTS", "ALIGNMENT", "BOOTSTRAP", "CALIBRATION", "DENSITIES",
     "DISPLACEMENT", "DISTANCES", "HISTOGRAMS", "JOINT_DENSITIES", "LAYER_PROFILE", "PLANTED",
-    "PLANTED_LAYERS", "POWER", "SENSITIVITY", "SUMMARIES", "TESTS",
+    "PLANTED_LAYERS", "PLANTED_WHERE", "POWER", "SENSITIVITY", "SUMMARIES", "TESTS",
 ]  # fmt: skip
 
 FAMILY = column("family", TEXT, "of tests: dataset, init, dataset x init, controls")
@@ -242,29 +242,71 @@ PLANTED = pa.schema(
         INIT,
         RECIPE,
         WHERE,
-        PARAMETER,
-        EXPECTED,
+        column("parameter", TEXT, "s, r, px or py; in planted_tuning an index of tuning"),
+        column("expected", FLAG, "whether the planted motion should move it"),
         COMPARISON,
         CHECKPOINT,
         N_A,
         N_B,
-        RATIO,
+        column("estimate", NUMBER, "ratio of mean displacements (or |index|), a to b"),
         LOW,
         HIGH,
         CI_METHOD,
+        column("alternative", TEXT, "of the test: larger where planted, else two-sided, or none"),
         P_RAW,
         P_FLOOR,
         EXACT,
         PERMUTATIONS,
         P_ADJUSTED,
+        column("adjustment", TEXT, "how p_adjusted was made"),
         STATUS,
         REASON,
         BEYOND,
         column("beyond_controls", TEXT, "beyond all three controls: yes, no or untestable"),
-        column("recovered", TEXT, "beyond floor and controls: yes, no or untestable"),
+        column(
+            "in_direction", TEXT, "planted: whether first-layer channels point its way, else empty"
+        ),
+        column("recovered", TEXT, "beyond controls and, of a planted parameter, in direction"),
         SEED,
     ]
 )
+PLANTED_WHERE = pa.schema(
+    [
+        NETWORK,
+        DATASET,
+        MOTION,
+        INIT,
+        RECIPE,
+        PARAMETER,
+        column("n_runs", WHOLE, "real runs whose need was measured", "runs"),
+        column("n_shuffled", WHOLE, "label-shuffled runs whose need was measured", "runs"),
+        column("accuracy", NUMBER, "of real runs, forwards, mean", "%"),
+        column("accuracy_shuffled", NUMBER, "of label-shuffled runs, forwards, mean", "%"),
+        column("chance", NUMBER, "accuracy of a uniform guess", "%"),
+        column("direction_use", NUMBER, "accuracy forwards minus backwards of real runs, mean",
+               "percentage points"),
+        column("use_low", NUMBER, "lower end of its 95 % t interval", "percentage points"),
+        column("use_high", NUMBER, "upper end of its 95 % t interval", "percentage points"),
+        column("use_p", NUMBER, "that it exceeds that of label-shuffled runs, one-sided"),
+        column("use_p_floor", NUMBER, "smallest p-value that the design can attain"),
+        column("kind", TEXT, "of transforms that it belongs to: translation, rotation or scale"),
+        column("drop", NUMBER, "of accuracy with this kind at the identity", "percentage points"),
+        column("drop_all", NUMBER, "of accuracy with all at the identity", "percentage points"),
+        column("share", NUMBER, "drop / drop_all, null where the latter is not above 0"),
+        column("drop_first", NUMBER, "of accuracy with those of the first layer at the identity",
+               "percentage points"),
+        column("layer", TEXT, "whose transforms at the identity cost most, empty where unknown"),
+        column("layer_index", INDEX, "its place, -1 where unknown"),
+        column("drop_layer", NUMBER, "of accuracy with those of that layer at the identity",
+               "percentage points"),
+        column("tuning", TEXT, "first-layer tuning to the motion beyond controls; empty without"),
+        column("beyond_controls", TEXT, "moved further than in controls: yes, no or untestable"),
+        column("in_direction", TEXT, "first-layer channels point its way: yes, no or untestable"),
+        column("recovered", TEXT, "both of these: yes, no or untestable"),
+        column("lost", TEXT, "where it is lost; empty where recovered, else as planted.where says"),
+        REASON,
+    ]
+)  # fmt: skip
 PLANTED_LAYERS = pa.schema(
     [
         NETWORK,
@@ -306,6 +348,7 @@ ALIGNMENT = pa.schema(
         P_RAW,
         P_FLOOR,
         P_ADJUSTED,
+        column("adjustment", TEXT, "how p_adjusted was made: Holm, BH, or none for a single test"),
         STATUS,
         REASON,
     ]

@@ -22,14 +22,16 @@ from threetconv.report.document import (
 from threetconv.report.inputs import Inputs
 from threetconv.report.sections import alignment
 from threetconv.report.tables import P_VALUES, RATIO, Shown, make_table, numbers, pair, when, words
-from threetconv.report.wording import count_word, join_words, plural, verb
+from threetconv.report.wording import join_words, of_all, verb
 
 __all__ = ["recovered", "section"]
 
 FLOOR, STILL = "noise floor", "no motion"
 CELL = ["motion", "dataset", "network", "init"]
 MOTIONS = ("translation", "rotation", "zoom", "none")
-PARAMETERS = ("s", "r", "px", "py")
+# parameters, and the indices of tuning that belong to them
+PARAMETERS = ("s", "r", "px", "py", "zoom_index", "turn_index", "direction_x", "direction_y")
+ANSWERS = {"zoom_index": "zoom", "turn_index": "turn", "direction_x": "right", "direction_y": "up"}
 PLANTED = {
     "translation": "translation alone tells the classes apart (*px* and *py* should move)",
     "rotation": "rotation alone tells the classes apart (*r* should move)",
@@ -44,27 +46,44 @@ HEADS = {
     "label-shuffled": "/ label-sh.",
     STILL: "/ no motion",
 }
+SIZE = {
+    "yes": "it moved further than in each control",
+    "no": "it was not shown to move further than in each control",
+    "untestable": "whether it moved further than in each control could not be tested",
+}
+DIRECTION = {
+    "yes": "channels of the first layer point the way they prefer",
+    "no": "channels of the first layer were not shown to point the way they prefer",
+    "untestable": "whether channels of the first layer point the way they prefer could not be "
+    "tested",
+}
+VERDICTS = {"yes": "recovered", "no": "**not recovered**", "untestable": "untestable"}
+"""Verdicts of the table of planted motions in words."""
 
 
 def section(inputs: Inputs) -> list[Section]:
-    """Matrix, table, layers, direction; nothing where no motion was planted."""
-    if inputs.planted.empty and inputs.alignment.empty:
+    """Both matrices, where motion is lost, layers, direction; nothing where none was planted."""
+    table = inputs.planted
+    if table.empty and inputs.alignment.empty:
         return []
     blocks: list[Block] = [
         Paragraph(
-            f"Here the answer is known. {truth(inputs)} A parameter counts as moved when its "
-            "displacement lies beyond the noise floor and beyond the negative controls of the "
-            "same dataset. The floor is what gradients of pure noise would leave; a parameter "
-            "that its gradient holds in place moves less than that. Below the floor the size of a "
-            "displacement alone is no evidence, but a comparison with controls, which were "
-            "trained alike, still is: it is given beside it."
+            f"Here the answer is known. {truth(inputs)} A planted parameter is **recovered** when "
+            "real runs moved it further than runs of each negative control of the same dataset, "
+            "and when channels of the first layer point the way they prefer. The noise floor, "
+            "what gradients of pure noise would leave, is printed beside."
         )
     ]
-    if not inputs.planted.empty:
-        table = ordered(inputs.planted)
-        blocks += [ListBlock(verdicts(table)), *confusion(inputs, table)]
-    if not inputs.planted_first.empty:
-        blocks += first_layer(ordered(inputs.planted_first))
+    if not table.empty:
+        table = ordered(table)
+        said = [recovered(table), answered(inputs.planted_tuning_first), besides(table)]
+        blocks += [
+            Paragraph(" ".join(text for text in said if text)),
+            *matrices(inputs, table),
+            ListBlock(combinations(table, inputs.planted_where)),
+            *lost(inputs.planted_where),
+            *first_layer(inputs),
+        ]
     blocks += in_layers(inputs.planted_layers)
     return [Section("Planted truth", blocks, alignment.sections(inputs))]
 
@@ -97,143 +116,232 @@ def recovered(table: pd.DataFrame) -> str:
     if table.empty:
         return ""
     lines = table.drop_duplicates([*CELL, "parameter"])
-    planted = lines[lines["expected"].astype(bool)]
-    others = lines[~lines["expected"].astype(bool)]
-    yes, no, unknown = (
-        int((planted["recovered"].astype(str) == name).sum())
-        for name in ("yes", "no", "untestable")
-    )
-    extra = int((others["recovered"].astype(str) == "yes").sum())
-    text = ""
-    if len(planted):
-        text = (
-            f"Of {plural(len(planted), 'planted combination')} of motion and parameter, "
-            f"{count_word(yes)} {verb(yes, 'was', 'were')} recovered, "
-            f"{count_word(no)} {verb(no, 'was', 'were')} not"
-            + (f" and {unknown} could not be tested" if unknown else "")
-            + "; of"
+    planted = lines["expected"].astype(bool)
+    said = []
+    if planted.any():
+        yes, cannot, total = verdicts(lines[planted])
+        said.append(
+            f"Of what was planted, {of_all(yes, total, 'combination')} of motion and parameter "
+            f"{verb(yes, 'was', 'were')} recovered (moved further than in each negative control, "
+            f"with first-layer channels that point the way they prefer){cannot}"
         )
+    if not planted.all():
+        yes, cannot, total = verdicts(lines[~planted])
+        others = of_all(yes, total, "combination")
+        start = "of what was not" if said else "Of what was not planted"
+        said.append(f"{start}, {others} moved beyond the controls{cannot}")
+    return f"{'; '.join(said)}."
+
+
+def verdicts(lines: pd.DataFrame) -> tuple[int, str, int]:
+    """How many lines are recovered, how many could not be tested in words, how many there are."""
+    found = lines["recovered"].astype(str)
+    cannot = int((found == "untestable").sum())
+    words_ = f", {cannot} could not be tested" if cannot else ""
+    return int((found == "yes").sum()), words_, len(lines)
+
+
+def answered(first: pd.DataFrame) -> str:
+    """How often channels of the first layer answer more to what was planted than controls."""
+    if first.empty:
+        return ""
+    lines = first[first["expected"].astype(bool)].drop_duplicates([*CELL, "parameter"])
+    if lines.empty:
+        return ""
+    yes, cannot, total = verdicts(lines)
     return (
-        f"{text or 'Of'} {plural(len(others), 'combination')} that had not been planted, "
-        f"{count_word(extra)} moved beyond floor and controls. Leaving the floor aside, "
-        f"{count_word(past_controls(planted))} of the planted and "
-        f"{count_word(past_controls(others))} of the other combinations moved beyond the controls."
+        "Shown stimuli of known motion, channels of the first layer answer more to the planted "
+        f"motion than in each control in {of_all(yes, total, 'planted combination')} of motion "
+        f"and index{cannot}."
     )
 
 
-def past_controls(lines: pd.DataFrame) -> int:
-    """How many parameters moved further than in every negative control."""
-    return int((lines["beyond_controls"].astype(str) == "yes").sum())
-
-
-def verdicts(table: pd.DataFrame) -> list[str]:
-    """A point for every dataset: which planted parameters were recovered, and what moved too."""
-    points = []
+def besides(table: pd.DataFrame) -> str:
+    """Which parameters moved that were not planted, where there are any."""
     lines = table.drop_duplicates([*CELL, "parameter"])
-    for key, cell in lines.groupby(CELL, sort=False, observed=True):
-        motion, dataset, network, init = (escape(part) for part in key)
-        expected = cell["expected"].astype(bool)
-        said = [
-            phrase
-            for verdict, phrase in (
-                ("yes", "recovered: {}"),
-                ("no", "**not recovered**: {}"),
-                ("untestable", "untestable: {}"),
-            )
-            for phrase in [listed(cell[expected], verdict, phrase)]
-            if phrase
-        ]
-        # Beyond the controls but below the floor: evidence, though not what counts as recovered.
-        short = cell[(cell["recovered"] != "yes") & (cell["beyond_controls"] == "yes")]
-        for planted, phrase in (
-            (True, "{} moved beyond the controls, though not beyond the floor"),
-            (False, "{}, not planted, moved beyond the controls as well"),
-        ):
-            among = short.loc[short["expected"].astype(bool) == planted, "parameter"]
-            said += [phrase.format(join_words([f"*{name}*" for name in among]))] * bool(len(among))
-        what = motion if motion != "none" else "no motion"
-        extra = listed(cell[~expected], "yes", "{} moved although that was not planted")
-        said += [extra] if extra else []
-        # A set without motion expects no parameter, so the phrases above say nothing.
-        if motion == "none" and not extra:
-            said.append(nothing(cell))
-        points.append(f"**{what}** ({dataset}, {network}, {init}): {'; '.join(said)}.")
+    extra = lines[~lines["expected"].astype(bool) & (lines["recovered"].astype(str) == "yes")]
+    if extra.empty:
+        return ""
+    return f"Not planted, and beyond the controls: {join_words([place(e) for e in rows(extra)])}."
+
+
+def combinations(table: pd.DataFrame, where: pd.DataFrame) -> list[str]:
+    """A point for every planted combination: the verdict, what failed, and where it is lost."""
+    keys = [*CELL, "parameter"]
+    found = {tuple(line[k] for k in keys): line for line in rows(where)}
+    points = []
+    lines = table[table["expected"].astype(bool)].drop_duplicates(keys)
+    for line in rows(lines):
+        size, way = SIZE[line["beyond_controls"]], DIRECTION[line["in_direction"]]
+        agree = line["beyond_controls"] == line["in_direction"]
+        why = f"{size}, {'and' if agree else 'but'} {way}"
+        beyond = tuple(line[k] for k in keys)
+        more = lost_in_words(found[beyond]) if beyond in found else ""
+        points.append(
+            f"**{escape(line['motion'])}**, {place(line)}: {VERDICTS[line['recovered']]}; "
+            f"{why}.{more}"
+        )
     return points
 
 
-def nothing(cell: pd.DataFrame) -> str:
-    """The sentence for a dataset without motion in which no parameter was shown to move."""
-    cannot = listed(cell, "untestable", "{}")
-    if (cell["recovered"].astype(str) == "untestable").all():
-        return "nothing was planted, and no parameter could be tested"
-    return "nothing was planted, and no parameter was shown to move" + (
-        f" ({cannot} could not be tested)" if cannot else ""
-    )
+def lost_in_words(line: Mapping[str, Any]) -> str:
+    """Where a planted parameter is lost, if not by size or direction, which are told anyhow."""
+    of = {name: formats.percent(line[name]).text for name in ("drop", "drop_all", "drop_layer",
+                                                              "drop_first")}  # fmt: skip
+    shuffled = "that of label-shuffled runs"
+    told = {
+        "not learned": "The networks were not shown to have learned it: direction use does not "
+        f"exceed {shuffled}",
+        "not in this parameter": f"It is not in this parameter: with {escape(line['kind'])}s at "
+        f"the identity accuracy is lower by {of['drop']} points, with transforms as a whole "
+        f"by {of['drop_all']}",
+        "in other layers": f"It is in other layers: those of {escape(line['layer'])} at the "
+        f"identity cost {of['drop_layer']} points, those of the first layer {of['drop_first']}",
+        "unknown": f"Where it is lost is not known: {escape(line['reason'])}",
+    }.get(str(line["lost"]))
+    return f" {told}." if told else ""
 
 
-def listed(cell: pd.DataFrame, verdict: str, phrase: str) -> str:
-    """The parameters with that verdict in a phrase, or nothing."""
-    names = [f"*{p}*" for p in cell.loc[cell["recovered"].astype(str) == verdict, "parameter"]]
-    return phrase.format(join_words(names)) if names else ""
+def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The lines as dictionaries."""
+    return [{str(k): v for k, v in line.items()} for line in table.to_dict("records")]
 
 
-def first_layer(table: pd.DataFrame) -> list[Block]:
-    """The same for the first layer alone."""
-    return [
-        Paragraph(
-            "A mean over layers can hide what one layer does. Only the first layer sees the "
-            "clip itself, so there a transform is a motion in the picture. The same comparisons "
-            "for it alone, as a further look and not as a second chance:"
-        ),
-        matrix(table, "Table L, first layer"),
-    ]
+def place(line: Mapping[str, Any]) -> str:
+    """r in turning (resnet18, scratch)."""
+    inside = f"{escape(line['network'])}, {escape(line['init'])}"
+    return f"*{escape(line['parameter'])}* in *{escape(line['dataset'])}* ({inside})"
 
 
-def confusion(inputs: Inputs, table: pd.DataFrame) -> list[Block]:
-    """Figure and table of motion x parameter."""
-    return [
+def matrices(inputs: Inputs, table: pd.DataFrame) -> list[Block]:
+    """Figure and tables of motion x parameter, and x tuning."""
+    tuning = inputs.planted_tuning
+    tuned = not tuning.empty
+    right = " Right: the same ratio of what channels answer to." * tuned
+    blocks: list[Block] = [
         *inputs.figure(
             "planted",
             label="Figure G",
-            caption="Planted motion (rows) and parameter (columns): ratio of the mean "
-            "displacement to the strongest negative control, and to the noise floor. Framed: the "
-            "parameter that the motion should move.",
-            alt="Two heat maps with a row for each planted motion and a column for each parameter; "
-            "the numbers are in the table of planted motions.",
+            caption=f"Planted motion (rows){', left' * tuned}: ratio of the mean displacement of "
+            f"each parameter to that of the strongest negative control.{right} Framed: what the "
+            "motion should move.",
+            alt="Heat maps with a row for each planted motion; the numbers are in the tables of "
+            "planted motions.",
         ),
         matrix(table),
-        Details(f"Every comparison ({len(table)})", [comparisons(table)], printed=False),
     ]
+    folded: list[Block] = [comparisons(table, "Table L, in full")]
+    if tuned:
+        tuning = ordered(tuning)
+        blocks.append(matrix(tuning, "Table L, tuning"))
+        folded.append(comparisons(tuning, "Table L, tuning in full"))
+    count = len(table) + len(tuning)
+    return [*blocks, Details(f"Every comparison ({count})", folded, printed=False)]
+
+
+def first_layer(inputs: Inputs) -> list[Block]:
+    """The same for the first layer alone."""
+    tables = [
+        matrix(ordered(table), f"Table L, {name}first layer")
+        for name, table in (("", inputs.planted_first), ("tuning, ", inputs.planted_tuning_first))
+        if not table.empty
+    ]
+    text = (
+        "A mean over layers can hide what one layer does. The first layer sees the clip itself, "
+        "so there a transform is a motion in the picture. The same comparisons for it alone, as a "
+        "further look and not as a second chance:"
+    )
+    return [Paragraph(text), *tables] if tables else []
 
 
 def matrix(table: pd.DataFrame, label: str = "Table L") -> Table:
-    """A line for every motion and parameter, a column for every comparison."""
+    """A line for every motion and parameter (or index), a column for every comparison."""
     present = [name for name in HEADS if (table["comparison"] == name).any()]
-    cells = table[["network", "init"]].drop_duplicates()
-    several = len(cells) > 1
+    several = len(table[["network", "init"]].drop_duplicates()) > 1
     keys = ["motion", "dataset", *(["network", "init"] if several else []), "parameter"]
+    tuned = bool(table["parameter"].isin(list(ANSWERS)).any())
+    caption = (
+        "Ratios of what channels answer to (mean size of the index; beyond the first layer, what "
+        "transforms add to it) by planted motion and index of tuning."
+        if tuned
+        else "Ratios of mean displacements by planted motion and parameter."
+    )
+    note = (
+        "A star: beyond the comparison, that is above 1 with p after Holm's adjustment small "
+        "enough: one-sided over what was planted, two-sided over the rest."
+        + " The floor is a number: there a star says that the interval lies above 1."
+        * (FLOOR in present)
+    )
     columns = [
         words("planted", "motion"),
         words("dataset"),
         *when(several, words("network"), words("start", "init")),
-        words("", "parameter"),
+        words("", lambda line: ANSWERS.get(line["parameter"], line["parameter"])),
         words("expected", lambda line: "yes" if line["expected"] else "", centred=True),
         *ratios(present),
         words("beyond controls", "beyond_controls"),
-        words("moved", "recovered"),
+        *when(not tuned, words("in direction", "in_direction"), words("recovered", verdict)),
     ]
     return make_table(
         [compared(lines) for _, lines in table.groupby(keys, sort=False, observed=True)],
         columns,
-        "Ratios of mean displacements by planted motion and parameter. A star: beyond the "
-        "comparison (floor: the interval lies above 1; controls: above 1 and p after Holm's "
-        "adjustment small enough). *Beyond controls* asks for the three negative controls, *moved* "
-        "for the floor as well.",
+        caption,
         label=label,
         group_by=len(keys) - 1,
         muted=lambda line: line["recovered"] == "untestable",
+        note=note,
         wide=True,
     )
+
+
+def verdict(line: Mapping[Any, Any]) -> str:
+    """What was planted is recovered or not; nothing else can be."""
+    return str(line["recovered"]) if line["expected"] else ""
+
+
+def lost(where: pd.DataFrame) -> list[Block]:
+    """What networks need of each planted combination, and where it is lost."""
+    if where.empty:
+        return []
+    several = [name for name in ("network", "init") if len(set(where[name])) > 1]
+
+    def costliest(line: Mapping[Any, Any]) -> str:
+        name, loss = escape(line["layer"]), formats.percent(line["drop_layer"]).text
+        return f"{name} ({loss})" if name else formats.DASH
+
+    columns = [
+        words("planted", "motion"),
+        words("dataset"),
+        *when("network" in several, words("network")),
+        *when("init" in several, words("start", "init")),
+        words("", "parameter"),
+        numbers("real", "accuracy", formats.percent, group="accuracy"),
+        numbers("shuffled", "accuracy_shuffled", formats.percent, group="accuracy"),
+        numbers("chance", "chance", formats.percent, group="accuracy"),
+        numbers("points", "direction_use", formats.percent, group="direction use"),
+        numbers("p", "use_p", formats.p_value, group="direction use"),
+        numbers("kind", "drop", formats.percent, group="lost without"),
+        numbers("whole", "drop_all", formats.percent, group="lost without"),
+        *when((where["layer_index"] >= 0).any(), words("costliest layer", costliest)),
+        *when((where["tuning"] != "").any(), words("tuning")),
+        words("lost", lambda line: line["lost"] or formats.DASH),
+    ]
+    return [
+        make_table(
+            ordered(where),
+            columns,
+            "Where planted motion is lost, by planted parameter.",
+            label="Table L, where",
+            group_by=len(several) + 2,
+            muted=lambda line: line["lost"] == "unknown",
+            note="Accuracies in per cent, the rest in points: means over runs (intervals are in "
+            "planted_where.parquet). Shuffled: label-shuffled runs; p: direction use against "
+            "theirs, one-sided, by relabelling runs. Lost without: with transforms of the "
+            "parameter's kind, as a whole, or of one layer at the identity, batch norms computed "
+            "anew. Tuning: whether the first layer answers to the motion beyond the controls.",
+            wide=True,
+        )
+    ]
 
 
 def compared(lines: pd.DataFrame) -> dict[Any, Any]:
@@ -260,14 +368,14 @@ def marked(line: Mapping[Any, Any] | None) -> Cell:
     return Cell(f"{cell.text}{'*' * (str(line['beyond']) == 'yes')}", cell.sort)
 
 
-def comparisons(table: pd.DataFrame) -> Table:
+def comparisons(table: pd.DataFrame, label: str) -> Table:
     """All lines with interval, p, floor and status."""
     columns = [
         words("planted", "motion"),
         words("dataset"),
         words("network"),
         words("start", "init"),
-        words("", "parameter"),
+        words("", lambda line: ANSWERS.get(line["parameter"], line["parameter"])),
         words("against", "comparison"),
         numbers("runs", ("n_a", "n_b"), pair),
         *RATIO,
@@ -275,9 +383,7 @@ def comparisons(table: pd.DataFrame) -> Table:
         words("status"),
     ]
     caption = "Every comparison of a planted motion. The noise floor is a number: interval only."
-    return make_table(
-        table, columns, caption, label="Table L, in full", group_by=4, sortable=True, wide=True
-    )
+    return make_table(table, columns, caption, label=label, group_by=4, sortable=True, wide=True)
 
 
 def in_layers(table: pd.DataFrame) -> list[Block]:

@@ -127,10 +127,10 @@ def alignment_table(
     family = [k for k in keys if k not in ("layer_index", "layer")]
     layers = lines["scope"] == "layer"
     single = ~layers & (lines["axis"] != "all")
-    parts = [_adjusted(g, "BH over layers", alpha) for _, g in lines[layers].groupby(family)]
+    parts = [_adjusted(g, "layers", alpha) for _, g in lines[layers].groupby(family)]
     family = [k for k in keys if k not in ("axis", "parameter")]
-    parts += [_adjusted(g, "Holm over axes", alpha) for _, g in lines[single].groupby(family)]
-    parts += [_adjusted(lines.loc[[i]], "", alpha) for i in lines.index[~layers & ~single]]
+    parts += [_adjusted(g, "axes", alpha) for _, g in lines[single].groupby(family)]
+    parts += [_adjusted(lines.loc[[i]], "axes", alpha) for i in lines.index[~layers & ~single]]
     table = pd.concat(parts)
     order = {"model": 0, "first": 1, "layer": 2}
     return table.sort_values(
@@ -279,9 +279,11 @@ def _over_runs(group: pd.DataFrame, *, level: float, seed: int) -> dict[str, Any
     return line
 
 
-def _adjusted(lines: pd.DataFrame, name: str, alpha: float) -> pd.DataFrame:
+def _adjusted(lines: pd.DataFrame, over: str, alpha: float) -> pd.DataFrame:
     """p_adjusted of one family, or "untestable" where it could never pass."""
     rows = [{str(name): value for name, value in row.items()} for row in lines.to_dict("records")]
-    method = benjamini_hochberg if name.startswith("BH") else holm
-    adjust(rows, alpha, method, name, "", needed="more runs")
-    return pd.DataFrame(rows, columns=lines.columns)
+    method, name = (benjamini_hochberg, "BH") if over == "layers" else (holm, "Holm")
+    adjust(rows, alpha, method, name, over, needed="more runs")
+    if len(rows) == 1:
+        rows[0]["adjustment"] = "none"  # a family of one: p_adjusted is p
+    return pd.DataFrame(rows, columns=[*lines.columns, "adjustment"])

@@ -1,14 +1,16 @@
 """Planted motion: which parameter moved where one kind of motion alone told the classes apart?
 
-The run is the unit. A displacement counts as real when it lies beyond the noise floor of its own
-training and beyond each negative control of the same data set. Whether channels point the way they
-prefer is in `threetconv.statistics.planted.alignment`.
+The run is the unit. A planted parameter is recovered when it moved further than in each negative
+control of the same data set, and when the channels of the first layer point the way they prefer
+(`threetconv.statistics.planted.alignment`). The noise floor is printed beside: it says how far
+gradients of pure noise would have taken a parameter, which one that its gradient holds in place
+need not exceed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,34 +19,32 @@ import pandas as pd
 from threetconv.errors import InputError, look_up
 from threetconv.records.parameters import PARAMETERS
 from threetconv.schemas.statistics import PLANTED, PLANTED_LAYERS
+from threetconv.statistics.planted.against_controls import (
+    CELL,
+    COMPARISONS,
+    against_controls,
+    comparisons,
+    estimate,
+    one_verdict,
+    paired_values,
+)
 from threetconv.statistics.planted.alignment import AXES
 from threetconv.statistics.summaries.snapshot_choice import at_checkpoint
-from threetconv.statistics.tests.adjust import adjust, holm
 from threetconv.statistics.tests.families import with_recipe
-from threetconv.statistics.tests.intervals import Interval, difference_interval, paired_interval
-from threetconv.statistics.tests.permutation import DRAWS, permute_runs
+from threetconv.statistics.tests.permutation import DRAWS
 from threetconv.support.levels import passes
 
-__all__ = [
-    "COLUMNS",
-    "EXPECTED",
-    "LAYER_COLUMNS",
-    "planted_layers",
-    "planted_table",
-]
+__all__ = ["COLUMNS", "EXPECTED", "LAYER_COLUMNS", "planted_layers", "planted_table"]
 
 EXPECTED = {motion: tuple(axis.parameter for axis in axes) for motion, axes in AXES.items()}
 """Planted motion -> parameters that should move."""
-FLOOR, STILL = "noise floor", "no motion"
-CONTROLS = ("static", "frame-shuffled", "label-shuffled")
 COLUMNS = PLANTED.names
 LAYER_COLUMNS = PLANTED_LAYERS.names
-CELL = ["network", "dataset", "init", "recipe"]
-Arms = tuple[np.ndarray, np.ndarray]
 
 
 def planted_table(
     summaries: pd.DataFrame,
+    alignment: pd.DataFrame,
     runs: pd.DataFrame,
     motions: Mapping[str, str],
     *,
@@ -60,16 +60,17 @@ def planted_table(
     Args:
         summaries: from `threetconv.statistics.summaries.summarise.summarise`, of real runs and
             controls.
+        alignment: from `threetconv.statistics.planted.alignment.alignment_table`, of the same.
         runs: run_id, network, dataset, init, convolution, control.
         motions: data set -> its planted motion, a key of `EXPECTED`; other data sets are left out.
         checkpoint: "matched": the largest noise budget that all these runs have a snapshot of; or
             "best".
-        alpha: level of the tests of four parameters against one comparison.
+        alpha: level of the tests.
         weighting: of the summaries, "pooled" or "layer".
         layer_index: look at this layer alone (0: the one whose input is the clip); at the whole
             model without it.
         seed, draws: of Monte Carlo draws, see
-        `threetconv.statistics.tests.permutation.permute_runs`.
+            `threetconv.statistics.tests.permutation.permute_runs`.
 
     Returns:
         Columns `COLUMNS`; a line per network, data set, init, parameter and `comparison`:
@@ -79,15 +80,19 @@ def planted_table(
         - "static", "frame-shuffled", "label-shuffled": ratio of mean displacements, real runs
           (`n_a`) / control (`n_b`) of the same cell; and "no motion": real runs / real runs of the
           data set of the same network and init in which nothing moves. Welch interval, permutation
-          of run labels, Holm over the four parameters.
+          of run labels: of planted parameters one-sided, since they should move further, with Holm
+          over the planted ones; of the others two-sided, with Holm over these. Nothing is adjusted
+          for the number of controls, since a verdict asks for all of them.
 
         `beyond`: "yes" where the displacement is larger than that of the comparison (interval above
         1 for the floor, estimate above 1 and p_adjusted <= alpha for the others), else "no", or
-        "untestable". `recovered`, the same on every line of a parameter: "yes" when it lies beyond
-        the floor and beyond all three controls, "no" when it fails at one, else "untestable"; and
-        `beyond_controls`, the same without the floor. Where `expected` is false, "yes" means that
-        a parameter moved which was not planted.
-        `status`: "ok", "untestable" or "degenerate", with `reason`.
+        "untestable". The same on every line of a parameter: `beyond_controls`, "yes" when it lies
+        beyond all three controls, "no" when it fails at one, else "untestable"; `in_direction` of a
+        planted parameter, whether channels of the first layer of real runs point the way they
+        prefer (p_adjusted <= alpha, correlation above 0), "" of others; `recovered`: of a planted
+        parameter "yes" when both are, "no" when one is "no"; of others `beyond_controls`, so that
+        "yes" means that a parameter moved which was not planted. The floor and "no motion" take no
+        part in it. `status`: "ok", "untestable" or "degenerate", with `reason`.
 
     Raises:
         InputError: an unknown motion, or runs without a common step.
@@ -97,28 +102,35 @@ def planted_table(
         table = table[(table["scope"] == "model") & (table["weighting"] == weighting)]
     else:
         table = table[(table["scope"] == "layer") & (table["layer_index"] == layer_index)]
-    lines: list[dict[str, Any]] = []
-    for cell, comparison, ours, theirs in _comparisons(table, motions):
-        group = [
-            cell
-            | {"parameter": parameter, "comparison": comparison, "checkpoint": checkpoint}
-            | _compare(*_values(ours, theirs, parameter), comparison, seed=seed, draws=draws)
-            for parameter in PARAMETERS
-        ]
-        _beyond(group, alpha)
-        lines += group
-    if not lines:
+    result = against_controls(
+        table, motions, EXPECTED, PARAMETERS, alpha=alpha, seed=seed, draws=draws
+    )
+    if result.empty:
         return pd.DataFrame(columns=COLUMNS)
     # -1 stands for the whole model
     where = np.int32(-1 if layer_index is None else layer_index)
-    result = pd.DataFrame(lines).assign(rng_seed=seed, layer_index=where)
-    result["expected"] = _expected(result)
-    # "no motion" is shown as well and takes no part in either verdict
-    for name, against in (("beyond_controls", CONTROLS), ("recovered", (FLOOR, *CONTROLS))):
-        lines_of = result[result["comparison"].isin(against)]
-        verdict = lines_of.groupby([*CELL, "parameter"], sort=False)["beyond"].agg(_verdict)
-        result = result.merge(verdict.rename(name).reset_index(), on=[*CELL, "parameter"])
-    return _sorted(result, ["parameter", "comparison"])[COLUMNS]
+    result = result.assign(checkpoint=checkpoint, layer_index=where, rng_seed=seed)
+    found = _directions(alignment, alpha)
+    keys = result[[*CELL, "parameter"]].itertuples(index=False, name=None)
+    result["in_direction"] = [
+        found.get(key, "untestable") if planted else ""
+        for key, planted in zip(keys, result["expected"], strict=True)
+    ]
+    both = zip(result["beyond_controls"], result["in_direction"], strict=True)
+    result["recovered"] = [one_verdict([part for part in pair if part]) for pair in both]
+    return result[COLUMNS]
+
+
+def _directions(alignment: pd.DataFrame, alpha: float) -> dict[tuple[str, ...], str]:
+    """(*cell, parameter) -> whether first-layer channels of real runs point as they prefer."""
+    if alignment.empty:
+        return {}
+    first = with_recipe(alignment)
+    first = first[(first["scope"] == "first") & (first["control"] == "none")]
+    shown = passes(first["p_adjusted"], alpha) & (first["correlation"] > 0)
+    verdicts = np.where(first["status"] != "ok", "untestable", np.where(shown, "yes", "no"))
+    keys = first[[*CELL, "parameter"]].astype(str).itertuples(index=False, name=None)
+    return dict(zip(keys, map(str, verdicts), strict=True))
 
 
 def planted_layers(
@@ -140,29 +152,34 @@ def planted_layers(
     table = _lines(summaries, runs, motions, checkpoint)
     table = table[table["scope"] == "layer"]
     lines: list[dict[str, Any]] = []
-    for cell, comparison, ours, theirs in _comparisons(table, motions):
+    for cell, comparison, ours, theirs in comparisons(table, motions):
         for (index, layer), group in ours.groupby(["layer_index", "layer"], sort=True):
             other = None if theirs is None else theirs[theirs["layer_index"] == index]
             for parameter in PARAMETERS:
-                arms = _values(group, other, parameter)
-                line = _estimate(*arms, comparison)
+                line = estimate(*paired_values(group, other, parameter), comparison)
                 low = line["ci_low"]
-                beyond = "untestable" if math.isnan(low) else "yes" if low > 1 else "no"
-                place = {"layer_index": index, "layer": layer, "parameter": parameter}
-                about = {"comparison": comparison, "checkpoint": checkpoint, "beyond": beyond}
-                lines.append(cell | place | about | line)
+                about = {
+                    "layer_index": index, "layer": layer, "parameter": parameter,
+                    "comparison": comparison, "checkpoint": checkpoint,
+                    "expected": parameter in EXPECTED[cell["motion"]],
+                    "beyond": "untestable" if math.isnan(low) else "yes" if low > 1 else "no",
+                }  # fmt: skip
+                lines.append(cell | about | line)
     if not lines:
         return pd.DataFrame(columns=LAYER_COLUMNS)
-    result = pd.DataFrame(lines)
-    result["expected"] = _expected(result)
-    result = _sorted(result, ["layer_index", "parameter", "comparison"])
+    orders = {"parameter": list(PARAMETERS), "comparison": list(COMPARISONS)}
+    result = pd.DataFrame(lines).sort_values(
+        [*CELL, "layer_index", *orders],
+        key=lambda c: c.map(orders[str(c.name)].index) if c.name in orders else c,
+        ignore_index=True,
+    )
     return result[LAYER_COLUMNS].astype({"layer_index": np.int32})
 
 
 def _lines(
     summaries: pd.DataFrame, runs: pd.DataFrame, motions: Mapping[str, str], checkpoint: str
 ) -> pd.DataFrame:
-    """Summaries of reachable rows of the study's 3T runs at the checkpoint, one line each."""
+    """Summaries of reachable rows of the study's 3T runs at the checkpoint: value (D) and floor."""
     for motion in motions.values():
         look_up(EXPECTED, motion, what="planted motion")
     wanted = runs[(runs["convolution"] == "3t") & runs["dataset"].isin(list(motions))]
@@ -179,119 +196,6 @@ def _lines(
             expected="snapshots on one grid of updates, of equal noise budgets",
             remedy="use checkpoint best, or train all runs with the same snapshot_every",
         )
-    return chosen.lines
-
-
-def _comparisons(
-    table: pd.DataFrame, motions: Mapping[str, str]
-) -> Iterator[tuple[dict[str, Any], str, pd.DataFrame, pd.DataFrame | None]]:
-    """(cell, comparison, lines of its real runs, lines to compare them with) in a fixed order."""
-    for key, cell in table.groupby(CELL, sort=True):
-        where = {name: str(value) for name, value in zip(CELL, key, strict=True)}
-        where["motion"] = motions[where["dataset"]]
-        ours = cell[cell["control"] == "none"]
-        if ours.empty:
-            continue
-        yield where, FLOOR, ours, None
-        for control in CONTROLS:
-            yield where, control, ours, cell[cell["control"] == control]
-        # the data set without motion would be compared with itself
-        if where["motion"] == "none":
-            continue
-        same = (
-            table[["network", "init", "recipe"]]
-            == [where[key] for key in ("network", "init", "recipe")]
-        ).all(axis=1)
-        still = table["dataset"].map(motions) == "none"
-        yield where, STILL, ours, table[same & still & (table["control"] == "none")]
-
-
-def _values(ours: pd.DataFrame, theirs: pd.DataFrame | None, parameter: str) -> Arms:
-    """D of both arms, in the order of run ids; the second is ln floor of the same runs."""
-    ours = ours[ours["parameter"] == parameter].sort_values("run_id")
-    if theirs is None:
-        # each run has the floor of its own learning rates and updates
-        floors = ours["noise_floor"].to_numpy(np.float64)
-        with np.errstate(divide="ignore"):
-            return ours["log_mean_abs"].to_numpy(np.float64), np.log(floors)
-    theirs = theirs[theirs["parameter"] == parameter].sort_values("run_id")
-    return ours["log_mean_abs"].to_numpy(np.float64), theirs["log_mean_abs"].to_numpy(np.float64)
-
-
-def _estimate(a: np.ndarray, b: np.ndarray, comparison: str) -> dict[str, Any]:
-    """Ratio and interval; NaN where they do not exist."""
-    empty = a.size == 0 or b.size == 0
-    finite = not empty and bool(np.isfinite(a).all() and np.isfinite(b).all())
-    interval, estimate = Interval(math.nan, math.nan, "none", math.nan), math.nan
-    if finite:
-        estimate = math.exp(a.mean() - b.mean())
-        # D and the floor belong to the same run, so their differences are paired
-        pairs = comparison == FLOOR
-        interval = paired_interval([a - b]) if pairs else difference_interval([(a, b)])
-    return {
-        "n_a": a.size,
-        "n_b": 0 if comparison == FLOOR else b.size,
-        "estimate": estimate,
-        "ci_low": math.exp(interval.low),
-        "ci_high": math.exp(interval.high),
-        "ci_method": interval.method,
-    }
-
-
-def _compare(
-    a: np.ndarray, b: np.ndarray, comparison: str, *, seed: int, draws: int
-) -> dict[str, Any]:
-    """One line before adjustment."""
-    line = _estimate(a, b, comparison) | {
-        "p_raw": math.nan, "p_floor": math.nan, "exact": False, "n_permutations": 0,
-        "p_adjusted": math.nan, "status": "ok", "reason": "",
-    }  # fmt: skip
-    if a.size == 0 or b.size == 0:
-        return line | {"status": "untestable", "reason": f"no runs to compare with: {comparison}"}
-    still = int(np.count_nonzero(~np.isfinite(a)) + np.count_nonzero(~np.isfinite(b)))
-    if still:
-        why = f"{still} runs without a displacement, or without a noise floor"
-        return line | {"status": "degenerate", "reason": why}
-    if comparison == FLOOR:
-        if math.isnan(line["ci_low"]):
-            return line | {"status": "untestable", "reason": "one run, or no spread: no interval"}
-        return line | {"reason": "the floor is a number, not a sample: interval only"}
-    result = permute_runs([(a, b)], seed=seed, draws=draws)
-    return line | {
-        "p_raw": result.p,
-        "p_floor": result.floor,
-        "exact": result.exact,
-        "n_permutations": result.n_permutations,
-    }
-
-
-def _beyond(lines: list[dict[str, Any]], alpha: float) -> None:
-    """Holm over the four parameters, `status` and `beyond`, in place."""
-    against_floor = lines[0]["comparison"] == FLOOR
-    if not against_floor:
-        adjust(lines, alpha, holm, "Holm", "parameters")
-    for line in lines:
-        # the permutation test is two-sided: a small p with a ratio below 1 shows the opposite
-        larger = line["ci_low"] > 1 if against_floor else line["estimate"] > 1
-        shown = larger and (against_floor or passes(line["p_adjusted"], alpha))
-        line["beyond"] = "untestable" if line["status"] != "ok" else "yes" if shown else "no"
-
-
-def _verdict(beyond: pd.Series) -> str:
-    """One failure settles it; otherwise one comparison that cannot be made leaves it open."""
-    found = set(beyond)
-    return "no" if "no" in found else "untestable" if "untestable" in found else "yes"
-
-
-def _expected(table: pd.DataFrame) -> np.ndarray:
-    pairs = zip(table["motion"], table["parameter"], strict=True)
-    return np.array([parameter in EXPECTED[motion] for motion, parameter in pairs], dtype=bool)
-
-
-def _sorted(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    orders = {"parameter": list(PARAMETERS), "comparison": [FLOOR, *CONTROLS, STILL]}
-    return table.sort_values(
-        [*CELL, *keys],
-        key=lambda c: c.map(orders[str(c.name)].index) if c.name in orders else c,
-        ignore_index=True,
-    )
+    with np.errstate(divide="ignore"):
+        floor = np.log(chosen.lines["noise_floor"].to_numpy(np.float64))
+    return chosen.lines.assign(value=chosen.lines["log_mean_abs"], floor=floor)

@@ -150,10 +150,11 @@ def permute_runs(
     blocks: Sequence[tuple[npt.ArrayLike, npt.ArrayLike]],
     *,
     seed: int,
+    two_sided: bool = True,
     max_enumeration: int = MAX_ENUMERATION,
     draws: int = DRAWS,
 ) -> PermutationResult:
-    """Two-sided permutation test of the mean over blocks of the difference of arm means.
+    """Permutation test of the mean over blocks of the difference of arm means.
 
     It is studentised where `studentises` says so; the statistic that is returned is the mean
     difference all the same.
@@ -162,22 +163,26 @@ def permute_runs(
         blocks: (values of arm a, values of arm b) per block, one value per run; finite, neither
             empty.
         seed, max_enumeration, draws: see `permute`.
+        two_sided: whether arm b may lie above arm a as well; without it small p mean a above b.
 
     Returns:
-        The result. Neither the order of the runs, nor that of the blocks within rounding, nor
-        which arm is called a changes p; the last flips the sign of the statistic.
+        The result. Neither the order of the runs, nor that of the blocks within rounding changes
+        p; which arm is called a changes the sign of the statistic, and p only if one-sided.
 
     Raises:
         ValueError: for an empty arm or a value that is not finite.
     """
     columns = [(np.reshape(a, (-1, 1)), np.reshape(b, (-1, 1))) for a, b in blocks]
-    return permute_many(columns, seed=seed, max_enumeration=max_enumeration, draws=draws)[0]
+    return permute_many(
+        columns, seed=seed, two_sided=two_sided, max_enumeration=max_enumeration, draws=draws
+    )[0]
 
 
 def permute_many(
     blocks: Sequence[tuple[npt.ArrayLike, npt.ArrayLike]],
     *,
     seed: int,
+    two_sided: bool = True,
     max_enumeration: int = MAX_ENUMERATION,
     draws: int = DRAWS,
 ) -> list[PermutationResult]:
@@ -185,8 +190,8 @@ def permute_many(
 
     Args:
         blocks: (arm a, arm b) per block, arrays (runs, outcomes).
-        seed, max_enumeration, draws: as for `permute_runs`. Every outcome gets the labelings that
-            it would get alone.
+        seed, two_sided, max_enumeration, draws: as for `permute_runs`. Every outcome gets the
+            labelings that it would get alone.
 
     Returns:
         A result per outcome.
@@ -201,7 +206,7 @@ def permute_many(
     results: list[PermutationResult] = []
     for start in range(0, outcomes, at_once):
         some = [(a[:, start : start + at_once], b[:, start : start + at_once]) for a, b in arms]
-        results += _permute_means(some, seed, max_enumeration, draws)
+        results += _permute_means(some, seed, max_enumeration, draws, two_sided=two_sided)
     return results
 
 
@@ -231,21 +236,30 @@ def permute_jointly(
 
 
 def _permute_means(
-    arms: list[tuple[np.ndarray, np.ndarray]], seed: int, max_enumeration: int, draws: int
+    arms: list[tuple[np.ndarray, np.ndarray]],
+    seed: int,
+    max_enumeration: int,
+    draws: int,
+    *,
+    two_sided: bool,
 ) -> list[PermutationResult]:
     statistics = np.mean([a.mean(axis=0) - b.mean(axis=0) for a, b in arms], axis=0)
     spread = np.mean([np.ptp(np.concatenate(pair), axis=0) for pair in arms], axis=0)
     largest = np.max([np.abs(np.concatenate(pair)).max(axis=0) for pair in arms], axis=0)
     sizes = [(a.shape[0], b.shape[0]) for a, b in arms]
     if studentises(sizes):
-        found = _permute_shares(arms, seed, max_enumeration, draws, joint=False)
+        found = _permute_shares(
+            arms, seed, max_enumeration, draws, joint=False, two_sided=two_sided
+        )
         return [r._replace(statistic=float(t)) for r, t in zip(found, statistics, strict=True)]
+    # one-sided, a labeling's difference is that of a less b, whichever is larger
+    reference = statistics if two_sided else np.ones_like(statistics)
     return permute(
-        [mean_difference(a, b, statistics) for a, b in arms],
+        [mean_difference(a, b, reference) for a, b in arms],
         statistics,
         TOLERANCE * spread + ROUNDING * largest,
-        least=attainable_floor(sizes),
-        two_sided=True,
+        least=_least(sizes, two_sided=two_sided),
+        two_sided=two_sided,
         seed=seed,
         max_enumeration=max_enumeration,
         draws=draws,
@@ -259,11 +273,12 @@ def _permute_shares(
     draws: int,
     *,
     joint: bool,
+    two_sided: bool = True,
 ) -> list[PermutationResult]:
     """Tests of the share of variance that the labels explain: t^2 / (t^2 + degrees of freedom).
 
-    It grows with t, and stays finite where an arm has no spread. Without `studentises` the
-    variance is that of all runs of a block, which no relabelling changes.
+    It grows with t, and stays finite where an arm has no spread; one-sided it has the sign of t.
+    Without `studentises` the variance is that of all runs of a block, which no relabelling changes.
     """
     sizes = [(a.shape[0], b.shape[0]) for a, b in arms]
     studentised, outcomes = studentises(sizes), arms[0][0].shape[1]
@@ -271,6 +286,7 @@ def _permute_shares(
     differences = np.sum([a.mean(axis=0) - b.mean(axis=0) for a, b in arms], axis=0)
     # jointly, a labeling must be the same one for every outcome
     reference = np.full(outcomes, differences.sum()) if joint else differences
+    reference = reference if two_sided else np.ones(outcomes)
     blocks = [mean_difference(a, b, reference, joint=joint) for a, b in arms]
     variance = sum((block.values**2).sum(axis=0) for block in blocks)
     variance = variance * sum(1 / a + 1 / b for a, b in sizes)
@@ -284,6 +300,8 @@ def _permute_shares(
         explained = totals[:, :outcomes] ** 2
         whole = explained + df * totals[:, outcomes:] if studentised else variance + 0 * explained
         found = np.divide(explained, whole, out=np.zeros_like(explained), where=whole > 0)
+        if not two_sided:
+            found = np.copysign(found, totals[:, :outcomes])
         return found.mean(axis=1, keepdims=True) if joint else found
 
     spread = np.mean([np.ptp(block.values, axis=0) for block in blocks], axis=0)
@@ -293,13 +311,17 @@ def _permute_shares(
         blocks,
         shares(own[None])[0],
         slack.max(keepdims=True) if joint else slack,
-        least=attainable_floor(sizes),
+        least=_least(sizes, two_sided=two_sided),
         two_sided=False,
         seed=seed,
         combine=shares,
         max_enumeration=max_enumeration,
         draws=draws,
     )
+
+
+def _least(sizes: Sequence[tuple[int, int]], *, two_sided: bool) -> float:
+    return attainable_floor(sizes) if two_sided else 1 / labelings(sizes)
 
 
 def _checked(
