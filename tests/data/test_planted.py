@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from scipy.ndimage import map_coordinates
 from scipy.stats import ks_2samp
 
 from threetconv.data.adapters.registry import read_clips
@@ -33,7 +34,7 @@ def film(label, seed=0, *, frames=8, size=(32, 32)):
 @pytest.fixture
 def alone(monkeypatch):
     """One white shape on black in a large frame; on the plane it starts at 0.4, 0.4."""
-    monkeypatch.setattr(planted, "COUNT", {"plane": (1, 1), "middle": (1, 1)})
+    monkeypatch.setattr(planted, "COUNT", (1, 1))
     monkeypatch.setattr(planted, "_colours", lambda _: (np.zeros(3), np.full(3, 255.0)))
     monkeypatch.setattr(planted, "SPEED", dict.fromkeys(planted.SPEED, (0.2, 0.2)))
 
@@ -79,32 +80,66 @@ def test_a_shape_travels_the_way_its_class_says(alone, label, axis, step):
     assert np.ptp(clip.sum(axis=(1, 2))) < 0.02 * clip[0].sum()
 
 
+@pytest.fixture
+def texture(monkeypatch):
+    """White textures on black, large enough to follow; frame 1 has moved on by `step`."""
+    monkeypatch.setattr(planted, "PATCH", 48.0)
+    monkeypatch.setattr(planted, "_colours", lambda _: (np.zeros(3), np.full(3, 255.0)))
+
+    def make(label, step, seed=1):
+        monkeypatch.setattr(planted, "SPEED", dict.fromkeys(planted.SPEED, (step, step)))
+        clip = film(label, seed, frames=2, size=(144, 144))[..., 0] / 255.0
+        # the first whole patch: the mosaic begins at a random place
+        rng = np.random.default_rng(seed)
+        rng.integers(len(SHAPES))
+        for _ in planted.SPEED:
+            rng.uniform()
+        x, y = (48.0 - 48.0 * rng.random() for _ in range(2))
+        return clip, (x + 24.0, y + 24.0)
+
+    return make
+
+
+def around(picture, centre, distance, angle):
+    """The picture at that distance (px) and angle (y points down) from the centre."""
+    x = centre[0] + distance * np.cos(angle) - 0.5
+    y = centre[1] + distance * np.sin(angle) - 0.5
+    return map_coordinates(picture, [y, x], order=1)
+
+
+ANGLES = np.linspace(0, 2 * np.pi, 180, endpoint=False)
+
+
 @pytest.mark.parametrize(("label", "sign"), [("clockwise", 1), ("counterclockwise", -1)])
-def test_the_picture_turns_the_way_its_class_says(alone, monkeypatch, label, sign):
-    monkeypatch.setattr(planted, "NEAREST", 0.2)
-    monkeypatch.setattr(planted, "SHAPES", {"kite": [(0, -1.0), (0.5, 0.2), (0, 0.5), (-0.5, 0.2)]})
-    clip = alone(label)
-    mass, x, y, own = np.array([moments(p) for p in clip]).T
-    bearing = np.unwrap(np.arctan2(y - 63.5, x - 63.5))
-    # y points down, so an angle that grows turns clockwise as seen
-    assert np.diff(bearing) == pytest.approx(sign * 0.2 * 2 * np.pi / 4, abs=0.02)
-    assert np.diff(np.unwrap(own)) == pytest.approx(sign * 0.2 * 2 * np.pi / 4, abs=0.1)
-    assert np.hypot(x - 63.5, y - 63.5) == pytest.approx(
-        np.full(5, np.hypot(x[0] - 63.5, y[0] - 63.5)), abs=0.3
-    )
-    assert np.ptp(mass) < 0.03 * mass[0]
+def test_textures_turn_about_their_centres_the_way_their_class_says(texture, label, sign):
+    clip, centre = texture(label, 0.1)
+    for distance in (6.0, 9.0, 12.0):
+        before = around(clip[0], centre, distance, ANGLES)
+        # y points down, so an angle that grows turns clockwise as seen
+        after = around(clip[1], centre, distance, ANGLES + sign * 0.1 * 2 * np.pi)
+        wrong = around(clip[1], centre, distance, ANGLES - sign * 0.1 * 2 * np.pi)
+        assert np.abs(after - before).mean() < 0.2 * np.abs(wrong - before).mean()
 
 
 @pytest.mark.parametrize(("label", "sign"), [("growing", 1), ("shrinking", -1)])
-def test_the_picture_grows_or_shrinks_by_equal_ratios(alone, monkeypatch, label, sign):
-    monkeypatch.setattr(planted, "NEAREST", 0.2)
-    monkeypatch.setattr(planted, "SHAPES", {"kite": [(0, -1.0), (0.5, 0.2), (0, 0.5), (-0.5, 0.2)]})
-    clip = alone(label)
-    mass, x, y, own = np.array([moments(p) for p in clip]).T
-    assert np.diff(0.5 * np.log(mass)) == pytest.approx(sign * 0.2 / 4, abs=0.02)
-    assert np.diff(np.log(np.hypot(x - 63.5, y - 63.5))) == pytest.approx(sign * 0.2 / 4, abs=0.01)
-    assert np.ptp(np.arctan2(y - 63.5, x - 63.5)) < 0.02
-    assert np.ptp(own) < 0.1
+def test_textures_grow_or_shrink_by_equal_ratios(texture, label, sign):
+    clip, centre = texture(label, 0.4)
+    for distance in (6.5, 7.8):  # neither a patch's middle nor its faded rim, in both frames
+        before = around(clip[0], centre, distance, ANGLES)
+        after = around(clip[1], centre, distance * np.exp(sign * 0.4), ANGLES)
+        wrong = around(clip[1], centre, distance * np.exp(-sign * 0.4), ANGLES)
+        assert np.abs(after - before).mean() < 0.2 * np.abs(wrong - before).mean()
+
+
+def test_every_texture_of_a_clip_moves_and_each_about_its_own_centre(texture):
+    clip, (x, y) = texture("clockwise", 0.1)
+    for column in range(2):
+        for row in range(2):
+            centre = (x + 48.0 * column, y + 48.0 * row)
+            before = around(clip[0], centre, 10.0, ANGLES)
+            after = around(clip[1], centre, 10.0, ANGLES + 0.1 * 2 * np.pi)
+            assert np.abs(after - before).mean() < 0.03
+            assert np.ptp(before) > 0.3
 
 
 @pytest.mark.parametrize("label", ["still", *SHAPES])
@@ -119,7 +154,7 @@ def test_kinds_of_shapes_are_told_apart_however_they_are_turned():
     def picture(kind, turn):
         tracks = np.array([[32.0], [32.0], [20.0], [turn]])
         outline = np.array(SHAPES[kind])
-        return planted._cover(tracks, outline, np.ones(1), (64, 64), around=False)
+        return planted._cover(tracks, outline, np.ones(1), (64, 64))
 
     y, x = (np.mgrid[0:64, 0:64] - 31.5) / 20.0
     found = {}
@@ -174,19 +209,6 @@ def test_one_frame_has_the_same_law_in_all_classes(frame):
         for number, label in enumerate(MOTIONS[motion]):
             for one, other in zip(features(label, number), reference, strict=True):
                 assert ks_2samp(one, other).pvalue > 1e-4, label
-
-
-def test_rates_of_shapes_do_not_change_over_a_zoom():
-    """As many shapes lie at every distance at the end as at the beginning."""
-    rng = np.random.default_rng(0)
-    start, moved = rng.random((4, 4000)), {name: np.zeros((2, 1)) for name in planted.SPEED}
-    moved["growth"] = np.array([[0.0], [1.3]])
-    x, y, radius, _ = planted._about_the_middle(start, moved, (32, 32))
-    distance = np.hypot(x - 16, y - 16)
-    assert ks_2samp(distance[0], distance[1]).pvalue > 0.01
-    assert radius == pytest.approx(planted.SHARE * distance)
-    assert distance.max() - 1.1 * radius.max() > 16 * 2**0.5 - 0.1  # gone before it is born again
-    assert radius.min() < 0.6
 
 
 def test_nuisances_do_not_know_the_class():

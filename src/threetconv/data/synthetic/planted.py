@@ -1,19 +1,20 @@
-"""`planted`: plain shapes on plain ground; the classes of a set differ in one kind of motion only.
+"""`planted`: classes of a set that differ in one kind of motion only, on plain ground.
 
 Four data sets, one per kind of motion (`MOTIONS`). In `translation` the shapes of a clip move left,
-right, up or down; in `rotation` they turn clockwise or counterclockwise about the middle of the
-picture, or are still; in `zoom` they grow or shrink from it, or are still; in `none` nothing moves
-and the class is the kind of shape. Directions are as seen in the picture. What a study finds in
-networks trained on these sets can be compared with the motion that was planted.
+right, up or down; in `none` nothing moves and the class is the kind of shape. `rotation` and `zoom`
+show a mosaic of textures, each about as wide as a filter of the first layer: in `rotation` all
+of them turn about their own centres, clockwise or counterclockwise, or are still; in `zoom` all
+grow from their centres or shrink, or are still. Turning and growing that fill the picture would be
+translations at every place but one, as far as a small filter can see. Directions are as
+seen in the picture. What a study finds in networks trained on these sets can be compared with the
+motion that was planted.
 
 A single frame has the same distribution in all classes of a motion set, at every moment of a clip,
 because all motion is periodic and starts at a uniformly random phase. On the plane (translation,
-none) places are uniform, and a shape that leaves at the right comes in at the left.
-About the middle (rotation, zoom) shapes are uniform in angle and in the logarithm of their
-distance, to which their size is proportional; one that has grown beyond the corners comes back at
-the middle, about a pixel wide. Kind of shape, colours and speed are drawn without knowing the class
-(the kind is the class in `none`), and opposite classes are each other played backwards, to the last
-bit.
+none) places are uniform, and a shape that leaves at the right comes in at the left. A texture is a
+sum of spiral waves cos(m angle + k ln distance + phase): turning and growing move the phases alone.
+Kind of shape, colours and speed are drawn without knowing the class (the kind is the class in
+`none`), and opposite classes are each other played backwards, to the last bit.
 
 Layout, that of `threetconv.data.adapters.folder`: ``<root>/{train,val}/<class>/<number>/00001.png
 ...``
@@ -22,7 +23,7 @@ Layout, that of `threetconv.data.adapters.folder`: ``<root>/{train,val}/<class>/
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -36,14 +37,15 @@ __all__ = ["MOTIONS", "OPPOSITE", "render_planted", "render_planted_clip"]
 
 Array = NDArray[np.float64]
 
-COUNT = {"plane": (2, 4), "middle": (8, 14)}  # shapes in a clip, fewest and most
-RADIUS = (0.15, 0.35)  # of a shape on the plane, smallest and largest, in shorter sides
-SHARE, NEAREST = 0.3, 0.05  # about the middle: radius / distance; least distance, shorter sides
+COUNT = (2, 4)  # shapes in a clip, fewest and most
+RADIUS = (0.15, 0.35)  # of a shape, smallest and largest, in shorter sides
+PATCH = 10.0  # px between the centres of textures: the first layer's filters are 7 px wide
+WAVES, ORDERS = 3, (1, 2)  # of a texture; waves around the centre, and per factor e of distance
 SPEED = {  # over a clip, least and greatest
     "x": (0.40, 0.80),  # shorter sides
     "y": (0.40, 0.80),
-    "turn": (0.15, 0.35),  # full turns
-    "growth": (0.80, 1.40),  # natural logarithm of the ratio of sizes
+    "turn": (0.40, 0.80),  # full turns
+    "growth": (2.5, 5.0),  # natural logarithm of the ratio of sizes: a wave's phase as for a turn
 }
 DARK, LIGHT = (0.0, 0.35), (0.65, 1.0)  # red, green and blue of the ground, and of the shapes
 FINER = 4  # drawn this many times finer and averaged down
@@ -105,25 +107,65 @@ def render_planted_clip(
         return np.ascontiguousarray(forwards[::-1])
     kinds = list(SHAPES)
     kind = kinds[rng.integers(len(kinds))]
-    middle = label in MOTIONS["rotation"] + MOTIONS["zoom"]
-    count = int(rng.integers(*COUNT["middle" if middle else "plane"], endpoint=True))
-    mirror = rng.choice((-1.0, 1.0), count)
-    # all is drawn in one order whatever the class, so equal generators give equal shapes
-    start = rng.random((4, count))
-    # also those that the class does not use, for the same reason
+    # all is drawn in one order whatever the class, so equal generators give equal pictures; also
+    # the speeds that the class does not use
     speed = {name: float(rng.uniform(*bounds)) for name, bounds in SPEED.items()}
     ground, paint = _colours(rng)
     time = np.linspace(0.0, 1.0, frames) if frames > 1 else np.zeros(1)
-    moved = {name: np.zeros((frames, 1)) for name in SPEED}
+    moved = {name: np.zeros(frames) for name in SPEED}
     if label in _MOVES:
-        moved[_MOVES[label]] = (speed[_MOVES[label]] * time)[:, None]
-    tracks = (_about_the_middle if middle else _on_the_plane)(start, moved, size)
-    outline = np.array(SHAPES[label if label in SHAPES else kind])
+        moved[_MOVES[label]] = speed[_MOVES[label]] * time
+    if label in MOTIONS["rotation"] + MOTIONS["zoom"]:
+        covers = _mosaic(rng, moved, size)
+    else:
+        covers = _shapes(rng, SHAPES[label if label in SHAPES else kind], moved, size)
     film = np.empty((frames, *size, 3), np.uint8)
-    for t in range(frames):
-        cover = _cover(tracks[:, t], outline, mirror, size, around=not middle)
+    for t, cover in enumerate(covers):
         film[t] = np.rint(ground + cover[..., None] * (paint - ground))
     return film
+
+
+def _mosaic(
+    rng: np.random.Generator, moved: dict[str, Array], size: tuple[int, int]
+) -> Iterator[Array]:
+    """(H, W) in [0, 1], frame by frame: textures about the centres of square patches."""
+    x, y = (
+        (np.arange(FINER * length) + 0.5) / FINER / PATCH + rng.random() for length in size[::-1]
+    )
+    column, row = np.meshgrid(np.floor(x).astype(int), np.floor(y).astype(int))
+    dx, dy = np.meshgrid(x % 1.0 - 0.5, y % 1.0 - 0.5)  # from the patch's centre, in patches
+    distance = np.hypot(dx, dy)
+    shape = (WAVES, row.max() + 1, column.max() + 1)
+    around, outwards = (rng.choice(ORDERS, shape) * rng.choice((-1, 1), shape) for _ in range(2))
+    phase = 2.0 * math.pi * rng.random(shape)
+    patch = (slice(None), row, column)
+    # 1 / 16: nearer to the centre waves would be finer than a pixel
+    spiral = (
+        around[patch] * np.arctan2(dy, dx)
+        + outwards[patch] * np.log(np.maximum(distance, 1 / 16))
+        + phase[patch]
+    )
+    window = np.clip(4.0 * (0.5 - distance), 0.0, 1.0)  # no edges that move
+    for turn, growth in zip(2.0 * math.pi * moved["turn"], moved["growth"], strict=True):
+        # a picture that has turned by `turn` shows at an angle what was at angle - turn
+        shift = (around * turn + outwards * growth)[patch]
+        wave = np.cos(spiral - shift).sum(axis=0)
+        cover = window * (0.5 + 0.5 * np.tanh(1.5 * wave))
+        yield cover.reshape(size[0], FINER, size[1], FINER).mean(axis=(1, 3))
+
+
+def _shapes(
+    rng: np.random.Generator,
+    outline: list[tuple[float, float]],
+    moved: dict[str, Array],
+    size: tuple[int, int],
+) -> Iterator[Array]:
+    """The same of shapes on the plane."""
+    count = int(rng.integers(*COUNT, endpoint=True))
+    mirror = rng.choice((-1.0, 1.0), count)
+    tracks = _on_the_plane(rng.random((4, count)), moved, size)
+    for t in range(tracks.shape[1]):
+        yield _cover(tracks[:, t], np.array(outline), mirror, size)
 
 
 def _on_the_plane(start: Array, moved: dict[str, Array], size: tuple[int, int]) -> Array:
@@ -131,38 +173,23 @@ def _on_the_plane(start: Array, moved: dict[str, Array], size: tuple[int, int]) 
     height, width = size
     side = min(size)
     low, high = (math.log(radius) for radius in RADIUS)
-    x = (start[0] + moved["x"] * side / width) % 1.0
-    y = (start[1] + moved["y"] * side / height) % 1.0
+    x = (start[0] + moved["x"][:, None] * side / width) % 1.0
+    y = (start[1] + moved["y"][:, None] * side / height) % 1.0
     still = np.zeros_like(x)
     # uniform in the logarithm; `+ still` only broadcasts to (T, shapes)
     radius = side * np.exp(low + (high - low) * start[2]) + still
     return np.stack([width * x, height * y, radius, 2.0 * math.pi * start[3] + still])
 
 
-def _about_the_middle(start: Array, moved: dict[str, Array], size: tuple[int, int]) -> Array:
-    """The same for shapes that turn and grow with the picture."""
-    height, width = size
-    nearest = NEAREST * min(size)
-    farthest = 0.5 * math.hypot(height, width) / (1.0 - 1.1 * SHARE)  # no part of it in the frame
-    span = math.log(farthest / nearest)
-    # % 1: a shape that has grown past the farthest distance starts again at the nearest
-    distance = nearest * np.exp(span * ((start[0] + moved["growth"] / span) % 1.0))
-    turn = 2.0 * math.pi * moved["turn"] + 0.0 * distance
-    bearing = 2.0 * math.pi * start[1] + turn
-    x, y = 0.5 * width + distance * np.cos(bearing), 0.5 * height + distance * np.sin(bearing)
-    return np.stack([x, y, SHARE * distance, 2.0 * math.pi * start[3] + turn])
-
-
-def _cover(
-    tracks: Array, outline: Array, mirror: Array, size: tuple[int, int], *, around: bool
-) -> Array:
+def _cover(tracks: Array, outline: Array, mirror: Array, size: tuple[int, int]) -> Array:
     """(H, W) how much of each pixel is covered by shapes, in [0, 1].
+
+    What leaves the frame is shown on the other side.
 
     Args:
         tracks: (4, shapes) x, y, radius, angle.
         outline: (corners, 2) of a shape of radius 1.
         mirror: (shapes,) -1 for a shape seen in the mirror.
-        around: show what leaves the frame on the other side.
     """
     height, width = size
     picture = Image.new("L", (FINER * width, FINER * height))
@@ -171,17 +198,16 @@ def _cover(
         cos, sin = math.cos(angle), math.sin(angle)  # y points down: clockwise as seen
         points = radius * (outline * (side, 1.0)) @ np.array([[cos, sin], [-sin, cos]])
         # 1.1: some corners lie a little outside a circle of radius 1
-        for dx in _copies(x, 1.1 * radius, width, around):
-            for dy in _copies(y, 1.1 * radius, height, around):
+        for dx in _copies(x, 1.1 * radius, width):
+            for dy in _copies(y, 1.1 * radius, height):
                 placed = FINER * np.add(points, (x + dx, y + dy)) - 0.5
                 pen.polygon([tuple(p) for p in placed.tolist()], fill=255)
     return np.asarray(picture.reduce(FINER), np.float64) / 255.0
 
 
-def _copies(place: float, radius: float, period: int, around: bool) -> list[int]:
+def _copies(place: float, radius: float, period: int) -> list[int]:
     """Shifts by whole periods that show a shape, or a part of it, inside the frame."""
-    shifts = (-period, 0, period) if around else (0,)
-    return [shift for shift in shifts if -radius < place + shift < period + radius]
+    return [shift for shift in (-period, 0, period) if -radius < place + shift < period + radius]
 
 
 def _colours(rng: np.random.Generator) -> tuple[Array, Array]:
