@@ -74,6 +74,8 @@ onstart:
             own_torch = not workflow.deployment_settings.deployment_method
             check_gpu(sys.executable if own_torch else None)
         HELD.append(hold(STUDY["study"], STUDY["output"]))
+    if workflow.local_exec:
+        look_at_the_queue_when_it_changes()
     if changed := changed_keys(STUDY):
         print(
             f"The study {STUDY['study']!r} last ran with other settings in:",
