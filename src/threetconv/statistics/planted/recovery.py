@@ -187,8 +187,11 @@ def _lines(
     kept = with_recipe(kept[kept["rows"] == "reachable"]).merge(
         wanted[["run_id", "control"]], on="run_id"
     )
-    # controls share the step with real runs: they are what the real runs are compared with
-    chosen = at_checkpoint(kept, None, checkpoint, compared=set(kept["run_id"]))
+    # controls share the step with real runs: they are what the real runs are compared with; runs of
+    # another network or recipe are not
+    alike = [set(ids) for _, ids in kept.groupby(["network", "recipe"])["run_id"]]
+    compared = set(kept["run_id"])
+    chosen = at_checkpoint(kept, None, checkpoint, compared=compared, blocks=alike)
     if chosen.reason and len(kept):
         raise InputError(
             "summaries table",
