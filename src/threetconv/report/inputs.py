@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from threetconv.report.document import Block, Figure, Paragraph, escape
+from threetconv.schemas.runs import CONTROLS
 from threetconv.support.levels import passes
 
 __all__ = [
@@ -159,10 +160,7 @@ class Inputs:
     @property
     def controls(self) -> list[str]:
         """Negative controls that were trained."""
-        # The order of the text; controls that are unknown here follow by alphabet.
-        known = ["static", "frame-shuffled", "label-shuffled"]
-        present = set(self.control) - {"none"}
-        return [n for n in known if n in present] + sorted(present - set(known))
+        return [name for name in CONTROLS if name in set(self.control)]
 
     def tested(self, *families: str, scope: str = "model") -> pd.DataFrame:
         """Lines of the tests table by family and scope, matched ones before best checkpoints."""

@@ -2,18 +2,56 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pyarrow as pa
 
 from threetconv.schemas.columns import FLAG, INDEX, NUMBER, SHORT, SINGLE, TEXT, WHOLE, column
 
 __all__ = [
-    "CONTROL", "CONVOLUTION", "CONVOLUTIONS", "DATASET", "INIT", "LAYER", "LAYER_INDEX", "METRICS",
+    "CONTROL", "CONTROLS", "CONVOLUTION", "CONVOLUTIONS", "DATASET", "INIT", "LAYER", "LAYER_INDEX", "METRICS",
     "NETWORK", "ORDER_LEAK", "PARAMETER", "PARAMETERS", "RECIPE", "REPLICATE", "RUNS", "RUN_ID",
     "SNAPSHOTS", "STEP", "TAG",
 ]  # fmt: skip
 
-CONVOLUTIONS = {"3t": "3T", "3d": "3D", "2d": "2D (single frames)", "r2plus1d": "R(2+1)D"}
-"""Kind of convolution -> what reports call it; in their order."""
+
+
+class Kind(NamedTuple):
+    """What figures, tables and sentences call it, and what it is or does."""
+
+    label: str
+    about: str
+
+
+CONVOLUTIONS = {
+    "3t": Kind(
+        "3T",
+        "a 2D filter and an affine transformation from each of its slices to the next, "
+        "arXiv 2006.15983",
+    ),
+    "3d": Kind("3D", "the regular convolution"),
+    "2d": Kind(
+        "2D (single frames)",
+        "single frames, whose logits are averaged, which shows what needs no motion",
+    ),
+    "r2plus1d": Kind(
+        "R(2+1)D",
+        "a filter in space and, after norm and ReLU, one in time, with the weights of 3D",
+    ),
+}
+"""Kinds of convolution, in the order of reports."""
+CONTROLS = {
+    "static": Kind("static clips", "one frame of the clip is repeated: there is no motion to see"),
+    "frame-shuffled": Kind(
+        "shuffled frames", "the frames of a clip come in random order: motion has no course"
+    ),
+    "label-shuffled": Kind(
+        "shuffled labels",
+        "the clips keep their motion, and their labels are dealt out anew: there is nothing to "
+        "learn that holds for other clips",
+    ),
+}
+"""Negative controls, in the order of reports; `threetconv.clips.controls` makes their clips."""
 
 RUN_ID = column("run_id", TEXT, "the run")
 NETWORK = column("network", TEXT, "resnet18 or googlenet")
