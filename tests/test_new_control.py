@@ -1,4 +1,4 @@
-"""A control or convolution that is added to its registry is in figures, tables, sentences, cards."""
+"""A control or convolution added to its registry is in figures, tables, sentences and cards."""
 
 from __future__ import annotations
 

@@ -19,7 +19,6 @@ from safetensors.torch import load_file
 
 from threetconv.errors import InputError
 from threetconv.networks.build import build_2d, build_network
-from threetconv.records.parameters import SCHEMA
 from threetconv.records.plan import Run
 from threetconv.records.run_folder import (
     metrics_table,
@@ -29,6 +28,7 @@ from threetconv.records.run_folder import (
     snapshots_table,
 )
 from threetconv.records.run_record import RunRecord
+from threetconv.schemas.runs import PARAMETERS as SCHEMA
 from threetconv.schemas.runs import RUNS
 from threetconv.support.provenance import file_sha256
 from threetconv.training.settings import Settings

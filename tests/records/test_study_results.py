@@ -12,7 +12,8 @@ import pytest
 
 from threetconv import open_study
 from threetconv.errors import InputError
-from threetconv.records.parameters import IDENTITY, derive, read_parameters
+from threetconv.layer.units import IDENTITY
+from threetconv.records.parameters import derive, read_parameters
 from threetconv.records.study_results import TABLES, StudyResults
 from threetconv.report.sections.querying import DUCKDB, PANDAS
 

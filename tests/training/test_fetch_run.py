@@ -16,7 +16,6 @@ from safetensors.torch import load_file, save_file
 from threetconv.errors import InputError
 from threetconv.networks.build import build_network
 from threetconv.records.load_model import load_model
-from threetconv.records.parameters import SCHEMA
 from threetconv.records.plan import Run
 from threetconv.records.run_folder import (
     metrics_table,
@@ -25,6 +24,7 @@ from threetconv.records.run_folder import (
     runs_table,
     snapshots_table,
 )
+from threetconv.schemas.runs import PARAMETERS as SCHEMA
 from threetconv.statistics.summaries.accuracy import accuracy_table
 from threetconv.statistics.summaries.snapshot_choice import WITHOUT
 from threetconv.statistics.summaries.summarise import summarise

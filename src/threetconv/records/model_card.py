@@ -27,6 +27,7 @@ SETTINGS = {  # of training: field of the record -> words
     "lr": "learning rate",
     "recipe": "recipe of temporal parameters",
     "recipe_details": "the recipe's settings",
+    "settings": "all settings",
     "schedule": "schedule",
     "epochs": "epochs at most",
     "early_stopping": "epochs without gain before it ends",
@@ -48,7 +49,7 @@ ELSEWHERE = {  # fields of the record that the card tells in other places
     "run_id", "network", "dataset", "init", "convolution", "control", "source", "frames", "height",
     "width", "width_factor", "symmetric_time", "num_classes", "n_val", "n_test", "n_bad_clips",
     "n_parameters", "n_temporal", "carry", "weights_sha256", "git_sha", "versions", "status",
-    "licence", "fetched_from", "fetched_sha256", "fetched_format", "test_accuracy",
+    "licence", "fetched_from", "fetched_sha256", "fetched_format",
 }  # fmt: skip
 NOT_FETCHED = ("best_epoch", "seed", "replicate", "seconds")  # of this study, not its training
 SELECTIONS = {

@@ -15,7 +15,6 @@ from threetconv.support.levels import passes
 
 __all__ = [
     "CHECKPOINTS",
-    "FIGURES",
     "MAIN",
     "Inputs",
     "checkpoint_name",
@@ -25,28 +24,6 @@ __all__ = [
     "verdict",
 ]
 
-FIGURES = (
-    "clips_*",
-    "accuracy",
-    "distributions_*",
-    "histograms_*",
-    "controls",
-    "effects",
-    "profile_*",
-    "planted",
-    "alignment",
-    "agreement",
-    "reproducibility",
-    "prediction",
-    "calibration",
-    "need",
-    "ruler",
-    "explained_*",
-    "class_drops_*",
-)
-"""Names of figures that have a place in the report; * is a dataset (clips), an initialisation
-(distributions, histograms) a network (profile), or network_dataset
-(explained, class_drops)."""
 CHECKPOINTS = {"matched": "matched noise budgets", "best": "best checkpoint"}
 """Checkpoint of a table -> its name in the text, in the order of the report."""
 MAIN = ("dataset", "init", "dataset x init")

@@ -9,11 +9,28 @@ import pyarrow as pa
 from threetconv.schemas.columns import FLAG, INDEX, NUMBER, SHORT, SINGLE, TEXT, WHOLE, column
 
 __all__ = [
-    "CONTROL", "CONTROLS", "CONVOLUTION", "CONVOLUTIONS", "DATASET", "INIT", "LAYER", "LAYER_INDEX", "METRICS",
-    "NETWORK", "ORDER_LEAK", "PARAMETER", "PARAMETERS", "RECIPE", "REPLICATE", "RUNS", "RUN_ID",
-    "SNAPSHOTS", "STEP", "TAG",
+    "CONTROL",
+    "CONTROLS",
+    "CONVOLUTION",
+    "CONVOLUTIONS",
+    "DATASET",
+    "INIT",
+    "LAYER",
+    "LAYER_INDEX",
+    "METRICS",
+    "NETWORK",
+    "ORDER_LEAK",
+    "PARAMETER",
+    "PARAMETERS",
+    "RECIPE",
+    "REPLICATE",
+    "RUNS",
+    "RUN_ID",
+    "SNAPSHOTS",
+    "STEP",
+    "TAG",
+    "Kind",
 ]  # fmt: skip
-
 
 
 class Kind(NamedTuple):
@@ -88,6 +105,7 @@ RUNS = pa.schema(
         column("optimiser", TEXT, "null where not known, as in the following columns"),
         column("lr", NUMBER, "learning rate, the largest of its schedule"),
         column("recipe_details", TEXT, "rate factors, spread of the start, decay, schedule; JSON"),
+        column("settings", TEXT, "all settings of training, sampling and augmentation; JSON"),
         column("schedule", TEXT, "of the learning rate"),
         column("class_weights", TEXT, "of the loss"),
         column("early_stopping", WHOLE, "epochs without a better one that end training", "epochs"),

@@ -48,7 +48,15 @@ from threetconv.layer.conv3t import Conv3T
 from threetconv.layer.identity import set_identity
 from threetconv.schemas.tuning import TUNING, TUNING_RESPONSES
 from threetconv.tuning.layers import TunedLayer, find_layers
-from threetconv.tuning.stimuli import DIRECTIONS, Scale, Stimulus, clips, gratings, textures
+from threetconv.tuning.stimuli import (
+    DIRECTIONS,
+    TEXTURE_KINDS,
+    Scale,
+    Stimulus,
+    clips,
+    gratings,
+    textures,
+)
 
 __all__ = ["INDICES", "Tuning", "tune"]
 
@@ -357,7 +365,7 @@ def _ratio(above: Any, below: Array) -> Any:
 
 def _silent(conditions: pd.DataFrame, responses: Array) -> tuple[Array, Array]:
     """Whether each channel answers to no grating, and to no texture."""
-    textured = conditions["stimulus"].isin(["turn", "zoom", "still_texture"]).to_numpy()
+    textured = conditions["stimulus"].isin([*TEXTURE_KINDS]).to_numpy()
     return (responses[~textured] == 0).all(axis=0), (responses[textured] == 0).all(axis=0)
 
 
