@@ -10,8 +10,8 @@ ROOT = Path(__file__).parents[1]
 # In a process of its own: modules take what they derive when they are imported.
 CODE = """
 from threetconv.schemas import runs
-runs.CONTROLS["reversed"] = runs.Kind("reversed clips", "the frames come in reverse order")
-runs.CONVOLUTIONS["4t"] = runs.Kind("4T", "one more of everything")
+runs.CONTROLS["reversed"] = runs.Named("reversed clips", "the frames come in reverse order")
+runs.CONVOLUTIONS["4t"] = runs.Named("4T", "one more of everything")
 
 from tests.builders.figure_tables import controls_table, texts
 from tests.builders.need_tables import need_study

@@ -59,7 +59,7 @@ SELECTIONS = {
     "of these weights was chosen on it, so its accuracy tends to be too high.",
 }
 FETCHED = (
-    "Measured here, on the study's own split `val`. On which clips the checkpoint was trained and "
+    "Measured here, on the study's own split `val`. On which clips they were trained and "
     "selected is not known; they may have been among these."
 )
 LOADING = """\

@@ -9,31 +9,13 @@ import pyarrow as pa
 from threetconv.schemas.columns import FLAG, INDEX, NUMBER, SHORT, SINGLE, TEXT, WHOLE, column
 
 __all__ = [
-    "CONTROL",
-    "CONTROLS",
-    "CONVOLUTION",
-    "CONVOLUTIONS",
-    "DATASET",
-    "INIT",
-    "LAYER",
-    "LAYER_INDEX",
-    "METRICS",
-    "NETWORK",
-    "ORDER_LEAK",
-    "PARAMETER",
-    "PARAMETERS",
-    "RECIPE",
-    "REPLICATE",
-    "RUNS",
-    "RUN_ID",
-    "SNAPSHOTS",
-    "STEP",
-    "TAG",
-    "Kind",
+    "CONTROL", "CONTROLS", "CONVOLUTION", "CONVOLUTIONS", "DATASET", "INIT", "LAYER",
+    "LAYER_INDEX", "METRICS", "NETWORK", "ORDER_LEAK", "PARAMETER", "PARAMETERS", "RECIPE",
+    "REPLICATE", "RUNS", "RUN_ID", "SNAPSHOTS", "STEP", "TAG", "Named",
 ]  # fmt: skip
 
 
-class Kind(NamedTuple):
+class Named(NamedTuple):
     """What figures, tables and sentences call it, and what it is or does."""
 
     label: str
@@ -41,28 +23,29 @@ class Kind(NamedTuple):
 
 
 CONVOLUTIONS = {
-    "3t": Kind(
+    "3t": Named(
         "3T",
         "a 2D filter and an affine transformation from each of its slices to the next, "
         "arXiv 2006.15983",
     ),
-    "3d": Kind("3D", "the regular convolution"),
-    "2d": Kind(
+    "3d": Named("3D", "the regular convolution"),
+    "2d": Named(
         "2D (single frames)",
         "single frames, whose logits are averaged, which shows what needs no motion",
     ),
-    "r2plus1d": Kind(
+    "r2plus1d": Named(
         "R(2+1)D",
-        "a filter in space and, after norm and ReLU, one in time, with the weights of 3D",
+        "a filter in space and, after norm and ReLU, one in time, with the weights of 3D, "
+        "Tran et al. 2018",
     ),
 }
 """Kinds of convolution, in the order of reports."""
 CONTROLS = {
-    "static": Kind("static clips", "one frame of the clip is repeated: there is no motion to see"),
-    "frame-shuffled": Kind(
+    "static": Named("static clips", "one frame of the clip is repeated: there is no motion to see"),
+    "frame-shuffled": Named(
         "shuffled frames", "the frames of a clip come in random order: motion has no course"
     ),
-    "label-shuffled": Kind(
+    "label-shuffled": Named(
         "shuffled labels",
         "the clips keep their motion, and their labels are dealt out anew: there is nothing to "
         "learn that holds for other clips",
@@ -137,10 +120,10 @@ RUNS = pa.schema(
         column("versions", TEXT, "of the libraries, as JSON"),
         column("seconds", NUMBER, "that training took", "s"),
         column("status", TEXT, "ok"),
-        column("fetched_from", TEXT, "address of a fetched checkpoint, null where trained"),
+        column("fetched_from", TEXT, "address of fetched weights, null where trained"),
         column("fetched_sha256", TEXT, "of the fetched file"),
         column("fetched_format", TEXT, "of the fetched file"),
-        column("licence", TEXT, "of the fetched checkpoint"),
+        column("licence", TEXT, "of the fetched weights"),
     ]
 )
 METRICS = pa.schema(

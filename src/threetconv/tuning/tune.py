@@ -46,6 +46,7 @@ from torch import Tensor, nn
 
 from threetconv.layer.conv3t import Conv3T
 from threetconv.layer.identity import set_identity
+from threetconv.schemas import tuning as schema
 from threetconv.schemas.tuning import TUNING, TUNING_RESPONSES
 from threetconv.tuning.layers import TunedLayer, find_layers
 from threetconv.tuning.stimuli import (
@@ -60,15 +61,7 @@ from threetconv.tuning.stimuli import (
 
 __all__ = ["INDICES", "Tuning", "tune"]
 
-INDICES = (
-    "direction_x",
-    "direction_y",
-    "dsi",
-    "turn_index",
-    "zoom_index",
-    "motion_share",
-    "flicker_share",
-)
+INDICES = [column.name for column in schema.INDICES]
 NUMBERS = 1_500_000  # in the clips of one batch: 28 of 3 x 17 x 32 x 32
 CONDITION = ["stimulus", "direction", "wavelength", "speed"]
 ROUNDING = 1e-6  # DSI below which a direction would be that of rounding errors
