@@ -203,7 +203,7 @@ def at_identity(network: Any) -> None:
     """Set all transforms to the identity, in place."""
     import torch
 
-    from threetconv.records.parameters import IDENTITY
+    from threetconv.layer.units import IDENTITY
     from threetconv.training.recipes import temporal_parameters
 
     with torch.no_grad():

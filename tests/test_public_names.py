@@ -102,6 +102,21 @@ def test_no_module_bears_a_public_name(face: Path) -> None:
     assert not shown & modules
 
 
+def test_no_two_classes_share_a_name_and_nothing_is_exported_twice() -> None:
+    found: dict[str, list[Path]] = {}
+    for file in PACKAGE.rglob("*.py"):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        imported = set()
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name, []).append(file)
+            elif isinstance(node, ast.ImportFrom):
+                imported |= {alias.asname or alias.name for alias in node.names}
+            elif ast.unparse(node).startswith("__all__ =") and file not in FACES:
+                assert not imported & set(ast.literal_eval(node.value)), file
+    assert not {name: files for name, files in found.items() if len(files) > 1}
+
+
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'liftt'"):
         _ = threetconv.liftt

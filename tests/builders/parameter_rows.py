@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from threetconv.records.parameters import IDENTITY
+from threetconv.layer.units import IDENTITY
 from threetconv.schemas.runs import PARAMETERS
 
 MADE_UP = {

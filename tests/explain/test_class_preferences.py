@@ -13,11 +13,12 @@ from torch import nn
 
 from threetconv.clips.dataset import normalise
 from threetconv.errors import InputError
-from threetconv.explain.class_preferences import PREFERENCES, channel_responses, class_preferences
+from threetconv.explain.class_preferences import channel_responses, class_preferences
 from threetconv.layer.conv3t import Conv3T
 from threetconv.networks.build import build_network
 from threetconv.records.parameters import derive
 from threetconv.records.plan import Run
+from threetconv.schemas.channels import PREFERENCES
 from threetconv.training.settings import Settings
 
 from ..builders import trained_runs

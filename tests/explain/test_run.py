@@ -13,8 +13,6 @@ from PIL import Image
 
 from threetconv.errors import InputError
 from threetconv.explain.channel import Channel
-from threetconv.explain.motion.trajectories import CHANNELS
-from threetconv.explain.pictures import IMAGES
 from threetconv.explain.run import Options, explain_run, first_and_deepest, show_clips
 from threetconv.explain.tables import chosen_trajectories, together
 from threetconv.explorer.collect import collect
@@ -24,6 +22,7 @@ from threetconv.records.load_model import load_model
 from threetconv.records.model_card import model_card
 from threetconv.records.plan import Run
 from threetconv.records.run_folder import parameter_table, read_run
+from threetconv.schemas.channels import CHANNELS, IMAGES
 from threetconv.support.files import read_parquet
 from threetconv.support.provenance import file_sha256
 from threetconv.training.settings import Settings

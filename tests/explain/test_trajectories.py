@@ -14,13 +14,14 @@ from torch import nn
 
 from threetconv.errors import InputError
 from threetconv.explain.channel import Channel
-from threetconv.explain.motion.trajectories import CHANNELS, channel_table, steps, trajectory
+from threetconv.explain.motion.trajectories import channel_table, steps, trajectory
 from threetconv.figures.trajectories import trajectories
 from threetconv.layer import motion
 from threetconv.layer.conv3t import Conv3T
 from threetconv.networks.layer_info import LayerInfo
 from threetconv.records.noise_floor import channel_floor
 from threetconv.records.parameters import RAW, tabulate
+from threetconv.schemas.channels import CHANNELS
 
 LAYER = LayerInfo(0, "conv", (7, 7, 7), 40, 1, 16, (True,) * 6)
 

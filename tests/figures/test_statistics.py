@@ -117,7 +117,7 @@ def test_controls_show_mean_and_range_of_the_reachable_model_lines() -> None:
     bars = sorted(tuple(np.round(line.get_xdata(), 9)) for line in axes.lines[1::2])
     assert bars == [(0.8, 1.0), (1.0, 1.2), (1.9, 2.1)]
     assert axes.lines[0].get_xdata()[0] == 1  # the floor
-    assert "frames shuffled" not in texts(figure)
+    assert "shuffled frames" not in texts(figure)
 
 
 def test_calibration_puts_naive_tests_first_in_the_colour_of_a_warning() -> None:

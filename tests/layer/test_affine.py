@@ -118,15 +118,3 @@ def test_the_identity_is_the_identity_matrix() -> None:
 
 def test_far_translation_reads_zeros() -> None:
     assert float(sampling_matrix(matrix(1, 0, 5, 0), 3, 3).abs().sum()) == 0
-
-
-def test_units_and_composition_are_at_hand() -> None:
-    """One set of formulas, which `units` and `motion` hold without torch."""
-    from threetconv.layer import affine, motion, units
-
-    for module, names in (
-        (units, units.__all__),
-        (motion, ("compose", "content_maps", "paper_curves", "trajectory")),
-    ):
-        assert {*names} <= {*affine.__all__}
-        assert all(getattr(affine, name) is getattr(module, name) for name in names)

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from threetconv.layer.conv3t import TEMPORAL_PARAMETERS
-from threetconv.layer.identity import IDENTITY, at_identity, set_identity
+from threetconv.layer.identity import at_identity, set_identity
+from threetconv.layer.units import IDENTITY
 
 from ..builders.conv_layers import make
 

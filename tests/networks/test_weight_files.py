@@ -141,7 +141,7 @@ def test_a_checkpoint_of_another_network_is_refused(change: Any, words: str) -> 
     state, network = model(1).state_dict(), model(2)
     before = {k: v.clone() for k, v in network.state_dict().items()}
     change(state)
-    with pytest.raises(InputError, match="a checkpoint of another network") as caught:
+    with pytest.raises(InputError, match="weights of another network") as caught:
         load_into(network, state, "run.pt")
     assert caught.value.where == "run.pt"
     assert words in caught.value.found

@@ -173,7 +173,7 @@ def test_a_fetched_run_says_so(tmp_path: Path) -> None:
 
 def test_a_control_says_so(tmp_path: Path) -> None:
     card = model_card(write(tmp_path / "run", control="static"))
-    assert "**A negative control:** clips that show one of their frames" in card
+    assert "**A negative control:** one frame of the clip is repeated" in card
     assert "not to classify clips as they are" in card
 
 

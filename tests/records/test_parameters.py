@@ -25,7 +25,6 @@ from threetconv.records.parameters import (
     CELL,
     DERIVED_SQL,
     PARAMETERS,
-    SCHEMA,
     VALUES,
     derive,
     displacement,
@@ -34,6 +33,7 @@ from threetconv.records.parameters import (
     read_parameters,
     tabulate,
 )
+from threetconv.schemas.runs import PARAMETERS as SCHEMA
 from threetconv.support.files import read_parquet, write_parquet
 
 RAW = ("scale", "rotate", "translate_x", "translate_y")

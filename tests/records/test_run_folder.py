@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 
 from threetconv.errors import InputError
 from threetconv.networks.build import build_2d, build_network
-from threetconv.records.parameters import SCHEMA
+from threetconv.records.model_card import model_card
 from threetconv.records.plan import Run
 from threetconv.records.run_folder import (
     metrics_table,
@@ -29,6 +29,7 @@ from threetconv.records.run_folder import (
     snapshots_table,
 )
 from threetconv.records.run_record import RunRecord
+from threetconv.schemas.runs import PARAMETERS as SCHEMA
 from threetconv.schemas.runs import RUNS
 from threetconv.support.provenance import file_sha256
 from threetconv.training.settings import Settings
@@ -112,6 +113,24 @@ def test_the_record_says_what_was_run(folder: Path) -> None:
     assert json.loads(record["versions"])["torch"] == metadata.version("torch")
     assert document["classes"] == ["bright", "dark"]
     assert len(document["layers"]) == 17
+
+
+def test_every_option_of_training_is_in_the_record_and_on_the_card(
+    packed: tuple[pd.DataFrame, Path], tmp_path: Path
+) -> None:
+    options = Settings(
+        epochs=1, batch_size=4, learning_rate=1e-3, patience=3, auxiliary_weight=0.5,
+        snapshot_every=7, schedule="plateau", class_weights="balanced",
+    )  # fmt: skip
+    folder = train(RUN, packed, tmp_path / "run", settings=options, augment={"rotation": 5})
+    written = json.loads(read_run(folder)["run"]["settings"])
+    assert Settings.from_dict({k: written[k] for k in options.to_dict()}) == options
+    assert {k: v for k, v in written.items() if k not in options.to_dict()} == {
+        "sampling": "even", "augment": {"rotation": 5}
+    }  # fmt: skip
+    assert json.loads(runs_table([folder])["settings"].item()) == written
+    (line,) = [x for x in model_card(folder).splitlines() if x.startswith("| all settings |")]
+    assert '"auxiliary_weight": 0.5' in line
 
 
 def test_the_runs_table_has_the_documented_columns(folder: Path, folder_3d: Path) -> None:

@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from threetconv import open_study
+from threetconv import open_study, schemas
 from threetconv.errors import InputError
-from threetconv.records.parameters import IDENTITY, derive, read_parameters
+from threetconv.layer.units import IDENTITY
+from threetconv.records import study_results
+from threetconv.records.parameters import derive, read_parameters
 from threetconv.records.study_results import TABLES, StudyResults
 from threetconv.report.sections.querying import DUCKDB, PANDAS
 
@@ -62,6 +64,11 @@ def results(tmp_path: Path) -> Path:
     save(metrics, folder / "metrics.parquet")  # of an earlier run of the study
     save(pd.DataFrame({"family": ["dataset"], "p": [0.1]}), folder / "tests.parquet")
     return folder
+
+
+def test_every_table_over_runs_can_be_opened():
+    places = {place.removesuffix(".parquet") for place, _ in study_results.TABLES.values()}
+    assert places == set(schemas.TABLES) - {"clips", "packed", "preferences", "need", "ruler"}
 
 
 def test_runs_that_the_study_had_once_are_not_pooled(results):

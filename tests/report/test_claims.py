@@ -98,7 +98,7 @@ def with_status(tests: pd.DataFrame, status: str) -> pd.DataFrame:
     if status in ("untestable", "degenerate"):
         tests["status"], tests["p_adjusted"] = status, np.nan
         tests["reason"] = {"untestable": "the smallest attainable p is 0.1"}.get(
-            status, "6 of 6 + 6 runs never left the identity"
+            status, "6 of 6 + 6 runs never left the start"
         )
     if status == "degenerate":
         tests[["estimate", "ci_low", "ci_high", "p_raw", "p_floor"]] = np.nan
@@ -404,7 +404,7 @@ DEFINITIONS = (
     "it is small all the same", "moved the parameters everywhere", "and all rows",
      "transforms of all channels of a layer",
     "the studies that have none", "can move at all", "motion of every channel can be read",
-    "a small p at all", "runs never left the identity",
+    "a small p at all", "runs never left the start",
     # said only where it was counted
     "so none of its figures is printed", "and there are none here",
     "not at all", "correlations over all layers",

@@ -283,7 +283,7 @@ def test_sentences_without_interval_or_ratio(make_study):
     text = sentences(run_tests(summarise(*still), still.runs, seed=1)).iloc[0]
     assert text == (
         "Over all blocks, scale: no ratio of gestures to scenes can be formed, because 4 of 4 + 4 "
-        "runs never left the identity (D = -inf)."
+        "runs never left the start (D = -inf)."
     )
 
 

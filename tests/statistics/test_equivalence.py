@@ -199,7 +199,7 @@ def test_runs_that_never_moved_are_degenerate(make_study):
         summarise(*study), study.runs, families=("dataset",), checkpoints=("best",)
     )
     assert set(found["status"]) == {"degenerate"}
-    assert found["reason"].str.contains("never left the identity").all()
+    assert found["reason"].str.contains("never left the start").all()
 
 
 def test_runs_that_are_all_alike_are_degenerate(study):

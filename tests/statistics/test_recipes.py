@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from threetconv.records.parameters import IDENTITY, RAW
+from threetconv.layer.units import IDENTITY
+from threetconv.records.parameters import RAW
 from threetconv.statistics.densities.kde import densities
 from threetconv.statistics.summaries.displacement import displacement_table
 from threetconv.statistics.summaries.summarise import summarise

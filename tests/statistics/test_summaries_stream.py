@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from threetconv.errors import InputError
-from threetconv.records.parameters import SCHEMA
+from threetconv.schemas.runs import PARAMETERS as SCHEMA
 from threetconv.statistics.summaries.moments import CHUNK, layouts, statistics
 from threetconv.statistics.summaries.summarise import COLUMNS, summarise, summarise_files
 from threetconv.support.files import write_parquet

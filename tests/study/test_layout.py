@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from threetconv.explain.tables import TABLES as CHANNEL_TABLES
 from threetconv.records.parameters import CELL
 from threetconv.study import layout as layouts
 from threetconv.study.layout import StudyLayout
@@ -280,6 +281,7 @@ def test_a_recipe_is_in_ids_folders_and_settings_and_the_papers_is_not() -> None
 
 def test_folders_of_parameter_tables_are_those_that_readers_know() -> None:
     assert layouts.CELL == CELL
+    assert layouts.CHANNEL_TABLES == CHANNEL_TABLES
 
 
 def test_one_job_trains_several_runs_of_a_cell() -> None:

@@ -16,7 +16,6 @@ from safetensors.torch import load_file, save_file
 from threetconv.errors import InputError
 from threetconv.networks.build import build_network
 from threetconv.records.load_model import load_model
-from threetconv.records.parameters import SCHEMA
 from threetconv.records.plan import Run
 from threetconv.records.run_folder import (
     metrics_table,
@@ -25,6 +24,7 @@ from threetconv.records.run_folder import (
     runs_table,
     snapshots_table,
 )
+from threetconv.schemas.runs import PARAMETERS as SCHEMA
 from threetconv.statistics.summaries.accuracy import accuracy_table
 from threetconv.statistics.summaries.snapshot_choice import WITHOUT
 from threetconv.statistics.summaries.summarise import summarise
@@ -258,7 +258,7 @@ def test_classes_may_have_another_order(
 def test_a_network_of_other_classes_is_refused(clips: tuple[Path, Path], tmp_path: Path) -> None:
     network = build_network("resnet18", num_classes=5, clip_shape=SHAPE, width=0.125, seed=0)
     torch.save({"model": network.state_dict()}, tmp_path / "five.pt")
-    with pytest.raises(InputError, match="checkpoint of another network") as caught:
+    with pytest.raises(InputError, match="weights of another network") as caught:
         get(clips, tmp_path / "run", tmp_path / "five.pt")
     assert "5 classes" in caught.value.found
     assert "2 classes" in caught.value.expected
@@ -325,5 +325,5 @@ def test_the_authors_names_are_read(clips: tuple[Path, Path], tmp_path: Path) ->
     folder = get(clips, tmp_path / "run", tmp_path / "theirs.pt", format="authors")
     loaded = load_file(folder / "best.safetensors")
     assert all(torch.equal(loaded[name], value) for name, value in state.items())
-    with pytest.raises(InputError, match="checkpoint of another network"):
+    with pytest.raises(InputError, match="weights of another network"):
         get(clips, tmp_path / "other", tmp_path / "theirs.pt")

@@ -15,9 +15,10 @@ import pytest
 import yaml
 from PIL import Image
 
-from threetconv.records.parameters import SCHEMA, read_parameters
+from threetconv.records.parameters import read_parameters
 from threetconv.records.plan import plan_runs
 from threetconv.schemas import TABLES
+from threetconv.schemas.runs import PARAMETERS as SCHEMA
 from threetconv.support.files import read_parquet
 
 ROOT = Path(__file__).resolve().parents[2]

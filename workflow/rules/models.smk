@@ -173,7 +173,7 @@ if LAYOUT.batches:
 
 
 rule fetch_run:
-    # A run whose checkpoint the study names: fetched, checked, and measured on the study's clips.
+    # A run whose weights the study names: fetched, checked, and measured on the study's clips.
     input:
         unpack(lambda w: LAYOUT.run_inputs(w.run_id)),
     output:

@@ -1,4 +1,4 @@
-# Checkpoints -> what accuracy needs: the order of frames, motion, transforms; over runs.
+# Weights -> what accuracy needs: the order of frames, motion, transforms; over runs.
 
 NEED_TABLES = {
     name: f"{RESULTS}/{name}.parquet"

@@ -1,4 +1,4 @@
-# Checkpoints -> what each channel answers to, measured with stimuli of known motion.
+# Weights -> what each channel answers to, measured with stimuli of known motion.
 
 TUNING_JOBS, RULER_JOBS = LAYOUT.jobs(TUNED), LAYOUT.jobs(RULED)
 

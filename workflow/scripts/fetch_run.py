@@ -1,4 +1,4 @@
-"""Fetch the checkpoint of one run of the design, and measure it on the study's clips."""
+"""Fetch the weights of one run of the design, and measure it on the study's clips."""
 
 from pathlib import Path
 

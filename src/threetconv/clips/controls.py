@@ -1,10 +1,7 @@
 """Negative controls: the same training on clips from which motion, or the labels, were taken away.
 
-static           every clip repeats one of its frames: there is no motion to learn
-frame-shuffled   the frames of every clip in random order: motion without direction or continuity
-label-shuffled   training labels permuted: clips can only be memorised
-
-Where temporal parameters differ from those of a control, the cause is what the control took away.
+What each takes away is told in `threetconv.schemas.runs.CONTROLS`. Where temporal parameters differ
+from those of a control, the cause is what the control took away.
 """
 
 from __future__ import annotations
@@ -16,12 +13,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from threetconv.clips.dataset import Change
 from threetconv.errors import look_up
 
-__all__ = ["FRAMES", "Change", "change_frames", "shuffle_labels"]
+__all__ = ["FRAMES", "change_frames", "shuffle_labels"]
 
 Frames = NDArray[np.uint8]
-Change = Callable[[int, Frames], Frames]
 
 
 def _static(frames: Frames, rng: np.random.Generator) -> Frames:

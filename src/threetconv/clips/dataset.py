@@ -29,7 +29,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from threetconv.clips.bad_clips import BadClips
-from threetconv.data.decoding.decode import SAMPLING, Clip, decode_clip, short_clip
+from threetconv.data.decoding.decode import Clip, decode_clip, short_clip
+from threetconv.data.decoding.frame_sampling import SAMPLING
 from threetconv.errors import InputError, look_up
 from threetconv.support.processes import Workers, pool, worker_died
 
@@ -100,8 +101,8 @@ class ClipDataset:
             fly.
         classes: class names by index; the table's own, sorted, by default. Give it when the
             table is a part of the dataset, so that the same class has the same index.
-        sampling: which frames are taken, name in `threetconv.data.decoding.decode.SAMPLING`. Packed
-            clips hold evenly spaced frames and can be given no others.
+        sampling: which frames are taken, name in `frame_sampling.SAMPLING`. Packed clips hold
+            evenly spaced frames and can be given no others.
         bad: what `stream` does about clips that cannot be read; by default the first one stops.
 
     Attributes:

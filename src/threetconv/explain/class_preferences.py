@@ -26,7 +26,7 @@ from threetconv.schemas.channels import PREFERENCES
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["PREFERENCES", "channel_responses", "class_preferences"]
+__all__ = ["channel_responses", "class_preferences"]
 
 
 def class_preferences(

@@ -28,7 +28,7 @@ from threetconv.layer.conv3t import Conv3T
 from threetconv.schemas.channels import IMAGES
 from threetconv.support.files import atomic
 
-__all__ = ["IMAGES", "Pictures"]
+__all__ = ["Pictures"]
 
 Picture = NDArray[np.uint8]
 

@@ -9,14 +9,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from threetconv.explain.tables import TABLES
 from threetconv.explorer.variant import Variant
 from threetconv.records.noise_floor import noise_floor, step_variance
 from threetconv.records.run_folder import read_run
 from threetconv.support.files import read_parquet
 
 __all__ = ["collect"]
-
-TABLES = ("channels", "faithfulness", "chosen", "images", "sanity")
 
 
 def collect(

@@ -93,7 +93,7 @@ def _head(variant: Variant) -> dict[str, Any]:
         "dataset": variant.dataset,
         "init": variant.init,
         "convolution": variant.convolution,
-        "kind": CONVOLUTIONS.get(variant.convolution, variant.convolution),
+        "kind": CONVOLUTIONS[variant.convolution].label,
         "control": variant.control,
         "classes": list(variant.classes),
         "accuracy": {k: float(v) for k, v in variant.accuracy.items() if math.isfinite(v)},

@@ -77,7 +77,7 @@ class Variant:
         layers: the run's layers as `threetconv.networks.layer_info.LayerInfo.to_dict` gives them.
             Layers that only the tables name (a 3D run lists none) are added from the tables.
         parameters: rows of one snapshot of the parameter table
-            (`threetconv.records.parameters.SCHEMA`); of several snapshots the one with tag "best"
+            (`threetconv.schemas.runs.PARAMETERS`); of several snapshots the one with tag "best"
             is taken.
         channels: one row a channel: displacement, sentence, floors.
         faithfulness: drop of log p(true class) in nats per channel, ablation and label.

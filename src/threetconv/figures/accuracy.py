@@ -15,12 +15,9 @@ from threetconv.schemas.runs import CONVOLUTIONS
 
 __all__ = ["accuracy_curves"]
 
-DASHES: dict[str, str | tuple[int, tuple[float, ...]]] = {
-    "3t": "-",
-    "3d": (0, (4, 1.8)),
-    "2d": (0, (1.5, 1.2)),
-    "r2plus1d": (0, (6, 1.5, 1, 1.5)),
-}
+DASHES = theme.in_turn(
+    CONVOLUTIONS, ("-", (0, (4, 1.8)), (0, (1.5, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1)))
+)
 
 
 def accuracy_curves(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
@@ -101,4 +98,4 @@ def accuracy_curves(metrics: pd.DataFrame, runs: pd.DataFrame) -> Figure:
 def in_words(kind: str) -> str:
     """A convolution and its recipe."""
     convolution, _, recipe = kind.partition(" ")
-    return f"{CONVOLUTIONS.get(convolution, convolution)} {recipe}".strip()
+    return f"{CONVOLUTIONS[convolution].label} {recipe}".strip()

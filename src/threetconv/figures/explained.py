@@ -116,8 +116,7 @@ def explained_rows(
 
 def run_name(run: Mapping[Any, Any]) -> str:
     """A run in a few words: "3T, scratch"; its replicate where that is not the first."""
-    kind = str(run["convolution"])
-    name = f"{CONVOLUTIONS.get(kind, kind)}, {run['init']}"
+    name = f"{CONVOLUTIONS[str(run['convolution'])].label}, {run['init']}"
     return name if run.get("replicate", 1) == 1 else f"{name}, replicate {run['replicate']}"
 
 

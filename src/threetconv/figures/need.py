@@ -36,7 +36,7 @@ CONDITIONS = (
     Condition("no scale", "forwards", "scale", "recomputed"),
     Condition("no ro-\ntation", "forwards", "rotation", "recomputed"),
 )
-MARKERS = {"3t": "o", "3d": "s", "2d": "v", "r2plus1d": "D"}
+MARKERS = theme.in_turn(CONVOLUTIONS, "osvDPX")
 SPREAD = 0.28  # of a condition's dots to both sides, in conditions
 
 
@@ -111,5 +111,5 @@ def _mark(kind: tuple[str, ...], colours: dict[str, str]) -> dict[str, Any]:
 
 def _in_words(kind: tuple[str, ...]) -> str:
     convolution, init, control = kind
-    said = f"{CONVOLUTIONS.get(convolution, convolution)} {init}"
+    said = f"{CONVOLUTIONS[convolution].label} {init}"
     return said if control == "none" else f"{said}, {control}"

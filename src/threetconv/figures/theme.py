@@ -12,6 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from threetconv.schemas import runs
 from threetconv.schemas.runs import CONVOLUTIONS
 from threetconv.support.files import atomic
 
@@ -37,6 +39,7 @@ __all__ = [
     "dataset_colours",
     "empty",
     "finite",
+    "in_turn",
     "init_colours",
     "new_figure",
     "note",
@@ -72,11 +75,18 @@ PARAMETERS: Mapping[str, tuple[str, str]] = {
 SYMBOLS: Mapping[str, str] = {"s": "$s$", "r": "$r$", "px": "$p_x$", "py": "$p_y$"}
 """Temporal parameter -> its symbol, where there is no room for more."""
 
+
+def in_turn(names: Iterable[str], looks: Iterable[Any]) -> dict[str, Any]:
+    """A look for each of `names`; where there are more names, the first looks come again."""
+    return dict(zip(names, cycle(looks), strict=False))
+
+
 CONTROLS: Mapping[str, tuple[str, str, str]] = {
     "none": ("o", INK, "real runs"),
-    "static": ("s", INITS[2], "static: one frame repeated"),
-    "frame-shuffled": ("^", INITS[3], "frames shuffled"),
-    "label-shuffled": ("D", MUTED, "labels shuffled"),
+    **{
+        name: (marker, (*INITS[2:], MUTED)[i % 3], runs.CONTROLS[name].label)
+        for i, (name, marker) in enumerate(in_turn(runs.CONTROLS, "s^DvPX").items())
+    },
 }
 """Negative control -> marker, colour and legend text."""
 

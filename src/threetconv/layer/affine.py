@@ -7,7 +7,7 @@ other way: content at c goes to R(r)^T c / s - t. Hence tx > 0 moves content lef
 up, s > 1 shrinks it and r > 0 turns it counter-clockwise as seen.
 
 Units and exact composition over time are in `threetconv.layer.units` and `threetconv.layer.motion`,
-which do not import torch (that takes a second), and can be imported from here too.
+which do not import torch (that takes a second).
 
 Source: arXiv 2006.15983, equations 3 to 5.
 """
@@ -19,36 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from threetconv.layer.motion import compose, content_maps, paper_curves, trajectory
-from threetconv.layer.units import (
-    clockwise,
-    clockwise_degrees,
-    input_pixels,
-    kernel_pixels,
-    log_zoom,
-    right,
-    up,
-    zoom,
-)
-
-__all__ = [
-    "affine_matrix",
-    "clockwise",
-    "clockwise_degrees",
-    "compose",
-    "content_maps",
-    "input_pixels",
-    "kernel_pixels",
-    "log_zoom",
-    "paper_curves",
-    "right",
-    "sampling_matrix",
-    "tap_coordinates",
-    "tap_units",
-    "trajectory",
-    "up",
-    "zoom",
-]
+__all__ = ["affine_matrix", "sampling_matrix", "tap_coordinates", "tap_units"]
 
 
 def affine_matrix(

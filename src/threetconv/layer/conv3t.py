@@ -18,10 +18,11 @@ from threetconv.layer.filter_cache import FilterCache, cached_filters, may_cache
 from threetconv.layer.identity import set_identity
 from threetconv.layer.symmetric_time import place_filter
 from threetconv.layer.time_reach import crop_in_time, padding_along
+from threetconv.layer.units import IDENTITY
 
 __all__ = ["TEMPORAL_PARAMETERS", "Conv3T", "Conv3d", "to_conv3d"]
 
-TEMPORAL_PARAMETERS = ("scale", "rotate", "translate_x", "translate_y")
+TEMPORAL_PARAMETERS = tuple(IDENTITY)
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 Size3 = int | tuple[int, int, int]

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from threetconv.layer.units import IDENTITY
+
 if TYPE_CHECKING:
     from threetconv.layer.conv3t import Conv3T
 
-__all__ = ["IDENTITY", "at_identity", "set_identity"]
-
-IDENTITY = {"scale": 1.0, "rotate": 0.0, "translate_x": 0.0, "translate_y": 0.0}
-"""Temporal parameter -> its value where a transform changes nothing."""
+__all__ = ["at_identity", "set_identity"]
 
 
 def set_identity(layer: Conv3T, parameters: Iterable[str] = tuple(IDENTITY)) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
+    "IDENTITY",
     "clockwise",
     "clockwise_degrees",
     "input_pixels",
@@ -27,6 +28,9 @@ __all__ = [
     "up",
     "zoom",
 ]
+
+IDENTITY = {"scale": 1.0, "rotate": 0.0, "translate_x": 0.0, "translate_y": 0.0}
+"""Temporal parameter -> its value where a transform changes nothing."""
 
 Array = NDArray[np.float64]
 

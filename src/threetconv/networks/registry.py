@@ -9,11 +9,11 @@ from itertools import islice
 
 from threetconv.layer.time_reach import output_frames, tells_order
 
-__all__ = ["CATALOGUE", "Facts", "leaks_order", "lengths_without_leak", "lift_remedy"]
+__all__ = ["CATALOGUE", "NetworkFacts", "leaks_order", "lengths_without_leak", "lift_remedy"]
 
 
 @dataclass(frozen=True)
-class Facts:
+class NetworkFacts:
     """What planning needs to know about a network.
 
     Attributes:
@@ -28,14 +28,14 @@ class Facts:
     strided: tuple[tuple[tuple[int, int, int], ...], ...]
 
 
-CATALOGUE: dict[str, Facts] = {
-    "resnet18": Facts(
+CATALOGUE: dict[str, NetworkFacts] = {
+    "resnet18": NetworkFacts(
         depth=7,
         imagenet="ResNet18_Weights.IMAGENET1K_V1",
         # first convolution, pooling; in blocks 2 to 4 the convolution and the shortcut beside it
         strided=(((7, 2, 3),), ((3, 2, 1),), *[((3, 2, 1), (1, 2, 0))] * 3),
     ),
-    "googlenet": Facts(
+    "googlenet": NetworkFacts(
         depth=7,
         imagenet="GoogLeNet_Weights.IMAGENET1K_V1",
         strided=(((7, 2, 3),), ((3, 2, 0),), ((3, 2, 0),)),

@@ -127,7 +127,7 @@ def load_into(network: nn.Module, state: Mapping[str, Tensor], where: str | Path
         told = f"; {classes} classes" if classes is not None else ""
         raise InputError(
             where,
-            found=f"a checkpoint of another network: {', '.join(listed)}{told}",
+            found=f"weights of another network: {', '.join(listed)}{told}",
             expected=f"the {len(own)} tensors of this {type(network).__name__}; {wanted} classes",
             remedy="load it into a network of its own kind, convolution, width, clip shape and "
             "number of classes; in a study, list it for a run that has them",
@@ -139,7 +139,7 @@ def load_into(network: nn.Module, state: Mapping[str, Tensor], where: str | Path
             where,
             found=f"numbers that are not finite in {len(bad)} tensors ({_some(bad)})",
             expected="finite weights",
-            remedy="the checkpoint is of a run that diverged; use another",
+            remedy="the weights are of a run that diverged; use others",
         )
     network.load_state_dict(dict(state))
 
@@ -185,4 +185,4 @@ def load_weights(path: str | Path, network: nn.Module, *, format: str) -> None:
         InputError: an unknown format, or as `read_state` and `load_into` or
             `threetconv.networks.authors.load_authors_checkpoint`.
     """
-    look_up(FORMATS, format, what="checkpoint format")(path, network)
+    look_up(FORMATS, format, what="format of weights")(path, network)

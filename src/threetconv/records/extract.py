@@ -22,6 +22,6 @@ def extract_parameters(
         run_id: a name for the rows.
 
     Returns:
-        One row per (layer, transition, channel); see `threetconv.records.parameters.SCHEMA`.
+        One row per (layer, transition, channel); see `threetconv.schemas.runs.PARAMETERS`.
     """
     return tabulate(temporal_state(network), trace(network, clip_shape), run_id=run_id)

@@ -17,6 +17,7 @@ import yaml
 
 from threetconv.errors import InputError
 from threetconv.records.run_folder import damaged_run, read_run
+from threetconv.schemas.runs import CONTROLS, CONVOLUTIONS
 from threetconv.support.files import read_parquet
 
 __all__ = ["model_card"]
@@ -26,6 +27,7 @@ SETTINGS = {  # of training: field of the record -> words
     "lr": "learning rate",
     "recipe": "recipe of temporal parameters",
     "recipe_details": "the recipe's settings",
+    "settings": "all settings",
     "schedule": "schedule",
     "epochs": "epochs at most",
     "early_stopping": "epochs without gain before it ends",
@@ -47,20 +49,9 @@ ELSEWHERE = {  # fields of the record that the card tells in other places
     "run_id", "network", "dataset", "init", "convolution", "control", "source", "frames", "height",
     "width", "width_factor", "symmetric_time", "num_classes", "n_val", "n_test", "n_bad_clips",
     "n_parameters", "n_temporal", "carry", "weights_sha256", "git_sha", "versions", "status",
-    "licence", "fetched_from", "fetched_sha256", "fetched_format", "test_accuracy",
+    "licence", "fetched_from", "fetched_sha256", "fetched_format",
 }  # fmt: skip
-TAGS = {
-    "3t": "3tconv",
-    "3d": "3d-convolution",
-    "2d": "2d-convolution",
-    "r2plus1d": "r2plus1d-convolution",
-}
 NOT_FETCHED = ("best_epoch", "seed", "replicate", "seconds")  # of this study, not its training
-CONTROLS = {
-    "static": "clips that show one of their frames all the time",
-    "frame-shuffled": "clips with their frames in a random order",
-    "label-shuffled": "clips with shuffled training labels",
-}
 SELECTIONS = {
     "val": "The split `val` was held out of training; the epoch of these weights was chosen on it, "
     "so its accuracy tends to be too high.",
@@ -68,7 +59,7 @@ SELECTIONS = {
     "of these weights was chosen on it, so its accuracy tends to be too high.",
 }
 FETCHED = (
-    "Measured here, on the study's own split `val`. On which clips the checkpoint was trained and "
+    "Measured here, on the study's own split `val`. On which clips they were trained and "
     "selected is not known; they may have been among these."
 )
 LOADING = """\
@@ -157,11 +148,7 @@ def _header(record: Mapping[str, Any], results: pd.DataFrame, licence: str) -> d
     return name | {
         "library_name": "threetconv",
         "pipeline_tag": "video-classification",
-        "tags": [
-            "video-classification",
-            TAGS.get(record["convolution"], str(record["convolution"])),
-            str(record["network"]),
-        ],
+        "tags": ["video-classification", f"{record['convolution']}conv", str(record["network"])],
         "datasets": [str(record["dataset"])],
         "metrics": ["accuracy"],
         "model-index": [
@@ -185,22 +172,15 @@ def _header(record: Mapping[str, Any], results: pd.DataFrame, licence: str) -> d
 
 
 def _what(record: Mapping[str, Any]) -> str:
-    kinds = {
-        "3t": "temporally factorised 3D convolutions (3TConv: a 2D filter, and an affine transform "
-        "of it from each slice in time to the next; arXiv 2006.15983)",
-        "3d": "plain 3D convolutions",
-        "2d": "2D convolutions: a network of single frames, whose logits are averaged over time",
-        "r2plus1d": "factorised (2+1)D convolutions: in space, norm and ReLU, in time (Tran et al. "
-        "2018)",
-    }
     starts = {
         "pretrained": "its filters started from a 2D network's weights, trained on still images",
         "scratch": "it started from random weights",
     }
     start = starts.get(str(record["init"]), str(record["init"]))
     text = (
-        f"`{record['network']}` for video with {kinds[record['convolution']]}, at "
-        f"{record['width_factor']:g} of the original channels; {start}. "
+        f"`{record['network']}` for video, at {record['width_factor']:g} of the original channels; "
+        f"{start}. Convolutions (`{record['convolution']}`): "
+        f"{CONVOLUTIONS[record['convolution']].about}. "
         f"{record['n_parameters']:,} parameters"
         + (f", {record['n_temporal']:,} of them temporal." if record["n_temporal"] else ".")
     )
@@ -216,7 +196,7 @@ def _what(record: Mapping[str, Any]) -> str:
             "what the study says of it."
         )
     if record["control"] != "none":
-        text += f" **A negative control:** {CONTROLS.get(record['control'], record['control'])}."
+        text += f" **A negative control:** {CONTROLS[record['control']].about}."
     return text
 
 

@@ -56,22 +56,22 @@ WALK_SHARE = {"s": 1.0, "r": 1.0, "px": 0.5, "py": 0.5}
 """Parameter -> SD of its displacement z per SD of the raw parameter."""
 
 
-def noise_floor(sum_lr2: Any, share: Any = WALK_SHARE["r"]) -> Any:
-    """Mean |z| of one transition under noise alone: share * sqrt(2 / pi * sum_lr2).
+def noise_floor(variance: Any, share: Any = WALK_SHARE["r"]) -> Any:
+    """Mean |z| of one transition under noise alone: share * sqrt(2 / pi * variance).
 
     Args:
-        sum_lr2: sum of the squared learning rates of all updates; a number, array or Series.
-        share: of the parameter, from `WALK_SHARE`; a number, or as many as `sum_lr2` has.
+        variance: of a raw parameter under noise alone: its walk, or the sum of the squared
+            learning rates of all updates; a number, array or Series.
+        share: of the parameter, from `WALK_SHARE`; a number, or as many as `variance` has.
     """
-    return share * np.sqrt(2 / np.pi * sum_lr2)
+    return share * np.sqrt(2 / np.pi * variance)
 
 
 def step_variance(document: Mapping[str, Any], parameters: pd.DataFrame) -> float:
     """Variance of a raw parameter at the best checkpoint in a network that learned nothing.
 
     The variance of its random start, where the run's recipe has one, and of its walk since; means
-    over reachable rows and over the four parameters. `channel_floor` and `step_spread` take it for
-    `sum_lr2`.
+    over reachable rows and over the four parameters. `channel_floor` and `step_spread` take it.
 
     Args:
         document: run.json of the run.
@@ -107,31 +107,31 @@ class ChannelFloor(NamedTuple):
     spread: float
 
 
-def channel_floor(sum_lr2: float | None, transitions: int, *, level: float = 0.95) -> ChannelFloor:
+def channel_floor(variance: float | None, transitions: int, *, level: float = 0.95) -> ChannelFloor:
     """The floors of a channel with some reachable transitions.
 
     Args:
-        sum_lr2: sum of the squared learning rates of all updates; NaN or None where unknown.
+        variance: of a raw parameter under noise alone (`step_variance`); NaN or None where unknown.
         transitions: how many of the channel's transitions are reachable.
         level: the share of noise-only channels that pass none of the floors.
 
     Returns:
-        Floors; NaN where `sum_lr2` is unknown, and those of the identity without a transition.
+        Floors; NaN where `variance` is unknown, and those of the identity without a transition.
 
     Raises:
-        ValueError: a negative sum, or a level outside 0 to 1.
+        ValueError: a negative variance, or a level outside 0 to 1.
     """
     from scipy.special import chdtri, ndtri  # only where channels are described
 
     if not 0 < level < 1:
         raise ValueError(f"level={level} must lie between 0 and 1")
-    if sum_lr2 is None or math.isnan(sum_lr2):
+    if variance is None or math.isnan(variance):
         return ChannelFloor(math.nan, math.nan, math.nan, math.nan)
-    if sum_lr2 < 0:
-        raise ValueError(f"sum_lr2={sum_lr2} must not be negative")
+    if variance < 0:
+        raise ValueError(f"variance={variance} must not be negative")
     # Sidak (1967): several independent tests together at 1 - level
     alpha = 1 - level ** (1 / (4 if transitions > 1 else 3))
-    sd = math.sqrt(transitions * sum_lr2)
+    sd = math.sqrt(transitions * variance)
     # quantiles: two-sided normal, and Rayleigh, exp(-x^2 / 2) = alpha
     normal, rayleigh = float(ndtri(1 - alpha / 2)), math.sqrt(-2 * math.log(alpha))
     spread = float(chdtri(4 * (transitions - 1), alpha)) if transitions > 1 else math.inf
@@ -139,20 +139,20 @@ def channel_floor(sum_lr2: float | None, transitions: int, *, level: float = 0.9
     return ChannelFloor(math.exp(normal * sd), math.degrees(normal * sd), path, spread)
 
 
-def step_spread(z: npt.NDArray[np.float64], sum_lr2: float | None) -> npt.NDArray[np.float64]:
+def step_spread(z: npt.NDArray[np.float64], variance: float | None) -> npt.NDArray[np.float64]:
     """Sum of squared deviations of a channel's steps from their mean, in squared SDs of the walk.
 
     Args:
         z: (4, m, channels) displacements of the m reachable transitions; s, r, px, py.
-        sum_lr2: as for `channel_floor`.
+        variance: as for `channel_floor`.
 
     Returns:
-        (channels,); 0 with fewer than two transitions or an unknown `sum_lr2`.
+        (channels,); 0 with fewer than two transitions or an unknown `variance`.
     """
-    if z.shape[1] < 2 or sum_lr2 is None or math.isnan(sum_lr2):
+    if z.shape[1] < 2 or variance is None or math.isnan(variance):
         return np.zeros(z.shape[2])
     squares = ((z - z.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)  # (4, C)
-    sd = np.array(list(WALK_SHARE.values()))[:, None] * math.sqrt(sum_lr2)
+    sd = np.array(list(WALK_SHARE.values()))[:, None] * math.sqrt(variance)
     # before the first update sd = 0, and any spread is beyond what noise could do
     scaled = np.divide(squares, sd**2, out=np.full_like(squares, math.inf), where=sd > 0)
     return np.asarray(np.where(squares > 0, scaled, 0.0).sum(axis=0))

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 __all__ = [
+    "TABLES",
     "load_reference",
     "paper_accuracy",
     "paper_displacement",

@@ -1,4 +1,4 @@
-"""From a trained network to a tidy table of temporal parameters; the Parquet schema lives here.
+"""From snapshots of a training run to a tidy table of temporal parameters, and what is derived.
 
 One row per (snapshot, layer, transition, channel) with the raw parameters as the layer holds them.
 Everything derived from them has one definition: `derive` for DataFrames, `DERIVED_SQL` for DuckDB.
@@ -28,10 +28,8 @@ __all__ = [
     "CELL",
     "DERIVED_SQL",
     "HIVE",
-    "IDENTITY",
     "PARAMETERS",
     "RAW",
-    "SCHEMA",
     "VALUES",
     "columns_of",
     "derive",
@@ -44,13 +42,12 @@ __all__ = [
 ]
 
 PARAMETERS = ("s", "r", "px", "py")  # the paper's names, in its order
-IDENTITY = {"scale": 1.0, "rotate": 0.0, "translate_x": 0.0, "translate_y": 0.0}
 RAW = {"s": "scale", "r": "rotate", "px": "translate_x", "py": "translate_y"}
 MOVED = ("moved_s", "moved_r", "moved_x", "moved_y")
 VALUES = ("run_id", "tag", "reachable", *RAW.values())  # what densities and distances read
 
 CELL = ("network", "dataset", "init", "recipe")  # folders of parameter tables, outermost first
-TABLE = "a parameter table (threetconv.records.parameters.SCHEMA)"
+TABLE = "a parameter table (threetconv.schemas.runs.PARAMETERS)"
 HIVE = ds.partitioning(
     pa.schema([(name, pa.string()) for name in CELL]),
     flavor="hive",
@@ -230,7 +227,7 @@ def tabulate(
                     remedy="the training has diverged: take weights from before, or train again at "
                     "a lower learning rate",
                 )
-            begun = start[key] if start is not None else np.full_like(array, IDENTITY[name])
+            begun = start[key] if start is not None else np.full_like(array, units.IDENTITY[name])
             walk = values.get(f"{key}.walk", np.full_like(array, np.nan))
             arrays |= {name: array, f"{name}_start": begun, f"{name}_walk": walk}
         transitions, channels = arrays["scale"].shape

@@ -144,7 +144,7 @@ def damaged_run(folder: str | Path, found: str, *, file: str = "run.json") -> In
 
 
 def parameter_table(folder: str | Path) -> pd.DataFrame:
-    """The parameter table of a run, all snapshots; columns of `records.parameters.SCHEMA`."""
+    """The parameter table of a run, all snapshots; columns of `schemas.runs.PARAMETERS`."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 

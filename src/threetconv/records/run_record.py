@@ -11,7 +11,9 @@ __all__ = ["RunRecord"]
 
 # what only runs of one source have; the records of others do not mention it
 _OF_FETCHED = {"fetched_from", "fetched_sha256", "fetched_format", "licence"}
-_OF_TRAINED = {"class_weights", "early_stopping", "precision", "micro_batch", "processes"}
+_OF_TRAINED = {
+    "settings", "class_weights", "early_stopping", "precision", "micro_batch", "processes",
+}  # fmt: skip
 _NOT_OF = {"trained": _OF_FETCHED, "fetched": _OF_TRAINED}
 
 
@@ -32,6 +34,7 @@ class RunRecord(Run):
     optimiser: str | None = None
     lr: float | None = None
     recipe_details: str | None = None
+    settings: str | None = None
     schedule: str | None = None
     class_weights: str | None = None
     early_stopping: int | None = None

@@ -21,6 +21,7 @@ from threetconv.report.document import (
 from threetconv.report.inputs import Inputs
 from threetconv.report.sections import (
     accuracy,
+    calibration,
     controls,
     data,
     design,
@@ -28,6 +29,8 @@ from threetconv.report.sections import (
     layers,
     limits,
     need,
+    order_leak,
+    plan,
     planted,
     provenance,
     querying,
@@ -37,9 +40,6 @@ from threetconv.report.sections import (
     tests,
     truth,
 )
-from threetconv.report.sections import calibration as simulated
-from threetconv.report.sections import order_leak as time_direction
-from threetconv.report.sections import plan as analysis
 
 __all__ = ["build_document"]
 
@@ -168,38 +168,42 @@ def build_document(
         config=config,
         provenance=dict(provenance_facts or {}),
     )
-    # In the order of reading: what was run and seen first, results next, then limits and
-    # provenance.
-    sections = [
-        design.section(inputs),
-        *analysis.section(inputs),
-        data.section(inputs),
-        accuracy.section(inputs),
-        *time_direction.section(inputs),
-        *need.section(inputs),
-        *ruler.section(inputs),
-        *by_recipe(inputs),
-        explanations.section(
-            inputs,
-            channels=channels,
-            faithfulness=faithfulness,
-            chosen=chosen_channels,
-            sanity=sanity,
-        ),
-        *simulated.section(inputs),
-        limits.section(inputs, faithfulness=filled(faithfulness)),
-        querying.section(inputs),
-        *further_figures(inputs),
-        provenance.section(inputs),
-    ]
+    explained = {
+        "channels": channels,
+        "faithfulness": faithfulness,
+        "chosen": chosen_channels,
+        "sanity": sanity,
+    }
     study = str(inputs.setting("study", "study"))
     return Document(
         title=str(inputs.setting("title", "What video networks learn about motion")),
         subtitle=f"Study \N{LEFT DOUBLE QUOTATION MARK}{study}\N{RIGHT DOUBLE QUOTATION MARK}",
         summary=summary.blocks(inputs),
-        sections=sections,
+        sections=in_order_of_reading(inputs, explained),
         keywords=("3TConv", "temporal parameters", study),
     )
+
+
+def in_order_of_reading(
+    inputs: Inputs, explained: Mapping[str, pd.DataFrame | None]
+) -> list[Section]:
+    """What was run and seen first, results next, then limits and provenance."""
+    return [
+        design.section(inputs),
+        *plan.section(inputs),
+        data.section(inputs),
+        accuracy.section(inputs),
+        *order_leak.section(inputs),
+        *need.section(inputs),
+        *ruler.section(inputs),
+        *by_recipe(inputs),
+        explanations.section(inputs, **explained),
+        *calibration.section(inputs),
+        limits.section(inputs, faithfulness=filled(explained["faithfulness"])),
+        querying.section(inputs),
+        *further_figures(inputs),
+        provenance.section(inputs),
+    ]
 
 
 def by_recipe(inputs: Inputs) -> list[Section]:

@@ -10,11 +10,11 @@ from typing import Any
 import pandas as pd
 
 from threetconv.report.document import Block, Figure, Paragraph, escape
+from threetconv.schemas.runs import CONTROLS
 from threetconv.support.levels import passes
 
 __all__ = [
     "CHECKPOINTS",
-    "FIGURES",
     "MAIN",
     "Inputs",
     "checkpoint_name",
@@ -24,28 +24,6 @@ __all__ = [
     "verdict",
 ]
 
-FIGURES = (
-    "clips_*",
-    "accuracy",
-    "distributions_*",
-    "histograms_*",
-    "controls",
-    "effects",
-    "profile_*",
-    "planted",
-    "alignment",
-    "agreement",
-    "reproducibility",
-    "prediction",
-    "calibration",
-    "need",
-    "ruler",
-    "explained_*",
-    "class_drops_*",
-)
-"""Names of figures that have a place in the report; * is a dataset (clips), an initialisation
-(distributions, histograms) a network (profile), or network_dataset
-(explained, class_drops)."""
 CHECKPOINTS = {"matched": "matched noise budgets", "best": "best checkpoint"}
 """Checkpoint of a table -> its name in the text, in the order of the report."""
 MAIN = ("dataset", "init", "dataset x init")
@@ -159,10 +137,7 @@ class Inputs:
     @property
     def controls(self) -> list[str]:
         """Negative controls that were trained."""
-        # The order of the text; controls that are unknown here follow by alphabet.
-        known = ["static", "frame-shuffled", "label-shuffled"]
-        present = set(self.control) - {"none"}
-        return [n for n in known if n in present] + sorted(present - set(known))
+        return [name for name in CONTROLS if name in set(self.control)]
 
     def tested(self, *families: str, scope: str = "model") -> pd.DataFrame:
         """Lines of the tests table by family and scope, matched ones before best checkpoints."""

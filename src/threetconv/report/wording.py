@@ -49,4 +49,4 @@ def join_words(words: Sequence[str], *, last: str = "and") -> str:
 def convolutions(names: Iterable[object]) -> str:
     """The kinds of convolution among `names`, in the order of reports: 3T and 3D."""
     present = sorted({str(name) for name in names}, key=lambda v: [*CONVOLUTIONS, v].index(v))
-    return join_words([CONVOLUTIONS.get(name, name) for name in present])
+    return join_words([CONVOLUTIONS[n].label if n in CONVOLUTIONS else n for n in present])

@@ -2,18 +2,56 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pyarrow as pa
 
 from threetconv.schemas.columns import FLAG, INDEX, NUMBER, SHORT, SINGLE, TEXT, WHOLE, column
 
 __all__ = [
-    "CONTROL", "CONVOLUTION", "CONVOLUTIONS", "DATASET", "INIT", "LAYER", "LAYER_INDEX", "METRICS",
-    "NETWORK", "ORDER_LEAK", "PARAMETER", "PARAMETERS", "RECIPE", "REPLICATE", "RUNS", "RUN_ID",
-    "SNAPSHOTS", "STEP", "TAG",
+    "CONTROL", "CONTROLS", "CONVOLUTION", "CONVOLUTIONS", "DATASET", "INIT", "LAYER",
+    "LAYER_INDEX", "METRICS", "NETWORK", "ORDER_LEAK", "PARAMETER", "PARAMETERS", "RECIPE",
+    "REPLICATE", "RUNS", "RUN_ID", "SNAPSHOTS", "STEP", "TAG", "Named",
 ]  # fmt: skip
 
-CONVOLUTIONS = {"3t": "3T", "3d": "3D", "2d": "2D (single frames)", "r2plus1d": "R(2+1)D"}
-"""Kind of convolution -> what reports call it; in their order."""
+
+class Named(NamedTuple):
+    """What figures, tables and sentences call it, and what it is or does."""
+
+    label: str
+    about: str
+
+
+CONVOLUTIONS = {
+    "3t": Named(
+        "3T",
+        "a 2D filter and an affine transformation from each of its slices to the next, "
+        "arXiv 2006.15983",
+    ),
+    "3d": Named("3D", "the regular convolution"),
+    "2d": Named(
+        "2D (single frames)",
+        "single frames, whose logits are averaged, which shows what needs no motion",
+    ),
+    "r2plus1d": Named(
+        "R(2+1)D",
+        "a filter in space and, after norm and ReLU, one in time, with the weights of 3D, "
+        "Tran et al. 2018",
+    ),
+}
+"""Kinds of convolution, in the order of reports."""
+CONTROLS = {
+    "static": Named("static clips", "one frame of the clip is repeated: there is no motion to see"),
+    "frame-shuffled": Named(
+        "shuffled frames", "the frames of a clip come in random order: motion has no course"
+    ),
+    "label-shuffled": Named(
+        "shuffled labels",
+        "the clips keep their motion, and their labels are dealt out anew: there is nothing to "
+        "learn that holds for other clips",
+    ),
+}
+"""Negative controls, in the order of reports; `threetconv.clips.controls` makes their clips."""
 
 RUN_ID = column("run_id", TEXT, "the run")
 NETWORK = column("network", TEXT, "resnet18 or googlenet")
@@ -50,6 +88,7 @@ RUNS = pa.schema(
         column("optimiser", TEXT, "null where not known, as in the following columns"),
         column("lr", NUMBER, "learning rate, the largest of its schedule"),
         column("recipe_details", TEXT, "rate factors, spread of the start, decay, schedule; JSON"),
+        column("settings", TEXT, "all settings of training, sampling and augmentation; JSON"),
         column("schedule", TEXT, "of the learning rate"),
         column("class_weights", TEXT, "of the loss"),
         column("early_stopping", WHOLE, "epochs without a better one that end training", "epochs"),
@@ -81,10 +120,10 @@ RUNS = pa.schema(
         column("versions", TEXT, "of the libraries, as JSON"),
         column("seconds", NUMBER, "that training took", "s"),
         column("status", TEXT, "ok"),
-        column("fetched_from", TEXT, "address of a fetched checkpoint, null where trained"),
+        column("fetched_from", TEXT, "address of fetched weights, null where trained"),
         column("fetched_sha256", TEXT, "of the fetched file"),
         column("fetched_format", TEXT, "of the fetched file"),
-        column("licence", TEXT, "of the fetched checkpoint"),
+        column("licence", TEXT, "of the fetched weights"),
     ]
 )
 METRICS = pa.schema(

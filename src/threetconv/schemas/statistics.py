@@ -408,7 +408,7 @@ ACCURACY_TESTS = pa.schema(
 )
 _SPREAD = [
     column("n_rows", NUMBER, "rows of a run", "rows"),
-    column("identity_share", NUMBER, "of rows exactly at the identity"),
+    column("identity_share", NUMBER, "of rows exactly where they started"),
     column("mean", NUMBER, "of |1 - |1/s||, |r|, |tx/2| or |ty/2|, mean over runs", "1e-3"),
     column("mean_min", NUMBER, "least of the runs", "1e-3"),
     column("mean_max", NUMBER, "largest of the runs", "1e-3"),

@@ -43,7 +43,7 @@ EXCLUSIONS = [
     "arms without snapshots of equal noise budget (within 1 %) are not tested as matched",
 ]
 SETTINGS = ("seed", "width", "symmetric_time", "weights_2d", "recipes", "statistics")
-OF_THE_MACHINE = ("device", "runs_per_job", "workers")  # no number depends on them
+OF_THE_MACHINE = ("device", "runs_per_job")  # no number depends on them
 
 
 def analysis_plan(study: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from threetconv.clips.bad_clips import CEILING, POLICIES
 from threetconv.data.adapters.registry import ADAPTERS
 from threetconv.networks.registry import CATALOGUE
 from threetconv.study.choices import CHOICES
-from threetconv.study.fields import AMOUNT, FORM, OneOf, Section, Unique
+from threetconv.study.fields import AMOUNT, FORM, Keys, OneOf, Unique
 from threetconv.training.schedules import SCHEDULES
 
 __all__ = ["Study"]
@@ -37,14 +37,14 @@ Size = Annotated[list[Annotated[int, Field(ge=16)]], Field(min_length=2, max_len
 AtLeastTwo = Annotated[int, Field(ge=2)]
 
 
-class Output(Section):
+class Output(Keys):
     results: str | None = None
     """Folder of everything that is computed; results/<study> without it."""
     reports: str | None = None
     """Folder of the HTML and PDF reports; reports/<study> without it."""
 
 
-class Checkpoint(Section):
+class Checkpoint(Keys):
     """One run and where its weights are."""
 
     network: Network
@@ -69,7 +69,7 @@ class Checkpoint(Section):
     """Licence of the weights, for the model card."""
 
 
-class Variant(Section):
+class VariantKeys(Keys):
     init: Annotated[str, OneOf(("pretrained", "scratch"))]
     """Start from 2D weights or from random ones."""
     convolution: Annotated[str, OneOf(CHOICES["convolutions"])]
@@ -93,10 +93,10 @@ _RANGES: Any = {
     )
     for name, o in OPTIONS.items()
 }
-Augment: type[Section] = create_model("Augment", __base__=Section, **_RANGES)
+Augment: type[Keys] = create_model("Augment", __base__=Keys, **_RANGES)
 
 
-class Clip(Section):
+class ClipKeys(Keys):
     frames: int = Field(ge=1)
     """Frames sampled evenly from the clip."""
     height: int = Field(ge=16)
@@ -105,14 +105,14 @@ class Clip(Section):
     """Width of a frame in px."""
 
 
-class Counts(Section):
+class Counts(Keys):
     train: int = Field(ge=2)
     """Number for training."""
     val: int = Field(ge=2)
     """Number for validation."""
 
 
-class Render(Section):
+class Render(Keys):
     set: Annotated[str, OneOf(("gestures", "scenes", "planted"))]
     """Which synthetic set."""
     motion: Annotated[str, OneOf(CHOICES["motions"])] | None = None
@@ -137,7 +137,7 @@ class Render(Section):
     """gestures: a list of class names; scenes: the number of classes, 2 to 101."""
 
 
-class Dataset(Section):
+class Dataset(Keys):
     adapter: Annotated[str, OneOf(ADAPTERS)]
     """Layout of the folder."""
     root: str | None = None
@@ -165,13 +165,13 @@ class Dataset(Section):
     """fail: stop at a clip that cannot be read; skip: leave such clips out and list them."""
     max_bad_share: float = Field(default=CEILING, ge=0, le=1)
     """Largest share of the clips that skip leaves out; beyond it, skip stops as well."""
-    clip: Clip
+    clip: ClipKeys
     """What the network sees."""
     render: Render | None = None
     """Make the set instead of reading the user's."""
 
 
-class Stills(Section):
+class StillsKeys(Keys):
     images: Counts = Counts(train=2400, val=320)
     """Number of images in each split, over all classes."""
     size: Size = Field(default=[64, 64])
@@ -184,16 +184,16 @@ class Stills(Section):
     """Peak learning rate."""
 
 
-class Weights2D(Section):
+class Weights2D(Keys):
     source: Annotated[str, OneOf(("stills", "imagenet"))] = "stills"
     """stills: trained here on rendered still images; imagenet: torchvision's."""
     carry: Annotated[str, OneOf(("convolutions", "all"))] = "convolutions"
     """What is taken from the 2D weights: the convolutions alone, as in the paper, or everything."""
-    stills: Stills = Stills()
+    stills: StillsKeys = StillsKeys()
     """The still images and the training on them."""
 
 
-class Kinds(Section):
+class Kinds(Keys):
     """One number for each kind of temporal parameter."""
 
     scale: float = Field(ge=0)
@@ -209,7 +209,7 @@ Amount = Annotated[
 ]
 
 
-class Recipe(Section):
+class RecipeKeys(Keys):
     rate_factor: Amount = 1.0
     """Learning rate of temporal parameters over that of all others; a number, or one for each of
     scale, rotate and translate."""
@@ -230,10 +230,10 @@ _RATES: Any = {
     )
     for name in CHOICES["convolutions"]
 }
-LearningRates: type[Section] = create_model("LearningRates", __base__=Section, **_RATES)
+LearningRates: type[Keys] = create_model("LearningRates", __base__=Keys, **_RATES)
 
 
-class Training(Section):
+class Training(Keys):
     epochs: int = Field(ge=1)
     """Passes over the training clips."""
     batch_size: Annotated[
@@ -271,7 +271,7 @@ class Training(Section):
     """Where networks are trained; results repeat exactly on cpu only."""
 
 
-class ChosenChannels(Section):
+class ChosenChannels(Keys):
     faithfulness: int = Field(default=2, ge=0)
     """Number of channels with the largest drop in class scores."""
     displacement: int = Field(default=2, ge=0)
@@ -280,7 +280,7 @@ class ChosenChannels(Section):
     """Number of channels drawn at random."""
 
 
-class Explanations(Section):
+class Explanations(Keys):
     replicates: int = Field(default=1, ge=0)
     """How many runs of each cell have their channels explained, the first ones; 0 for none."""
     networks: Networks | None = None
@@ -301,14 +301,14 @@ class Explanations(Section):
     """Learning rate of activation maximisation; 0.004 in the paper, larger for fewer steps."""
 
 
-class Tuning(Section):
+class TuningKeys(Keys):
     replicates: int | None = Field(default=None, ge=0)
     """How many runs of each cell are measured, the first ones; all without it, 0 for none."""
     ruler: Annotated[str, OneOf(("none", "first", "all"))] = "none"
     """Of which layers of the measured 3D networks the nearest 3T filters are sought."""
 
 
-class Need(Section):
+class Need(Keys):
     replicates: int | None = Field(default=None, ge=0)
     """How many runs of each cell are measured, the first ones; all without it, 0 for none."""
     clips: int | None = Field(default=None, ge=2)
@@ -317,7 +317,7 @@ class Need(Section):
     """Whether the transforms of 3T layers are set to the identity one layer at a time as well."""
 
 
-class Statistics(Section):
+class Statistics(Keys):
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
     """Significance level, held within each family of four parameters."""
     dataset_contrast: Annotated[Names, Field(max_length=2)] | None = None
@@ -332,7 +332,7 @@ class Statistics(Section):
     """Simulated studies per network with which the tests are calibrated."""
 
 
-class Study(Section):
+class Study(Keys):
     study: str = Field(
         pattern="^[A-Za-z0-9_-]+$", json_schema_extra={"remedy": "letters, digits, _ and - only"}
     )
@@ -353,9 +353,9 @@ class Study(Section):
     """Place windows in time from both ends of a clip and average the outputs, where that differs.
     Without it, as in the paper, stages with a stride tell a clip from its reverse at most lengths,
     whatever the filters have learned."""
-    recipes: dict[Annotated[str, Field(pattern="^[a-z0-9-]+$")], Recipe] = Field(default={})
+    recipes: dict[Annotated[str, Field(pattern="^[a-z0-9-]+$")], RecipeKeys] = Field(default={})
     """Ways to train temporal parameters, by name, beside the paper's, which is always there."""
-    variants: Annotated[list[Variant], Field(min_length=1), Unique()]
+    variants: Annotated[list[VariantKeys], Field(min_length=1), Unique()]
     """What is trained on every data set, with every network or those that the variant names."""
     datasets: dict[Annotated[str, Field(pattern="^[A-Za-z0-9_]+$")], Dataset] = Field(min_length=1)
     """Data sets by name; the name is used in file names and in the report."""
@@ -365,7 +365,7 @@ class Study(Section):
     """Training, by Adam on cross-entropy."""
     explanations: Explanations = Explanations()
     """Explanations of what single channels have learned."""
-    tuning: Tuning = Tuning()
+    tuning: TuningKeys = TuningKeys()
     """What channels answer to, measured with stimuli of known motion."""
     need: Need | None = None
     """What accuracy needs: clips backwards, frozen and shuffled, transforms at the identity. Not

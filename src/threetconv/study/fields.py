@@ -15,10 +15,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError, core_schema
 
-__all__ = ["AMOUNT", "FORM", "OneOf", "Section", "Unique"]
+__all__ = ["AMOUNT", "FORM", "Keys", "OneOf", "Unique"]
 
 
-class Section(BaseModel):
+class Keys(BaseModel):
     """A mapping of the configuration: no unknown keys, no value of another type, no null.
 
     A key's description is the text below it.

@@ -10,7 +10,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from threetconv.study.config import Study
-from threetconv.study.fields import Section
+from threetconv.study.fields import Keys
 
 __all__ = ["in_words", "reference_page", "resolved", "study_schema"]
 
@@ -35,7 +35,7 @@ class _Generator(GenerateJsonSchema):
         found, default = super().default_schema(schema), schema.get("default")
         if default is None:
             found.pop("default", None)
-        elif isinstance(default, Section):  # of a section's defaults, those that are told here
+        elif isinstance(default, Keys):  # of a section's defaults, those that are told here
             found["default"] = default.model_dump(exclude_unset=True)
         return found
 

@@ -86,7 +86,7 @@ def code_digest(*modules: str) -> str:
     styles, YAML) count by their bytes.
 
     Args:
-        modules: dotted names below this package: "training", "statistics.kde".
+        modules: dotted names below this package: "training.loop", "statistics.densities.kde".
 
     Raises:
         ValueError: for a module that does not exist (its digest would never change).
@@ -135,8 +135,7 @@ def _source(module: str) -> Path | None:
 def _module(module: str, name: str) -> str:
     """What ``from module import name`` names: a module, or something that stands in one.
 
-    ``from threetconv.data import table`` names `data.table` and not the face of `data`, which
-    imports every adapter.
+    ``from threetconv.data import table`` names `data.table` and not the face of `data`.
     """
     inside = f"{module}.{name}".removeprefix("threetconv.")
     return inside if name and _source(inside) else module.removeprefix("threetconv.")

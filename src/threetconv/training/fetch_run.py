@@ -166,7 +166,7 @@ def _sum_lr2(run_id: str, n_updates: int | None, learning_rate: float | None) ->
                 f"checkpoint of {run_id}: {name}",
                 found=str(value),
                 expected="a number above 0, or nothing where it is not known",
-                remedy="leave it out, or take it from whoever trained the checkpoint",
+                remedy="leave it out, or take it from whoever trained the weights",
             )
     if n_updates is None or learning_rate is None:
         return UNKNOWN
@@ -191,14 +191,14 @@ def _measured(
                 f"{run_id}, split {split!r}",
                 found=f"a loss of {loss}" if n else "no clip that can be shown to the network",
                 expected="a finite loss over at least one clip",
-                remedy="use another checkpoint" if n else "name a data set with validation clips",
+                remedy="use other weights" if n else "name a data set with validation clips",
             )
         log.info("%s: %s loss %.3f accuracy %.3f of %d clips", run_id, split, loss, accuracy, n)
         # weights of the right shape, outputs in another order: the usual mistake, and no error
         if accuracy <= chance:
             log.warning(
-                "%s: %s accuracy %.3f, chance is %.3f: are the outputs of the checkpoint in the "
-                "order of the classes? (see `classes` of the checkpoint)",
+                "%s: %s accuracy %.3f, chance is %.3f: are the outputs of the weights in the "
+                "order of the classes? (see `classes` in the study)",
                 *(run_id, split, accuracy, chance),
             )
         rows.append((step, EPOCH, split, "loss", loss, n))

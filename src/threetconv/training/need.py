@@ -32,7 +32,8 @@ from threetconv.clips.dataset import ClipDataset
 from threetconv.clips.loader import batches
 from threetconv.errors import InputError
 from threetconv.layer.conv3t import Conv3T
-from threetconv.layer.identity import IDENTITY, at_identity
+from threetconv.layer.identity import at_identity
+from threetconv.layer.units import IDENTITY
 from threetconv.records.load_model import load_model
 from threetconv.records.run_folder import read_run
 from threetconv.schemas.need import NEED

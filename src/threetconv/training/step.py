@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from threetconv.errors import look_up
-from threetconv.records.parameters import IDENTITY
+from threetconv.layer.units import IDENTITY
 from threetconv.training.distributed import World, prepare, scale
 from threetconv.training.evaluate import outputs
 from threetconv.training.loss import CLASS_WEIGHTS, summed_loss

@@ -24,6 +24,7 @@ from threetconv.clips.controls import change_frames, shuffle_labels
 from threetconv.clips.dataset import ClipDataset
 from threetconv.clips.loader import Split
 from threetconv.data.contents import clip_marks, data_digest, table_text
+from threetconv.data.decoding.frame_sampling import SAMPLING
 from threetconv.networks.build import build_network
 from threetconv.networks.trace import trace
 from threetconv.records.plan import Run, derive_seed
@@ -63,7 +64,7 @@ class TrainJob:
         device: "cpu" or "cuda".
         threads: of torch, in each process.
         workers: processes that augment clips, and decode those that are not packed.
-        sampling: name in `threetconv.data.decoding.decode.SAMPLING`, for training clips.
+        sampling: name in `threetconv.data.decoding.frame_sampling.SAMPLING`, for training clips.
         augment: options of `threetconv.clips.augment.augmentation`, for training clips; empty:
             none.
         on_bad_clip: "fail" or "skip": what happens at a clip that cannot be read.
@@ -173,7 +174,7 @@ def train_run(job: TrainJob, world: World = ALONE) -> None:
         clips,
         "train",
         augment=augment if augment.acts else None,
-        random_offset=job.sampling != "even",
+        random_offset=SAMPLING[job.sampling].draws,
         **how,
     )
     validation, test = (Split(whole, clips, split, **how) for split in ("val", "test"))
@@ -218,6 +219,9 @@ def train_run(job: TrainJob, world: World = ALONE) -> None:
         optimiser="adam",
         lr=settings.learning_rate,
         recipe_details=json.dumps(asdict(settings.recipe)) if layers else None,
+        settings=json.dumps(
+            settings.to_dict() | {"sampling": job.sampling, "augment": dict(job.augment)}
+        ),
         schedule=settings.schedule,
         class_weights=settings.class_weights,
         early_stopping=settings.early_stopping,

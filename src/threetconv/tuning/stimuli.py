@@ -44,13 +44,14 @@ from torch import Tensor
 
 from threetconv.clips.dataset import IMAGENET_MEAN, IMAGENET_SD
 
-__all__ = ["CONTRAST", "Scale", "Stimulus", "clips", "gratings", "textures"]
+__all__ = ["CONTRAST", "TEXTURE_KINDS", "Scale", "Stimulus", "clips", "gratings", "textures"]
 
 DIRECTIONS = tuple(range(0, 360, 45))
 WAVELENGTHS = (1.0, 2.0)  # extents
 SPEEDS = (1 / 12, 1 / 6, 1 / 3)  # extents a step
 TURNS = (1 / 6, 1 / 3)  # radians a step
 GROWTH = (1 / 24, 1 / 12)  # logarithms of the factor a step
+TEXTURE_KINDS = {"turn": TURNS, "zoom": GROWTH, "still_texture": (0.0,)}
 PHASES = 4
 TEXTURES = 32  # a multiple of 8
 WAVES = 24  # in a texture
@@ -144,10 +145,9 @@ def gratings(scale: Scale) -> list[Stimulus]:
 
 def textures(scale: Scale) -> list[Stimulus]:
     """All turning, growing and still textures; textures of one condition stand together."""
-    kinds = [("turn", TURNS), ("zoom", GROWTH), ("still_texture", (0.0,))]
     return [
         Stimulus(kind, speed=sign * rate / scale.step, variant=number)
-        for kind, rates in kinds
+        for kind, rates in TEXTURE_KINDS.items()
         for sign in ((1, -1) if any(rates) else (1,))
         for rate in rates
         for number in range(TEXTURES)
@@ -188,7 +188,7 @@ def _forwards(
     """(T, H, W), of any mean and contrast; of a motion's opposite, the motion itself."""
     frames, height, width = clip_shape
     times = torch.arange(frames, dtype=torch.float64) - (frames - 1) / 2
-    if stimulus.kind in {"turn", "zoom", "still_texture"}:
+    if stimulus.kind in TEXTURE_KINDS:
         assert scale.centre is not None
         y, x = (
             torch.arange(n, dtype=torch.float64) - middle

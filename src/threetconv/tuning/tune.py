@@ -46,21 +46,22 @@ from torch import Tensor, nn
 
 from threetconv.layer.conv3t import Conv3T
 from threetconv.layer.identity import set_identity
+from threetconv.schemas import tuning as schema
 from threetconv.schemas.tuning import TUNING, TUNING_RESPONSES
 from threetconv.tuning.layers import TunedLayer, find_layers
-from threetconv.tuning.stimuli import DIRECTIONS, Scale, Stimulus, clips, gratings, textures
+from threetconv.tuning.stimuli import (
+    DIRECTIONS,
+    TEXTURE_KINDS,
+    Scale,
+    Stimulus,
+    clips,
+    gratings,
+    textures,
+)
 
 __all__ = ["INDICES", "Tuning", "tune"]
 
-INDICES = (
-    "direction_x",
-    "direction_y",
-    "dsi",
-    "turn_index",
-    "zoom_index",
-    "motion_share",
-    "flicker_share",
-)
+INDICES = [column.name for column in schema.INDICES]
 NUMBERS = 1_500_000  # in the clips of one batch: 28 of 3 x 17 x 32 x 32
 CONDITION = ["stimulus", "direction", "wavelength", "speed"]
 ROUNDING = 1e-6  # DSI below which a direction would be that of rounding errors
@@ -357,7 +358,7 @@ def _ratio(above: Any, below: Array) -> Any:
 
 def _silent(conditions: pd.DataFrame, responses: Array) -> tuple[Array, Array]:
     """Whether each channel answers to no grating, and to no texture."""
-    textured = conditions["stimulus"].isin(["turn", "zoom", "still_texture"]).to_numpy()
+    textured = conditions["stimulus"].isin([*TEXTURE_KINDS]).to_numpy()
     return (responses[~textured] == 0).all(axis=0), (responses[textured] == 0).all(axis=0)
 
 

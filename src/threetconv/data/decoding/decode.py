@@ -30,18 +30,16 @@ from threetconv.data.decoding.clip_files import (
     check_pixels,
     told_as,
 )
-from threetconv.data.decoding.frame_sampling import SAMPLING, frame_indices
+from threetconv.data.decoding.frame_sampling import SAMPLING
 from threetconv.data.decoding.images import ImageReader, Size, SizesDifferError, Stack, list_images
 from threetconv.data.decoding.truncation import announced_bytes
 from threetconv.errors import InputError, look_up
 
 __all__ = [
     "CONTAINERS",
-    "SAMPLING",
     "Clip",
     "Glance",
     "decode_clip",
-    "frame_indices",
     "glance",
     "read_frames",
     "short_clip",
@@ -104,7 +102,7 @@ def read_frames(
         path: video file, or folder of .jpg, .jpeg or .png images.
         frames: T, how many frames to return.
         size: (H, W) in pixels; None keeps the clip's own.
-        sampling: name in `SAMPLING`.
+        sampling: name in `threetconv.data.decoding.frame_sampling.SAMPLING`.
         offset: in [0, 1), for sampling "random-offset" (see
             `threetconv.data.decoding.frame_sampling`).
         limits: how much of a clip is read at most; beyond them it is a bad clip.
@@ -153,7 +151,7 @@ def decode_clip(
     """
     if frames < 1 or (size is not None and (len(size) != 2 or min(size) < 1)):
         raise ValueError(f"frames and size must be positive, not {frames} and {size}")
-    choose = look_up(SAMPLING, sampling, what="sampling")
+    choose = look_up(SAMPLING, sampling, what="sampling").choose
 
     def stack_for(n: int) -> Stack:
         return Stack(choose(n, frames, offset), size)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SAMPLING", "Choose", "frame_indices", "offset_indices"]
+__all__ = ["SAMPLING", "Choose", "Sampling", "frame_indices", "offset_indices"]
 
 Choose = Callable[[int, int, float], NDArray[np.int64]]
 """(n, t, offset) -> (t,) indices into n frames, non-decreasing; offset in [0, 1)."""
@@ -59,7 +60,14 @@ def offset_indices(n: int, t: int, offset: float) -> NDArray[np.int64]:
     return (np.arange(t) * n + within) // t  # the formula in integers, free of rounding
 
 
-SAMPLING: dict[str, Choose] = {
-    "even": lambda n, t, offset: frame_indices(n, t),  # the paper's
-    "random-offset": offset_indices,
+class Sampling(NamedTuple):
+    """A rule, and whether training draws its offset anew in every epoch."""
+
+    choose: Choose
+    draws: bool
+
+
+SAMPLING = {
+    "even": Sampling(lambda n, t, offset: frame_indices(n, t), draws=False),  # the paper's
+    "random-offset": Sampling(offset_indices, draws=True),
 }

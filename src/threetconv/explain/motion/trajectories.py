@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from threetconv.explain.channel import Channel
 
-__all__ = ["CHANNELS", "channel_table", "steps", "trajectory"]
+__all__ = ["channel_table", "steps", "trajectory"]
 
 Array = NDArray[np.float64]
 
@@ -134,7 +134,7 @@ def steps(
 def channel_table(
     parameters: pd.DataFrame,
     layers: Iterable[LayerInfo | Mapping[str, Any]],
-    sum_lr2: float | None,
+    variance: float | None,
     *,
     level: float = 0.95,
 ) -> pd.DataFrame:
@@ -142,11 +142,10 @@ def channel_table(
 
     Args:
         parameters: rows of one snapshot of one run, columns of
-            `threetconv.records.parameters.SCHEMA`.
+            `threetconv.schemas.runs.PARAMETERS`.
         layers: the network's 3T layers, as run.json has them.
-        sum_lr2: variance of a raw parameter under noise alone: the sum of squared learning rates up
-            to the snapshot, or better `threetconv.records.noise_floor.step_variance`; None or NaN
-            where it is unknown.
+        variance: of a raw parameter under noise alone
+            (`threetconv.records.noise_floor.step_variance`); None or NaN where it is unknown.
         level: the share of noise-only channels about which the table says "no motion beyond noise".
 
     Returns:
@@ -170,14 +169,14 @@ def channel_table(
         layer if isinstance(layer, LayerInfo) else LayerInfo.from_dict(dict(layer))
         for layer in layers
     ]
-    parts = [_of_layer(parameters, layer, sum_lr2, level) for layer in known]
+    parts = [_of_layer(parameters, layer, variance, level) for layer in known]
     if not parts:
         return CHANNELS.empty_table().to_pandas()
     return pd.concat(parts, ignore_index=True)[CHANNELS.names]
 
 
 def _of_layer(
-    parameters: pd.DataFrame, layer: LayerInfo, sum_lr2: float | None, level: float
+    parameters: pd.DataFrame, layer: LayerInfo, variance: float | None, level: float
 ) -> pd.DataFrame:
     rows = parameters[parameters["layer"] == layer.name].sort_values(["transition", "channel"])
     # (D - 1, C). An incomplete table would be reshaped into wrong places without an error.
@@ -193,7 +192,7 @@ def _of_layer(
     # Whether data can reach a transition depends on the layer alone, so one channel answers for
     # all.
     reached = rows["reachable"].to_numpy(bool).reshape(shape)[:, 0]
-    floor = channel_floor(sum_lr2, int(reached.sum()), level=level)
+    floor = channel_floor(variance, int(reached.sum()), level=level)
     path = motion.trajectory(*raw)
     x, y = path.x[-1], path.y[-1]
     right, up = units.kernel_pixels(x, layer.kernel[2]), units.kernel_pixels(y, layer.kernel[1])
@@ -218,7 +217,7 @@ def _of_layer(
     )
     numbers = [dict(zip(_NUMBERS, row, strict=True)) for row in table[[*_NUMBERS]].to_numpy()]
     # Steps may cancel: their spread finds channels that move and come back.
-    wanders = step_spread(z, sum_lr2) > floor.spread
+    wanders = step_spread(z, variance) > floor.spread
     moves = [w or any(beyond_noise(**n)) for n, w in zip(numbers, wanders, strict=True)]
     return table.assign(
         moves=table["reachable"] & np.array(moves, dtype=bool),

@@ -23,7 +23,8 @@ from threetconv.explain.channel import Channel, convolution_of
 from threetconv.explain.forward import evaluating
 from threetconv.explain.trust.replay import Replay, patched
 from threetconv.layer.conv3t import Conv3T
-from threetconv.layer.identity import IDENTITY, set_identity
+from threetconv.layer.identity import set_identity
+from threetconv.layer.units import IDENTITY
 from threetconv.schemas.channels import FAITHFULNESS
 
 __all__ = ["ABLATIONS", "COLUMNS", "deep_convolutions", "faithfulness"]

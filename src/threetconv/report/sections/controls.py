@@ -10,16 +10,9 @@ from threetconv.report.inputs import Inputs, checkpoint_name, differs
 from threetconv.report.sections.tests import results, spoken
 from threetconv.report.tables import make_table, numbers, words
 from threetconv.report.wording import join_words, plural, verb
+from threetconv.schemas.runs import CONTROLS
 
 __all__ = ["section"]
-
-MEANING = {
-    "static": "**static**: one frame of the clip is repeated, so there is no motion to see.",
-    "frame-shuffled": "**frame-shuffled**: the frames of a clip come in random order, so motion "
-    "has no course.",
-    "label-shuffled": "**label-shuffled**: the clips keep their motion, and their labels are "
-    "dealt out anew, so there is nothing to learn that holds for other clips.",
-}
 
 
 def section(inputs: Inputs) -> Section:
@@ -39,7 +32,7 @@ def section(inputs: Inputs) -> Section:
         )
         return Section("Noise floor and controls", blocks)
     blocks += [
-        ListBlock([MEANING.get(name, f"**{escape(name)}**") for name in inputs.controls]),
+        ListBlock([f"**{name}**: {CONTROLS[name].about}." for name in inputs.controls]),
         Paragraph(escape(coverage(inputs))),
         *accuracies(inputs),
         *inputs.figure(

@@ -12,25 +12,20 @@ from threetconv.report.document import Block, Details, Facts, Paragraph, Section
 from threetconv.report.inputs import Inputs
 from threetconv.report.tables import make_table, numbers, when, words
 from threetconv.report.wording import convolutions, plural
+from threetconv.schemas.runs import CONVOLUTIONS
 
 __all__ = ["section"]
 
 VARIANT = ["network", "dataset", "convolution", "init", "recipe", "control"]
 NO_TIME = pd.Series(dtype=float)
-KINDS = {
-    "3t": "**3T**: a 2D filter and an affine transformation from each of its slices to the next",
-    "3d": "**3D**: the regular convolution",
-    "2d": "**2D**: single frames, whose logits are averaged, which shows what needs no motion",
-    "r2plus1d": "**R(2+1)D**: a filter in space and, after norm and ReLU, one in time, with the "
-    "weights of 3D",
-}
 
 
 def section(inputs: Inputs) -> Section:
     """Facts, the table of variants, the folded table of runs."""
     if inputs.runs.empty:
         return Section("What was run", [Paragraph("The runs table is empty: no run was finished.")])
-    kinds = [text for name, text in KINDS.items() if name in inputs.distinct("convolution")]
+    present = inputs.distinct("convolution")
+    kinds = [f"**{k.label}**: {k.about}" for name, k in CONVOLUTIONS.items() if name in present]
     blocks: list[Block] = [
         Paragraph(
             f"Every variant is a network, a dataset, a kind of convolution ({'; '.join(kinds)}) "

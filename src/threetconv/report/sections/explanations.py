@@ -26,12 +26,9 @@ from threetconv.report.sections.faithfulness import (
 from threetconv.report.tables import make_table, numbers, words
 from threetconv.report.wording import convolutions, join_words, of_all, verb
 
-__all__ = ["FIGURES", "section"]
+__all__ = ["section"]
 
 TITLE = "What channels learned"
-FIGURES = ("explained_gallery", "explained_<network>_<dataset>", "class_drops_<network>_<dataset>")
-"""Names of the figures of this section."""
-RULES = ("faithfulness", "displacement", "random")
 NAMES = {
     "faithfulness": "largest fall",
     "displacement": "largest displacement",
@@ -50,7 +47,7 @@ def section(
     """Gallery, channels in pictures, channels that matter, classes, sanity checks.
 
     Args:
-        inputs: the study; of its figures those named in `FIGURES`.
+        inputs: the study.
         channels: motion of every channel in words and numbers (`channel_table`), all runs.
         faithfulness: fall of the class scores for channels and whole layers, all runs.
         chosen: channels that were explained, and by which rule.
@@ -93,7 +90,7 @@ def rules(picked: pd.DataFrame) -> str:
     """By which rules channels were chosen, where any were."""
     if picked.empty:
         return ""
-    present = [NAMES[rule] for rule in RULES if (picked["rule"] == rule).any()]
+    present = [name for rule, name in NAMES.items() if (picked["rule"] == rule).any()]
     return f" Which channels are shown is decided by rule ({join_words(present, last='or')})."
 
 
@@ -198,9 +195,7 @@ def in_words(picked: pd.DataFrame, moved: pd.DataFrame, drops: pd.DataFrame) -> 
         numbers("fall, nats", partial(of_channel, fall), ".4f"),
         words("motion", motion_of),
     ]
-    by_rule = picked.assign(
-        place=[RULES.index(rule) if rule in RULES else len(RULES) for rule in picked["rule"]]
-    )
+    by_rule = picked.assign(place=picked["rule"].map([*NAMES].index))
     lines = in_order(by_rule, "place", "rank")
     caption = "What the channels do, in words, and the fall of the log-probability without it."
     note = "3T: the channel's transforms set to the identity."

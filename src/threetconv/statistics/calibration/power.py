@@ -52,7 +52,7 @@ class Design(NamedTuple):
         return alpha if self.joint else alpha / len(PARAMETERS)
 
 
-class Result(NamedTuple):
+class Power(NamedTuple):
     """What simulation says of a design with k seeds."""
 
     power: float
@@ -105,7 +105,7 @@ def power_table(
         alpha=alpha, replicates=replicates,
     )  # fmt: skip
     d = abs(math.log(ratio)) / tau
-    known: dict[tuple[int, int, bool, bool], Result] = {}
+    known: dict[tuple[int, int, bool, bool], Power] = {}
     lines = []
     for k in seeds:
         for design in _designs(len(networks), datasets, inits):
@@ -121,7 +121,7 @@ def power_table(
                 known[key] = _simulate(
                     design, k, d=d, level=level, replicates=replicates, rng=rng, rho=correlation
                 )
-            result = known[key] if testable else Result(0.0, math.nan, "none")
+            result = known[key] if testable else Power(0.0, math.nan, "none")
             low, high = (
                 wilson(result.power * replicates, replicates) if testable else (math.nan,) * 2
             )
@@ -183,7 +183,7 @@ def _simulate(
     replicates: int,
     rng: np.random.Generator,
     rho: float,
-) -> Result:
+) -> Power:
     """Power at the standardised effect d, and the effect that is found in 80 % of studies."""
     weights = None
     if design.interaction:
@@ -204,7 +204,7 @@ def _simulate(
         def found(effect: float) -> float:
             return float((vectorised.joint_p(four, labels, effect) <= level).mean())
 
-        return Result(found(d), _bisect(found), count)
+        return Power(found(d), _bisect(found), count)
 
     def power(effect: float) -> float:
         if not design.interaction:
@@ -215,7 +215,7 @@ def _simulate(
         p = vectorised.permutation_p(vectorised.interaction_residuals(moved), labels)
         return float((p <= level).mean())
 
-    return Result(power(d), _bisect(power), count)
+    return Power(power(d), _bisect(power), count)
 
 
 def _bisect(power: Callable[[float], float]) -> float:

@@ -22,7 +22,7 @@ import pandas as pd
 
 from threetconv.errors import InputError
 
-__all__ = ["Draw", "LayerLayout", "NetworkLayout", "Study", "draw_study"]
+__all__ = ["Draw", "LayerLayout", "NetworkLayout", "SimulatedStudy", "draw_study"]
 
 # log SD between layers of a run and between channels; degrees of freedom of Student's t
 TAU_LAYER, TAU_CHANNEL, DF = 0.1, 0.4, 4.0
@@ -113,7 +113,7 @@ class NetworkLayout:
         return cls(network, tuple(layers))
 
 
-class Study(NamedTuple):
+class SimulatedStudy(NamedTuple):
     """A study as the tests see it; the first arm is a, the second b."""
 
     rows: np.ndarray  # float32 (parameters, blocks, 2, runs, reachable rows), displacements z
@@ -137,10 +137,10 @@ class Draw(NamedTuple):
         """What the seed effects and the ratio add to ln |z|: (parameters, blocks, 2, runs)."""
         return tau * self.seeds + np.log([ratio, 1.0])[:, None]
 
-    def study(self, *, tau: float, ratio: float = 1.0) -> Study:
+    def study(self, *, tau: float, ratio: float = 1.0) -> SimulatedStudy:
         """The study with between-run SD `tau` (log units) and arm a moving `ratio` times as far."""
         shift = self.shift(tau, ratio)
-        return Study(
+        return SimulatedStudy(
             self.rows * np.exp(shift, dtype=np.float32)[..., None],
             self.log_means + shift,
             self.layer_log_means + shift[..., None],

@@ -18,7 +18,7 @@ from threetconv.statistics.tests.permutation import attainable_floor, labelings
 
 __all__ = [
     "Labelings",
-    "MeanDifference",
+    "MeanDifferences",
     "energy_p",
     "equivalence_p",
     "interaction_residuals",
@@ -238,7 +238,7 @@ def interaction_residuals(values: np.ndarray) -> np.ndarray:
     return np.asarray(centres[..., None] + factor * (values - means[..., None]))
 
 
-class MeanDifference(NamedTuple):
+class MeanDifferences(NamedTuple):
     """Mean over blocks of the difference of arm means, with what t inference needs."""
 
     estimate: np.ndarray  # (studies,)
@@ -259,7 +259,7 @@ class MeanDifference(NamedTuple):
         return np.asarray(np.abs(self.estimate - truth) <= half)
 
 
-def mean_difference(values: np.ndarray) -> MeanDifference:
+def mean_difference(values: np.ndarray) -> MeanDifferences:
     """`intervals.difference_interval` for many studies; at least two runs per arm."""
     runs = values.shape[-1]
     parts = values.var(axis=-1, ddof=1) / runs  # (studies, blocks, 2)
@@ -267,7 +267,7 @@ def mean_difference(values: np.ndarray) -> MeanDifference:
     df = total**2 / (parts**2 / (runs - 1)).sum(axis=(1, 2))
     means = values.mean(axis=-1)
     blocks = values.shape[1]
-    return MeanDifference(
+    return MeanDifferences(
         (means[:, :, 0] - means[:, :, 1]).mean(axis=1), np.sqrt(total) / blocks, df
     )
 

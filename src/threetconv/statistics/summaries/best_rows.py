@@ -53,7 +53,7 @@ def read_best(
         files: ".../network=N/dataset=D/init=I/recipe=R/<run_id>.parquet", one per run; those of
             3D runs and controls are skipped.
         runs: run_id, convolution, control; without it every file counts.
-        columns: raw columns of `threetconv.records.parameters.SCHEMA`.
+        columns: raw columns of `threetconv.schemas.runs.PARAMETERS`.
 
     Raises:
         InputError: for a file with rows of several runs, or of a run that another file holds as

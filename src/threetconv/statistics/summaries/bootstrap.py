@@ -128,7 +128,7 @@ def _stratum(
         pairs = [(resampled[a], resampled[b]) for a, b in arms]
         means = np.array([(a[0][index], b[0][index]) for a, b in pairs])
         if not np.isfinite(means).all():
-            why = "a run never left the identity (D = -inf)"
+            why = "a run never left the start (D = -inf)"
             line |= {"status": "degenerate", "reason": "; ".join([why, *notes])}
             continue
         line["estimate"] = math.exp(float(np.mean(means[:, 0] - means[:, 1])))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from threetconv.records.paper_numbers import paper_displacement
+from threetconv.records.paper_numbers import TABLES, paper_displacement
 from threetconv.records.parameters import PARAMETERS
 from threetconv.schemas.statistics import DISPLACEMENT
 from threetconv.statistics.summaries.accuracy import with_paper_dataset
@@ -21,7 +21,6 @@ VALUES = [
     "noise_floor", "floor_ratio",
 ]  # fmt: skip
 COLUMNS = DISPLACEMENT.names
-TABLES = {"pretrained": 2, "scratch": 4}
 
 
 def displacement_table(
@@ -53,7 +52,7 @@ def displacement_table(
         (table["tag"] == tag) & (table["scope"] == "model") & (table["weighting"] == "pooled")
     ]
     keys = [*CELL, "parameter"]
-    # the paper pooled unreachable rows, which never leave the identity, with the others
+    # the paper pooled unreachable rows, which never move, with the others
     everything = _cells(table[table["rows"] == "all"], keys)
     reachable = _cells(table[table["rows"] == "reachable"], keys)
     result = everything.join(reachable[VALUES].add_suffix("_reachable")).reset_index()

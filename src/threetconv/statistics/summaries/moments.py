@@ -31,7 +31,7 @@ __all__ = [
 QUANTILES = {"q05": 0.05, "q25": 0.25, "median_abs": 0.5, "q75": 0.75, "q95": 0.95}
 STATISTICS = (
     "mu_paper", "sd_paper", "log_mean_abs", "sd_abs", "sd", "median_abs", "q05", "q25", "q75",
-    "q95", "kurtosis", "log_mean_abs_identity", "walk",
+    "q95", "kurtosis", "log_mean_abs_identity", "walk_sd",
 )  # fmt: skip
 COUNTS = ("n", "n_identity")
 CHUNK = 1 << 20  # rows worked on at once, unless one snapshot has more
@@ -150,10 +150,10 @@ def statistics(
     by_snapshot: list[Table] = []
     for rows, layers, snapshots in layout.chunks():
         z = displacement_from_start(parameter, raw[rows], start[rows])
-        # SDs of the walk, in the unit of z but for the factor that px and py have
-        values, walked = raw[rows].copy(), np.sqrt(walk[rows].astype(np.float64))
+        # in the unit of z but for the factor that px and py have
+        values, walk_sd = raw[rows].copy(), np.sqrt(walk[rows].astype(np.float64))
         # sums over increasing values do not depend on the order of the rows
-        for each in (z, values, walked):
+        for each in (z, values, walk_sd):
             _sort_within(each, layers)
         paper, from_identity = magnitude(parameter, values), np.abs(displacement(parameter, values))
         absolute = np.abs(z)
@@ -164,7 +164,7 @@ def statistics(
                 found["log_mean_abs_identity"] = np.log(
                     np.add.reduceat(from_identity, begins) / counts
                 )
-            found["walk"] = np.add.reduceat(walked, begins) / counts
+            found["walk_sd"] = np.add.reduceat(walk_sd, begins) / counts
             tables.append(found)
         for tables, counts in ((by_layer, layers), (by_snapshot, snapshots)):
             _sort_within(absolute, counts, kind="stable")  # few ordered pieces: a merge

@@ -1,4 +1,4 @@
-"""One number per training run: how far its temporal parameters moved from the identity.
+"""One number per training run: how far its temporal parameters moved from their start.
 
 The unit of replication is the run, so everything that is tested later is a row of this table.
 The central quantity is D = ln mean |z| (`log_mean_abs`), with the displacements z that training
@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 
 from threetconv.errors import InputError
+from threetconv.layer.units import IDENTITY
 from threetconv.records.noise_floor import WALK_SHARE, noise_floor
-from threetconv.records.parameters import IDENTITY, PARAMETERS, RAW, columns_of, read_columns
+from threetconv.records.parameters import PARAMETERS, RAW, columns_of, read_columns
 from threetconv.schemas.statistics import SUMMARIES
 from threetconv.statistics.summaries.moments import (
     Layout,
@@ -48,7 +49,7 @@ def summarise(
 
     Args:
         parameters: the parameter table of one run or of many
-            (`threetconv.records.parameters.SCHEMA`).
+            (`threetconv.schemas.runs.PARAMETERS`).
         runs: run_id, network, dataset, init, replicate and, where there are controls, control.
         snapshots: run_id, step, sum_lr2 (the sum of squared learning rates of the updates so
             far), from which the noise floor follows where the table has no walks.
@@ -88,7 +89,7 @@ def summarise_files(
     """`summarise` of many runs' parameter tables, one file in memory at a time.
 
     Args:
-        files: Parquet files (`threetconv.records.parameters.SCHEMA`), real runs and controls alike,
+        files: Parquet files (`threetconv.schemas.runs.PARAMETERS`), real runs and controls alike,
             in any order. All rows of a run are in one file.
         runs, snapshots: as for `summarise`.
         workers: processes; each holds one file. The result does not depend on their number.
@@ -204,7 +205,7 @@ def _finish(
 def _with_noise_floor(table: pd.DataFrame, snapshots: pd.DataFrame | None) -> pd.DataFrame:
     # px and py are half of a raw parameter, so they walk half as far
     share = table["parameter"].map(WALK_SHARE).astype(np.float64)
-    floor: pd.Series = noise_floor(table.pop("walk") ** 2, share)
+    floor: pd.Series = noise_floor(table.pop("walk_sd") ** 2, share)
     if snapshots is not None:
         _refuse_missing(table, snapshots, ["run_id", "step"], "snapshots table")
         walked = snapshots.drop_duplicates(["run_id", "step"])[["run_id", "step", "sum_lr2"]]

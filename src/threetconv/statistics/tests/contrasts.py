@@ -61,7 +61,7 @@ class PermutationSettings:
     max_enumeration: int = MAX_ENUMERATION
     draws: int = DRAWS
     value: str = "log_mean_abs"
-    still: str = "never left the identity (D = -inf)"
+    still: str = "never left the start (D = -inf)"
     single_blocks: bool = True
 
 

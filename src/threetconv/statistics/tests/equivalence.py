@@ -197,7 +197,7 @@ def _test(
     }  # fmt: skip
     still = sum(int(np.count_nonzero(~np.isfinite(v))) for arm in arms for v in arm)
     if still:
-        why = f"{still} of {line['n_a']} + {line['n_b']} runs never left the identity (D = -inf)"
+        why = f"{still} of {line['n_a']} + {line['n_b']} runs never left the start (D = -inf)"
         return line | {"status": "degenerate", "reason": "; ".join([why, *notes])}
     statistic = float(np.mean([a.mean() - b.mean() for a, b in arms]))
     result = tost(arms, math.log(margin), alpha)

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from threetconv.errors import look_up
+from threetconv.schemas.runs import CONTROLS
 
 __all__ = [
     "FAMILIES",
@@ -65,7 +66,7 @@ FAMILIES = {
         "controls",
         "control",
         ("network", "dataset", "init"),
-        order=(REAL, "static", "frame-shuffled", "label-shuffled"),
+        order=(REAL, *CONTROLS),
         reference=REAL,
     ),
 }

@@ -196,7 +196,7 @@ def _profile(lines: pd.DataFrame) -> pd.DataFrame:
         noise_floor=("noise_floor", "mean"),
     )
     all_moved = table["moved"] == table["n_runs"]
-    centre = table["centre"].where(all_moved, -np.inf)  # a run at the identity has D = -inf
+    centre = table["centre"].where(all_moved, -np.inf)  # a run that never moved has D = -inf
     # one run has no spread, so no interval
     several = all_moved & (table["n_runs"] > 1)
     df = (table["n_runs"] - 1).where(several, np.nan).to_numpy(np.float64)

@@ -71,7 +71,7 @@ def mixed_tests(
         t test has no smallest attainable p; `p_adjusted`: Holm over the four parameters of the
         block; effect sizes: on the runs' means over layers. `status` "untestable" for an arm with
         one run or fewer than two layers, "degenerate" where the fit failed or nothing varies.
-        Layers in which a run never left the identity are left out and named in `reason`.
+        Layers in which a run never left the start are left out and named in `reason`.
     """
     table = select_runs(summaries, runs)
     table = table[(table["scope"] == "layer") & (table["rows"] == "reachable")]

@@ -90,7 +90,7 @@ def sensitivity_tests(
             max_enumeration=max_enumeration,
             draws=draws,
             value="outcome",
-            still=f"have no finite {outcome.label.split(' = ')[0]} (too many rows at the identity)",
+            still=f"have no finite {outcome.label.split(' = ')[0]} (too many rows at the start)",
             single_blocks=False,
         )
         lines = _with_outcome(table, outcome)

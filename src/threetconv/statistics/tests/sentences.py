@@ -7,6 +7,7 @@ import re
 
 import pandas as pd
 
+from threetconv.schemas.runs import CONTROLS
 from threetconv.statistics.tests.families import with_recipe
 from threetconv.support.levels import passes
 from threetconv.support.numerals import p_prose, significant
@@ -21,14 +22,7 @@ NAMES = {
     "s, r, px, py": "the four parameters together",
 }
 STARTS = {"scratch": "training from scratch", "pretrained": "pretraining from these 2D weights"}
-CONTROLS = {
-    "none": "the real clips and labels",
-    "static": "static clips",
-    "frame-shuffled": "shuffled frames",
-    "label-shuffled": "shuffled labels",
-}
-
-
+CLIPS = {"none": "the real clips and labels"} | {k: v.label for k, v in CONTROLS.items()}
 KEY = ["recipe", "family", "contrast", "stratum", "scope", "parameter", "layer_index"]
 
 
@@ -155,7 +149,7 @@ def _equivalent(line: pd.Series | None, alpha: float) -> str:
 
 def _arms(line: pd.Series) -> list[tuple[str, str]]:
     """What is compared, in words; for an interaction also the levels it is compared at."""
-    names = CONTROLS if line["family"] == "controls" else STARTS
+    names = CLIPS if line["family"] == "controls" else STARTS
     pairs = [part.split(" / ") for part in str(line["contrast"]).split(", ")]
     return [(names.get(a, a), names.get(b, b)) for a, b in pairs]
 

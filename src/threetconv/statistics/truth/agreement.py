@@ -68,7 +68,7 @@ def agreement_by_run(
     """The matrix and the contrast of every run that has both tables.
 
     Args:
-        parameters: parameter tables (`threetconv.records.parameters.SCHEMA`); the lines tagged
+        parameters: parameter tables (`threetconv.schemas.runs.PARAMETERS`); the lines tagged
             "best" are read.
         tuning: tables of `threetconv.schemas.tuning.TUNING`, of some or all of these runs.
         runs: run_id, network, dataset, init, recipe, control.

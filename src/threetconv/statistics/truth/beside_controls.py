@@ -121,7 +121,7 @@ class ExchangedArms(NamedTuple):
         return np.asarray(np.nan_to_num(total[list(self.shown)].T))
 
 
-class _Block(NamedTuple):
+class _Beside(NamedTuple):
     """Real runs and controls of one network and start."""
 
     difference: Array  # (5,)
@@ -150,7 +150,7 @@ def against_controls(
     for recipe, same in cells.groupby("recipe", sort=True, observed=True):
         for control in AGAINST:
             about = {"recipe": recipe, "control": REAL, "dataset": "all", "against": control}
-            found: dict[str, list[_Block]] = {}
+            found: dict[str, list[_Beside]] = {}
             for (init, network), group in same.groupby(
                 ["init", "network"], sort=True, observed=True
             ):
@@ -169,7 +169,7 @@ def against_controls(
                 yield from _lines(blocks, about | {"init": "all", "network": "all"}, seed)
 
 
-def _block(moved: pd.DataFrame, group: pd.DataFrame, control: str) -> tuple[_Block | None, str]:
+def _block(moved: pd.DataFrame, group: pd.DataFrame, control: str) -> tuple[_Beside | None, str]:
     """The runs that are compared, or why there are none; no reason without any control."""
     arms = group[group["control"].isin([REAL, control])]
     both = arms.groupby("dataset", observed=True)["control"].nunique()
@@ -192,12 +192,12 @@ def _block(moved: pd.DataFrame, group: pd.DataFrame, control: str) -> tuple[_Blo
     sizes = (len(parts[0].run_ids), len(parts[1].run_ids))
     exchanged = ExchangedArms(runs.datasets, of == REAL, runs.covariances, runs.rows)
     return (
-        _Block(difference, (first, second), sizes, int(runs.rows.sum()), exchanged.scaled()),
+        _Beside(difference, (first, second), sizes, int(runs.rows.sum()), exchanged.scaled()),
         "",
     )
 
 
-def _lines(blocks: list[_Block], about: dict[str, Any], seed: int) -> Iterator[dict[str, Any]]:
+def _lines(blocks: list[_Beside], about: dict[str, Any], seed: int) -> Iterator[dict[str, Any]]:
     """A line per parameter, over blocks in which it is known everywhere."""
     total = np.mean([block.difference for block in blocks], axis=0)
     known = np.flatnonzero(np.isfinite(total))

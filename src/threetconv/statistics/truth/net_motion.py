@@ -18,7 +18,7 @@ def net_motion(parameters: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         parameters: rows of one snapshot of each run, columns of
-            `threetconv.records.parameters.SCHEMA`.
+            `threetconv.schemas.runs.PARAMETERS`.
 
     Returns:
         A line per run, layer and channel: `run_id`, `layer_index`, `layer`, `channel`; `s`, the

@@ -44,7 +44,7 @@ def prediction_by_run(
     """Share of channels whose preference was predicted, of every run and pair of classes.
 
     Args:
-        parameters: parameter tables (`threetconv.records.parameters.SCHEMA`); the lines tagged
+        parameters: parameter tables (`threetconv.schemas.runs.PARAMETERS`); the lines tagged
             "best" are read.
         preferences: from `threetconv.explain.class_preferences.class_preferences`, of some or all
             of these runs.

@@ -72,7 +72,7 @@ def reproducibility_table(
     """Both shares of every cell, by layer and parameter.
 
     Args:
-        parameters: parameter tables of the runs (`threetconv.records.parameters.SCHEMA`); the lines
+        parameters: parameter tables of the runs (`threetconv.schemas.runs.PARAMETERS`); the lines
             tagged "best" are read, of transitions that all runs of a network can reach.
         runs: run_id, network, dataset, init, recipe, control; runs without parameters are passed
             over.
