@@ -9,9 +9,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from threetconv.schemas.runs import CONTROLS
 from threetconv.schemas.statistics import PLANTED
 from threetconv.schemas.truth import INDEX_OF
-from threetconv.statistics.planted.against_controls import CONTROLS
 from threetconv.statistics.planted.tuned import ANSWERS, planted_tuning
 
 SETS = {"slides": "translation", "spins": "rotation", "rests": "none"}

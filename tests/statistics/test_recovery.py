@@ -15,7 +15,7 @@ from scipy.stats import permutation_test, spearmanr, t, ttest_ind
 
 from threetconv.data.synthetic.planted import MOTIONS
 from threetconv.errors import InputError
-from threetconv.statistics.planted.against_controls import CONTROLS
+from threetconv.schemas.runs import CONTROLS
 from threetconv.statistics.planted.alignment import AXES, COLUMNS, alignment_table, sign_flip
 from threetconv.statistics.planted.recovery import COLUMNS as TABLE_COLUMNS
 from threetconv.statistics.planted.recovery import (

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from threetconv.schemas.runs import CONTROLS
 from threetconv.statistics.tests.adjust import adjust, holm
 from threetconv.statistics.tests.intervals import Interval, difference_interval, paired_interval
 from threetconv.statistics.tests.permutation import permute_runs
@@ -22,7 +23,6 @@ from threetconv.support.levels import passes
 __all__ = [
     "CELL",
     "COMPARISONS",
-    "CONTROLS",
     "FLOOR",
     "against_controls",
     "comparisons",
@@ -32,7 +32,6 @@ __all__ = [
 ]
 
 FLOOR, STILL = "noise floor", "no motion"
-CONTROLS = ("static", "frame-shuffled", "label-shuffled")
 COMPARISONS = (FLOOR, *CONTROLS, STILL)
 CELL = ["network", "dataset", "init", "recipe"]
 Arms = tuple[np.ndarray, np.ndarray]
