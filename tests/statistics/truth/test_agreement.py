@@ -108,6 +108,24 @@ def test_planted_agreement_is_found_and_none_is_not() -> None:
     pa.Table.from_pandas(found[0.7], AGREEMENT)
 
 
+def test_first_layers_are_pooled_whatever_they_are_called() -> None:
+    runs = grid(["resnet18", "googlenet"], each=3)
+    parameters, tuning = agreeing(runs, 0.7, seed=4)
+    named = [
+        table.assign(
+            layer=table["layer"].where(
+                ~table["run_id"].str.startswith("googlenet"), "stem." + table["layer"]
+            )
+        )
+        for table in (parameters, tuning)
+    ]
+    table = agreement_table(agreement_by_run(*named, runs, seed=1), seed=1)
+    assert contrast(table, network="all", scope="first")["n_runs"] == 12
+    same = agreement_table(agreement_by_run(parameters, tuning, runs, seed=1), seed=1)
+    wanted = contrast(same, network="all", scope="first")["estimate"]
+    assert contrast(table, network="all", scope="first")["estimate"] == wanted
+
+
 def test_crossed_parameters_do_not_pass_for_agreement() -> None:
     """Zoom that makes channels answer to turning, and the reverse, is no agreement."""
     runs = grid(each=3)

@@ -129,7 +129,8 @@ def agreement_table(by_run: pd.DataFrame, *, seed: int, alpha: float = 0.05) -> 
     for key, group in by_run.groupby([*CELL, *KEYS], sort=False, observed=True):
         about = dict(zip([*CELL, *KEYS], key, strict=True))
         lines.append(about | _against_zero(columns, [group.index.to_numpy()], about, seed))
-    whole = by_run[by_run["scope"] != "layer"]
+    # the first layer has another name in each network
+    whole = by_run[by_run["scope"] != "layer"].assign(layer="")
     contrasts = whole[whole["parameter"] == CONTRAST[0]]
     names = ["recipe", "control", *KEYS]
     for key, group in whole.groupby(names, sort=False, observed=True):
