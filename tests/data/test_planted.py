@@ -174,7 +174,7 @@ def test_kinds_of_shapes_are_told_apart_however_they_are_turned():
 
 
 def test_opposites_can_be_known_without_numpy() -> None:
-    pairs = OPPOSITES["planted"]
+    pairs = [pair for motion in MOTIONS for pair in OPPOSITES.get(motion, ())]
     assert {one: other for pair in pairs for one, other in (pair, pair[::-1])} == OPPOSITE
 
 

@@ -75,7 +75,6 @@ def test_3t_runs_of_opposite_classes_have_preferences_controls_too() -> None:
     found = layout(replicates=1, variants=[SCRATCH, SHUFFLED])
     assert list(found.paired) == ["made"]
     assert found.paired["made"] == found.opposites("made")
-    assert found.planted_files == []
     assert len(found.preferring) == 2
     assert found.preference_files == preferences(found, "made")
     config = put(study(), "datasets.made.opposites", [])
@@ -87,8 +86,10 @@ def test_where_motion_is_planted_every_3t_run_has_preferences() -> None:
     config = put(put(study(replicates=1), "datasets.made.adapter", "folder"), "seed", 1)
     found = StudyLayout(validate_study(put(config, "datasets.made.render", made)))
     assert found.planted == {"made": "zoom"}
-    assert found.preference_files == found.planted_files == preferences(found, "made")
-    assert found.paired == {}
+    assert found.preference_files == preferences(found, "made")
+    assert found.paired == {"made": [("growing", "shrinking")]}
+    still = put(config, "datasets.made.render", made | {"motion": "none"})
+    assert StudyLayout(validate_study(still)).preference_files == []
 
 
 def test_every_run_is_tuned_unless_fewer_are_asked_for() -> None:

@@ -27,7 +27,7 @@ from ..builders import trained_runs
 from ..builders.conv_layers import disturb
 
 CLASSES = ["left", "right", "still"]
-PAIRS = OPPOSITES["planted"]
+PAIRS = OPPOSITES["translation"]
 SHAPE = (8, 16, 16)
 
 
@@ -256,7 +256,7 @@ def test_a_run_is_measured_on_its_validation_clips(run: tuple[Path, pd.DataFrame
     assert pa.Table.from_pandas(found, NEED, preserve_index=False).num_rows == len(found)
     assert found["layer_index"].max() == 16
     assert (found["n"] == 4).all()
-    assert found["opposite"].tolist() == [PAIRS[0][label == "left"] for label in found["label"]]
+    assert found["opposite"].tolist() == [PAIRS[0][label == "right"] for label in found["label"]]
     other = need_of_run(folder, table, packed, opposites=PAIRS, batch_size=3, norm_clips=3, most=4)
     assert (other.groupby(["clips", "transforms", "batch_norm"])["n"].sum() == 4).all()
     whole = found[found["layer_index"] < 0].reset_index(drop=True)

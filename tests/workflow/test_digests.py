@@ -21,8 +21,8 @@ from rule_files import ROOT, modules_of, rules
 
 RULES = rules()
 TRAINING = {"train", "fetch_run", "train_on_stills", "fetch_imagenet"}
-NETWORKS = TRAINING | {"explain", "explorer", "explanations", "explain_notebook", "preferences"}
-NETWORKS |= {"tuning", "ruler", "need", "run_preferences"}
+NETWORKS = TRAINING | {"explain", "explorer", "explanations", "explain_notebook"}
+NETWORKS |= {"tuning", "ruler", "need", "preferences"}
 
 FROM_TABLES = [name for name, rule in RULES.items() if rule.script.name == "figures.py"]
 DRAWING = {"clip_strips", "transform_gallery", *FROM_TABLES}

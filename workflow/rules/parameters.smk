@@ -1,4 +1,4 @@
-# Checkpoints -> the parameter table, one file per run in hive partitions, and the tables of runs.
+# Snapshots -> the parameter table, one file per run in hive partitions; the tables of runs.
 
 
 rule parameters:
@@ -49,45 +49,12 @@ rule runs:
         "../scripts/runs.py"
 
 
-if PLANTED:
-
-    rule preferences:
-        # The class that every channel of a finished run prefers, to compare with its transforms.
-        input:
-            records=[
-                f"{RESULTS}/runs/{run.run_id}/run.json"
-                for run in RUNS_3T
-                if run.dataset in PLANTED
-            ],
-            weights=[
-                f"{RESULTS}/runs/{run.run_id}/best.safetensors"
-                for run in RUNS_3T
-                if run.dataset in PLANTED
-            ],
-            clips=[f"{RESULTS}/packed/{name}.npy" for name in PLANTED],
-            tables=[f"{RESULTS}/packed/{name}.parquet" for name in PLANTED],
-        output:
-            LAYOUT.planted_files,
-        log:
-            f"{RESULTS}/logs/preferences.log",
-        benchmark:
-            f"{RESULTS}/benchmarks/preferences.tsv"
-        conda:
-            TRAINING_ENV
-        threads: 8
-        params:
-            datasets=list(PLANTED),
-            code=code_digest("explain.class_preferences"),
-        script:
-            "../scripts/preferences.py"
-
-
 PREFERENCE_JOBS = LAYOUT.jobs(PREFERRING)
 
 
-rule run_preferences:
-    # The same of runs of any other data set with pairs of opposite classes, on clips of these.
-    # Jobs as for tuning.
+rule preferences:
+    # The class that every channel of a finished run prefers, to compare with its transforms, on
+    # clips of classes that have an opposite. Jobs as for tuning.
     input:
         unpack(lambda w: LAYOUT.clip_inputs(RUNS[PREFERENCE_JOBS[w.job][0]].dataset)),
         record=of_job(f"{RESULTS}/runs/{{job}}/run.json", PREFERENCE_JOBS),
@@ -114,4 +81,4 @@ rule run_preferences:
         most=64,  # clips of a class; their mean is known well enough
         code=code_digest("explain.class_preferences"),
     script:
-        "../scripts/run_preferences.py"
+        "../scripts/preferences.py"

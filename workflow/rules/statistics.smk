@@ -251,7 +251,11 @@ if PLANTED:
             summaries=f"{RESULTS}/summaries.parquet",
             runs=f"{RESULTS}/runs.parquet",
             parameters=PARAMETER_FILES + CONTROL_FILES,
-            preferences=LAYOUT.planted_files,
+            preferences=[
+                f"{RESULTS}/preferences/{run_id}.parquet"
+                for run_id in PREFERRING
+                if RUNS[run_id].dataset in PLANTED
+            ],
             tuning=PLANTED_TUNED,
             need=NEED_TABLES["need_runs"] if PLANTED_NEEDING else [],
         output:
@@ -289,13 +293,10 @@ if PREFERENCE_FILES:
         conda:
             "../envs/analysis.yaml"
         params:
-            motions=PLANTED,
             opposites=PAIRED,
             alpha=STUDY["statistics"]["alpha"],
             seed=derive_seed(STUDY["seed"], "prediction"),
-            code=code_digest(
-                "statistics.planted.alignment", "statistics.truth.prediction"
-            ),
+            code=code_digest("statistics.truth.prediction"),
         script:
             "../scripts/prediction.py"
 

@@ -44,10 +44,9 @@ class StudyLayout:
             is above 1; batch_of has the name by run.
         trained_alone: ids of runs that have a job of their own.
         parameter_files, control_files: tables of temporal parameters, of controls apart.
-        paired: other data sets with pairs of opposite classes -> the pairs.
+        paired: data sets with pairs of opposite classes -> the pairs.
         preferring: ids of the 3T runs of these.
-        preference_files: which class each channel prefers, of these runs and where motion is
-            planted; planted_files: of the latter alone.
+        preference_files: which class each channel prefers, of these runs.
         tuned: ids of the runs whose channels are measured with stimuli; `tuning_files` are theirs.
         ruled: ids of the 3D runs whose filters are compared with 3T filters; `ruler_files` theirs.
         needing: ids of the runs of which it is measured what they need; `need_files` are theirs.
@@ -90,15 +89,10 @@ class StudyLayout:
         real = [run for run in self.runs_3t if run.control == "none"]
         self.parameter_files = [self.parameter_file(run) for run in real]
         self.control_files = [self.parameter_file(run) for run in self.runs_3t if run not in real]
-        pairs = {name: self.opposites(name) for name in self.datasets if name not in self.planted}
+        pairs = {name: self.opposites(name) for name in self.datasets}
         self.paired = {name: found for name, found in pairs.items() if found}
         self.preferring = [run.run_id for run in self.runs_3t if run.dataset in self.paired]
-        self.planted_files = [
-            f"{self.results}/preferences/{run.run_id}.parquet"
-            for run in self.runs_3t
-            if run.dataset in self.planted
-        ]
-        self.preference_files = self.planted_files + [
+        self.preference_files = [
             f"{self.results}/preferences/{run_id}.parquet" for run_id in self.preferring
         ]
         self.tuned = self._first(study["tuning"])
@@ -168,7 +162,7 @@ class StudyLayout:
     def opposites(self, name: str) -> list[tuple[str, str]]:
         """Pairs of classes of a data set that are each other played backwards."""
         dataset = self.datasets[name]
-        usual = OPPOSITES.get("planted" if name in self.planted else dataset["adapter"], ())
+        usual = OPPOSITES.get(self.planted.get(name, dataset["adapter"]), ())
         return [(one, other) for one, other in dataset.get("opposites", usual)]
 
     def run_file(self, run_id: str, name: str) -> str:

@@ -9,11 +9,9 @@ __all__ = ["OPPOSITES"]
 OPPOSITES: dict[str, tuple[tuple[str, str], ...]] = {
     # of Jester's gestures, rendered or filmed: opposites stand side by side
     "jester": tuple(zip(GESTURES[:22:2], GESTURES[1:22:2], strict=True)),
-    "planted": (
-        ("left", "right"),
-        ("up", "down"),
-        ("clockwise", "counterclockwise"),
-        ("growing", "shrinking"),
-    ),
+    # of planted motions
+    "translation": (("right", "left"), ("up", "down")),
+    "rotation": (("clockwise", "counterclockwise"),),
+    "zoom": (("growing", "shrinking"),),
 }
-"""Adapter, or rendered set -> pairs of opposite classes."""
+"""Adapter, or planted motion -> pairs of opposite classes."""
