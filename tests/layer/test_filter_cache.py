@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import threading
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from threetconv.layer import conv3t, filter_cache
 from threetconv.layer.build_filters import build_filters
 from threetconv.layer.conv3t import TEMPORAL_PARAMETERS
+from threetconv.layer.filter_cache import cached_filters
 
 from ..builders.conv_layers import make
 
@@ -46,33 +48,52 @@ def test_filters_are_built_once_per_forward_in_training(count: Count) -> None:
 
 @torch.no_grad()
 def test_evaluation_builds_filters_again_only_when_something_changed(count: Count) -> None:
-    """Every way to change a parameter that torch counts or that moves it."""
+    """Every way to change a parameter, whether torch counts it as a change or not."""
     layer, clip = make(padding=1, spread=0.1).eval(), torch.randn(1, 2, 4, 4, 4)
     other = make(seed=5, padding=1, spread=0.1)
 
     def load() -> None:
         layer.load_state_dict(other.state_dict())
 
-    def optimise() -> None:
+    def optimise(kind: Any, **options: Any) -> None:
         for parameter in layer.parameters():
             parameter.grad = torch.ones_like(parameter)
-        torch.optim.SGD(layer.parameters(), lr=0.1).step()
+        kind(layer.parameters(), lr=0.1, **options).step()
+
+    def average() -> None:  # as of an exponential moving average
+        for mine, others in zip(layer.parameters(), other.parameters(), strict=True):
+            mine.data.copy_(others.data)
+
+    def from_vector() -> None:
+        vector = nn.utils.parameters_to_vector(layer.parameters())
+        nn.utils.vector_to_parameters(vector + 0.1, layer.parameters())
+
+    def through_numpy() -> None:
+        layer.scale.numpy()[0, 0] += 0.1
+
+    def write(name: str, amount: float) -> None:
+        getattr(layer, name).data.add_(amount)
 
     def replace() -> None:
         layer.scale = nn.Parameter(layer.scale + 0.1)
 
     def replace_sharing_memory() -> None:
-        """As many counted changes as before, and other numbers."""
-        version = layer.rotate._version
         layer.rotate = nn.Parameter(layer.rotate.detach())
-        while layer.rotate._version < version:
-            layer.rotate.add_(0.1)
+        layer.rotate.add_(0.1)
 
     changes = [
         lambda: layer.rotate.add_(0.1),
         layer.weight[0, 0].zero_,
         load,
-        optimise,
+        *(
+            partial(optimise, kind, fused=fused)
+            for kind in (torch.optim.SGD, torch.optim.AdamW, torch.optim.Adagrad)
+            for fused in (False, True)
+        ),
+        average,
+        from_vector,
+        through_numpy,
+        *(partial(write, name, 1e-6) for name in ("weight", *TEMPORAL_PARAMETERS)),
         replace,
         replace_sharing_memory,
         lambda: setattr(layer.translate_x, "data", layer.translate_x + 0.1),
@@ -173,3 +194,25 @@ def test_threads_share_a_layer() -> None:
         thread.join()
     assert len(outputs) == 80
     assert all(torch.equal(output, expected) for output in outputs)
+
+
+@torch.no_grad()
+def test_a_thread_gets_its_own_filters_while_another_stores_shorter_ones() -> None:
+    """Clips of different length need different slices; the other thread stores in between."""
+    layer = make(padding=1, spread=0.1).eval()
+    whole = layer.filters()
+
+    class Late(type(layer)):  # type: ignore[misc]
+        """Stores another thread's filters right after its own."""
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            super().__setattr__(name, value)
+            if name == "_cache" and value is not None and value.filters.shape[2] > 1:
+                super().__setattr__(name, cached_filters(None, *shorter))
+
+    names = ("weight", *TEMPORAL_PARAMETERS)
+    options = {"filter_padding": "zeros", "align_corners": True, "slices": (1, 2)}
+    shorter = (tuple(getattr(layer, name) for name in names), options)
+    layer.__class__ = Late
+    layer.forget_filters()
+    assert torch.equal(layer.filters(), whole)

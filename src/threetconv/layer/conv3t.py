@@ -93,9 +93,8 @@ class Conv3T(nn.Module):
         there is that of `F.grid_sample`, which the paper trained with; see
         `threetconv.layer.build_filters.build_filters`.
 
-        In evaluation without gradients the filters are cached until a parameter changes. Edits that
-        torch does not count as changes (through ``parameter.data`` or a numpy view) need a call of
-        `train` or `forget_filters`.
+        In evaluation without gradients the filters are cached, with a copy of the parameters, until
+        a number of these changes, in whatever way. `freeze_filters` compares nothing.
 
         Slices that meet only padding, given the length of the clip, are neither built nor convolved
         with. Their gradients are zero either way.
@@ -199,8 +198,9 @@ class Conv3T(nn.Module):
         # in training, parameters change at every step and a cache would only hold memory
         if self.training or not may_cache(parameters):
             return build_filters(*parameters, **options)
-        self._cache = cached_filters(self._cache, parameters, options)
-        return self._cache.filters
+        # another thread may store its own between two reads: what is returned is what was checked
+        self._cache = cache = cached_filters(self._cache, parameters, options)
+        return cache.filters
 
     def to_conv3d(self) -> nn.Conv3d:
         """This layer as a plain `nn.Conv3d` with its present filters; see `to_conv3d`."""

@@ -18,14 +18,14 @@ class FilterCache:
     """Filters, and what they were built from.
 
     Attributes:
-        parameters: references that keep them alive: `id` and address cannot be reused by others.
-        state: identity and version of the parameters, and the options, at the time of building.
+        parameters: copies, to compare with.
+        options: how the filters were built.
         filters: the filters.
         version: the filters' version counter at that time; an in-place change increases it.
     """
 
     parameters: tuple[Tensor, ...]
-    state: tuple[Any, ...]
+    options: dict[str, Any]
     filters: Tensor
     version: int
 
@@ -33,9 +33,6 @@ class FilterCache:
 def may_cache(parameters: tuple[Tensor, ...]) -> bool:
     """Whether filters built now can be reused: no gradient must flow to the parameters."""
     if torch.is_grad_enabled() and any(parameter.requires_grad for parameter in parameters):
-        return False
-    # inference tensors have no version counter, so changes to them would go unnoticed
-    if any(parameter.is_inference() for parameter in parameters):
         return False
     return is_eager(parameters)
 
@@ -45,18 +42,27 @@ def cached_filters(
 ) -> FilterCache:
     """The same cache while parameters, options and filters are unchanged; else a new one.
 
+    Parameters are compared number by number. Version counters would be quicker, but fused
+    optimisers, ``parameter.data`` and NumPy views change numbers without counting.
+
     Args:
         cache: from an earlier call.
         parameters, options: `build_filters`'s.
     """
-    # `_version` counts in-place changes; the address notices `parameter.data = other`
-    state = (
-        *((id(p), p._version, p.data_ptr(), p.dtype, p.device, p.stride()) for p in parameters),
-        *options.values(),
-    )
-    if cache is not None and cache.state == state and cache.filters._version == cache.version:
+    if (
+        cache is not None
+        and cache.options == options
+        and cache.filters._version == cache.version
+        and all(map(_same, cache.parameters, parameters))
+    ):
         return cache
     # built under inference mode, the filters could not be used in a later call with autograd
     with torch.inference_mode(False), torch.no_grad():
-        filters = build_filters(*parameters, **options)
-    return FilterCache(parameters, state, filters, filters._version)
+        kept = tuple(parameter.detach().clone() for parameter in parameters)
+        filters = build_filters(*kept, **options)
+    return FilterCache(kept, options, filters, filters._version)
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    alike = one.dtype == other.dtype and one.device == other.device
+    return alike and torch.equal(one, other)

@@ -162,7 +162,7 @@ class StudyLayout:
     def opposites(self, name: str) -> list[tuple[str, str]]:
         """Pairs of classes of a data set that are each other played backwards."""
         dataset = self.datasets[name]
-        usual = OPPOSITES.get(self.planted.get(name, dataset["adapter"]), ())
+        usual = OPPOSITES.get(str(self.planted.get(name, dataset["adapter"])), ())
         return [(one, other) for one, other in dataset.get("opposites", usual)]
 
     def run_file(self, run_id: str, name: str) -> str:
