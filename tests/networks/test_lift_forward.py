@@ -13,11 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from threetconv.networks.lift import lift
+from threetconv.networks.lift_counterparts import COUNTERPARTS, NAMES, in_time
 from threetconv.networks.lift_forward import (
-    COUNTERPARTS,
-    NAMES,
     VideoForward,
-    in_time,
     makes_2d_calls,
 )
 
@@ -203,7 +201,7 @@ def test_which_classes_make_2d_calls() -> None:
 
 def test_every_counterpart_can_be_found_by_name() -> None:
     def called(function: Callable[..., Any]) -> set[str]:
-        homes = (torch, F, Tensor)
+        homes = (torch, F, Tensor, torch.linalg)
         return {n for home in homes for n in dir(home) if getattr(home, n, None) is function}
 
     assert all(called(function) & NAMES for function in COUNTERPARTS)

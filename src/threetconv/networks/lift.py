@@ -17,7 +17,8 @@ from torch import nn
 
 from threetconv.errors import look_up
 from threetconv.layer.conv3t import Conv3d, Conv3T
-from threetconv.networks.lift_forward import FrameForward, in_time, video_class
+from threetconv.networks.lift_counterparts import in_time
+from threetconv.networks.lift_forward import FrameForward, video_class
 from threetconv.networks.lift_layers import (
     check_replaceable,
     convolutional_classifiers,

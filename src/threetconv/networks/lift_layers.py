@@ -15,7 +15,8 @@ from torchvision.models.shufflenetv2 import InvertedResidual
 from torchvision.models.swin_transformer import ShiftedWindowAttention
 
 from threetconv.layer import symmetric_time
-from threetconv.networks.lift_forward import average, in_time, makes_2d_calls, video_class
+from threetconv.networks.lift_counterparts import average, in_time
+from threetconv.networks.lift_forward import makes_2d_calls, own_tensors, video_class
 
 __all__ = [
     "RULES",
@@ -52,7 +53,9 @@ def lift_layer(name: str, module: nn.Module, *, frames: bool = False) -> nn.Modu
     # torch's layers have rules; other code may make 2D calls in its `forward`. A leaf named "...2d"
     # with neither would fail on clips, so it is refused here, where its name is known
     own = not kind.__module__.startswith("torch.")
-    if own and makes_2d_calls(kind):
+    # (C, 1, 1) or (C, H, W) meets a clip in operators, which have no names in byte code
+    held = own and any(tensor.ndim in (3, 4) for tensor in own_tensors(module))
+    if held or (own and makes_2d_calls(kind)):
         if not frames:
             module.__class__ = video_class(kind)
     elif kind.__name__.endswith("2d") and not list(module.children()):
@@ -156,7 +159,7 @@ def _max_pool(module: nn.MaxPool2d) -> nn.Module:
 
 
 class AvgPool3d(nn.AvgPool3d):
-    """`nn.AvgPool3d` that also takes clips smaller than its window; see `lift_forward.average`."""
+    """`nn.AvgPool3d` that takes clips smaller than its window; see `lift_counterparts.average`."""
 
     symmetric_time = False
 

@@ -1,0 +1,521 @@
+"""Video counterparts of 2D calls: what a call on an image means for a clip (N, C, T, H, W).
+
+A network's own code counts four axes, (N, C, H, W), of which clips have a fifth in the middle. Time
+is treated as a third axis of the frame where both are pooled or reduced; where a call moves, cuts
+or addresses the frame alone, time stays as it is. Every counterpart gives on a clip of equal frames
+what the call gives on the frame (`threetconv.networks.lift_check`); what cannot is refused.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, NoReturn
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function_unary
+from torch.utils._pytree import tree_map_only
+
+from threetconv.layer import symmetric_time as symmetric
+
+__all__ = [
+    "AMBIGUOUS",
+    "BESIDE",
+    "COUNTERPARTS",
+    "NAMES",
+    "PER_FRAME",
+    "PLACED_IN_TIME",
+    "average",
+    "beside",
+    "in_time",
+    "network_code",
+]
+
+
+def in_time(kernel_size: Any, *others: Any) -> list[Any]:
+    """(D, H, W) from (H, W): time gets the values of the axis with the larger kernel (H on a tie).
+
+    Args:
+        kernel_size: int or (H, W); it decides the axis.
+        others: stride, padding, ...: int, str or None, which stay as they are, or (H, W).
+    """
+    # 1 x 7 and 7 x 1 kernels (Inception v3) both become 7 deep, with the stride and padding of the
+    # longer side
+    axis = int(not isinstance(kernel_size, int) and kernel_size[-1] > kernel_size[0])
+    return [
+        size if size is None or isinstance(size, int | str) else (size[axis % len(size)], *size)
+        for size in (kernel_size, *others)
+    ]
+
+
+def _max_pool(  # noqa: PLR0917 (F.max_pool2d's own signature)
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+    symmetric_time: bool = False,
+) -> Any:
+    # an empty stride, torch.max_pool2d's default, means the kernel size, as None does
+    kernel, step, edge, spacing = in_time(kernel_size, stride or None, padding, dilation)
+    pool: Any = F.max_pool3d_with_indices if return_indices else F.max_pool3d
+    sizes: Any = (kernel, step, edge, spacing, ceil_mode)
+    if symmetric_time and not return_indices:
+        return symmetric.pool(lambda clip: pool(clip, *sizes), input, *sizes)
+    return pool(input, *sizes)
+
+
+def _max_pool_with_indices(*args: Any, **kwargs: Any) -> Any:
+    return _max_pool(*args, **{**kwargs, "return_indices": True})
+
+
+def _adaptive_max_pool_with_indices(*args: Any, **kwargs: Any) -> Any:
+    return _adaptive_max_pool(*args, **{**kwargs, "return_indices": True})
+
+
+def average(  # noqa: PLR0917 (F.avg_pool3d's own signature)
+    clip: Tensor,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor_override: int | None,
+) -> Tensor:
+    """`F.avg_pool3d` that also takes clips smaller than the window, if padding makes up for it.
+
+    `F.avg_pool2d` takes such frames; torch's 3D version refuses such clips whatever the padding.
+    The clip is padded beforehand instead.
+    """
+    sizes = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    if has_torch_function_unary(clip):  # a function of its own, not the calls below
+        return handle_torch_function(average, (clip,), clip, *sizes)
+    window = (kernel_size,) * 3 if isinstance(kernel_size, int) else kernel_size
+    smaller = any(n < k for n, k in zip(clip.shape[2:], window, strict=True))
+    # explicit zeros equal padding only if the average counts them and no window overhangs the edge
+    if smaller and count_include_pad and not ceil_mode:
+        edges = (padding,) * 3 if isinstance(padding, int) else padding
+        clip = F.pad(clip, [edge for edge in reversed(edges) for _ in range(2)])
+        padding = 0
+    return F.avg_pool3d(
+        clip, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+    )
+
+
+def _avg_pool(  # noqa: PLR0917 (F.avg_pool2d's own signature)
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+    symmetric_time: bool = False,
+) -> Tensor:
+    kernel, step, edge = in_time(kernel_size, stride or None, padding)
+    if divisor_override is not None:  # as many times more terms in the window's sum as it is deep
+        divisor_override *= kernel if isinstance(kernel, int) else kernel[0]
+    sizes = (kernel, step, edge, ceil_mode)
+
+    def pool(clip: Tensor) -> Tensor:
+        return average(clip, *sizes, count_include_pad, divisor_override)
+
+    if symmetric_time:
+        return symmetric.pool(pool, input, kernel, step, edge, 1, ceil_mode)
+    return pool(input)
+
+
+def _adaptive_size(output_size: Any) -> tuple[int | None, ...]:
+    # time becomes 1, so that a classifier behind the pooling keeps its input size
+    return (1, *((output_size,) * 2 if isinstance(output_size, int) else output_size))
+
+
+def _adaptive_avg_pool(input: Tensor, output_size: Any) -> Tensor:
+    return F.adaptive_avg_pool3d(input, _adaptive_size(output_size))  # type: ignore[arg-type]
+
+
+def _adaptive_max_pool(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
+    pool = F.adaptive_max_pool3d_with_indices if return_indices else F.adaptive_max_pool3d
+    return pool(input, _adaptive_size(output_size))  # type: ignore[arg-type]
+
+
+def _dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    return F.dropout3d(input, p, training, inplace)
+
+
+def network_code() -> FrameType | None:
+    """The innermost frame of the network's own code, or None if a lifted layer makes the call.
+
+    Lifted layers think in clips already: the same call means something else there.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module not in _INTERCEPTING:
+            if module.startswith(("threetconv.layer.", "threetconv.networks.")):
+                return None
+            if module != "torch" and not module.startswith("torch."):
+                return frame
+        frame = frame.f_back
+    return None
+
+
+_INTERCEPTING = {
+    f"threetconv.networks.{name}" for name in ("lift_counterparts", "lift_forward", "lift_check")
+}
+
+
+def _refuse(function: Callable[..., Any], cause: str) -> NoReturn:
+    frame = network_code()
+    place = f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else "a layer of torch"
+    name = getattr(function, "__name__", str(function))
+    raise ValueError(f"{place}: the call of {name!r} cannot be lifted: {cause}")
+
+
+def _refused(function: Callable[..., Any], cause: str) -> Callable[..., Any]:
+    return lambda *args, **kwargs: _refuse(function, cause)
+
+
+def _axes(dims: Any) -> Any:
+    """Axes of an image as axes of the clip; those that no image has stay as they are."""
+    if isinstance(dims, tuple | list):
+        return tuple(_axes(d) for d in dims)
+    whole = isinstance(dims, int) and not isinstance(dims, bool)
+    return (0, 1, 3, 4)[dims % 4] if whole and -4 <= dims < 4 else dims
+
+
+def _over_frames(
+    function: Callable[..., Any],
+    whole: Callable[..., Any] | None = None,
+    *,
+    position: int = 0,
+    per_frame: Callable[..., Any] | None = None,
+) -> Callable[..., Any]:
+    """A reduction over the frame's axes (2, 3) of an image, applied to (2, 3, 4) of a clip.
+
+    Args:
+        function: (input, ..., dim, ...) -> its reduction.
+        whole: what reduces the whole frame and time, `function` if not given.
+        position: where `dim` stands among the arguments behind `input`.
+        per_frame: what such a reduction becomes instead.
+    """
+
+    def reduced(input: Tensor, *args: Any, **kwargs: Any) -> Any:
+        word = next((word for word in ("dim", "axis") if word in kwargs), None)
+        dims = kwargs[word] if word else args[position] if len(args) > position else None
+        single = isinstance(dims, int) and not isinstance(dims, bool)
+        listed: Any = (dims,) if single else dims
+        # the network's code counts four axes, so negative ones are taken modulo 4, not 5
+        axes = set()
+        if isinstance(listed, tuple | list) and all(-4 <= d < 4 for d in listed):
+            axes = {d % 4 for d in listed}
+        # (1, 2): the frame, channels last; or meant for clips already. Which cannot be told
+        if not axes or axes == {1, 2}:
+            return function(input, *args, **kwargs)
+        if per_frame is not None and axes & {2, 3}:
+            return per_frame(input, *args, **kwargs)
+        given = tuple(sorted({_axes(d) for d in axes} | ({2} if axes >= {2, 3} else set())))
+        if word:
+            kwargs[word] = given
+        else:
+            args = (*args[:position], given, *args[position + 1 :])
+        if axes >= {2, 3}:
+            return (whole or function)(input, *args, **kwargs)
+        result = function(input, *args, **kwargs)
+        kept = result[0] if isinstance(result, tuple) else result
+        if axes & {2, 3} and kept.ndim != input.ndim:
+            _refuse(function, "it drops one axis of the frame; keepdim=True keeps it")
+        return result
+
+    return reduced
+
+
+# as many times more terms as frames: scaled so that equal frames give what one of them gives
+def _sum(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    return torch.sum(input, *args, **kwargs) / input.shape[2]
+
+
+def _logsumexp(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    return torch.logsumexp(input, *args, **kwargs) - math.log(input.shape[2])
+
+
+def _norm(function: Callable[..., Any]) -> Callable[..., Any]:
+    def norm(input: Tensor, order: Any = 2, *args: Any, **kwargs: Any) -> Tensor:
+        order = kwargs.pop("p", kwargs.pop("ord", order))
+        order = 2 if order in ("fro", None) else order
+        scale = 1.0 if math.isinf(order) else input.shape[2] ** (-1 / (order or 1))
+        return function(input, order, *args, **kwargs) * scale
+
+    return norm
+
+
+def _spread(function: Callable[..., Any]) -> Callable[..., Any]:
+    def spread(
+        input: Tensor,
+        dim: Any = None,
+        unbiased: bool = True,
+        keepdim: bool = False,
+        correction: Any = None,
+    ) -> Any:
+        less = (int(unbiased) if correction is None else correction) * input.shape[2]
+        return function(input, dim, correction=less, keepdim=keepdim)
+
+    return spread
+
+
+def _moving(function: Callable[..., Any], first: int, last: int | None = None) -> Any:
+    """A call of which arguments `first` to `last` behind the input name axes; all are kept."""
+
+    def moved(input: Tensor, *args: Any, **kwargs: Any) -> Any:
+        named = (_axes(value) for value in args[first:last])
+        args = (*args[:first], *named, *(args[last:] if last else ()))
+        words = ("dim", "dims", "dim0", "dim1", "axis", "axis0", "axis1")
+        kwargs = {k: _axes(value) if k in words else value for k, value in kwargs.items()}
+        return function(input, *args, **kwargs)
+
+    return moved
+
+
+_PERMUTATIONS = {
+    (0, 2, 3, 1): (0, 2, 3, 4, 1),  # channels first -> channels last
+    (0, 3, 1, 2): (0, 4, 1, 2, 3),  # and back
+    (0, 1, 3, 2): (0, 1, 2, 4, 3),
+}
+
+
+def _permute(input: Tensor, *axes: Any, dims: Any = None) -> Tensor:
+    # x.permute(0, 2, 3, 1), x.permute((0, 2, 3, 1)) and torch.permute(x, dims=...) are all possible
+    order = dims if dims is not None else axes
+    order = order[0] if len(order) == 1 and not isinstance(order[0], int) else order
+    return torch.permute(input, _PERMUTATIONS.get(tuple(d % 4 for d in order), tuple(order)))
+
+
+def _indexing(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`x[...]` and `x[...] = value` with an index of an image."""
+
+    def indexed(input: Tensor, index: Any, *value: Any) -> Any:
+        index = _with_time(function, index, input.shape[2])
+        return function(input, index, *(_widen(v, input) for v in value))
+
+    return indexed
+
+
+def _with_time(function: Callable[..., Any], index: Any, frames: int) -> Any:
+    """The index with an entry for time between channels and the frame, if it reaches the frame."""
+    if not isinstance(index, tuple):
+        return index
+    masks = any(isinstance(entry, Tensor) and entry.dtype == torch.bool for entry in index)
+    missing = 4 - sum(entry is not None and entry is not Ellipsis for entry in index)
+    if masks or missing < 0:  # entries that stand for several axes; meant for clips already
+        return index
+    dots = next((i for i, entry in enumerate(index) if entry is Ellipsis), None)
+    if dots is not None:
+        index = (*index[:dots], *(slice(None),) * missing, *index[dots + 1 :])
+    places = [i for i, entry in enumerate(index) if entry is not None][2:]
+    if not places:
+        return index
+    time: Any = slice(None)
+    if not all(isinstance(index[i], slice) for i in places):
+        numbers = sum(isinstance(e, int) or getattr(e, "ndim", 1) == 0 for e in index[places[0] :])
+        if numbers == 2 and frames == 1:  # of what was pooled to 1 x 1
+            time = 0
+        elif numbers or not any(isinstance(e, slice) for e in index[places[0] :]):
+            _refuse(function, "it picks single rows or columns of the frame; slices keep the axis")
+    return (*index[: places[0]], time, *index[places[0] :])
+
+
+def _viewing(function: Callable[..., Any]) -> Callable[..., Any]:
+    def viewed(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        result = function(input, *args, **kwargs)
+        if result.ndim == 0 or len(result) != len(input):
+            _refuse(function, "it makes time, or a part of the clip, an axis of the batch")
+        return result
+
+    return viewed
+
+
+def _pad(input: Tensor, pad: Any, mode: str = "constant", value: Any = None) -> Tensor:
+    # amounts from behind: columns, rows, and from the fifth number on channels; never time
+    if len(pad) > 4 or mode != "constant":
+        pad = (*pad[:4], 0, 0, *pad[4:])
+    return F.pad(input, tuple(pad), mode, value)
+
+
+def _widen(value: Any, clip: Tensor, *, holds_wide: bool = False, per_frame: bool = False) -> Any:
+    """A tensor that meets images, (C, H, W) or (N, C, H, W) or smaller, with an axis for time."""
+    if not isinstance(value, Tensor) or value.ndim not in (3, 4):
+        return value
+    if value.ndim == 4:
+        # `lift` has made (C, 1, 1, 1) of parameters (C, 1, 1); only their owner is sure of it
+        if holds_wide and value.shape[1:] == (1, 1, 1):
+            return value
+        batch, frames = clip.shape[0], clip.shape[2]
+        if per_frame and len(value) == batch * frames:
+            return value.unflatten(0, (batch, frames)).transpose(1, 2)
+    return value.unsqueeze(-3)
+
+
+def beside(
+    function: Callable[..., Any], args: Any, kwargs: Any, *, holds_wide: bool, per_frame: bool
+) -> Any:
+    """A function of several tensors that broadcast, of which one or more are clips.
+
+    Args:
+        function: such as `torch.mul`; its arguments are `args` and `kwargs`.
+        holds_wide: whether (C, 1, 1, 1) tensors are channels with an axis for time already.
+        per_frame: whether tensors (N T, ...) hold features of frames.
+    """
+    values = (*args, *kwargs.values())
+    clip = next((v for v in values if isinstance(v, Tensor) and v.ndim == 5), None)
+    if clip is not None:
+        options = {"holds_wide": holds_wide, "per_frame": per_frame}
+        args = [_widen(value, clip, **options) for value in args]
+        kwargs = {key: _widen(value, clip, **options) for key, value in kwargs.items()}
+    return function(*args, **kwargs)
+
+
+def _known_as(*names: str) -> list[tuple[str, Callable[..., Any]]]:
+    """Every function of torch by these names, as torch knows most under several."""
+    homes = (torch, Tensor, F)
+    return [(name, getattr(home, name)) for name in names for home in homes if hasattr(home, name)]
+
+
+_REDUCE: dict[str, Callable[[Callable[..., Any]], Callable[..., Any] | None]] = {
+    **dict.fromkeys(("mean", "amax", "amin"), lambda function: None),
+    **dict.fromkeys(("var", "std", "var_mean", "std_mean"), _spread),
+    **dict.fromkeys(("norm", "vector_norm"), _norm),
+    "sum": lambda function: _sum,
+    "logsumexp": lambda function: _logsumexp,
+}
+_AXIS_ARGUMENTS: dict[str, tuple[int, int | None]] = {
+    "flip": (0, None),
+    **dict.fromkeys(("roll", "rot90", "chunk", "split"), (1, 2)),
+    **dict.fromkeys(("cumsum", "cumprod", "softmax", "log_softmax", "narrow"), (0, 1)),
+    **dict.fromkeys(("transpose", "swapaxes", "swapdims"), (0, 2)),
+}
+_GRID = "it rearranges a frame's grid; clips have no counterpart"
+
+
+def _reductions(per_frame: bool = False) -> dict[Callable[..., Any], Callable[..., Any]]:
+    return {
+        function: _over_frames(
+            function,
+            _REDUCE[name](function),
+            position=int(name.endswith("norm")),
+            per_frame=_per_frame(function) if per_frame else None,
+        )
+        for name, function in [
+            *_known_as(*_REDUCE),
+            ("vector_norm", torch.linalg.vector_norm),
+        ]
+    }
+
+
+COUNTERPARTS: dict[Callable[..., Any], Callable[..., Any]] = {
+    F.max_pool2d: _max_pool,
+    torch.max_pool2d: _max_pool,
+    F.max_pool2d_with_indices: _max_pool_with_indices,
+    F.avg_pool2d: _avg_pool,
+    F.adaptive_avg_pool2d: _adaptive_avg_pool,
+    F.adaptive_max_pool2d: _adaptive_max_pool,
+    F.adaptive_max_pool2d_with_indices: _adaptive_max_pool_with_indices,
+    F.dropout2d: _dropout,
+    torch.permute: _permute,
+    Tensor.permute: _permute,
+}
+# what takes `symmetric_time`
+PLACED_IN_TIME = (_max_pool, _avg_pool)
+# what a lifted layer calls itself, on clips; `network_code` tells whose call it is
+AMBIGUOUS: dict[Callable[..., Any], Callable[..., Any]] = {
+    **{f: _moving(f, *_AXIS_ARGUMENTS[name]) for name, f in _known_as(*_AXIS_ARGUMENTS)},
+    **{f: _viewing(f) for _, f in _known_as("view", "reshape")},
+    **{f: _refused(f, _GRID) for _, f in _known_as("pixel_shuffle", "pixel_unshuffle")},
+    **_reductions(),
+    F.pad: _pad,
+    Tensor.__getitem__: _indexing(Tensor.__getitem__),
+    Tensor.__setitem__: _indexing(Tensor.__setitem__),
+}
+COUNTERPARTS |= AMBIGUOUS
+# functions of several tensors that broadcast, operators included
+BESIDE = {
+    function
+    for name in (
+        *("add", "sub", "subtract", "mul", "multiply", "div", "divide", "true_divide", "pow"),
+        *("remainder", "floor_divide", "maximum", "minimum", "fmax", "fmin", "where", "lerp"),
+        *("addcmul", "addcdiv", "eq", "ne", "lt", "le", "gt", "ge", "masked_fill", "atan2"),
+        *("logical_and", "logical_or", "rsub", "expand_as"),
+    )
+    for _, function in _known_as(name, f"{name}_")
+} | {f for _, f in _known_as("__rsub__", "__rpow__", "__rdiv__", "__rtruediv__", "__floordiv__")}
+# as they appear in byte code; see `lift_forward.makes_2d_calls`
+NAMES = {
+    "max_pool2d",
+    "max_pool2d_with_indices",
+    "avg_pool2d",
+    "adaptive_avg_pool2d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool2d_with_indices",
+    "dropout2d",
+    "permute",
+    "view",
+    "reshape",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "pad",
+    "__getitem__",
+    "__setitem__",
+    "unsqueeze",
+    "expand_as",
+    *_REDUCE,
+    *_AXIS_ARGUMENTS,
+}
+
+
+def _per_frame(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of images (N, C, H, W), applied to every frame of a clip (N, C, T, H, W).
+
+    Results that are images come back as clips; others, as flattened features, stay (N T, ...).
+    """
+
+    def apply(input: Tensor, *args: Any, **kwargs: Any) -> Any:
+        def clips(images: Tensor) -> Tensor:
+            if images.ndim != 4:
+                return images
+            return images.unflatten(0, (-1, input.shape[2])).transpose(1, 2)
+
+        frames = input.transpose(1, 2).flatten(0, 1)
+        return tree_map_only(Tensor, clips, function(frames, *args, **kwargs))
+
+    return apply
+
+
+def _viewing_frames(function: Callable[..., Any]) -> Callable[..., Any]:
+    view = _per_frame(function)
+
+    def viewed(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        sizes = kwargs.get("shape", args[0] if args and not isinstance(args[0], int) else args)
+        if isinstance(sizes, tuple | list) and sizes[0] == len(input):  # x.view(x.size(0), -1)
+            return view(input, (len(input) * input.shape[2], *sizes[1:]))
+        return view(input, *args, **kwargs)
+
+    return viewed
+
+
+PER_FRAME: dict[Callable[..., Any], Callable[..., Any]] = {
+    **{function: _per_frame(function) for function in COUNTERPARTS},
+    **_reductions(per_frame=True),
+    **{function: _viewing_frames(function) for _, function in _known_as("view", "reshape")},
+    # here the frame's grid ends: what follows sees each frame as an element of the batch
+    **{function: _per_frame(function) for _, function in _known_as("flatten")},
+    # not of a copy, as of the others
+    Tensor.__setitem__: COUNTERPARTS[Tensor.__setitem__],
+    torch.permute: _permute,
+    Tensor.permute: _permute,
+}
+"""`COUNTERPARTS` for networks that see single frames."""
