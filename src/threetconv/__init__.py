@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from threetconv.networks.build import build_network
     from threetconv.networks.freeze import freeze_filters
     from threetconv.networks.lift import lift
+    from threetconv.networks.lift_check import verify_lift
     from threetconv.networks.order_leak import leak_free_lengths, order_leak
     from threetconv.networks.trace import reachable
     from threetconv.records.extract import extract_parameters
@@ -43,6 +44,7 @@ __all__ = [
     "parameter_groups",
     "reachable",
     "spread_transforms",
+    "verify_lift",
 ]
 
 _HOME = {
@@ -59,6 +61,7 @@ _HOME = {
     "parameter_groups": "threetconv.training.recipes",
     "reachable": "threetconv.networks.trace",
     "spread_transforms": "threetconv.training.recipes",
+    "verify_lift": "threetconv.networks.lift_check",
 }
 
 

@@ -17,6 +17,7 @@ from torch import nn
 
 from threetconv.errors import look_up
 from threetconv.layer.conv3t import Conv3d, Conv3T
+from threetconv.networks.lift_check import verify_lift
 from threetconv.networks.lift_counterparts import in_time
 from threetconv.networks.lift_forward import FrameForward, video_class
 from threetconv.networks.lift_layers import (
@@ -40,7 +41,12 @@ NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
 def lift(
-    model: nn.Module, convolution: str = "3t", *, carry: str = "all", symmetric_time: bool = False
+    model: nn.Module,
+    convolution: str = "3t",
+    *,
+    carry: str = "all",
+    symmetric_time: bool = False,
+    check: tuple[int, int, int] | None = None,
 ) -> nn.Module:
     """Lift a 2D ConvNet to video, (N, C, H, W) -> (N, C, T, H, W).
 
@@ -87,6 +93,8 @@ def lift(
         symmetric_time: place every window in time from both ends of the clip where that differs
             (`threetconv.layer.symmetric_time`), so that only filters that change over time tell a
             clip from its reverse. The paper: False.
+        check: (frames, height, width) of a clip on which the network is compared with the 2D one
+            (`threetconv.verify_lift`); None: it is not.
 
     Returns:
         The video network, in the training mode of `model`. Layer names are those of `model`; for
@@ -124,6 +132,8 @@ def lift(
         lifted.__class__ = video_class(type(lifted), FrameForward)
     if symmetric_time:
         place_symmetrically(lifted)
+    if check is not None:
+        verify_lift(lifted, model, check)
     return lifted
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
-from types import FrameType
+from types import FrameType, NoneType
 from typing import Any, NoReturn
 
 import torch
@@ -33,6 +33,7 @@ __all__ = [
     "beside",
     "in_time",
     "network_code",
+    "place_of",
 ]
 
 
@@ -149,15 +150,20 @@ def _dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool
     return F.dropout3d(input, p, training, inplace)
 
 
-def network_code() -> FrameType | None:
+def network_code(frame: FrameType | None = None) -> FrameType | None:
     """The innermost frame of the network's own code, or None if a lifted layer makes the call.
 
     Lifted layers think in clips already: the same call means something else there.
+
+    Args:
+        frame: where to look from, outwards; the caller if not given.
     """
-    frame: FrameType | None = sys._getframe(1)
+    frame = frame or sys._getframe(1)
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
-        if module not in _INTERCEPTING:
+        if module == _FORWARD and frame.f_code.co_name == "forward":
+            return frame  # torch's own layers, lifted as a whole
+        if module not in {__name__, _FORWARD}:
             if module.startswith(("threetconv.layer.", "threetconv.networks.")):
                 return None
             if module != "torch" and not module.startswith("torch."):
@@ -166,16 +172,19 @@ def network_code() -> FrameType | None:
     return None
 
 
-_INTERCEPTING = {
-    f"threetconv.networks.{name}" for name in ("lift_counterparts", "lift_forward", "lift_check")
-}
+_FORWARD = "threetconv.networks.lift_forward"
+
+
+def place_of(frame: FrameType | None) -> str:
+    """File and line of `network_code`."""
+    if frame is None or frame.f_globals.get("__name__") == _FORWARD:
+        return "a layer of torch"
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 def _refuse(function: Callable[..., Any], cause: str) -> NoReturn:
-    frame = network_code()
-    place = f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else "a layer of torch"
     name = getattr(function, "__name__", str(function))
-    raise ValueError(f"{place}: the call of {name!r} cannot be lifted: {cause}")
+    raise ValueError(f"{place_of(network_code())}: the call of {name!r} cannot be lifted: {cause}")
 
 
 def _refused(function: Callable[..., Any], cause: str) -> Callable[..., Any]:
@@ -321,12 +330,12 @@ def _with_time(function: Callable[..., Any], index: Any, frames: int) -> Any:
     if not places:
         return index
     time: Any = slice(None)
-    if not all(isinstance(index[i], slice) for i in places):
-        numbers = sum(isinstance(e, int) or getattr(e, "ndim", 1) == 0 for e in index[places[0] :])
-        if numbers == 2 and frames == 1:  # of what was pooled to 1 x 1
-            time = 0
-        elif numbers or not any(isinstance(e, slice) for e in index[places[0] :]):
-            _refuse(function, "it picks single rows or columns of the frame; slices keep the axis")
+    picks = [entry for entry in index[places[0] :] if not isinstance(entry, slice | NoneType)]
+    numbers = sum(isinstance(entry, int) or entry.ndim == 0 for entry in picks)
+    if numbers == 2 and frames == 1:  # of what was pooled to 1 x 1
+        time = 0
+    elif numbers or len(picks) > 1:
+        _refuse(function, "it picks single rows or columns of the frame; slices keep the axis")
     return (*index[: places[0]], time, *index[places[0] :])
 
 
