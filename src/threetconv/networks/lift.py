@@ -19,11 +19,12 @@ from threetconv.errors import look_up
 from threetconv.layer.conv3t import Conv3d, Conv3T
 from threetconv.networks.lift_check import verify_lift
 from threetconv.networks.lift_counterparts import in_time
-from threetconv.networks.lift_forward import FrameForward, video_class
+from threetconv.networks.lift_forward import FrameForward, VideoForward, video_class
 from threetconv.networks.lift_layers import (
     check_replaceable,
     convolutional_classifiers,
     convolutional_linears,
+    is_2d,
     lift_layer,
 )
 from threetconv.networks.trace import check_module
@@ -55,9 +56,12 @@ def lift(
       1 x 1 x 1 and has no transforms.
     - Batch norm, dropout, max and average pooling become their 3D versions; adaptive pooling pools
       time to 1, so that a classifier behind it keeps its size.
-    - Pooling, means over the frame and channels-last permutations that a network's `forward` calls
-      directly are extended to time (`threetconv.networks.lift_forward`); a block's own (C, 1, 1)
-      parameters become (C, 1, 1, 1).
+    - Pooling, reductions over the frame and channels-last permutations that a network's `forward`
+      calls directly are extended to time; slices, flips and the like of the frame leave time alone,
+      and tensors for (C, H, W) or (N, C, 1, 1) that meet clips get an axis for it
+      (`threetconv.networks.lift_counterparts`). Sums and norms over the frame are averaged over
+      time. A block's own (C, 1, 1) parameters become (C, 1, 1, 1).
+    - Parameters that layers share stay shared.
     - Layers without spatial axes (Linear, ReLU, Dropout, ...) stay.
 
     All of torchvision's classification ConvNets lift; its ViT, Swin and MaxViT, which attend over a
@@ -103,10 +107,14 @@ def lift(
     Raises:
         InputError: for an unknown `convolution` or `carry`, or a `model` that is no module.
         ValueError: for a layer that cannot be lifted; the message names it, its type and the cause.
+            Its own code may make calls that clips have no counterpart of (a mean over one axis of
+            the frame, `F.pixel_shuffle`): those are refused by the network's forward pass, with
+            the line of the call, or here, given `check`.
     """
     make = look_up(CONVOLUTIONS, convolution, what="convolution")
     convolutions, others = look_up(CARRY, carry, what="carry")
     check_module(model)
+    _check_liftable(model)
     lifted, frames = copy.deepcopy(model), convolution == "2d"
     kept = set(convolutional_linears(lifted))
     classifiers = set(convolutional_classifiers(lifted))
@@ -124,6 +132,7 @@ def lift(
                 setattr(lifted.get_submodule(parent), child, done[module])
             else:
                 lifted = done[module]
+    _tie(model, lifted)
     if not others:
         for module in lifted.modules():
             if isinstance(module, NORMS):
@@ -135,6 +144,40 @@ def lift(
     if check is not None:
         verify_lift(lifted, model, check)
     return lifted
+
+
+def _check_liftable(model: nn.Module) -> None:
+    kind = type(model).__name__
+    if any(isinstance(module, VideoForward | Conv3T) for module in model.modules()):
+        raise ValueError(f"{kind} cannot be lifted: it is a video network already")
+    if not any(is_2d(module) for module in model.modules()):
+        raise ValueError(
+            f"{kind} cannot be lifted: nothing in it is 2D, no convolution, pooling or call that "
+            "addresses a frame"
+        )
+    for name, parameter in model.named_parameters():
+        hooks = (parameter._backward_hooks, getattr(parameter, "_post_accumulate_grad_hooks", None))
+        if any(hooks):
+            raise ValueError(
+                f"parameter {name!r} cannot be lifted: its hooks would be lost; remove them first, "
+                "and register them on the video network's"
+            )
+
+
+def _tie(model: nn.Module, lifted: nn.Module) -> None:
+    """Share in the video network every parameter that layers of the 2D network share.
+
+    Raises:
+        ValueError: for layers that share a parameter of which they make different filters.
+    """
+    first: dict[nn.Parameter, tuple[str, nn.Parameter]] = {}
+    for path, module in model.named_modules():
+        for key, parameter in module.named_parameters(recurse=False):
+            name, layer = f"{path}.{key}".lstrip("."), _holder(lifted.get_submodule(path), key)
+            owner, shared = first.setdefault(parameter, (name, getattr(layer, key)))
+            if getattr(layer, key).shape != shared.shape:
+                raise ValueError(f"{owner!r} and {name!r} are tied, but lift to different shapes")
+            setattr(layer, key, shared)
 
 
 def place_symmetrically(network: nn.Module) -> None:
@@ -165,11 +208,16 @@ def _lift_module(
     if replacement is not module:
         replacement.train(module.training)
         # lifted layers keep the names of parameters; those that were frozen stay frozen
-        holds = {"weight": "spatial", "bias": "temporal"} if hasattr(replacement, "spatial") else {}
         for key, parameter in module.named_parameters():
-            own = f"{holds[key]}.{key}" if holds else key
-            replacement.get_parameter(own).requires_grad_(parameter.requires_grad)
+            getattr(_holder(replacement, key), key).requires_grad_(parameter.requires_grad)
     return replacement
+
+
+def _holder(layer: Any, key: str) -> Any:
+    """The part of a lifted layer that holds the 2D layer's parameter `key`."""
+    if not hasattr(layer, "temporal"):
+        return layer
+    return layer.spatial if key == "weight" else layer.temporal
 
 
 def _to_3t(conv: nn.Conv2d, carry: bool) -> nn.Module:

@@ -116,7 +116,7 @@ def _failure(layer: str, place: str, found: str) -> InputError:
         "on one of them",
         remedy="rewrite this code so that it holds for clips (N, C, T, H, W): reduce, move and cut "
         "both axes of the frame at once or by slices, and give tensors that meet clips an axis "
-        "for time",
+        "for time. If clips are too short for its pooling, check it with longer ones",
     )
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "check_replaceable",
     "convolutional_classifiers",
     "convolutional_linears",
+    "is_2d",
     "lift_layer",
 ]
 
@@ -53,9 +54,7 @@ def lift_layer(name: str, module: nn.Module, *, frames: bool = False) -> nn.Modu
     # torch's layers have rules; other code may make 2D calls in its `forward`. A leaf named "...2d"
     # with neither would fail on clips, so it is refused here, where its name is known
     own = not kind.__module__.startswith("torch.")
-    # (C, 1, 1) or (C, H, W) meets a clip in operators, which have no names in byte code
-    held = own and any(tensor.ndim in (3, 4) for tensor in own_tensors(module))
-    if held or (own and makes_2d_calls(kind)):
+    if _has_2d_code(module):
         if not frames:
             module.__class__ = video_class(kind)
     elif kind.__name__.endswith("2d") and not list(module.children()):
@@ -63,6 +62,22 @@ def lift_layer(name: str, module: nn.Module, *, frames: bool = False) -> nn.Modu
     if own:
         _widen_channel_numbers(module)
     return module
+
+
+def is_2d(module: nn.Module) -> bool:
+    """Whether `threetconv.lift` has anything to do on a layer or block, or to refuse there."""
+    known = isinstance(module, (nn.Conv2d, *RULES, *_ATTENTION, *_GRID))
+    grid = isinstance(module, nn.LayerNorm) and len(module.normalized_shape) > 1
+    return known or grid or type(module).__name__.endswith("2d") or _has_2d_code(module)
+
+
+def _has_2d_code(module: nn.Module) -> bool:
+    """Whether a class that is not torch's makes 2D calls, or holds tensors that meet images."""
+    if type(module).__module__.startswith("torch."):
+        return False
+    # (C, 1, 1) and (C, H, W) meet clips in operators, which have no names in byte code
+    held = any(tensor.ndim in (3, 4) for tensor in own_tensors(module))
+    return held or makes_2d_calls(type(module))
 
 
 def check_replaceable(name: str, module: nn.Module, base: type[nn.Module]) -> None:
