@@ -104,7 +104,7 @@ def verify_lift(video: nn.Module, model_2d: nn.Module, clip_shape: tuple[int, in
                 return
             check.blamed = check.blamed or ("", 0, "its output differs")
         name, call, what = check.blamed
-        place = _line_that_differs(flat, wide, (name, call), (frame, clip), check.same)
+        place = _line_that_differs((flat, wide), (frame, clip), (name, call), check.same)
         raise _failure(check.describe(name), place, f"{what} on a clip of {shape}")
 
 
@@ -385,7 +385,7 @@ def _unmoved(name: str, image: nn.Conv2d, video: nn.Module) -> nn.Module:
 def _whole(factorised: Any) -> nn.Module:
     """A 3D convolution of the size of a factorised one."""
     space, time = factorised.spatial, factorised.temporal
-    sizes = {
+    sizes: dict[str, Any] = {
         key: value if isinstance(value, str) else (value[0], *getattr(space, key)[1:])
         for key in ("kernel_size", "stride", "padding", "dilation")
         for value in (getattr(time, key),)

@@ -1,0 +1,361 @@
+"""A lifted network gives on equal frames what the 2D network gives on one, or it is found out."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from threetconv.errors import InputError
+from threetconv.layer.conv3t import Conv3T
+from threetconv.networks import build, lift_counterparts
+from threetconv.networks.lift import CONVOLUTIONS, lift
+from threetconv.networks.lift_check import verify_lift
+
+CHANNELS, SIZE = 4, (6, 7)
+Code = Callable[[Any, Tensor], Tensor]
+
+
+class Head(nn.Module):
+    """A convolution, a piece of code under test, a classifier of what it gives."""
+
+    code: Code
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, CHANNELS, 1)
+        # all constant, as at the start of training
+        self.gain = nn.Parameter(torch.ones(CHANNELS))
+        self.places = nn.Parameter(torch.zeros(CHANNELS, *SIZE))
+        self.gate = nn.Linear(CHANNELS, CHANNELS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return type(self).code(self, self.conv(x)) + 0
+
+
+def network(code: Code) -> Any:
+    """A network whose class holds the code as a method, as classes do."""
+    made = type("Net", (Head,), {"code": code, "__module__": __name__})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return made().eval()
+
+
+def squeeze(net: Any, x: Tensor) -> Tensor:
+    return x * net.gate(x.mean((2, 3)))[:, :, None, None].sigmoid()
+
+
+def squeeze_by_view(net: Any, x: Tensor) -> Tensor:
+    return x * net.gate(x.mean((2, 3))).view(-1, CHANNELS, 1, 1).expand_as(x)
+
+
+def padded_shortcut(net: Any, x: Tensor) -> Tensor:
+    """Of residual networks for CIFAR: more channels, half the size."""
+    return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 2, 2))
+
+
+def masked(net: Any, x: Tensor) -> Tensor:
+    x = x.clone()
+    x[:, :, 2:4, 3:] = 0
+    return x
+
+
+def channels_first_norm(net: Any, x: Tensor) -> Tensor:
+    x = (x - x.mean(1, keepdim=True)) / (x.var(1, keepdim=True) + 1).sqrt()
+    return net.gain[:, None, None] * x + net.gain[None, :, None, None]
+
+
+HANDLED: dict[str, Code] = {
+    "var": lambda net, x: x.var((2, 3)),
+    "var_keepdim": lambda net, x: torch.var(x, dim=(-2, -1), keepdim=True, unbiased=False) * x,
+    "std": lambda net, x: x.std([2, 3], correction=2),
+    "std_positional": lambda net, x: x.std((2, 3), False, True) + x,
+    "norm": lambda net, x: x.norm(dim=(2, 3)),
+    "norm_3": lambda net, x: torch.norm(x, 3, (2, 3)),
+    "norm_inf": lambda net, x: x.norm(float("inf"), (2, 3)),
+    "vector_norm": lambda net, x: torch.linalg.vector_norm(x, dim=(2, 3)),
+    "logsumexp": lambda net, x: x.logsumexp((2, 3)),
+    "sum": lambda net, x: x.sum((2, 3)),
+    "sum_axis": lambda net, x: x.sum(axis=(2, 3)),
+    "amin": lambda net, x: x.amin((2, 3)),
+    "mean_of_all_but_batch": lambda net, x: x - x.mean((1, 2, 3), keepdim=True),
+    "mean_rows_kept": lambda net, x: x + x.mean(2, keepdim=True) * x.mean(-1, keepdim=True),
+    "crop": lambda net, x: x[:, :, 1:-1, 1:-1],
+    "stride": lambda net, x: x[:, :, ::2, ::2],
+    "rows": lambda net, x: x[:, :, 1:],
+    "from_behind": lambda net, x: x[..., 1:, :-2],
+    "pooled_pixel": lambda net, x: F.adaptive_avg_pool2d(x, 1)[:, :, 0, 0],
+    "flip": lambda net, x: x.flip(2) - x.flip((3,)) + torch.flip(x, dims=(2, 3)),
+    "flip_several": lambda net, x: x.flip(2, 3),
+    "roll": lambda net, x: x.roll(1, 2) + x.roll((1, 2), dims=(2, 3)),
+    "cumsum": lambda net, x: x.cumsum(2) + x.cumsum(dim=3),
+    "softmax": lambda net, x: x.softmax(2) + F.softmax(x, dim=3),
+    "transpose": lambda net, x: x.transpose(2, 3),
+    "transpose_permuted": lambda net, x: x.permute(0, 1, 3, 2),
+    "channels_behind": lambda net, x: F.layer_norm(x.transpose(1, 3), (4,)).transpose(1, 3),
+    "rot90": lambda net, x: x.rot90(1, (2, 3)),
+    "halves": lambda net, x: x.chunk(2, 2)[0] + x.split(3, dim=2)[1],
+    "gain": lambda net, x: net.gain[:, None, None] * x,
+    "gain_view": lambda net, x: x.mul(net.gain.view(1, -1, 1, 1)),
+    "gain_unsqueezed": lambda net, x: x * net.gain.unsqueeze(-1).unsqueeze(-1),
+    "places": lambda net, x: x + net.places,
+    "places_first": lambda net, x: net.places - x,
+    "places_batch": lambda net, x: torch.add(x, other=net.places[None]),
+    "squeeze": squeeze,
+    "squeeze_by_view": squeeze_by_view,
+    "padded_shortcut": padded_shortcut,
+    "reflected": lambda net, x: F.pad(x, (1, 2, 2, 1), mode="reflect"),
+    "masked": masked,
+    "channels_first_norm": channels_first_norm,
+    "flattened": lambda net, x: F.adaptive_avg_pool2d(x, 2).view(x.size(0), -1),
+}
+REFUSED: dict[str, tuple[Code, str]] = {
+    "mean_rows": (lambda net, x: x.mean(2), "'mean' cannot be lifted: it drops one axis"),
+    "mean_columns": (lambda net, x: x.mean(3), "'mean' cannot be lifted: it drops one axis"),
+    "max_columns": (lambda net, x: x.amax(-1).mean(-1), "'amax' cannot be lifted"),
+    "one_row": (lambda net, x: x[:, :, 0], "'__getitem__' cannot be lifted: it picks single"),
+    "pixel_shuffle": (lambda net, x: F.pixel_shuffle(x, 2), "'pixel_shuffle' cannot be lifted"),
+    "batch_view": (lambda net, x: x.view(-1, x[0, :, :, :].numel()), "size|'view'"),
+    "constant_view": (lambda net, x: x.reshape(-1, 4 * 6 * 7), "'reshape' cannot be lifted"),
+}
+# neither handled nor refused: only the comparison finds them
+FOUND: dict[str, Code] = {
+    "area": lambda net, x: x / (x.shape[2] * x.shape[3]),
+    "flat_roll": lambda net, x: x.roll(3),
+    "median": lambda net, x: x.median(3, keepdim=True)[0],
+    "channels_last_mean": lambda net, x: x.permute(0, 2, 3, 1).mean((1, 2)),
+    "joined": lambda net, x: torch.cat((x, x), 2),
+    "norm_of_all": lambda net, x: x / x.norm(),
+}
+
+
+def frames_of(images: Tensor, frames: int) -> Tensor:
+    return images.unsqueeze(2).repeat(1, 1, frames, 1, 1)
+
+
+@pytest.fixture(scope="module")
+def images() -> Tensor:
+    return torch.randn(2, 3, *SIZE, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("frames", [1, CHANNELS, 5])
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("convolution", ["3t", "2d"])
+@pytest.mark.parametrize("name", HANDLED)
+def test_a_call_that_addresses_the_frame_leaves_time_alone(
+    name: str, convolution: str, batch: int, frames: int, images: Tensor
+) -> None:
+    """Not by `verify_lift`: convolutions are 1 x 1, so no border in time has to be replaced."""
+    model = network(HANDLED[name])
+    nn.init.uniform_(model.gain, 0.5, 1.5)
+    nn.init.uniform_(model.places)
+    video = lift(model, convolution)
+    with torch.no_grad():
+        expected = model(images[:batch])
+        got = video(frames_of(images[:batch], frames))
+    if expected.ndim == 4:
+        expected = expected.unsqueeze(2).expand_as(got)
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+    verify_lift(video, model, (frames, *SIZE))
+
+
+def test_reductions_see_every_frame() -> None:
+    clip = torch.randn(2, 3, 5, *SIZE, generator=torch.Generator().manual_seed(0))
+    for name, expected in {
+        "sum": lambda x: x.sum((3, 4)).mean(2),
+        "norm": lambda x: x.norm(dim=(3, 4)).square().mean(2).sqrt(),
+        "logsumexp": lambda x: x.logsumexp((3, 4)).exp().mean(2).log(),
+        "std": lambda x: (
+            (x - x.mean((2, 3, 4), keepdim=True)).square().sum((2, 3, 4)).div(5 * (42 - 2)).sqrt()
+        ),
+    }.items():
+        video = lift(network(HANDLED[name]))
+        with torch.no_grad():
+            torch.testing.assert_close(video(clip), expected(video.conv(clip)))
+
+
+@pytest.mark.parametrize("frames", [1, CHANNELS, 5])
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_has_no_counterpart_is_refused_with_its_line(name: str, frames: int) -> None:
+    code, cause = REFUSED[name]
+    model = network(code)
+    if frames == 1 and name.endswith("view"):  # a single frame is no other axis of the batch
+        lift(model, check=(frames, *SIZE))
+        return
+    line = f"test_lift_check.py:{code.__code__.co_firstlineno}"
+    with pytest.raises((ValueError, RuntimeError), match=cause):
+        lift(model)(torch.zeros(1, 3, frames, *SIZE))
+    with pytest.raises(InputError, match=line):
+        lift(model, check=(frames, *SIZE))
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_the_rest_is_found_by_the_comparison(name: str) -> None:
+    code = FOUND[name]
+    line = f"lifted network, forward of Net, .*test_lift_check.py:{code.__code__.co_firstlineno}"
+    with pytest.raises(InputError, match=line):
+        lift(network(code), check=(5, *SIZE))
+
+
+@pytest.mark.parametrize("name", HANDLED)
+def test_without_a_counterpart_every_case_is_found(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is handled would be found, too, were it not: at one of three lengths at least."""
+    model = network(HANDLED[name])
+    monkeypatch.setattr(lift_counterparts, "network_code", lambda frame=None: None)
+    monkeypatch.setattr("threetconv.networks.lift_forward.network_code", lambda frame=None: None)
+    found = 0
+    for frames in (1, CHANNELS, 5):
+        try:
+            lift(model, check=(frames, *SIZE))
+        except InputError:
+            found += 1
+    # these mean the same on clips as they are
+    assert bool(found) == (name not in {"amin", "from_behind", "flattened"})
+
+
+class Deep(nn.Module):
+    """Layers of all kinds whose time must be padded by replication."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(inplace=True)
+        )
+        self.same = nn.Conv2d(4, 6, 4, padding="same", groups=2)
+        self.mirror = nn.Conv2d(6, 4, 3, padding=2, dilation=2, padding_mode="circular")
+        self.pool = nn.MaxPool2d(3, 2, 1, ceil_mode=True)
+        self.average = nn.AvgPool2d(3, 1, 1, count_include_pad=False)
+        self.drop = nn.Dropout2d(0.5)
+        self.fc = nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.average(self.pool(self.mirror(F.relu(self.same(self.stem(x))))))
+        x = F.avg_pool2d(self.drop(F.max_pool2d(x, 3, 1, padding=1)), 2, ceil_mode=True, padding=1)
+        return self.fc(F.dropout(x.mean((2, 3)), 0.5))
+
+
+@pytest.mark.parametrize("symmetric_time", [False, True])
+@pytest.mark.parametrize("frames", [4, 7])
+@pytest.mark.parametrize("convolution", CONVOLUTIONS)
+def test_whole_networks(convolution: str, frames: int, symmetric_time: bool) -> None:
+    lift(Deep(), convolution, symmetric_time=symmetric_time, check=(frames, 13, 12))
+
+
+def test_weights_and_what_else_is_outside_stay() -> None:
+    model = Deep().train()
+    model.stem[1].eval()
+    seen: list[str] = []
+    model.fc.register_forward_hook(lambda *args: seen.append("a hook"))
+    video = lift(model)
+    before = {
+        network: (
+            copy.deepcopy(network.state_dict()),
+            [module.training for module in network.modules()],
+            [len(module._forward_hooks) for module in network.modules()],
+        )
+        for network in (model, video)
+    }
+    state = torch.get_rng_state()
+    verify_lift(video, model, (4, 13, 12))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not seen
+    for network, (weights, training, hooks) in before.items():
+        assert all(torch.equal(network.state_dict()[k], value) for k, value in weights.items())
+        assert [module.training for module in network.modules()] == training
+        assert [len(module._forward_hooks) for module in network.modules()] == hooks
+
+
+def test_the_video_networks_own_weights_do_not_matter() -> None:
+    model = Deep()
+    video: Any = lift(model, carry="nothing")
+    nn.init.normal_(video.stem[0].translate_x)
+    verify_lift(video, model, (4, 13, 12))
+    other: Any = lift(model)
+    other.stem[0].stride = (1, 2, 1)  # a layer that does something else
+    with pytest.raises(InputError, match=r"layer 'stem.0' \(Conv2d\).*\n.*its output differs"):
+        verify_lift(other, model, (4, 13, 12))
+
+
+def test_what_does_not_belong_together_is_told() -> None:
+    with pytest.raises(InputError, match=r"'stem.0' of the video network"):
+        verify_lift(lift(nn.Conv2d(3, 4, 1)), Deep(), (4, *SIZE))
+    with pytest.raises(InputError, match=r"2D network\n.*RuntimeError on frames"):
+        lift(nn.Sequential(nn.Conv2d(3, 4, 5)), check=(8, 4, 4))
+    with pytest.raises(InputError, match="clip_shape"):
+        lift(Deep(), check=(8, 13))  # type: ignore[arg-type]
+
+
+# -------------------------------------------------------------------- what copies used to lose
+
+
+@pytest.mark.parametrize("convolution", CONVOLUTIONS)
+@pytest.mark.parametrize("carry", ["all", "nothing"])
+def test_tied_weights_stay_tied(convolution: str, carry: str) -> None:
+    model: Any = nn.Sequential(
+        nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3)
+    )
+    model[1].weight, model[2].bias = model[0].weight, model[0].bias
+    video: Any = lift(model, convolution, carry=carry)
+    first, second = (getattr(layer, "spatial", layer) for layer in video[:2])
+    assert first.weight is second.weight
+    assert getattr(video[0], "temporal", video[0]).bias is video[2].bias
+    assert model[0].weight is model[1].weight
+    if convolution == "3t":  # each has a motion of its own
+        assert isinstance(second, Conv3T)
+        assert first.scale is not second.scale
+    lift(model, convolution, check=(5, 6, 7))
+
+
+def test_ties_that_cannot_be_kept_are_refused() -> None:
+    """A (C, 1, 1) parameter gets an axis for time in a class of one's own, not in torch's."""
+    model: Any = nn.Sequential(nn.Linear(3, 3), network(squeeze))
+    model[1].free = model[0].free = nn.Parameter(torch.ones(3, 1, 1))
+    with pytest.raises(ValueError, match=r"'0.free' and '1.free' are tied"):
+        lift(model)
+
+
+def test_parameters_with_hooks_are_refused() -> None:
+    for register in ("register_hook", "register_post_accumulate_grad_hook"):
+        model = nn.Sequential(nn.Conv2d(3, 3, 3), nn.Linear(4, 4))
+        getattr(model[1].weight, register)(lambda gradient: None)
+        with pytest.raises(ValueError, match=r"parameter '1.weight' .* hooks would be lost"):
+            lift(model)
+
+
+@pytest.mark.parametrize(
+    ("make", "cause"),
+    [
+        (lambda: nn.Sequential(nn.Flatten(), nn.Linear(3, 4)), "nothing in it is 2D"),
+        (lambda: nn.Sequential(nn.Conv3d(3, 4, 3), nn.BatchNorm3d(4)), "nothing in it is 2D"),
+        (lambda: lift(Deep()), "video network already"),
+    ],
+)
+def test_a_network_without_anything_2d_is_refused(make: Callable[[], Any], cause: str) -> None:
+    with pytest.raises(ValueError, match=cause):
+        lift(make())
+
+
+# --------------------------------------------------------------------------- networks of studies
+
+
+def test_networks_of_studies_are_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    checked = []
+
+    def counted(*args: Any, check: Any = None, **options: Any) -> Any:
+        checked.append(check)
+        return lift(*args, check=check, **options)
+
+    monkeypatch.setattr(build, "lift", counted)
+    build._check_lift.cache_clear()
+    sizes: dict[str, Any] = {"num_classes": 2, "clip_shape": (8, 32, 32), "width": 0.125}
+    for _ in range(2):
+        build.build_network("resnet18", **sizes)
+    build.build_network("resnet18", convolution="2d", **sizes)
+    assert checked == [build.CHECKED_CLIP, None, None, build.CHECKED_CLIP, None]
