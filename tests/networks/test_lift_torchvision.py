@@ -14,7 +14,7 @@ from torchvision.ops import StochasticDepth
 
 from threetconv.layer.conv3t import Conv3T
 from threetconv.networks.freeze import freeze_filters
-from threetconv.networks.lift import lift
+from threetconv.networks.lift import CONVOLUTIONS, lift
 from threetconv.networks.trace import trace
 from threetconv.networks.width import thin
 from threetconv.records.extract import extract_parameters
@@ -149,6 +149,23 @@ def test_a_still_clip_gives_what_its_frame_gives(
         got = network(frame.unsqueeze(2).expand(-1, -1, frames, -1, -1))
     assert float((expected[0] - expected[1]).abs().max()) > 1e-3 * float(expected.abs().max())
     torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
+
+
+CHECKED_ALWAYS = ("resnet18", "googlenet", "convnext_tiny")
+
+
+@pytest.mark.parametrize("convolution", CONVOLUTIONS)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=() if case.name in CHECKED_ALWAYS else pytest.mark.slow)
+        for case in (*FAST, *SLOW[:2])
+    ],
+    ids=name_of,
+)
+def test_networks_pass_the_comparison_that_users_have(case: Case, convolution: str) -> None:
+    """Without any change of the network, Inception's average pooling included."""
+    lift(make_2d(case), convolution, check=case.clip)
 
 
 @pytest.mark.parametrize("case", [*FAST, SLOW[0]], ids=name_of)

@@ -102,8 +102,7 @@ def verify_lift(video: nn.Module, model_2d: nn.Module, clip_shape: tuple[int, in
         else:
             if check.same(got, expected):
                 return
-            check.blamed = check.blamed or ("", 0, "its output differs")
-        name, call, what = check.blamed
+        name, call, what = check.blamed or ("", 0, "its output differs")
         place = _line_that_differs((flat, wide), (frame, clip), (name, call), check.same)
         raise _failure(check.describe(name), place, f"{what} on a clip of {shape}")
 
