@@ -66,45 +66,51 @@ def verify_lift(video: nn.Module, model_2d: nn.Module, clip_shape: tuple[int, in
     check_module(video)
     check_module(model_2d)
     check_clip_shape(clip_shape)
-    flat, wide = _plain(model_2d), _plain(video)
-    _vary(flat)
-    wide = _same_weights(flat, wide)
+    first = next(model_2d.parameters(), torch.empty(0))
+    cuda = [first.device] if first.is_cuda else []
+    with torch.random.fork_rng(devices=cuda), torch.no_grad():
+        flat, wide = _plain(model_2d), _plain(video)
+        _vary(flat)
+        wide = _same_weights(flat, wide)
+        _compare(flat, wide, clip_shape, first.device)
+
+
+def _compare(
+    flat: nn.Module, wide: nn.Module, clip_shape: tuple[int, int, int], device: torch.device
+) -> None:
     shape = f"{' x '.join(map(str, clip_shape))} (frames x height x width)"
-    first = next(flat.parameters(), torch.empty(0))
     channels = next((m.in_channels for m in flat.modules() if isinstance(m, nn.Conv2d)), 3)
     seeded = torch.Generator().manual_seed(1)
     frame = torch.randn(2, channels, *clip_shape[1:], generator=seeded, dtype=torch.float64)
-    frame = frame.to(first.device)
+    frame = frame.to(device)
     clip = frame.unsqueeze(2).repeat(1, 1, clip_shape[0], 1, 1)
-    cuda = [first.device] if first.is_cuda else []
-    with torch.random.fork_rng(devices=cuda), torch.no_grad():
-        image = _Pass(flat)
-        try:
-            expected = image.run(frame)
-        except Exception as error:
-            raise InputError(
-                "2D network",
-                found=f"{type(error).__name__} on frames {tuple(frame.shape)}: {error}",
-                expected="a network that takes such frames in float64",
-                remedy="give a clip_shape whose height and width it takes",
-            ) from error
-        check = _Comparison(wide, image, clip_shape[0])
-        try:
-            got = check.run(clip)
-        except _DifferenceError:
-            pass
-        except Exception as error:
-            raise _failure(
-                check.innermost(),
-                _place(error),
-                f"{type(error).__name__} on a clip of {shape}: {error}",
-            ) from error
-        else:
-            if check.same(got, expected):
-                return
-        name, call, what = check.blamed or ("", 0, "its output differs")
-        place = _line_that_differs((flat, wide), (frame, clip), (name, call), check.same)
-        raise _failure(check.describe(name), place, f"{what} on a clip of {shape}")
+    image = _Pass(flat)
+    try:
+        expected = image.run(frame)
+    except Exception as error:
+        raise InputError(
+            "2D network",
+            found=f"{type(error).__name__} on frames {tuple(frame.shape)}: {error}",
+            expected="a network that takes such frames in float64",
+            remedy="give a clip_shape whose height and width it takes",
+        ) from error
+    check = _Comparison(wide, image, clip_shape[0])
+    try:
+        got = check.run(clip)
+    except _DifferenceError:
+        pass
+    except Exception as error:
+        raise _failure(
+            check.innermost(),
+            _place(error),
+            f"{type(error).__name__} on a clip of {shape}: {error}",
+        ) from error
+    else:
+        if check.same(got, expected):
+            return
+    name, call, what = check.blamed or ("", 0, "its output differs")
+    place = _line_that_differs((flat, wide), (frame, clip), (name, call), check.same)
+    raise _failure(check.describe(name), place, f"{what} on a clip of {shape}")
 
 
 def _failure(layer: str, place: str, found: str) -> InputError:

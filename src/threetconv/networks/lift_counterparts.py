@@ -331,7 +331,7 @@ def _with_time(function: Callable[..., Any], index: Any, frames: int) -> Any:
         return index
     time: Any = slice(None)
     picks = [entry for entry in index[places[0] :] if not isinstance(entry, slice | NoneType)]
-    numbers = sum(isinstance(entry, int) or entry.ndim == 0 for entry in picks)
+    numbers = sum(isinstance(entry, int) or getattr(entry, "ndim", 1) == 0 for entry in picks)
     if numbers == 2 and frames == 1:  # of what was pooled to 1 x 1
         time = 0
     elif numbers or len(picks) > 1:
