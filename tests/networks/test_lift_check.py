@@ -298,6 +298,8 @@ def test_what_does_not_belong_together_is_told() -> None:
         lift(nn.Sequential(nn.Conv2d(3, 4, 5)), check=(8, 4, 4))
     with pytest.raises(InputError, match="clip_shape"):
         lift(Deep(), check=(8, 13))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="meta device"):
+        lift(Deep().to("meta"), check=(8, 13, 12))
 
 
 # -------------------------------------------------------------------- what copies used to lose
@@ -363,7 +365,8 @@ def test_networks_of_studies_are_checked_once(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(build, "lift", counted)
     build._check_lift.cache_clear()
     sizes: dict[str, Any] = {"num_classes": 2, "clip_shape": (8, 32, 32), "width": 0.125}
-    for _ in range(2):
-        build.build_network("resnet18", **sizes)
+    for device in ("meta", "cpu"):
+        with torch.device(device):
+            build.build_network("resnet18", **sizes)
     build.build_network("resnet18", convolution="2d", **sizes)
     assert checked == [build.CHECKED_CLIP, None, None, build.CHECKED_CLIP, None]

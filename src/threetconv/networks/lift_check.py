@@ -67,6 +67,13 @@ def verify_lift(video: nn.Module, model_2d: nn.Module, clip_shape: tuple[int, in
     check_module(model_2d)
     check_clip_shape(clip_shape)
     first = next(model_2d.parameters(), torch.empty(0))
+    if first.is_meta:
+        raise InputError(
+            "2D network",
+            found="weights on the meta device",
+            expected="weights with numbers, to compare outputs",
+            remedy="build it on a device that computes",
+        )
     cuda = [first.device] if first.is_cuda else []
     with torch.random.fork_rng(devices=cuda), torch.no_grad():
         flat, wide = _plain(model_2d), _plain(video)
@@ -80,9 +87,10 @@ def _compare(
 ) -> None:
     shape = f"{' x '.join(map(str, clip_shape))} (frames x height x width)"
     channels = next((m.in_channels for m in flat.modules() if isinstance(m, nn.Conv2d)), 3)
-    seeded = torch.Generator().manual_seed(1)
-    frame = torch.randn(2, channels, *clip_shape[1:], generator=seeded, dtype=torch.float64)
-    frame = frame.to(device)
+    seeded = torch.Generator("cpu").manual_seed(1)
+    # drawn on the CPU: the same numbers on every device
+    drawing: Any = {"generator": seeded, "dtype": torch.float64, "device": "cpu"}
+    frame = torch.randn(2, channels, *clip_shape[1:], **drawing).to(device)
     clip = frame.unsqueeze(2).repeat(1, 1, clip_shape[0], 1, 1)
     image = _Pass(flat)
     try:
@@ -317,13 +325,14 @@ def _plain(network: nn.Module) -> nn.Module:
 
 def _vary(network: nn.Module) -> None:
     """Replace tensors of one number, as of gains and shifts at their start, by random ones."""
-    seeded = torch.Generator().manual_seed(0)
+    seeded = torch.Generator("cpu").manual_seed(0)
     with torch.no_grad():
         for value in (*network.parameters(), *network.buffers()):
             if value.is_floating_point() and value.numel() and bool((value == value.max()).all()):
                 # 0 stays about 0; a variance stays above it
                 low, high = (0.5, 1.5) if float(value.max()) else (-0.5, 0.5)
-                drawn = torch.rand(value.shape, generator=seeded, dtype=value.dtype)
+                drawing: Any = {"generator": seeded, "dtype": value.dtype, "device": "cpu"}
+                drawn = torch.rand(value.shape, **drawing)
                 value.copy_(low + (high - low) * drawn)
 
 
