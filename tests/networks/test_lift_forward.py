@@ -13,11 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from threetconv.networks.lift import lift
-from threetconv.networks.lift_counterparts import COUNTERPARTS, NAMES, in_time
+from threetconv.networks.lift_counterparts import COUNTERPARTS, NAMES
 from threetconv.networks.lift_forward import (
     VideoForward,
     makes_2d_calls,
 )
+from threetconv.networks.lift_pooling import in_time
 
 
 class Calls(nn.Module):

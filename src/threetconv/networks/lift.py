@@ -18,7 +18,6 @@ from torch import nn
 from threetconv.errors import look_up
 from threetconv.layer.conv3t import Conv3d, Conv3T
 from threetconv.networks.lift_check import verify_lift
-from threetconv.networks.lift_counterparts import in_time
 from threetconv.networks.lift_forward import FrameForward, VideoForward, video_class
 from threetconv.networks.lift_layers import (
     check_replaceable,
@@ -27,6 +26,7 @@ from threetconv.networks.lift_layers import (
     is_2d,
     lift_layer,
 )
+from threetconv.networks.lift_pooling import in_time
 from threetconv.networks.trace import check_module
 
 __all__ = ["CARRY", "CONVOLUTIONS", "lift", "place_symmetrically"]

@@ -17,10 +17,9 @@ from typing import Any, NoReturn
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.overrides import handle_torch_function, has_torch_function_unary
 from torch.utils._pytree import tree_map_only
 
-from threetconv.layer import symmetric_time as symmetric
+from threetconv.networks import lift_pooling as pooling
 
 __all__ = [
     "AMBIGUOUS",
@@ -29,125 +28,10 @@ __all__ = [
     "NAMES",
     "PER_FRAME",
     "PLACED_IN_TIME",
-    "average",
     "beside",
-    "in_time",
     "network_code",
     "place_of",
 ]
-
-
-def in_time(kernel_size: Any, *others: Any) -> list[Any]:
-    """(D, H, W) from (H, W): time gets the values of the axis with the larger kernel (H on a tie).
-
-    Args:
-        kernel_size: int or (H, W); it decides the axis.
-        others: stride, padding, ...: int, str or None, which stay as they are, or (H, W).
-    """
-    # 1 x 7 and 7 x 1 kernels (Inception v3) both become 7 deep, with the stride and padding of the
-    # longer side
-    axis = int(not isinstance(kernel_size, int) and kernel_size[-1] > kernel_size[0])
-    return [
-        size if size is None or isinstance(size, int | str) else (size[axis % len(size)], *size)
-        for size in (kernel_size, *others)
-    ]
-
-
-def _max_pool(  # noqa: PLR0917 (F.max_pool2d's own signature)
-    input: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-    symmetric_time: bool = False,
-) -> Any:
-    # an empty stride, torch.max_pool2d's default, means the kernel size, as None does
-    kernel, step, edge, spacing = in_time(kernel_size, stride or None, padding, dilation)
-    pool: Any = F.max_pool3d_with_indices if return_indices else F.max_pool3d
-    sizes: Any = (kernel, step, edge, spacing, ceil_mode)
-    if symmetric_time and not return_indices:
-        return symmetric.pool(lambda clip: pool(clip, *sizes), input, *sizes)
-    return pool(input, *sizes)
-
-
-def _max_pool_with_indices(*args: Any, **kwargs: Any) -> Any:
-    return _max_pool(*args, **{**kwargs, "return_indices": True})
-
-
-def _adaptive_max_pool_with_indices(*args: Any, **kwargs: Any) -> Any:
-    return _adaptive_max_pool(*args, **{**kwargs, "return_indices": True})
-
-
-def average(  # noqa: PLR0917 (F.avg_pool3d's own signature)
-    clip: Tensor,
-    kernel_size: Any,
-    stride: Any,
-    padding: Any,
-    ceil_mode: bool,
-    count_include_pad: bool,
-    divisor_override: int | None,
-) -> Tensor:
-    """`F.avg_pool3d` that also takes clips smaller than the window, if padding makes up for it.
-
-    `F.avg_pool2d` takes such frames; torch's 3D version refuses such clips whatever the padding.
-    The clip is padded beforehand instead.
-    """
-    sizes = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
-    if has_torch_function_unary(clip):  # a function of its own, not the calls below
-        return handle_torch_function(average, (clip,), clip, *sizes)
-    window = (kernel_size,) * 3 if isinstance(kernel_size, int) else kernel_size
-    smaller = any(n < k for n, k in zip(clip.shape[2:], window, strict=True))
-    # explicit zeros equal padding only if the average counts them and no window overhangs the edge
-    if smaller and count_include_pad and not ceil_mode:
-        edges = (padding,) * 3 if isinstance(padding, int) else padding
-        clip = F.pad(clip, [edge for edge in reversed(edges) for _ in range(2)])
-        padding = 0
-    return F.avg_pool3d(
-        clip, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
-    )
-
-
-def _avg_pool(  # noqa: PLR0917 (F.avg_pool2d's own signature)
-    input: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
-    symmetric_time: bool = False,
-) -> Tensor:
-    kernel, step, edge = in_time(kernel_size, stride or None, padding)
-    if divisor_override is not None:  # as many times more terms in the window's sum as it is deep
-        divisor_override *= kernel if isinstance(kernel, int) else kernel[0]
-    sizes = (kernel, step, edge, ceil_mode)
-
-    def pool(clip: Tensor) -> Tensor:
-        return average(clip, *sizes, count_include_pad, divisor_override)
-
-    if symmetric_time:
-        return symmetric.pool(pool, input, kernel, step, edge, 1, ceil_mode)
-    return pool(input)
-
-
-def _adaptive_size(output_size: Any) -> tuple[int | None, ...]:
-    # time becomes 1, so that a classifier behind the pooling keeps its input size
-    return (1, *((output_size,) * 2 if isinstance(output_size, int) else output_size))
-
-
-def _adaptive_avg_pool(input: Tensor, output_size: Any) -> Tensor:
-    return F.adaptive_avg_pool3d(input, _adaptive_size(output_size))  # type: ignore[arg-type]
-
-
-def _adaptive_max_pool(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
-    pool = F.adaptive_max_pool3d_with_indices if return_indices else F.adaptive_max_pool3d
-    return pool(input, _adaptive_size(output_size))  # type: ignore[arg-type]
-
-
-def _dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    return F.dropout3d(input, p, training, inplace)
 
 
 def network_code(frame: FrameType | None = None) -> FrameType | None:
@@ -163,7 +47,7 @@ def network_code(frame: FrameType | None = None) -> FrameType | None:
         module = frame.f_globals.get("__name__", "")
         if module == _FORWARD and frame.f_code.co_name == "forward":
             return frame  # torch's own layers, lifted as a whole
-        if module not in {__name__, _FORWARD}:
+        if module not in {__name__, _FORWARD, pooling.__name__}:
             if module.startswith(("threetconv.layer.", "threetconv.networks.")):
                 return None
             if module != "torch" and not module.startswith("torch."):
@@ -427,19 +311,19 @@ def _reductions(per_frame: bool = False) -> dict[Callable[..., Any], Callable[..
 
 
 COUNTERPARTS: dict[Callable[..., Any], Callable[..., Any]] = {
-    F.max_pool2d: _max_pool,
-    torch.max_pool2d: _max_pool,
-    F.max_pool2d_with_indices: _max_pool_with_indices,
-    F.avg_pool2d: _avg_pool,
-    F.adaptive_avg_pool2d: _adaptive_avg_pool,
-    F.adaptive_max_pool2d: _adaptive_max_pool,
-    F.adaptive_max_pool2d_with_indices: _adaptive_max_pool_with_indices,
-    F.dropout2d: _dropout,
+    F.max_pool2d: pooling.max_pool,
+    torch.max_pool2d: pooling.max_pool,
+    F.max_pool2d_with_indices: pooling.max_pool_with_indices,
+    F.avg_pool2d: pooling.avg_pool,
+    F.adaptive_avg_pool2d: pooling.adaptive_avg_pool,
+    F.adaptive_max_pool2d: pooling.adaptive_max_pool,
+    F.adaptive_max_pool2d_with_indices: pooling.adaptive_max_pool_with_indices,
+    F.dropout2d: pooling.dropout,
     torch.permute: _permute,
     Tensor.permute: _permute,
 }
 # what takes `symmetric_time`
-PLACED_IN_TIME = (_max_pool, _avg_pool)
+PLACED_IN_TIME = (pooling.max_pool, pooling.avg_pool)
 # what a lifted layer calls itself, on clips; `network_code` tells whose call it is
 AMBIGUOUS: dict[Callable[..., Any], Callable[..., Any]] = {
     **{f: _moving(f, *_AXIS_ARGUMENTS[name]) for name, f in _known_as(*_AXIS_ARGUMENTS)},

@@ -15,8 +15,8 @@ from torchvision.models.shufflenetv2 import InvertedResidual
 from torchvision.models.swin_transformer import ShiftedWindowAttention
 
 from threetconv.layer import symmetric_time
-from threetconv.networks.lift_counterparts import average, in_time
 from threetconv.networks.lift_forward import makes_2d_calls, own_tensors, video_class
+from threetconv.networks.lift_pooling import average, in_time
 
 __all__ = [
     "RULES",
@@ -174,7 +174,7 @@ def _max_pool(module: nn.MaxPool2d) -> nn.Module:
 
 
 class AvgPool3d(nn.AvgPool3d):
-    """`nn.AvgPool3d` that takes clips smaller than its window; see `lift_counterparts.average`."""
+    """`nn.AvgPool3d` that takes clips smaller than its window; see `lift_pooling.average`."""
 
     symmetric_time = False
 
