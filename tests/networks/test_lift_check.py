@@ -85,6 +85,9 @@ HANDLED: dict[str, Code] = {
     "amin": lambda net, x: x.amin((2, 3)),
     "mean_of_all_but_batch": lambda net, x: x - x.mean((1, 2, 3), keepdim=True),
     "mean_rows_kept": lambda net, x: x + x.mean(2, keepdim=True) * x.mean(-1, keepdim=True),
+    "extremes_kept": lambda net, x: x.max(2, True)[0] - x.min(dim=3, keepdim=True).values,
+    "median_and_product": lambda net, x: x.median(-1, keepdim=True)[0] + x.prod(3, keepdim=True),
+    "cummax": lambda net, x: torch.cummax(x, 2)[0] + x.max(1, keepdim=True)[0] + x.max(),
     "crop": lambda net, x: x[:, :, 1:-1, 1:-1],
     "stride": lambda net, x: x[:, :, ::2, ::2],
     "rows": lambda net, x: x[:, :, 1:],
@@ -119,6 +122,7 @@ REFUSED: dict[str, tuple[Code, str]] = {
     "mean_rows": (lambda net, x: x.mean(2), "'mean' cannot be lifted: it drops one axis"),
     "mean_columns": (lambda net, x: x.mean(3), "'mean' cannot be lifted: it drops one axis"),
     "max_columns": (lambda net, x: x.amax(-1).mean(-1), "'amax' cannot be lifted"),
+    "max_rows": (lambda net, x: x.max(2)[0].max(2)[0], "'max' cannot be lifted: it drops one"),
     "one_row": (lambda net, x: x[:, :, 0], "'__getitem__' cannot be lifted: it picks single"),
     "pixel_shuffle": (lambda net, x: F.pixel_shuffle(x, 2), "'pixel_shuffle' cannot be lifted"),
     "batch_view": (
@@ -131,7 +135,7 @@ REFUSED: dict[str, tuple[Code, str]] = {
 FOUND: dict[str, Code] = {
     "area": lambda net, x: x / (x.shape[2] * x.shape[3]),
     "flat_roll": lambda net, x: x.roll(3),
-    "median": lambda net, x: x.median(3, keepdim=True)[0],
+    "third": lambda net, x: x.kthvalue(3, 3, keepdim=True)[0],
     "channels_last_mean": lambda net, x: x.permute(0, 2, 3, 1).mean((1, 2)),
     "joined": lambda net, x: torch.cat((x, x), 2),
     "norm_of_all": lambda net, x: x / x.norm(),

@@ -113,7 +113,8 @@ def _over_frames(
             return function(input, *args, **kwargs)
         if per_frame is not None and axes & {2, 3}:
             return per_frame(input, *args, **kwargs)
-        given = tuple(sorted({_axes(d) for d in axes} | ({2} if axes >= {2, 3} else set())))
+        mapped = {_axes(d) for d in axes} | ({2} if axes >= {2, 3} else set())
+        given: Any = mapped.pop() if single else tuple(sorted(mapped))
         if word:
             kwargs[word] = given
         else:
@@ -280,7 +281,9 @@ def _known_as(*names: str) -> list[tuple[str, Callable[..., Any]]]:
 
 
 _REDUCE: dict[str, Callable[[Callable[..., Any]], Callable[..., Any] | None]] = {
-    **dict.fromkeys(("mean", "amax", "amin"), lambda function: None),
+    **dict.fromkeys(
+        ("mean", "amax", "amin", "max", "min", "median", "prod"), lambda function: None
+    ),
     **dict.fromkeys(("var", "std", "var_mean", "std_mean"), _spread),
     **dict.fromkeys(("norm", "vector_norm"), _norm),
     "sum": lambda function: _sum,
@@ -289,7 +292,9 @@ _REDUCE: dict[str, Callable[[Callable[..., Any]], Callable[..., Any] | None]] = 
 _AXIS_ARGUMENTS: dict[str, tuple[int, int | None]] = {
     "flip": (0, None),
     **dict.fromkeys(("roll", "rot90", "chunk", "split"), (1, 2)),
-    **dict.fromkeys(("cumsum", "cumprod", "softmax", "log_softmax", "narrow"), (0, 1)),
+    **dict.fromkeys(
+        ("cumsum", "cumprod", "cummax", "cummin", "softmax", "log_softmax", "narrow"), (0, 1)
+    ),
     **dict.fromkeys(("transpose", "swapaxes", "swapdims"), (0, 2)),
 }
 _GRID = "it rearranges a frame's grid; clips have no counterpart"
