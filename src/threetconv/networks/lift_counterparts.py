@@ -316,19 +316,19 @@ def _reductions(per_frame: bool = False) -> dict[Callable[..., Any], Callable[..
 
 
 COUNTERPARTS: dict[Callable[..., Any], Callable[..., Any]] = {
-    F.max_pool2d: pooling.max_pool,
-    torch.max_pool2d: pooling.max_pool,
-    F.max_pool2d_with_indices: pooling.max_pool_with_indices,
-    F.avg_pool2d: pooling.avg_pool,
-    F.adaptive_avg_pool2d: pooling.adaptive_avg_pool,
-    F.adaptive_max_pool2d: pooling.adaptive_max_pool,
-    F.adaptive_max_pool2d_with_indices: pooling.adaptive_max_pool_with_indices,
-    F.dropout2d: pooling.dropout,
+    F.max_pool2d: pooling.max_pool2d,
+    torch.max_pool2d: pooling.max_pool2d,
+    F.max_pool2d_with_indices: pooling.max_pool2d_with_indices,
+    F.avg_pool2d: pooling.avg_pool2d,
+    F.adaptive_avg_pool2d: pooling.adaptive_avg_pool2d,
+    F.adaptive_max_pool2d: pooling.adaptive_max_pool2d,
+    F.adaptive_max_pool2d_with_indices: pooling.adaptive_max_pool2d_with_indices,
+    F.dropout2d: pooling.dropout2d,
     torch.permute: _permute,
     Tensor.permute: _permute,
 }
 # what takes `symmetric_time`
-PLACED_IN_TIME = (pooling.max_pool, pooling.avg_pool)
+PLACED_IN_TIME = (pooling.max_pool2d, pooling.avg_pool2d)
 # what a lifted layer calls itself, on clips; `network_code` tells whose call it is
 AMBIGUOUS: dict[Callable[..., Any], Callable[..., Any]] = {
     **{f: _moving(f, *_AXIS_ARGUMENTS[name]) for name, f in _known_as(*_AXIS_ARGUMENTS)},

@@ -11,15 +11,15 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 from threetconv.layer import symmetric_time as symmetric
 
 __all__ = [
-    "adaptive_avg_pool",
-    "adaptive_max_pool",
-    "adaptive_max_pool_with_indices",
+    "adaptive_avg_pool2d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool2d_with_indices",
     "average",
-    "avg_pool",
-    "dropout",
+    "avg_pool2d",
+    "dropout2d",
     "in_time",
-    "max_pool",
-    "max_pool_with_indices",
+    "max_pool2d",
+    "max_pool2d_with_indices",
 ]
 
 
@@ -39,7 +39,7 @@ def in_time(kernel_size: Any, *others: Any) -> list[Any]:
     ]
 
 
-def max_pool(  # noqa: PLR0917 (F.max_pool2d's own signature)
+def max_pool2d(  # noqa: PLR0917 (F.max_pool2d's own signature)
     input: Tensor,
     kernel_size: Any,
     stride: Any = None,
@@ -58,12 +58,12 @@ def max_pool(  # noqa: PLR0917 (F.max_pool2d's own signature)
     return pool(input, *sizes)
 
 
-def max_pool_with_indices(*args: Any, **kwargs: Any) -> Any:
-    return max_pool(*args, **{**kwargs, "return_indices": True})
+def max_pool2d_with_indices(*args: Any, **kwargs: Any) -> Any:
+    return max_pool2d(*args, **{**kwargs, "return_indices": True})
 
 
-def adaptive_max_pool_with_indices(*args: Any, **kwargs: Any) -> Any:
-    return adaptive_max_pool(*args, **{**kwargs, "return_indices": True})
+def adaptive_max_pool2d_with_indices(*args: Any, **kwargs: Any) -> Any:
+    return adaptive_max_pool2d(*args, **{**kwargs, "return_indices": True})
 
 
 def average(  # noqa: PLR0917 (F.avg_pool3d's own signature)
@@ -95,7 +95,7 @@ def average(  # noqa: PLR0917 (F.avg_pool3d's own signature)
     )
 
 
-def avg_pool(  # noqa: PLR0917 (F.avg_pool2d's own signature)
+def avg_pool2d(  # noqa: PLR0917 (F.avg_pool2d's own signature)
     input: Tensor,
     kernel_size: Any,
     stride: Any = None,
@@ -123,14 +123,16 @@ def _adaptive_size(output_size: Any) -> tuple[int | None, ...]:
     return (1, *((output_size,) * 2 if isinstance(output_size, int) else output_size))
 
 
-def adaptive_avg_pool(input: Tensor, output_size: Any) -> Tensor:
+def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     return F.adaptive_avg_pool3d(input, _adaptive_size(output_size))  # type: ignore[arg-type]
 
 
-def adaptive_max_pool(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
+def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     pool = F.adaptive_max_pool3d_with_indices if return_indices else F.adaptive_max_pool3d
     return pool(input, _adaptive_size(output_size))  # type: ignore[arg-type]
 
 
-def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+def dropout2d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
     return F.dropout3d(input, p, training, inplace)
