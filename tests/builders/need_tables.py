@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from threetconv.schemas.need import NEED
-from threetconv.statistics.truth.need import need_cells, need_runs, need_tests
+from threetconv.statistics.truth.need import need_cells, need_classes, need_runs, need_tests
 
 Correct = dict[tuple[str, str, str], tuple[int, int]]  # condition -> n_correct of both classes
 
@@ -50,4 +50,8 @@ def need_study() -> tuple[pd.DataFrame, pd.DataFrame]:
 def need_arguments() -> dict[str, pd.DataFrame]:
     """What `build_document` is given of these."""
     values = need_runs(*need_study())
-    return {"need_cells": need_cells(values), "need_tests": need_tests(values, seed=1)}
+    return {
+        "need_cells": need_cells(values),
+        "need_classes": need_classes(*need_study()),
+        "need_tests": need_tests(values, seed=1),
+    }

@@ -88,8 +88,18 @@ def test_every_variant_has_a_line_controls_faintly(study: Study) -> None:
 
 def test_layers_are_folded_away_with_their_drops(study: Study) -> None:
     section = found(study)
-    (details,) = [block for block in section.blocks if isinstance(block, Details)]
+    pairs, details = [block for block in section.blocks if isinstance(block, Details)]
+    assert not pairs.printed
     assert not details.printed
+    (table,) = pairs.blocks
+    assert isinstance(table, Table)
+    heads = [column.name for column in table.columns]
+    lines = [dict(zip(heads, [cell.text for cell in row], strict=True)) for row in table.rows]
+    assert [(line["classes"], line["control"]) for line in lines] == [
+        ("left / right", ""),
+        ("left / right", "static"),
+    ]
+    assert lines[0]["direction use"].startswith("80.0 (60.0")
     (table,) = details.blocks
     assert isinstance(table, Table)
     heads = [column.name for column in table.columns]
@@ -101,7 +111,7 @@ def test_layers_are_folded_away_with_their_drops(study: Study) -> None:
     # of 10 clips a class, one more is lost than with all transforms intact, in one of two classes
     assert [line["drop"] for line in lines] == ["10.0", "10.0"]
     cells = need_arguments()["need_cells"]
-    without = found(study, need_cells=cells[cells["layer_index"] < 0])
+    without = found(study, need_cells=cells[cells["layer_index"] < 0], need_classes=None)
     assert not [block for block in without.blocks if isinstance(block, Details)]
 
 

@@ -61,6 +61,7 @@ def section(inputs: Inputs) -> list[Section]:
         Paragraph(" ".join(said(lines, inputs))),
         *overview(lines),
         *differences(inputs.need_tests, inputs.alpha),
+        *by_pair(inputs.need_classes),
         *by_layer(inputs.need_cells),
     ]
     several = len(inputs.recipes) > 1
@@ -261,6 +262,40 @@ def differences(tests: pd.DataFrame, alpha: float) -> list[Block]:
             wide=True,
         )
     ]
+
+
+def by_pair(table: pd.DataFrame) -> list[Block]:
+    """Direction use of intact networks by pair of opposite classes; folded away."""
+    if table.empty:
+        return []
+    pairs = table[(table["measure"] == "direction use") & (table["transforms"] == "intact")]
+    pairs = pairs[pairs["batch_norm"] == "trained"].sort_values([*CELL, "classes"], kind="stable")
+    if pairs.empty:
+        return []
+    columns = [
+        words("dataset"),
+        words("network"),
+        words("conv.", lambda line: convolutions([line["convolution"]])),
+        *when((pairs["recipe"] != "paper").any(), words("recipe")),
+        words("start", "init"),
+        *when((pairs["control"] != "none").any(), words("control", control)),
+        words("classes", lambda line: escape(line["classes"])),
+        numbers("runs", "n_runs", formats.count),
+        numbers("direction use", ("mean", "least", "most"), formats.percent_spread),
+        numbers("95 % interval", ("ci_low", "ci_high"), points),
+    ]
+    shown = make_table(
+        pairs,
+        columns,
+        "Direction use by pair of opposite classes, in percentage points: means over runs, and "
+        "their range.",
+        label="Table Y, pairs",
+        group_by=2,
+        muted=is_control,
+        sortable=True,
+        note="Recall class by class, under every condition, is in need_classes.parquet.",
+    )
+    return [Details(f"Pair by pair ({len(pairs)})", [shown], printed=False)]
 
 
 def by_layer(table: pd.DataFrame) -> list[Block]:
