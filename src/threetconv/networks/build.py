@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from threetconv.errors import InputError, look_up
 from threetconv.layer import symmetric_time as symmetric
 from threetconv.networks.lift import CONVOLUTIONS, lift, place_symmetrically
-from threetconv.networks.lift_forward import FrameForward
+from threetconv.networks.lift_forward import FrameForward, max_pool
 from threetconv.networks.registry import CATALOGUE, lift_remedy
 from threetconv.networks.trace import check_clip_shape
 from threetconv.networks.weight_files import read_state
@@ -199,13 +199,13 @@ class FittingPool3d(nn.Module):
         return [(n - k) // step + 1 for n, k, step in sizes]
 
     def forward(self, x: Tensor) -> Tensor:
-        pool = F.max_pool3d if self.kind == "max" else F.avg_pool3d
+        pool: Any = max_pool if self.kind == "max" else F.avg_pool3d
         window = self.window(tuple(x.shape[2:]))
         if self.symmetric_time:
             return symmetric.pool(
                 lambda clip: pool(clip, window, self.stride), x, window, self.stride
             )
-        return pool(x, window, stride=self.stride)
+        return pool(x, window, self.stride)
 
     def extra_repr(self) -> str:
         return f"{self.kind}, kernel_size={self.kernel_size}, stride={self.stride}"

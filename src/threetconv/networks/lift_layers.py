@@ -15,7 +15,13 @@ from torchvision.models.shufflenetv2 import InvertedResidual
 from torchvision.models.swin_transformer import ShiftedWindowAttention
 
 from threetconv.layer import symmetric_time
-from threetconv.networks.lift_forward import average, in_time, makes_2d_calls, video_class
+from threetconv.networks.lift_forward import (
+    average,
+    in_time,
+    makes_2d_calls,
+    max_pool,
+    video_class,
+)
 
 __all__ = [
     "RULES",
@@ -135,10 +141,12 @@ class MaxPool3d(nn.MaxPool3d):
     symmetric_time = False
 
     def forward(self, input: Tensor) -> Any:
-        if not self.symmetric_time:
+        if self.return_indices:
             return super().forward(input)
         sizes: Any = (self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
-        return symmetric_time.pool(super().forward, input, *sizes)
+        if not self.symmetric_time:
+            return max_pool(input, *sizes)
+        return symmetric_time.pool(lambda clip: max_pool(clip, *sizes), input, *sizes)
 
 
 def _max_pool(module: nn.MaxPool2d) -> nn.Module:
