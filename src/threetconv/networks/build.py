@@ -19,6 +19,7 @@ from threetconv.errors import InputError, look_up
 from threetconv.layer import symmetric_time as symmetric
 from threetconv.networks.lift import CONVOLUTIONS, lift, place_symmetrically
 from threetconv.networks.lift_forward import FrameForward, max_pool
+from threetconv.networks.lift_layers import MaxPool3d
 from threetconv.networks.registry import CATALOGUE, lift_remedy
 from threetconv.networks.trace import check_clip_shape
 from threetconv.networks.weight_files import read_state
@@ -278,8 +279,8 @@ def _finish_googlenet(network: Any, num_classes: int, clip_shape: ClipShape) -> 
     code. A network of single frames has the same windows without extent in time.
     """
     frames = isinstance(network, FrameForward)
-    network.maxpool1 = nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2))
-    network.maxpool2 = nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2))
+    network.maxpool1 = MaxPool3d((1, 3, 3), stride=(1, 2, 2))
+    network.maxpool2 = MaxPool3d((1, 3, 3), stride=(1, 2, 2))
     network.maxpool3 = FittingPool3d("max", 3, 2, frames=frames)
     network.maxpool4 = FittingPool3d("max", 3, 2, frames=frames)
     lifted = {name: getattr(network, name) for name in ("aux1", "aux2")}
