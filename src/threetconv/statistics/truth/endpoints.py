@@ -141,11 +141,11 @@ def _direction_use(
         return found
     leaking = _leaking(order_leak)
     keys = ["recipe", "dataset"]
-    for key, lines in _intact(values).groupby(keys, observed=True):
+    for key, group in _intact(values).groupby(keys, observed=True):
         recipe, dataset = map(str, key)
-        leaks = lines["network"].isin([network for network, at in leaking if at == dataset])
-        names = ", ".join(sorted(set(lines.loc[leaks, "network"].astype(str))))
-        lines = lines[~leaks]
+        leaks = group["network"].isin([network for network, at in leaking if at == dataset])
+        names = ", ".join(sorted(set(group.loc[leaks, "network"].astype(str))))
+        lines = group[~leaks]
         real = lines[lines["control"] == REAL]
         if real.empty:
             if names:

@@ -82,12 +82,12 @@ def reproducibility_table(
     Returns:
         Columns of `REPRODUCIBILITY`. Measure "icc": a line per cell; "specific": a line per network
         and start (`dataset` is "all"). Both also over all networks and data sets of a start ("all":
-        the mean, each network a block), and not over starts, since scratch runs have no channels
-        in common. Intervals are jackknife t intervals over runs, where one can be left out. Only "specific" is tested: one-sided against
-        zero, data sets exchanged between the runs of a network, start and recipe; and real runs
-        against those of each control (`threetconv.statistics.truth.beside_controls`). Holm over
-        what stands beside: networks, and apart the single parameters. Layers are descriptive, as is
-        "icc".
+        the mean, each network a block), but not over starts, since scratch runs have no channels in
+        common. Intervals are jackknife t intervals over runs, where one can be left out. Only
+        "specific" is tested: one-sided against zero, data sets exchanged between the runs of a
+        network, start and recipe; and real runs against those of each control
+        (`threetconv.statistics.truth.beside_controls`). Holm over what stands beside: networks, and
+        apart the single parameters. Layers are descriptive, as is "icc".
     """
     rows = parameters[(parameters["tag"] == "best") & parameters["reachable"].astype(bool)]
     moved = rows[["run_id", *PLACE]].assign(**{
