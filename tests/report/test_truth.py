@@ -82,7 +82,7 @@ def test_agreement_that_is_there_is_said_with_its_numbers() -> None:
     said_ = [block.text for block in below.blocks if isinstance(block, Paragraph)]
     assert sum("72 in label-shuffled ones: a difference may also come" in t for t in said_) == 1
     first = next(block.text for block in section.blocks if isinstance(block, Paragraph))
-    assert first.startswith("Pretrained runs share one set of 2D weights")
+    assert first.startswith("Pretrained runs of a network share one set of 2D weights")
     scratch = make_inputs(timed.assign(init="scratch"), **given)
     (section,) = truth.section(scratch)
     assert "2D weights" not in "".join(b.text for b in section.blocks if isinstance(b, Paragraph))

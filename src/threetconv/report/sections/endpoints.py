@@ -19,7 +19,7 @@ __all__ = ["at_best", "blocks", "in_brief"]
 
 NAMES = {
     "tuning agreement": "**Tuning agreement** in the first layer",
-    "reproducibility": "**Reproducibility** (within less between data sets)",
+    "reproducibility": "**Reproducibility** (pretrained runs, within less between data sets)",
     "direction use": "**Direction use**",
 }
 Line = Mapping[Any, Any]

@@ -36,8 +36,8 @@ def section(inputs: Inputs) -> list[Section]:
         return []
     if (inputs.measured["init"] == "pretrained").any():
         text = (
-            "Pretrained runs share one set of 2D weights: what is found of them is found of these "
-            "weights, and other ones were not tried."
+            "Pretrained runs of a network share one set of 2D weights: what is found of them is "
+            "found of these weights."
         )
         first = [Paragraph(text), *first]
     return [Section("Do the parameters tell the truth?", first, below)]
@@ -309,10 +309,11 @@ def beyond(lines: pd.DataFrame, control: str, alpha: float) -> str:
     line = of_start(lines[lines["against"] == control], "specific", "pretrained")
     if line is None or not math.isfinite(float(line["estimate"])):
         return ""
-    shown = f"real runs share {'more' if float(line['estimate']) > 0 else 'less'} of it"
+    shown = f"real runs share {'more' if float(line['estimate']) > 0 else 'less'}"
     return (
-        f"What is of the data set differs from that of {plural(int(line['n_other']), 'run')} "
-        f"{TRAINED[control]} by {percent(line['estimate'])}{percents(line)}: "
+        f"Pretrained runs differ from {plural(int(line['n_other']), 'run')} {TRAINED[control]} in "
+        "what they share within less between data sets by "
+        f"{percent(line['estimate'])}{percents(line)}: "
         f"{verdict(line, alpha, shown)}."
     )
 
