@@ -43,7 +43,7 @@ def need_study() -> tuple[pd.DataFrame, pd.DataFrame]:
     counts.append(counts_of("3d-r1", {("forwards", "intact", "trained"): (10, 8)}))
     runs.append(("3d-r1", "3d", "paper", "none", 1))
     table = pd.DataFrame(runs, columns=["run_id", "convolution", "recipe", "control", "replicate"])
-    cell = {"network": "resnet18", "dataset": "gestures", "init": "scratch"}
+    cell = {"network": "resnet18", "dataset": "gestures", "init": "scratch", "num_classes": 2}
     return pd.concat(counts, ignore_index=True), table.assign(**cell)
 
 

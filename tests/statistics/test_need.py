@@ -43,6 +43,14 @@ def test_values_of_a_run_by_hand() -> None:
     assert set(VALUES.loc[VALUES["run_id"] == "3d-r1", "measure"]) == {"accuracy"}
 
 
+def test_chance_is_of_the_networks_classes_not_of_those_drawn() -> None:
+    counts, runs = need_study()
+    values = need_runs(counts, runs.assign(num_classes=8))
+    assert set(values["chance"]) == {12.5}
+    drawn = need_runs(counts[counts["label"] == "left"], runs.assign(num_classes=8))
+    assert set(drawn["chance"]) == {12.5}
+
+
 def test_cells_are_over_runs() -> None:
     cells = need_cells(VALUES)
     assert pa.Table.from_pandas(cells, NEED_CELLS, preserve_index=False).num_rows == len(cells)

@@ -84,7 +84,7 @@ def test_the_scripts_write_all_tables(tmp_path: Path) -> None:
     runs = pd.DataFrame([("run", *cell, "paper", "none", 1)])
     keys = ["network", "dataset", "init", "convolution"]
     runs.columns = ["run_id", *keys, "recipe", "control", "replicate"]
-    runs.to_parquet(tmp_path / "runs.parquet")
+    runs.assign(num_classes=2).to_parquet(tmp_path / "runs.parquet")
     schemas = {
         "need_runs": NEED_RUNS,
         "need_cells": NEED_CELLS,

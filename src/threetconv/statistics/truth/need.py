@@ -33,8 +33,8 @@ def need_runs(counts: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         counts: tables `NEED` of some runs.
-        runs: run_id, network, dataset, init, convolution, control, replicate, and recipe where
-            there are several.
+        runs: run_id, network, dataset, init, convolution, control, replicate, num_classes, and
+            recipe where there are several.
 
     Returns:
         Columns of `NEED_RUNS`, in per cent and percentage points, for every condition that was
@@ -71,9 +71,10 @@ def need_runs(counts: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     )
     # differences of equal shares must be equal: rounding errors are no spread between runs
     values["value"] = values["value"].round(9)
-    guess = (100 / counts.groupby("run_id")["label"].nunique()).rename("chance").reset_index()
-    cells = with_recipe(runs)[["run_id", *CELL, "replicate"]]
-    return values.merge(guess, on="run_id").merge(cells, on="run_id")[NEED_RUNS.names]
+    # of the classes that the network tells apart; clips may have been drawn of fewer
+    cells = with_recipe(runs).assign(chance=100 / runs["num_classes"])
+    cells = cells[["run_id", *CELL, "replicate", "chance"]]
+    return values.merge(cells, on="run_id")[NEED_RUNS.names]
 
 
 def _of_clips(accuracy: pd.DataFrame, clips: str) -> pd.Series:
