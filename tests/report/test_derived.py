@@ -498,6 +498,35 @@ def test_planted_parameters_are_counted(verdicts: tuple[str, str], said: str, re
 
 
 @pytest.mark.parametrize(
+    ("moved", "said"),
+    [
+        ("", "none of the 2 planted combinations moved further than in each control, and so did "
+         "none of the 2 other ones."),
+        ("px s", "1 of 2 planted combinations moved further than in each control, and so did 1 of "
+         "2 other ones."),
+        ("s r px py", "all 2 planted combinations moved further than in each control, and so did "
+         "all 2 other ones."),
+    ],
+)  # fmt: skip
+def test_what_moved_in_the_first_layer_alone(moved: str, said: str) -> None:
+    cell = {"motion": "translation", "dataset": "moving", "network": "resnet18", "init": "scratch"}
+    first = pd.DataFrame(
+        [
+            cell
+            | {
+                "parameter": name,
+                "expected": name in ("px", "py"),
+                "beyond_controls": "yes" if name in moved.split() else "no",
+            }
+            for name in ("s", "r", "px", "py")
+        ]
+    )
+    assert planted.moved_first(first) == f"In the first layer alone, {said}"
+    assert planted.moved_first(first.assign(expected=False)) == ""
+    assert planted.moved_first(EMPTY) == ""
+
+
+@pytest.mark.parametrize(
     ("verdicts", "said"),
     [
         (("no", "no"), "in none of the 2 planted combinations of motion and index."),

@@ -78,7 +78,12 @@ def section(inputs: Inputs) -> list[Section]:
     ]
     if not table.empty:
         table = ordered(table)
-        said = [recovered(table), answered(inputs.planted_tuning_first), besides(table)]
+        said = [
+            recovered(table),
+            moved_first(inputs.planted_first),
+            answered(inputs.planted_tuning_first),
+            besides(table),
+        ]
         blocks += [
             Paragraph(" ".join(text for text in said if text)),
             *matrices(inputs, table),
@@ -155,6 +160,26 @@ def verdicts(lines: pd.DataFrame) -> tuple[int, str, int]:
     cannot = int((found == "untestable").sum())
     words_ = f", {cannot} could not be tested" if cannot else ""
     return int((found == "yes").sum()), words_, len(lines)
+
+
+def moved_first(first: pd.DataFrame) -> str:
+    """How many parameters of the first layer alone moved further than in each control."""
+    if first.empty:
+        return ""
+    lines = first.drop_duplicates([*CELL, "parameter"])
+    planted, moved = lines["expected"].astype(bool), lines["beyond_controls"].astype(str) == "yes"
+    if not planted.any():
+        return ""
+    others = (
+        f", and so did {of_all(int(moved[~planted].sum()), int((~planted).sum()), 'other one')}"
+        if not planted.all()
+        else ""
+    )
+    return (
+        "In the first layer alone, "
+        f"{of_all(int(moved[planted].sum()), int(planted.sum()), 'planted combination')} moved "
+        f"further than in each control{others}."
+    )
 
 
 def answered(first: pd.DataFrame) -> str:

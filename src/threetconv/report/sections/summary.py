@@ -8,7 +8,7 @@ from threetconv.report import formats
 from threetconv.report.document import Block, Callout, Paragraph, escape
 from threetconv.report.inputs import MAIN, Inputs, checkpoint_name, differs
 from threetconv.report.sections import endpoints, need, truth
-from threetconv.report.sections.planted import recovered
+from threetconv.report.sections.planted import moved_first, recovered
 from threetconv.report.wording import join_words, of_all, plural, verb
 
 __all__ = ["blocks"]
@@ -28,6 +28,7 @@ def blocks(inputs: Inputs) -> list[Block]:
             displaced(of.displacement),
             tested(of.tested(*MAIN), inputs.alpha),
             recovered(of.planted),
+            moved_first(of.planted_first),
         ]
         several = [f"**Recipe {escape(name)}.**"] if len(names) > 1 else []
         # with one recipe all is one paragraph
