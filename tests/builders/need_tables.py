@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from threetconv.schemas.need import NEED
-from threetconv.statistics.truth.need import need_cells, need_runs, need_tests
+from threetconv.statistics.truth.need import need_cells, need_classes, need_runs, need_tests
 
 Correct = dict[tuple[str, str, str], tuple[int, int]]  # condition -> n_correct of both classes
 
@@ -43,11 +43,15 @@ def need_study() -> tuple[pd.DataFrame, pd.DataFrame]:
     counts.append(counts_of("3d-r1", {("forwards", "intact", "trained"): (10, 8)}))
     runs.append(("3d-r1", "3d", "paper", "none", 1))
     table = pd.DataFrame(runs, columns=["run_id", "convolution", "recipe", "control", "replicate"])
-    cell = {"network": "resnet18", "dataset": "gestures", "init": "scratch"}
+    cell = {"network": "resnet18", "dataset": "gestures", "init": "scratch", "num_classes": 2}
     return pd.concat(counts, ignore_index=True), table.assign(**cell)
 
 
 def need_arguments() -> dict[str, pd.DataFrame]:
     """What `build_document` is given of these."""
     values = need_runs(*need_study())
-    return {"need_cells": need_cells(values), "need_tests": need_tests(values, seed=1)}
+    return {
+        "need_cells": need_cells(values),
+        "need_classes": need_classes(*need_study()),
+        "need_tests": need_tests(values, seed=1),
+    }

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from threetconv.figures.truth import agreement, reproducibility, truth_figures
+from threetconv.schemas.runs import CONTROLS
 from threetconv.statistics.truth.agreement import agreement_by_run, agreement_table
 from threetconv.statistics.truth.reproducibility import reproducibility_table
 
@@ -37,6 +38,20 @@ def test_the_matrix_shows_the_pooled_means_and_the_strip_every_run(
              for x in np.asarray(line.get_xdata(), float)]  # fmt: skip
     assert sorted(drawn) == pytest.approx(sorted(contrasts["correlation"]))
     assert r"resnet18  \$a\$  pretrained" in shown
+
+
+@pytest.mark.parametrize("control", ["static", "label-shuffled", "frame-shuffled", ""])
+def test_controls_are_drawn_and_named_where_they_are_compared(control: str) -> None:
+    runs = grid(controls=["none", *([control] if control else [])], each=2)
+    by_run = agreement_by_run(*agreeing(runs, 0.7), runs, seed=1, draws=9)
+    figure = agreement(agreement_table(by_run, seed=1), by_run)
+    named = texts(figure)
+    compared = control in {"static", "label-shuffled"}
+    for name in ("static", "label-shuffled", "frame-shuffled"):
+        assert (CONTROLS[name].label in named) == (compared and name == control)
+    dots = sum(line.get_xdata().size for line in figure.axes[1].lines
+               if line.get_marker() not in {"None", None, ""})  # fmt: skip
+    assert dots == (8 if compared else 4)
 
 
 def test_entries_that_are_missing_are_dashes(tables: tuple[pd.DataFrame, pd.DataFrame]) -> None:

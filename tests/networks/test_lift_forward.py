@@ -18,7 +18,7 @@ from threetconv.networks.lift_forward import (
     VideoForward,
     makes_2d_calls,
 )
-from threetconv.networks.lift_pooling import in_time
+from threetconv.networks.lift_pooling import in_time, max_pool
 
 
 class Calls(nn.Module):
@@ -219,3 +219,33 @@ def test_every_counterpart_can_be_found_by_name() -> None:
 )
 def test_in_time(sizes: tuple[Any, ...], expected: list[Any]) -> None:
     assert in_time(*sizes) == expected
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("stride", [1, (1, 1, 1), 2, (2, 1, 2), None])
+@pytest.mark.parametrize(
+    "shape", [(2, 5, 6, 7, 8), (1, 1, 4, 4, 4), (3, 8, 2, 3, 2), (0, 4, 4, 4, 4), (4, 5, 6, 7)]
+)
+def test_max_pool_is_torchs_to_the_bit(dtype, stride, shape) -> None:
+    """Ties, NaN and infinities too, and the gradients."""
+    rng = torch.Generator().manual_seed(0)
+    clip = torch.randint(-2, 3, shape, generator=rng).to(dtype)
+    if clip.numel():
+        clip.view(-1)[3], clip.view(-1)[7] = float("nan"), float("-inf")
+    sizes = [(3, stride, 1, 1, ceil) for ceil in (False, True)]
+    if min(shape[-3:]) > 2:
+        sizes.append((2, stride, 0, 2, False))
+    for size in sizes:
+        found, gradients = [], []
+        for pool in (max_pool, F.max_pool3d):
+            for wanted in (False, True):
+                given = clip.clone().requires_grad_(wanted)
+                out = pool(given, *size)
+                assert out.is_contiguous()
+                found.append(out.detach())
+                if wanted:
+                    (out * torch.arange(1, out.numel() + 1).view(out.shape)).sum().backward()
+                    gradients.append(given.grad)
+        for other in found[1:]:
+            torch.testing.assert_close(found[0], other, rtol=0, atol=0, equal_nan=True)
+        torch.testing.assert_close(*gradients, rtol=0, atol=0, equal_nan=True)

@@ -327,7 +327,7 @@ CLAIMS: list[Claim] = [
     (r"3T and 3D networks: acc", lambda m, s: bool((s.real["convolution"] == "3d").any())),
     (r"from 2D weights and from scratch", lambda m, s: s.real["init"].nunique() == 2),
     (r"with (\d+) negative controls?", lambda m, s: int(m[1]) == len(s.runs) - len(s.real)),
-    (r"no negative controls", lambda m, s: len(s.runs) == len(s.real)),
+    (r"(?i)no negative controls (?!were run)", lambda m, s: len(s.runs) == len(s.real)),
     (r"best checkpoints come at different times",
      lambda m, s: s.real.groupby("dataset")["best_step"].mean().std() > 0),
     (r"Pretraining in general", lambda m, s: bool((s.real["init"] == "pretrained").any())),
@@ -345,6 +345,9 @@ CLAIMS: list[Claim] = [
     (r"\b(\d+) of (?:the )?(\d+) [a-z]", lambda m, s: 0 < int(m[1]) < int(m[2])),
     (r"exceeds (label-shuffled|static) controls",
      lambda m, s: bool((shown(of := endpoint(s, m[1])) & (of["estimate"] > 0)).any())),
+    (r"channels learn what is of",
+     lambda m, s: bool(
+         (shown(of := s.arguments["reproducibility"]) & (of["against"] != "zero")).any())),
     (r"it exceeds 0 \(", lambda m, s: bool(shown(endpoint(s, "zero")).any())),
     (r"(label-shuffled|static) controls are missing",
      lambda m, s: bool((endpoint(s, m[1])["status"] == "missing").any())),

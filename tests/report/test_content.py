@@ -256,7 +256,7 @@ def test_a_study_without_controls_says_so_twice(study: Study) -> None:
     study["tests_table"] = study["tests_table"].query("family != 'controls'")
     document = build_document(**study)
     text = words(document)
-    assert "This study has no negative controls." in text
+    assert "No negative controls were trained by this recipe." in text
     assert "The study has no negative controls (static clips" in text
     assert "Table O" not in tables(document)
 

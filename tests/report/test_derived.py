@@ -40,6 +40,7 @@ from ..builders.study_tables import (
     make_config,
     make_displacement,
     make_planted,
+    make_planted_layers,
     make_planted_tuning,
     make_planted_where,
     make_profile,
@@ -497,6 +498,35 @@ def test_planted_parameters_are_counted(verdicts: tuple[str, str], said: str, re
 
 
 @pytest.mark.parametrize(
+    ("moved", "said"),
+    [
+        ("", "none of the 2 planted combinations moved further than in each control, and so did "
+         "none of the 2 other ones."),
+        ("px s", "1 of 2 planted combinations moved further than in each control, and so did 1 of "
+         "2 other ones."),
+        ("s r px py", "all 2 planted combinations moved further than in each control, and so did "
+         "all 2 other ones."),
+    ],
+)  # fmt: skip
+def test_what_moved_in_the_first_layer_alone(moved: str, said: str) -> None:
+    cell = {"motion": "translation", "dataset": "moving", "network": "resnet18", "init": "scratch"}
+    first = pd.DataFrame(
+        [
+            cell
+            | {
+                "parameter": name,
+                "expected": name in ("px", "py"),
+                "beyond_controls": "yes" if name in moved.split() else "no",
+            }
+            for name in ("s", "r", "px", "py")
+        ]
+    )
+    assert planted.moved_first(first) == f"In the first layer alone, {said}"
+    assert planted.moved_first(first.assign(expected=False)) == ""
+    assert planted.moved_first(EMPTY) == ""
+
+
+@pytest.mark.parametrize(
     ("verdicts", "said"),
     [
         (("no", "no"), "in none of the 2 planted combinations of motion and index."),
@@ -584,11 +614,44 @@ def test_what_was_planted_is_said_dataset_by_dataset() -> None:
 def test_channels_point_somewhere_only_where_that_was_shown() -> None:
     table = make_alignment().query("scope == 'model' and control == 'none'")
     (first, _) = alignment.aligned(table.assign(p_adjusted=0.05), ALPHA)
-    assert "channels point the way they prefer (p = 0.050)" in first
+    assert "channels point the way they prefer (one-sided p = 0.050)" in first
     (first, _) = alignment.aligned(table.assign(p_adjusted=0.06), ALPHA)
     assert "no alignment was shown" in first
     (first, _) = alignment.aligned(table.assign(status="untestable", reason="two runs"), ALPHA)
     assert first.endswith("untestable: two runs.")
+    assert "in *moving*, all layers" in first
+    several = pd.concat([table, table.assign(network="googlenet", init="pretrained")])
+    said = alignment.aligned(several, ALPHA)
+    assert "in *moving*, resnet18, scratch, all layers" in said[0]
+    assert "in *moving*, googlenet, pretrained, all layers" in said[2]
+
+
+def test_planted_layers_of_both_starts_have_lines_of_their_own() -> None:
+    layers = make_planted_layers()
+    scratch = layers.assign(estimate=2.0)
+    both = pd.concat([scratch, scratch.assign(init="pretrained", estimate=5.0)], ignore_index=True)
+    (details,) = planted.in_layers(both)
+    (table,) = details.blocks
+    assert isinstance(table, Table)
+    heads = [column.name for column in table.columns]
+    lines = [dict(zip(heads, [cell.text for cell in row], strict=True)) for row in table.rows]
+    found = {(line["start"], line["/ static"].rstrip("*")) for line in lines}
+    assert len(lines) == 4
+    assert found == {("pretrained", "5.00"), ("scratch", "2.00")}
+
+
+def test_a_planted_verdict_names_the_checkpoints_of_its_parts() -> None:
+    table = make_planted()
+    runs = with_controls(make_runs(NETS, SETS, 2))
+    for checkpoint, told in (
+        ("matched", "Displacements are compared at matched noise budgets, direction and tuning "),
+        ("best", "Both are of the best checkpoint. "),
+    ):
+        inputs = make_inputs(runs, planted=table.assign(checkpoint=checkpoint))
+        (section,) = planted.section(inputs)
+        text = section.blocks[0].text  # type: ignore[union-attr]
+        assert told in text
+        assert "Measured is the best checkpoint of a run, on average after" in text
 
 
 @pytest.mark.parametrize(

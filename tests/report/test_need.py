@@ -65,6 +65,38 @@ def test_more_runs_can_show_it(study: Study) -> None:
     assert "No comparison" not in text
 
 
+def test_cells_and_the_line_over_them_are_not_counted_twice(study: Study) -> None:
+    tests = need_arguments()["need_tests"].assign(status="ok", p_adjusted=0.01)
+    pooled = tests.assign(network="all", init="all")[tests["measure"] == "drop"]
+    both = pd.concat([tests, tests.assign(init="pretrained"), pooled], ignore_index=True)
+    # two cells of direction use, and one line over two cells of the drop
+    assert "all 3 testable comparisons" in said(found(study, need_tests=both))
+    untested = both.assign(status=both["status"].where(both["network"] != "all", "untestable"))
+    assert "all 4 testable comparisons" in said(found(study, need_tests=untested))
+
+
+def test_networks_without_transforms_are_measured_with_statistics_computed_anew(
+    study: Study,
+) -> None:
+    cells = need_arguments()["need_cells"].assign(recipe="paper")
+    identity = (cells["transforms"] == "all") & (cells["measure"] == "accuracy")
+    cells.loc[identity & (cells["batch_norm"] == "trained"), "mean"] = 11.0
+    cells.loc[identity & (cells["batch_norm"] == "recomputed"), "mean"] = 33.0
+
+    def opening(cells: pd.DataFrame) -> str:
+        document = build_document(**(study | {"need_cells": cells}))
+        return " ".join(b.text for b in document.summary if isinstance(b, Paragraph))
+
+    anew = "identity (batch norm statistics computed anew"
+    assert f"{anew}) they recognise: resnet18 90.0, 10.0 and 33.0 %" in opening(cells)
+    without = cells[cells["batch_norm"] == "trained"]
+    assert "identity they recognise: resnet18 90.0, 10.0 and 11.0 %" in opening(without)
+    mixed = pd.concat([cells, without.assign(network="alexnet")], ignore_index=True)
+    told = opening(mixed)
+    assert f"{anew} where a network has such) they recognise: alexnet 90.0, 10.0 and 11.0" in told
+    assert "resnet18 90.0, 10.0 and 33.0" in told
+
+
 def test_every_variant_has_a_line_controls_faintly(study: Study) -> None:
     need, transforms, differences = tables(found(study))
     heads = [column.name for column in need.columns]
@@ -88,8 +120,18 @@ def test_every_variant_has_a_line_controls_faintly(study: Study) -> None:
 
 def test_layers_are_folded_away_with_their_drops(study: Study) -> None:
     section = found(study)
-    (details,) = [block for block in section.blocks if isinstance(block, Details)]
+    pairs, details = [block for block in section.blocks if isinstance(block, Details)]
+    assert not pairs.printed
     assert not details.printed
+    (table,) = pairs.blocks
+    assert isinstance(table, Table)
+    heads = [column.name for column in table.columns]
+    lines = [dict(zip(heads, [cell.text for cell in row], strict=True)) for row in table.rows]
+    assert [(line["classes"], line["control"]) for line in lines] == [
+        ("left / right", ""),
+        ("left / right", "static"),
+    ]
+    assert lines[0]["direction use"].startswith("80.0 (60.0")
     (table,) = details.blocks
     assert isinstance(table, Table)
     heads = [column.name for column in table.columns]
@@ -101,7 +143,7 @@ def test_layers_are_folded_away_with_their_drops(study: Study) -> None:
     # of 10 clips a class, one more is lost than with all transforms intact, in one of two classes
     assert [line["drop"] for line in lines] == ["10.0", "10.0"]
     cells = need_arguments()["need_cells"]
-    without = found(study, need_cells=cells[cells["layer_index"] < 0])
+    without = found(study, need_cells=cells[cells["layer_index"] < 0], need_classes=None)
     assert not [block for block in without.blocks if isinstance(block, Details)]
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from threetconv.report.content import build_document
-from threetconv.report.document import Figure, ListBlock, Section, Table
+from threetconv.report.document import Figure, ListBlock, Paragraph, Section, Table
 from threetconv.report.sections import truth
 from threetconv.schemas.truth import REPRODUCIBILITY
 from threetconv.statistics.truth.agreement import agreement_by_run, agreement_table
@@ -71,7 +72,20 @@ def test_agreement_that_is_there_is_said_with_its_numbers() -> None:
         assert "over 12 runs" in said
         assert "the diagonal lies beyond the rest" in said
     assert "12 runs trained on shuffled labels" in shuffled
-    assert "training on the true labels makes channels agree more" in shuffled
+    assert "channels of real runs agree more" in shuffled
+    assert "makes" not in shuffled
+    # the caveat of comparisons at the best checkpoint, once in the section
+    timed = runs.assign(best_step=np.where(runs["control"] == "none", 216, 72))
+    given = {"agreement": table, "endpoints": beside}
+    (section,) = truth.section(make_inputs(timed, **given))
+    (below,) = section.sections
+    said_ = [block.text for block in below.blocks if isinstance(block, Paragraph)]
+    assert sum("72 in label-shuffled ones: a difference may also come" in t for t in said_) == 1
+    first = next(block.text for block in section.blocks if isinstance(block, Paragraph))
+    assert first.startswith("Pretrained runs of a network share one set of 2D weights")
+    scratch = make_inputs(timed.assign(init="scratch"), **given)
+    (section,) = truth.section(scratch)
+    assert "2D weights" not in "".join(b.text for b in section.blocks if isinstance(b, Paragraph))
 
 
 @pytest.mark.parametrize(("each", "share"), [(1, 0.8), (3, 0.0)])
@@ -100,9 +114,44 @@ def test_reproducibility_is_said_with_what_chance_gives() -> None:
     value = pooled[(pooled["measure"] == "icc") & (pooled["init"] == "pretrained")]["estimate"]
     assert f"**{100 * value.iloc[0]:.1f} %**" in common
     assert "over 12 runs" in common
-    assert "channels learn what is of the data set (p = 0.010, smallest attainable 0.010" in own
+    assert "more than between data sets: this is above zero (p = 0.010, smallest attai" in own
+    # beside no controls it is not said what is learned
+    assert "channels learn" not in own
     assert "scratch" in chance
     assert "static, scratch" in chance
+
+
+@pytest.mark.parametrize(
+    ("p", "told"),
+    [
+        ({"label-shuffled": 0.01, "static": 0.02},
+         "It exceeds that of label-shuffled and static runs: channels learn what is of the data"),
+        ({"static": 0.02}, "It exceeds that of static runs: channels learn"),
+        ({"label-shuffled": 0.4, "static": 0.02},
+         "It exceeds that of static runs, but was not shown to exceed that of label-shuffled runs"),
+        ({"label-shuffled": 0.4, "static": 0.3},
+         "It was not shown to exceed that of label-shuffled or static runs: what is shared"),
+        ({}, ""),
+    ],
+)  # fmt: skip
+def test_what_channels_learn_is_said_only_beyond_the_controls(
+    p: dict[str, float], told: str
+) -> None:
+    runs = grid(["resnet18", "googlenet"], controls=["none", *p], each=3)
+    real = runs["control"] == "none"
+    parts = [moving(runs[real], by_dataset=0.4, layers=NARROW)]
+    parts += [moving(runs[~real], layers=NARROW, seed=5)] if p else []
+    table = reproducibility_table(pd.concat(parts), runs, seed=1)
+    for control, value in p.items():
+        table.loc[table["against"] == control, "p_adjusted"] = value
+    own = list(points(truth.section(make_inputs(reproducibility=table))))[1]
+    assert told in own
+    assert ("channels learn" in own) == ("channels learn" in told)
+    # nothing above zero, nothing to compare
+    none = table.assign(p_adjusted=table["p_adjusted"].where(table["against"] != "zero", 0.4))
+    own = list(points(truth.section(make_inputs(reproducibility=none))))[1]
+    assert "this is not shown" in own
+    assert "channels learn" not in own
 
 
 def test_without_tables_nothing_is_said_and_figures_find_their_place() -> None:

@@ -44,6 +44,10 @@ def test_what_is_planned():
     }  # fmt: skip
     for entry in plan["primary endpoints"].values():
         assert entry["difference against controls"] == ["label-shuffled", "static"]
+    said = {name: entry["definition"] for name, entry in plan["primary endpoints"].items()}
+    assert "mean size (absolute value) of the other entries" in said["tuning agreement"]
+    assert "pretrained runs, pooled over networks" in said["reproducibility"]
+    assert "one-sided, secondary" in plan["tests"]["adjustment"]
     assert plan["runs per cell"] == {"resnet18-mine-scratch-3t": 3}
     assert plan["tests"]["alpha"] == 0.05
     assert plan["families"]["dataset"]["blocks"] == ["network", "init"]

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 
-from threetconv.schemas.need import NEED_CELLS, NEED_RUNS, NEED_TESTS
-from threetconv.statistics.truth.need import need_cells, need_runs, need_tests
+from threetconv.schemas.need import NEED_CELLS, NEED_CLASSES, NEED_RUNS, NEED_TESTS
+from threetconv.statistics.truth.need import need_cells, need_classes, need_runs, need_tests
 
 from ..builders.need_tables import need_study
 
@@ -43,6 +43,14 @@ def test_values_of_a_run_by_hand() -> None:
     assert set(VALUES.loc[VALUES["run_id"] == "3d-r1", "measure"]) == {"accuracy"}
 
 
+def test_chance_is_of_the_networks_classes_not_of_those_drawn() -> None:
+    counts, runs = need_study()
+    values = need_runs(counts, runs.assign(num_classes=8))
+    assert set(values["chance"]) == {12.5}
+    drawn = need_runs(counts[counts["label"] == "left"], runs.assign(num_classes=8))
+    assert set(drawn["chance"]) == {12.5}
+
+
 def test_cells_are_over_runs() -> None:
     cells = need_cells(VALUES)
     assert pa.Table.from_pandas(cells, NEED_CELLS, preserve_index=False).num_rows == len(cells)
@@ -59,6 +67,24 @@ def test_cells_are_over_runs() -> None:
     assert np.isnan(still["ci_low"])
     assert still["ci_method"] == "none (no spread between runs)"
     assert cells.loc[cells["convolution"] == "3d", "ci_method"].tolist() == ["none (one run)"]
+
+
+def test_classes_and_pairs_are_over_runs() -> None:
+    table = need_classes(*need_study())
+    assert pa.Table.from_pandas(table, NEED_CLASSES, preserve_index=False).num_rows == len(table)
+    real = table[(table["control"] == "none") & (table["convolution"] == "3t")]
+    keys = ["measure", "classes", "clips", "transforms", "batch_norm"]
+    lines = real.set_index(keys).sort_index()
+    # of 10 clips: 10, 9 and 8 right with intact transforms; without them, all are called "right"
+    right = lines.loc[("recall", "right", "forwards", "intact", "trained")]
+    assert (right["n_runs"], right["mean"], right["least"], right["most"]) == (3, 90, 80, 100)
+    assert lines.loc[("recall", "left", "forwards", "all", "trained"), "mean"] == 0
+    assert lines.loc[("recall", "right", "forwards", "all", "trained"), "mean"] == 100
+    use = lines.loc["direction use"].reset_index()
+    assert set(use["classes"]) == {"left / right"}
+    assert set(zip(use["transforms"], use["mean"], strict=True)) == {("intact", 80), ("all", 0)}
+    # the 3D run was shown no backward clips
+    assert set(table.loc[table["convolution"] == "3d", "measure"]) == {"recall"}
 
 
 def test_real_runs_against_controls() -> None:

@@ -173,9 +173,12 @@ def test_the_order_of_runs_does_not_matter(blocks, limit):
     )
 
 
-def test_without_spread_p_and_floor_are_one():
+def test_ties_between_runs_do_not_raise_the_floor_of_the_design():
     blocks = [([-4.1, -4.1, -4.1], [-4.1] * 4)]
-    assert permute_runs(blocks, seed=0)[1:3] == (1.0, 1.0)
+    assert permute_runs(blocks, seed=0)[1:3] == (1.0, pytest.approx(1 / 35))
+    # four of the 20 labelings separate as well as the best one
+    tied = permute_runs([([1.0, 1.0, 0.0], [0.0, 0.0, 0.0])], seed=0)
+    assert (tied.p, tied.floor) == (pytest.approx(8 / 20), pytest.approx(2 / 20))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import torch
 
 from threetconv.records.plan import Run
 from threetconv.schemas.endpoints import ENDPOINTS
-from threetconv.schemas.need import NEED, NEED_CELLS, NEED_RUNS, NEED_TESTS
+from threetconv.schemas.need import NEED, NEED_CELLS, NEED_CLASSES, NEED_RUNS, NEED_TESTS
 from threetconv.schemas.runs import ORDER_LEAK
 from threetconv.schemas.truth import AGREEMENT, REPRODUCIBILITY
 from threetconv.training.need import need_of_run
@@ -84,8 +84,13 @@ def test_the_scripts_write_all_tables(tmp_path: Path) -> None:
     runs = pd.DataFrame([("run", *cell, "paper", "none", 1)])
     keys = ["network", "dataset", "init", "convolution"]
     runs.columns = ["run_id", *keys, "recipe", "control", "replicate"]
-    runs.to_parquet(tmp_path / "runs.parquet")
-    schemas = {"need_runs": NEED_RUNS, "need_cells": NEED_CELLS, "need_tests": NEED_TESTS}
+    runs.assign(num_classes=2).to_parquet(tmp_path / "runs.parquet")
+    schemas = {
+        "need_runs": NEED_RUNS,
+        "need_cells": NEED_CELLS,
+        "need_classes": NEED_CLASSES,
+        "need_tests": NEED_TESTS,
+    }
     output = {name: tmp_path / f"{name}.parquet" for name in schemas}
     job = SimpleNamespace(
         input=Files(need=[str(need)], runs=str(tmp_path / "runs.parquet")),

@@ -2,7 +2,7 @@
 
 NEED_TABLES = {
     name: f"{RESULTS}/{name}.parquet"
-    for name in ("need_runs", "need_cells", "need_tests")
+    for name in ("need_runs", "need_cells", "need_classes", "need_tests")
     if NEED_FILES
 }
 NEED_JOBS = LAYOUT.jobs(NEEDING)

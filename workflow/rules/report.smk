@@ -24,7 +24,9 @@ if PARAMETER_FILES:
         "endpoints": f"{RESULTS}/endpoints.parquet",
     }
 if NEED_FILES:
-    TABLES |= {name: NEED_TABLES[name] for name in ("need_cells", "need_tests")}
+    TABLES |= {
+        name: NEED_TABLES[name] for name in ("need_cells", "need_classes", "need_tests")
+    }
 if RULER_FILES:
     TABLES |= {"ruler_cells": f"{RESULTS}/ruler_cells.parquet"}
 TABLES |= PLANTED_TABLES

@@ -201,7 +201,11 @@ if PARAMETER_FILES:
     rule endpoints:
         # The primary endpoints of the analysis plan, each against zero and against its controls.
         input:
-            **{name: NEED_TABLES[name] for name in NEED_TABLES if name != "need_cells"},
+            **{
+                name: file
+                for name, file in NEED_TABLES.items()
+                if name in ("need_runs", "need_tests")
+            },
             agreement=f"{RESULTS}/agreement.parquet",
             reproducibility=f"{RESULTS}/reproducibility.parquet",
             order_leak=f"{RESULTS}/order_leak.parquet",

@@ -45,6 +45,8 @@ def truth_figures(
 def agreement(table: pd.DataFrame, by_run: pd.DataFrame) -> Figure:
     """Left: 4 x 4 correlations. Right: the contrast of every run, by cell, with its null.
 
+    Of controls those are drawn that are compared with real runs; the null is of a cell's mean.
+
     Args:
         table, by_run: from `threetconv.statistics.truth.agreement`, of one recipe.
     """
@@ -54,20 +56,22 @@ def agreement(table: pd.DataFrame, by_run: pd.DataFrame) -> Figure:
     rows = list(
         dict.fromkeys(map(tuple, cells[["network", "dataset", "init"]].astype(str).to_numpy()))
     )
+    compared = set(table["against"])
+    controls = ["none", *(name for name in theme.CONTROLS if name in compared)]
     with theme.style():
         figure = theme.new_figure(7.4, 2 * max(2.5, 1.1 + 0.26 * len(rows)))
         grid = figure.subplots(2, 2, width_ratios=(1, 1.35))
         for (left, right), (scope, title) in zip(grid, SCOPES.items(), strict=True):
             matrix(left, table[table["scope"] == scope])
             left.set_title(title, loc="left", pad=16)
-            strip(right, cells[cells["scope"] == scope], theme.where(by_run, scope=scope), rows)
+            of = cells[cells["scope"] == scope]
+            strip(right, of, theme.where(by_run, scope=scope), rows, controls)
         grid[1, 1].set_xlabel("contrast: diagonal less size of the rest")
-        controls = ("none", "label-shuffled")
         handles = [
             Line2D([], [], ls="none", label=theme.CONTROLS[c][2], **marker(c)) for c in controls
         ]
-        handles.append(Line2D([], [], color=theme.GRID, lw=5, label="channels exchanged"))
-        figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=7.5)
+        handles.append(Line2D([], [], color=theme.GRID, lw=5, label="mean, channels exchanged"))
+        figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=7.5)
     return figure
 
 
@@ -108,9 +112,13 @@ def matrix(axes: Axes, table: pd.DataFrame) -> None:
 
 
 def strip(
-    axes: Axes, cells: pd.DataFrame, by_run: pd.DataFrame, rows: list[tuple[str, ...]]
+    axes: Axes,
+    cells: pd.DataFrame,
+    by_run: pd.DataFrame,
+    rows: list[tuple[str, ...]],
+    controls: list[str],
 ) -> None:
-    """A line per cell: its runs, the cell's interval, and what exchanged channels give."""
+    """A line per cell: its runs and those of controls, the real runs' interval, and their null."""
     contrasts = theme.where(by_run, parameter="diagonal")
     for y, (network, dataset, init) in enumerate(rows):
         cell = {"network": network, "dataset": dataset, "init": init}
@@ -119,9 +127,9 @@ def strip(
             null, high = line["null"], line["null_high"]
             axes.plot([2 * null - high, high], [y, y], color=theme.GRID, lw=5, zorder=1)
             axes.plot([line["ci_low"], line["ci_high"]], [y, y], color=INK, lw=0.9, zorder=2)
-        for control, shift in (("none", 0.0), ("label-shuffled", 0.28)):
+        for k, control in enumerate(controls):
             values = theme.finite(theme.where(contrasts, control=control, **cell)["correlation"])
-            at = np.full(values.size, y + shift)
+            at = np.full(values.size, y + 0.22 * k)
             axes.plot(values, at, ls="none", zorder=3, **marker(control))
     axes.axvline(0, color=MUTED, lw=0.6)
     axes.set_yticks(range(len(rows)), [plain("  ".join(row)) for row in rows], fontsize=7)

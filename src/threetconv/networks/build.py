@@ -20,6 +20,8 @@ from threetconv.errors import InputError, look_up
 from threetconv.layer import symmetric_time as symmetric
 from threetconv.networks.lift import CONVOLUTIONS, lift, place_symmetrically
 from threetconv.networks.lift_forward import FrameForward
+from threetconv.networks.lift_layers import MaxPool3d
+from threetconv.networks.lift_pooling import max_pool
 from threetconv.networks.registry import CATALOGUE, lift_remedy
 from threetconv.networks.trace import check_clip_shape
 from threetconv.networks.weight_files import read_state
@@ -215,13 +217,13 @@ class FittingPool3d(nn.Module):
         return [(n - k) // step + 1 for n, k, step in sizes]
 
     def forward(self, x: Tensor) -> Tensor:
-        pool = F.max_pool3d if self.kind == "max" else F.avg_pool3d
+        pool: Any = max_pool if self.kind == "max" else F.avg_pool3d
         window = self.window(tuple(x.shape[2:]))
         if self.symmetric_time:
             return symmetric.pool(
                 lambda clip: pool(clip, window, self.stride), x, window, self.stride
             )
-        return pool(x, window, stride=self.stride)
+        return pool(x, window, self.stride)
 
     def extra_repr(self) -> str:
         return f"{self.kind}, kernel_size={self.kernel_size}, stride={self.stride}"
@@ -294,8 +296,8 @@ def _finish_googlenet(network: Any, num_classes: int, clip_shape: ClipShape) -> 
     code. A network of single frames has the same windows without extent in time.
     """
     frames = isinstance(network, FrameForward)
-    network.maxpool1 = nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2))
-    network.maxpool2 = nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2))
+    network.maxpool1 = MaxPool3d((1, 3, 3), stride=(1, 2, 2))
+    network.maxpool2 = MaxPool3d((1, 3, 3), stride=(1, 2, 2))
     network.maxpool3 = FittingPool3d("max", 3, 2, frames=frames)
     network.maxpool4 = FittingPool3d("max", 3, 2, frames=frames)
     lifted = {name: getattr(network, name) for name in ("aux1", "aux2")}

@@ -16,7 +16,7 @@ from torchvision.models.swin_transformer import ShiftedWindowAttention
 
 from threetconv.layer import symmetric_time
 from threetconv.networks.lift_forward import makes_2d_calls, own_tensors, video_class
-from threetconv.networks.lift_pooling import average, in_time
+from threetconv.networks.lift_pooling import average, in_time, max_pool
 
 __all__ = [
     "RULES",
@@ -153,10 +153,12 @@ class MaxPool3d(nn.MaxPool3d):
     symmetric_time = False
 
     def forward(self, input: Tensor) -> Any:
-        if not self.symmetric_time:
+        if self.return_indices:
             return super().forward(input)
         sizes: Any = (self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
-        return symmetric_time.pool(super().forward, input, *sizes)
+        if not self.symmetric_time:
+            return max_pool(input, *sizes)
+        return symmetric_time.pool(lambda clip: max_pool(clip, *sizes), input, *sizes)
 
 
 def _max_pool(module: nn.MaxPool2d) -> nn.Module:

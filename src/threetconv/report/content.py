@@ -71,6 +71,7 @@ def build_document(
     endpoints: pd.DataFrame | None = None,
     order_leak: pd.DataFrame | None = None,
     need_cells: pd.DataFrame | None = None,
+    need_classes: pd.DataFrame | None = None,
     need_tests: pd.DataFrame | None = None,
     ruler_cells: pd.DataFrame | None = None,
     channels: pd.DataFrame | None = None,
@@ -111,7 +112,7 @@ def build_document(
         planted_tuning: the same of what channels answer to (`threetconv.statistics.planted.tuned`).
         planted_where: where a planted motion is lost (`threetconv.statistics.planted.where`).
         order_leak: from `threetconv.networks.order_leak.leak_table`.
-        need_cells, need_tests: from `threetconv.statistics.truth.need`.
+        need_cells, need_classes, need_tests: from `threetconv.statistics.truth.need`.
         ruler_cells: from `threetconv.statistics.truth.ruler`.
         alignment: correlation of a channel's preferred direction with its parameters.
         agreement, reproducibility, prediction, endpoints: from `threetconv.statistics.truth`; what
@@ -159,6 +160,7 @@ def build_document(
         endpoints=filled(endpoints),
         order_leak=filled(order_leak),
         need_cells=filled(need_cells),
+        need_classes=filled(need_classes),
         need_tests=filled(need_tests),
         ruler_cells=filled(ruler_cells),
         # A study's figures arrive as paths in text, from the workflow's parameters.

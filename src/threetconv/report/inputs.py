@@ -65,6 +65,7 @@ class Inputs:
     prediction: pd.DataFrame = field(default_factory=pd.DataFrame)
     endpoints: pd.DataFrame = field(default_factory=pd.DataFrame)
     need_cells: pd.DataFrame = field(default_factory=pd.DataFrame)
+    need_classes: pd.DataFrame = field(default_factory=pd.DataFrame)
     need_tests: pd.DataFrame = field(default_factory=pd.DataFrame)
     ruler_cells: pd.DataFrame = field(default_factory=pd.DataFrame)
 

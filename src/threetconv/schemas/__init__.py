@@ -59,6 +59,7 @@ TABLES: dict[str, pa.Schema] = {
     "need": need.NEED,
     "need_runs": need.NEED_RUNS,
     "need_cells": need.NEED_CELLS,
+    "need_classes": need.NEED_CLASSES,
     "need_tests": need.NEED_TESTS,
     "ruler": ruler.RULER,
     "ruler_runs": truth.RULER_RUNS,

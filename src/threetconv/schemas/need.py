@@ -34,7 +34,7 @@ from threetconv.schemas.statistics import (
     STATUS,
 )
 
-__all__ = ["NEED", "NEED_CELLS", "NEED_RUNS", "NEED_TESTS"]
+__all__ = ["NEED", "NEED_CELLS", "NEED_CLASSES", "NEED_RUNS", "NEED_TESTS"]
 
 CLIPS = column("clips", TEXT, "forwards, backwards, frozen (one frame) or shuffled (frames)")
 TRANSFORMS = column(
@@ -85,6 +85,23 @@ NEED_CELLS = pa.schema(
         HIGH,
         CI_METHOD,
         column("chance", NUMBER, "accuracy of a uniform guess", "%"),
+    ]
+)
+NEED_CLASSES = pa.schema(
+    [
+        *CELL,
+        column("measure", TEXT, "recall of a class, or direction use of a pair of opposites"),
+        column("classes", TEXT, "the class, or both classes of the pair"),
+        CLIPS,
+        TRANSFORMS,
+        BATCH_NORM,
+        N_RUNS,
+        column("mean", NUMBER, "over runs", "% or percentage points"),
+        column("least", NUMBER, "of the runs", "% or percentage points"),
+        column("most", NUMBER, "of the runs", "% or percentage points"),
+        LOW,
+        HIGH,
+        CI_METHOD,
     ]
 )
 NEED_TESTS = pa.schema(

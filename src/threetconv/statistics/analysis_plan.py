@@ -24,11 +24,14 @@ AGAINST = ["label-shuffled", "static"]
 """Negative controls that primary endpoints are compared with."""
 PRIMARY = {
     "tuning agreement": "Spearman correlation over channels of each parameter with each measured "
-    "tuning (4 x 4): mean of the diagonal minus mean of the other entries",
+    "tuning (4 x 4), first layer: mean of the diagonal minus the mean size (absolute value) of the "
+    "other entries; exchanged channels, printed beside, give a value below 0, so that the test "
+    "against zero is conservative",
     "reproducibility": "share of signed variance (intraclass correlation) that the same channel "
-    "has in common between runs: within a data set minus between data sets",
+    "has in common between runs: within a data set minus between data sets; of pretrained runs, "
+    "pooled over networks, since scratch runs have no channels in common",
     "direction use": "accuracy on clips played forwards minus on the same clips played backwards, "
-    "in networks without an order leak",
+    "by data set, pooled over its networks without an order leak",
 }
 SECONDARY = {
     "displacement": "D = ln mean |z| over reachable rows since the start of training, for s, r, px "
@@ -75,7 +78,10 @@ def analysis_plan(study: Mapping[str, Any]) -> dict[str, Any]:
             "method": "permutation of run labels within blocks, studentised where arms differ in "
             "size; two-sided",
             "adjustment": "Holm over four parameters of a contrast, checkpoint and stratum; "
-            "Benjamini-Hochberg over layers; joint tests and primary endpoints are one test each",
+            "Benjamini-Hochberg over layers; joint tests are one test each; primary endpoints "
+            "(direction use: of each data set) are compared with each control (two-sided, primary) "
+            "and with zero (one-sided, secondary), without adjustment over endpoints, data sets "
+            "or comparisons",
             "alpha": statistics["alpha"],
             "equivalence ratio": statistics["equivalence_ratio"],
         },

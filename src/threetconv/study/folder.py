@@ -40,7 +40,7 @@ _POOLED = (
 )  # fmt: skip
 _OPTIONAL = (  # not of all studies
     "alignment.parquet", "planted.parquet", "planted_layers.parquet",
-    "need_runs.parquet", "need_cells.parquet", "need_tests.parquet",
+    "need_runs.parquet", "need_cells.parquet", "need_classes.parquet", "need_tests.parquet",
     "ruler_runs.parquet", "ruler_cells.parquet", "prediction.parquet", "prediction_runs.parquet",
 )  # fmt: skip
 # every folder that the rules make below a study's results; a test compares

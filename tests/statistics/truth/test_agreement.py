@@ -108,6 +108,25 @@ def test_planted_agreement_is_found_and_none_is_not() -> None:
     pa.Table.from_pandas(found[0.7], AGREEMENT)
 
 
+def test_the_nulls_upper_point_weights_cells_as_the_estimate_does() -> None:
+    """One run of SD .3 and four of .1, drawn: the SD of the mean of both cells' means."""
+    runs = grid(each=1, datasets=["scenes"])
+    by_run = agreement_by_run(*agreeing(runs, 0.5), runs, seed=1, draws=9)
+    line = by_run[(by_run["scope"] == "first") & (by_run["parameter"] == "diagonal")]
+    few = line.assign(null=-0.1, null_sd=0.3)
+    many = pd.concat([line.assign(run_id=f"b{k}") for k in range(4)], ignore_index=True)
+    many = many.assign(dataset="gestures", null=-0.2, null_sd=0.1)
+    table = agreement_table(pd.concat([few, many], ignore_index=True), seed=1)
+    found = contrast(table, network="all", scope="first")
+    rng = np.random.default_rng(1)
+    drawn = [rng.normal(-0.1, 0.3, (100_000, 1)), rng.normal(-0.2, 0.1, (100_000, 4))]
+    means = np.mean([part.mean(axis=1) for part in drawn], axis=0)
+    assert found["null"] == pytest.approx(-0.15)
+    assert found["null_high"] == pytest.approx(np.quantile(means, 0.975), abs=0.005)
+    # 1.96 of the root of (.3^2 + .1^2 / 4) / 4
+    assert found["null_high"] == pytest.approx(-0.15 + 1.96 * 0.1520691, abs=1e-6)
+
+
 def test_first_layers_are_pooled_whatever_they_are_called() -> None:
     runs = grid(["resnet18", "googlenet"], each=3)
     parameters, tuning = agreeing(runs, 0.7, seed=4)

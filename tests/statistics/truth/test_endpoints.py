@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -101,20 +100,66 @@ def test_cells_of_a_data_set_are_pooled_and_data_sets_are_not() -> None:
     assert (scenes["init"], scenes["status"]) == ("scratch", "untestable")
 
 
-def test_networks_with_an_order_leak_are_not_tested() -> None:
-    values = pd.concat([VALUES, VALUES.assign(init="pretrained")], ignore_index=True)
-    leak = {"network": "resnet18", "dataset": "gestures", "convolution": "3t", "kind": "network"}
-    told = direction(values, order_leak=pd.DataFrame([leak | {"leaks": True}]))
-    for comparison in ("zero", "static"):
-        line = one(told, comparison=comparison)
-        assert (line["status"], line["reason"]) == (
-            "descriptive",
-            "resnet18 can tell order without motion",
-        )
-        assert np.isnan(line["p_adjusted"])
+LEAK = {"network": "resnet18", "dataset": "gestures", "convolution": "3t", "kind": "network",
+        "leaks": True}  # fmt: skip
+
+
+def test_networks_with_an_order_leak_are_left_out_before_blocks_are_formed() -> None:
+    other = VALUES.assign(network="googlenet", value=VALUES["value"] / 2)
+    other = pd.concat([other, other.assign(init="pretrained")], ignore_index=True)
+    values = pd.concat([VALUES, other], ignore_index=True)
+    told = direction(values, order_leak=pd.DataFrame([LEAK]))
+    alone = direction(other)
+    for comparison, runs in (("zero", (6, 0)), ("static", (6, 6))):
+        line, expected = (one(table, comparison=comparison) for table in (told, alone))
+        assert line["reason"] == "without resnet18, which can tell order without motion"
+        assert (line["n_runs"], line["n_other"]) == runs
+        assert line["estimate"] == expected["estimate"] == pytest.approx(40)
+        for column in ("ci_low", "p_raw", "p_floor", "p_adjusted", "status", "rng_seed"):
+            assert line[column] == expected[column]
     for change in ({"leaks": False}, {"convolution": "3d"}, {"dataset": "scenes"}):
-        table = direction(values, order_leak=pd.DataFrame([leak | {"leaks": True} | change]))
-        assert one(table, comparison="static")["status"] == "ok"
+        table = direction(values, order_leak=pd.DataFrame([LEAK | change]))
+        line = one(table, comparison="static")
+        assert (line["status"], line["reason"], line["n_runs"]) == ("ok", "", 9)
+
+
+def test_a_data_set_with_leaking_networks_alone_has_no_direction_use() -> None:
+    told = direction(VALUES, order_leak=pd.DataFrame([LEAK]))
+    assert set(told["status"]) == {"missing"}
+    assert set(told["reason"]) == {
+        "resnet18 can tell order without motion, and there is no other network"
+    }
+
+
+def test_ties_between_runs_do_not_make_a_comparison_untestable() -> None:
+    """All runs but one at 0: the permutations tie, but there are runs enough."""
+    values = pd.concat([VALUES, VALUES.assign(init="pretrained")], ignore_index=True)
+    use = (values["measure"] == "direction use") & (values["transforms"] == "intact")
+    values.loc[use, "value"] = 0.0
+    values.loc[values.index[use & (values["control"] == "none")][0], "value"] = 5.0
+    table = direction(values)
+    zero, static = (one(table, comparison=name) for name in ("zero", "static"))
+    assert (zero["status"], zero["p_adjusted"], zero["p_floor"]) == ("ok", 0.5, 1 / 64)
+    # the run may stand in either arm of its block
+    assert (static["status"], static["p_adjusted"]) == ("ok", 1)
+    assert static["p_floor"] == pytest.approx(2 / 400)
+
+
+def test_reproducibility_is_that_of_pretrained_runs_over_networks() -> None:
+    runs = grid(["resnet18", "googlenet"], inits=["pretrained", "scratch"], each=2)
+    moved = moving(runs, by_dataset=0.3, layers=((2, 60),))
+    again = reproducibility_table(moved, runs, seed=1)
+    table = endpoints_table(NOTHING[0], again, seed=1)
+    line = one(table, endpoint="reproducibility", comparison="zero")
+    assert (line["network"], line["init"], line["n_runs"]) == ("all", "pretrained", 8)
+    cells = again[(again["measure"] == "specific") & (again["parameter"] == "all")]
+    cells = cells[(cells["scope"] == "model") & (cells["init"] == "pretrained")]
+    cells = cells[cells["network"] != "all"]["estimate"]
+    assert line["estimate"] == pytest.approx(cells.mean())
+    table = endpoints_table(NOTHING[0], again[again["init"] == "scratch"], seed=1)
+    scratch = table[table["endpoint"] == "reproducibility"]
+    assert scratch["status"].tolist() == ["missing"] * 3
+    assert scratch["reason"].str.startswith("no pretrained runs").all()
 
 
 def test_what_was_not_measured_has_lines_that_say_so() -> None:

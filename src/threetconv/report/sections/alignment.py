@@ -52,7 +52,9 @@ def sections(inputs: Inputs) -> list[Section]:
 def aligned(table: pd.DataFrame, alpha: float) -> list[str]:
     """A point for every axis of the real runs."""
     points = []
-    for _, line in table[table["control"].astype(str) == "none"].iterrows():
+    real = table[table["control"].astype(str) == "none"]
+    several = [name for name in ("network", "init") if len(set(real[name])) > 1]
+    for _, line in real.iterrows():
         interval = signed_interval(line.to_dict()).text
         value = formats.number(line["correlation"], ".2f").text
         # A family of one test has no adjusted p.
@@ -61,12 +63,13 @@ def aligned(table: pd.DataFrame, alpha: float) -> list[str]:
             verdict = f"{line['status']}: {escape(line['reason'])}"
         # A significant negative correlation is no alignment.
         elif passes(float(p), alpha) and float(line["correlation"]) > 0:
-            verdict = f"channels point the way they prefer (p = {formats.p_prose(p)})"
+            verdict = f"channels point the way they prefer (one-sided p = {formats.p_prose(p)})"
         else:
-            verdict = f"no alignment was shown (p = {formats.p_prose(p)})"
+            verdict = f"no alignment was shown (one-sided p = {formats.p_prose(p)})"
         # Unlike the table below, the list has real runs only.
+        cell = "".join(f", {escape(line[name])}" for name in several)
         points.append(
-            f"{axis(line)} in *{escape(line['dataset'])}*, {SCOPES[str(line['scope'])]}: "
+            f"{axis(line)} in *{escape(line['dataset'])}*{cell}, {SCOPES[str(line['scope'])]}: "
             f"{value} {interval}, {verdict}."
         )
     return points

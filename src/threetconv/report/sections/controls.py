@@ -28,7 +28,10 @@ def section(inputs: Inputs) -> Section:
     ]
     if not inputs.controls:
         blocks.append(
-            Paragraph(f"**This study has no negative controls.** {alone(inputs.displacement)}")
+            Paragraph(
+                "**No negative controls were trained by this recipe.** "
+                f"{alone(inputs.displacement)}"
+            )
         )
         return Section("Noise floor and controls", blocks)
     blocks += [
@@ -51,7 +54,7 @@ def section(inputs: Inputs) -> Section:
 
 
 def alone(table: pd.DataFrame) -> str:
-    """The caveat of a study without controls."""
+    """The caveat where there are no controls."""
     if table.empty or table["noise_floor"].isna().all():
         return "Neither is there a noise floor: the learning rates are not known."
     return (

@@ -15,11 +15,11 @@ from threetconv.report.tables import make_table, not_ok, numbers, pair, words
 from threetconv.report.wording import join_words, plural
 from threetconv.support.levels import passes
 
-__all__ = ["blocks", "in_brief"]
+__all__ = ["at_best", "blocks", "in_brief"]
 
 NAMES = {
     "tuning agreement": "**Tuning agreement** in the first layer",
-    "reproducibility": "**Reproducibility** (within less between data sets)",
+    "reproducibility": "**Reproducibility** (pretrained runs, within less between data sets)",
     "direction use": "**Direction use**",
 }
 Line = Mapping[Any, Any]
@@ -55,10 +55,36 @@ def blocks(inputs: Inputs) -> list[Block]:
             muted=not_ok,
             note="Each is one test, and p is not adjusted; one-sided against zero, two-sided "
             "against controls. Floor: the smallest p that so few runs can give. Runs: real ones, "
-            "and those of the control.",
+            "and those of the control. Reproducibility is that of pretrained runs. "
+            + at_best(inputs),
             wide=True,
         ),
     ]
+
+
+def at_best(inputs: Inputs) -> str:
+    """When the runs were measured that are compared with controls; "" where none are."""
+    runs = inputs.runs.assign(control=inputs.control)
+    runs = runs[runs["convolution"] == "3t"]
+    cell = [name for name in inputs.variant if name in runs]
+    there = runs.loc[runs["control"] != "none", cell].drop_duplicates()
+    runs = runs.merge(there, on=cell)
+    if runs.empty or "best_step" not in runs:
+        return ""
+    means = runs.groupby("control", observed=True)["best_step"].mean().dropna()
+    # as they are printed
+    of = {str(name): f"{round(mean):,}" for name, mean in means.items()}
+    if "none" not in of or len(of) == 1:
+        return ""
+    real = of.pop("none")
+    each = [f"{mean} in {escape(name)} ones" for name, mean in of.items()]
+    text = (
+        "Measured is the best checkpoint of a run, on average after "
+        f"{join_words([f'{real} updates in real runs', *each])}"
+    )
+    if set(of.values()) == {real}:
+        return f"{text}."
+    return f"{text}: a difference may also come from the length of training."
 
 
 def in_brief(inputs: Inputs, endpoint: str) -> str:
@@ -84,13 +110,14 @@ def sentence(lines: list[Any], alpha: float) -> str:
     name = NAMES[str(zero["endpoint"])]
     name += "" if zero["dataset"] == "all" else f" on *{escape(zero['dataset'])}*"
     if zero["status"] == "missing":
-        return f"{name} was not measured."
+        return f"{name} was not measured: {escape(zero['reason'])}."
     if not math.isfinite(float(zero["estimate"])):
         return f"{name} could not be formed: {escape(zero['reason'])}."
     value = f"{amount(zero, zero['estimate'])}{interval(zero)}"
     there = [line for line in lines if line["status"] != "missing"]
+    note = f" ({escape(zero['reason'])})" if zero["status"] == "ok" and zero["reason"] else ""
     text = (
-        f"{name} is {value} over {plural(int(zero['n_runs']), 'run')}: it "
+        f"{name} is {value} over {plural(int(zero['n_runs']), 'run')}{note}: it "
         f"{join_words([clause(line, alpha) for line in there])}"
     )
     missing = [escape(line["comparison"]) for line in lines if line["status"] == "missing"]
@@ -107,7 +134,9 @@ def clause(line: Line, alpha: float) -> str:
     if line["status"] != "ok":
         return f"was not tested against {other} ({escape(line['reason'])})"
     estimate = float(line["estimate"])
-    p = f"p = {formats.p_prose(line['p_adjusted'])}, floor {formats.p_prose(line['p_floor'])}"
+    sided = "" if control else "one-sided "  # the interval beside it is two-sided
+    p = formats.p_prose(line["p_adjusted"])
+    p = f"{sided}p = {p}, floor {formats.p_prose(line['p_floor'])}"
     difference = f"by {amount(line, abs(estimate))}{interval(line)}, " if control else ""
     if passes(float(line["p_adjusted"]), alpha):
         verb = "exceeds" if estimate > 0 else "lies below"
@@ -119,7 +148,9 @@ def clause(line: Line, alpha: float) -> str:
 
 
 def amount(line: Line, value: Any) -> str:
-    """An estimate in its unit."""
+    """An estimate in its unit, a dash where there is none."""
+    if not math.isfinite(float(value)):
+        return formats.DASH
     if line["unit"] == "share of variance":
         return formats.share(value, 1).text
     if line["unit"] == "percentage points":
@@ -128,7 +159,9 @@ def amount(line: Line, value: Any) -> str:
 
 
 def runs(line: Line) -> Cell:
-    """Real runs, and behind them those of the control."""
+    """Real runs, and behind them those of the control; a dash where there are none."""
+    if line["status"] == "missing":
+        return Cell(formats.DASH)
     both = line["n_runs"], line["n_other"]
     return pair(*both) if line["comparison"] != "zero" else formats.count(both[0])
 

@@ -10,6 +10,7 @@ from threetconv.report import formats
 from threetconv.report.document import Block, Details, Paragraph, Section, Table, escape
 from threetconv.report.inputs import Inputs, differs, verdict
 from threetconv.report.sections.accuracy import points
+from threetconv.report.sections.endpoints import at_best
 from threetconv.report.tables import (
     P_VALUES,
     Shown,
@@ -60,7 +61,8 @@ def section(inputs: Inputs) -> list[Section]:
         ),
         Paragraph(" ".join(said(lines, inputs))),
         *overview(lines),
-        *differences(inputs.need_tests, inputs.alpha),
+        *differences(inputs),
+        *by_pair(inputs.need_classes),
         *by_layer(inputs.need_cells),
     ]
     several = len(inputs.recipes) > 1
@@ -132,7 +134,7 @@ def said(lines: list[dict[str, Any]], inputs: Inputs) -> list[str]:
         sentences.append(f"{text}.")
     tests = inputs.need_tests
     if len(tests):
-        testable = tests[tests["status"] == "ok"]
+        testable = counted(tests)
         more = int((differs(testable, inputs.alpha) & (testable["estimate"] > 0)).sum())
         sentences.append(
             "No comparison with a negative control has enough runs to show a difference."
@@ -141,6 +143,15 @@ def said(lines: list[dict[str, Any]], inputs: Inputs) -> list[str]:
             f"negative controls in {of_all(more, len(testable), 'testable comparison')}."
         )
     return sentences
+
+
+def counted(tests: pd.DataFrame) -> pd.DataFrame:
+    """Testable lines, without those of cells that a testable line over cells holds as well."""
+    testable = tests[tests["status"] == "ok"]
+    keys = ["dataset", "convolution", "recipe", "control", "measure"]
+    pooled = pd.MultiIndex.from_frame(testable.loc[testable["network"] == "all", keys])
+    held = pd.MultiIndex.from_frame(testable[keys]).isin(pooled)
+    return testable[(testable["network"] == "all") | ~held]
 
 
 def number(value: float) -> str:
@@ -224,8 +235,9 @@ def is_control(line: Any) -> bool:
     return bool(line["control"] != "none")
 
 
-def differences(tests: pd.DataFrame, alpha: float) -> list[Block]:
+def differences(inputs: Inputs) -> list[Block]:
     """Real runs against negative controls."""
+    tests, alpha = inputs.need_tests, inputs.alpha
     if tests.empty:
         return []
     columns = [
@@ -246,7 +258,7 @@ def differences(tests: pd.DataFrame, alpha: float) -> list[Block]:
         "The unit is the run. Drop: by transforms at the identity, batch norms computed anew. "
         "Intervals are Welch's; p by relabelling runs, after Holm over both measures of a line's "
         "network, variant and control; lines over several cells, each a block, are one test and "
-        "not adjusted; floor: the smallest p that so few runs can give."
+        f"not adjusted; floor: the smallest p that so few runs can give. {at_best(inputs)}"
     )
     return [
         make_table(
@@ -261,6 +273,40 @@ def differences(tests: pd.DataFrame, alpha: float) -> list[Block]:
             wide=True,
         )
     ]
+
+
+def by_pair(table: pd.DataFrame) -> list[Block]:
+    """Direction use of intact networks by pair of opposite classes; folded away."""
+    if table.empty:
+        return []
+    pairs = table[(table["measure"] == "direction use") & (table["transforms"] == "intact")]
+    pairs = pairs[pairs["batch_norm"] == "trained"].sort_values([*CELL, "classes"], kind="stable")
+    if pairs.empty:
+        return []
+    columns = [
+        words("dataset"),
+        words("network"),
+        words("conv.", lambda line: convolutions([line["convolution"]])),
+        *when((pairs["recipe"] != "paper").any(), words("recipe")),
+        words("start", "init"),
+        *when((pairs["control"] != "none").any(), words("control", control)),
+        words("classes", lambda line: escape(line["classes"])),
+        numbers("runs", "n_runs", formats.count),
+        numbers("direction use", ("mean", "least", "most"), formats.percent_spread),
+        numbers("95 % interval", ("ci_low", "ci_high"), points),
+    ]
+    shown = make_table(
+        pairs,
+        columns,
+        "Direction use by pair of opposite classes, in percentage points: means over runs, and "
+        "their range.",
+        label="Table Y, pairs",
+        group_by=2,
+        muted=is_control,
+        sortable=True,
+        note="Recall class by class and by condition is in need_classes.parquet.",
+    )
+    return [Details(f"Pair by pair ({len(pairs)})", [shown], printed=False)]
 
 
 def by_layer(table: pd.DataFrame) -> list[Block]:

@@ -19,8 +19,9 @@ from threetconv.report.document import (
     Table,
     escape,
 )
-from threetconv.report.inputs import Inputs
+from threetconv.report.inputs import Inputs, checkpoint_name
 from threetconv.report.sections import alignment
+from threetconv.report.sections.endpoints import at_best
 from threetconv.report.tables import P_VALUES, RATIO, Shown, make_table, numbers, pair, when, words
 from threetconv.report.wording import join_words, of_all, verb
 
@@ -70,13 +71,19 @@ def section(inputs: Inputs) -> list[Section]:
         Paragraph(
             f"Here the answer is known. {truth(inputs)} A planted parameter is **recovered** when "
             "real runs moved it further than runs of each negative control of the same dataset, "
-            "and when channels of the first layer point the way they prefer. The noise floor, "
-            "what gradients of pure noise would leave, is printed beside."
+            "and when channels of the first layer point the way they prefer. "
+            f"{when_measured(table)}The noise floor, what gradients of pure noise would leave, is "
+            f"printed beside. {at_best(inputs)}"
         )
     ]
     if not table.empty:
         table = ordered(table)
-        said = [recovered(table), answered(inputs.planted_tuning_first), besides(table)]
+        said = [
+            recovered(table),
+            moved_first(inputs.planted_first),
+            answered(inputs.planted_tuning_first),
+            besides(table),
+        ]
         blocks += [
             Paragraph(" ".join(text for text in said if text)),
             *matrices(inputs, table),
@@ -86,6 +93,20 @@ def section(inputs: Inputs) -> list[Section]:
         ]
     blocks += in_layers(inputs.planted_layers)
     return [Section("Planted truth", blocks, alignment.sections(inputs))]
+
+
+def when_measured(table: pd.DataFrame) -> str:
+    """That displacements and directions may be of different checkpoints."""
+    names = [checkpoint_name(name) for name in dict.fromkeys(table.get("checkpoint", []))]
+    if not names:
+        return ""
+    where = " and ".join(names)
+    return (
+        f"Displacements are compared at {where}, direction and tuning are those of the best "
+        "checkpoint, so that both parts of a verdict may be of different updates. "
+        if names != [checkpoint_name("best")]
+        else "Both are of the best checkpoint. "
+    )
 
 
 def truth(inputs: Inputs) -> str:
@@ -139,6 +160,26 @@ def verdicts(lines: pd.DataFrame) -> tuple[int, str, int]:
     cannot = int((found == "untestable").sum())
     words_ = f", {cannot} could not be tested" if cannot else ""
     return int((found == "yes").sum()), words_, len(lines)
+
+
+def moved_first(first: pd.DataFrame) -> str:
+    """How many parameters of the first layer alone moved further than in each control."""
+    if first.empty:
+        return ""
+    lines = first.drop_duplicates([*CELL, "parameter"])
+    planted, moved = lines["expected"].astype(bool), lines["beyond_controls"].astype(str) == "yes"
+    if not planted.any():
+        return ""
+    others = (
+        f", and so did {of_all(int(moved[~planted].sum()), int((~planted).sum()), 'other one')}"
+        if not planted.all()
+        else ""
+    )
+    return (
+        "In the first layer alone, "
+        f"{of_all(int(moved[planted].sum()), int(planted.sum()), 'planted combination')} moved "
+        f"further than in each control{others}."
+    )
 
 
 def answered(first: pd.DataFrame) -> str:
@@ -396,12 +437,13 @@ def in_layers(table: pd.DataFrame) -> list[Block]:
     # `ordered` is stable, so layers stay in order within each motion and parameter.
     lines = ordered(lines.sort_values("layer_index", kind="stable"))
     present = [name for name in HEADS if (lines["comparison"] == name).any()]
-    keys = ["motion", "dataset", "network", "parameter", "layer_index"]
+    keys = ["motion", "dataset", "network", "init", "parameter", "layer_index"]
     rows = [compared(group) for _, group in lines.groupby(keys, sort=False, observed=True)]
     columns = [
         words("planted", "motion"),
         words("dataset"),
         words("network"),
+        words("start", "init"),
         words("", "parameter"),
         words("layer", lambda line: Cell(str(line["layer"]), float(line["layer_index"]))),
         *ratios(present),
@@ -412,7 +454,7 @@ def in_layers(table: pd.DataFrame) -> list[Block]:
         "The planted parameters layer by layer: ratios of mean displacements; a star where the "
         "95 % interval lies above 1 (not adjusted for the number of layers).",
         label="Table M",
-        group_by=4,
+        group_by=5,
         sortable=True,
         wide=True,
     )

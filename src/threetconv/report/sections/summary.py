@@ -8,7 +8,7 @@ from threetconv.report import formats
 from threetconv.report.document import Block, Callout, Paragraph, escape
 from threetconv.report.inputs import MAIN, Inputs, checkpoint_name, differs
 from threetconv.report.sections import endpoints, need, truth
-from threetconv.report.sections.planted import recovered
+from threetconv.report.sections.planted import moved_first, recovered
 from threetconv.report.wording import join_words, of_all, plural, verb
 
 __all__ = ["blocks"]
@@ -23,11 +23,12 @@ def blocks(inputs: Inputs) -> list[Block]:
     texts = [[what(inputs)], *([] for _ in names)]
     for number, name in enumerate(names):
         of = inputs.of_recipe(name)
-        found = [accuracy(of.accuracy), needed(of), truth.in_brief(of)]
+        found = [accuracy(of.accuracy), needed(of), truth.in_brief(of), again(of)]
         found += [
             displaced(of.displacement),
             tested(of.tested(*MAIN), inputs.alpha),
             recovered(of.planted),
+            moved_first(of.planted_first),
         ]
         several = [f"**Recipe {escape(name)}.**"] if len(names) > 1 else []
         # with one recipe all is one paragraph
@@ -116,28 +117,42 @@ def accuracy(table: pd.DataFrame) -> str:
     return f"Validation accuracy of 3T networks, start *{escape(init)}*: {'; '.join(pieces)}."
 
 
+def again(inputs: Inputs) -> str:
+    """Reproducibility with its tests against controls, where it was measured."""
+    measured = not inputs.reproducibility.empty
+    return endpoints.in_brief(inputs, "reproducibility") if measured else ""
+
+
 def needed(inputs: Inputs) -> str:
     """What 3T networks recognise backwards and without transforms, of one start as above.
 
-    Direction use stands behind it, over all starts, with its tests against controls.
+    Without transforms: with batch norm statistics computed anew, where the network has such; those
+    that were trained fit maps which the transforms have moved. Direction use stands behind it, over
+    all starts, with its tests against controls.
     """
     lines = [] if inputs.need_cells.empty else need.cells(inputs.need_cells)
     lines = [line for line in lines if line["convolution"] == "3t" and not need.is_control(line)]
     if not lines:
         return ""
     init = min((line["init"] for line in lines), key=lambda name: (name != "pretrained", name))
+    lines = [line for line in lines if line["init"] == init]
+    anew = [bool(pd.notna(line["identity_anew"])) for line in lines]
+    norms = " (batch norm statistics computed anew" * any(anew)
+    norms += ")" * all(anew) or " where a network has such)" * any(anew)
     pieces = []
     for dataset in dict.fromkeys(line["dataset"] for line in lines):
-        of = [line for line in lines if line["dataset"] == dataset and line["init"] == init]
-        each = [
-            f"{escape(line['network'])} {need.number(line['forwards'])}, "
-            f"{need.number(line['backwards'])} and {need.number(line['identity'])} %"
-            for line in of
-        ]
-        pieces += [f"{join_words(each)} on *{escape(dataset)}*"] if of else []
+        each = []
+        for line in (line for line in lines if line["dataset"] == dataset):
+            known = pd.notna(line["identity_anew"])
+            identity = line["identity_anew" if known else "identity"]
+            each.append(
+                f"{escape(line['network'])} {need.number(line['forwards'])}, "
+                f"{need.number(line['backwards'])} and {need.number(identity)} %"
+            )
+        pieces.append(f"{join_words(each)} on *{escape(dataset)}*")
     return (
         "Of clips played forwards, of clips played backwards, and with all transforms at the "
-        f"identity they recognise: {'; '.join(pieces)}. "
+        f"identity{norms} they recognise: {'; '.join(pieces)}. "
         f"{endpoints.in_brief(inputs, 'direction use')}"
     )
 

@@ -20,10 +20,10 @@ from threetconv.support.levels import passes
 __all__ = ["section"]
 
 TRAINED = {
-    "label-shuffled": ("trained on shuffled labels", "on the true labels"),
-    "static": ("trained on one frame repeated", "on moving clips"),
+    "label-shuffled": "trained on shuffled labels",
+    "static": "trained on one frame repeated",
 }
-"""Control -> what its runs are, and what the training of real runs is beside it."""
+"""Control -> what its runs are."""
 WHERE = {"first": "in the first layer", "model": "over all layers, by own contribution,"}
 Line = Mapping[Any, Any]
 
@@ -32,7 +32,22 @@ def section(inputs: Inputs) -> list[Section]:
     """The primary endpoints, and below a section for each question that there is a table for."""
     first = endpoints.blocks(inputs)
     below = [*agreement(inputs), *reproducibility(inputs), *prediction(inputs)]
-    return [Section("Do the parameters tell the truth?", first, below)] if first or below else []
+    if not first and not below:
+        return []
+    if (inputs.measured["init"] == "pretrained").any():
+        text = (
+            "Pretrained runs of a network share one set of 2D weights: what is found of them is "
+            "found of these weights."
+        )
+        first = [Paragraph(text), *first]
+    return [Section("Do the parameters tell the truth?", first, below)]
+
+
+def best_epochs(inputs: Inputs, lines: pd.DataFrame) -> list[Block]:
+    """The caveat of comparisons with controls at the best checkpoint, where there are any."""
+    compared = (lines["against"] != "zero").any()
+    text = endpoints.at_best(inputs) if compared else ""
+    return [Paragraph(text)] if text else []
 
 
 def agreement(inputs: Inputs) -> list[Section]:
@@ -59,13 +74,15 @@ def agreement(inputs: Inputs) -> list[Section]:
                     "negative."
                 ),
                 ListBlock([text for text in said if text]),
+                *best_epochs(inputs, real),
                 *inputs.figure(
                     "agreement",
                     label="Figure V",
                     caption="Left: mean correlation of parameter (rows) and tuning (columns) over "
                     "the real runs; framed: the pairs that should agree. Right: the contrast of "
-                    "each run, the mean's 95 % interval, and the range that channels which "
-                    "exchange their tuning give in 95 % of cases (grey).",
+                    "each run, the 95 % interval of the mean of a line's real runs, and the range "
+                    "that this mean has in 95 % of cases if channels exchange their tuning (grey: "
+                    "of the mean, and not of the single runs, which vary more).",
                     alt="Two heat maps of correlations between parameters and tuning, and beside "
                     "them the contrast of each run. The values are in the table below.",
                 ),
@@ -124,13 +141,13 @@ def beside(line: Line | None, alpha: float) -> str:
     if line is None or not math.isfinite(float(line["estimate"])):
         return ""
     where = WHERE[str(line["scope"])]
-    runs, training = TRAINED[str(line["against"])]
+    runs = TRAINED[str(line["against"])]
     start = (
         f"Against {plural(int(line['n_other']), 'run')} {runs} the contrast {where} differs "
         f"by {two(line['estimate'])}{spread(line)}"
     )
     more = float(line["estimate"]) > 0
-    shown = f"training {training} makes channels agree {'more' if more else 'less'}"
+    shown = f"channels of real runs agree {'more' if more else 'less'}"
     return f"{start}: {verdict(line, alpha, shown)}."
 
 
@@ -198,7 +215,7 @@ def reproducibility(inputs: Inputs) -> list[Section]:
     compared = model[model["against"] != "zero"]
     model = model[model["against"] == "zero"]
     real = model[model["control"] == "none"]
-    said = [common(real), own(real, inputs.alpha), chance(model)]
+    said = [common(real), own(real, compared, inputs.alpha), chance(model)]
     said += [beyond(compared, control, inputs.alpha) for control in TRAINED]
     return [
         Section(
@@ -214,6 +231,7 @@ def reproducibility(inputs: Inputs) -> list[Section]:
                     "share of the variance. Scratch runs have no channels in common."
                 ),
                 ListBlock([text for text in said if text]),
+                *best_epochs(inputs, compared),
                 *inputs.figure(
                     "reproducibility",
                     label="Figure W",
@@ -250,14 +268,39 @@ def common(lines: pd.DataFrame) -> str:
     )
 
 
-def own(lines: pd.DataFrame, alpha: float) -> str:
-    """What pretrained runs of one data set share beyond those of others."""
+def own(lines: pd.DataFrame, compared: pd.DataFrame, alpha: float) -> str:
+    """What pretrained runs of one data set share beyond those of others, and beyond controls."""
     line = of_start(lines, "specific", "pretrained")
     if line is None or not math.isfinite(float(line["estimate"])):
         return ""
     return (
         f"Within data sets they share {percent(line['estimate'])}{percents(line)} more than "
-        f"between data sets: {verdict(line, alpha, 'channels learn what is of the data set')}."
+        f"between data sets: {verdict(line, alpha, 'this is above zero')}."
+        f"{beyond_controls(compared, alpha) if shows_more(line, alpha) else ''}"
+    )
+
+
+def shows_more(line: Line, alpha: float) -> bool:
+    """Whether the test of a line shows an estimate above zero."""
+    tested = line["status"] == "ok" and float(line["estimate"]) > 0
+    return tested and bool(passes(float(line["p_adjusted"]), alpha))
+
+
+def beyond_controls(compared: pd.DataFrame, alpha: float) -> str:
+    """Whether that is beyond the controls, which share it without the lesson of the data set."""
+    tests = {c: of_start(compared[compared["against"] == c], "specific", "pretrained")
+             for c in TRAINED}  # fmt: skip
+    beyond = {escape(c): shows_more(line, alpha) for c, line in tests.items() if line}
+    more = join_words([name for name, shown in beyond.items() if shown])
+    rest = join_words([name for name, shown in beyond.items() if not shown], last="or")
+    if not beyond:
+        return ""
+    if not rest:
+        return f" It exceeds that of {more} runs: channels learn what is of the data set."
+    said = f"exceeds that of {more} runs, but " if more else ""
+    return (
+        f" It {said}was not shown to exceed that of {rest} runs: what is shared within a data set "
+        "need not come from its lesson."
     )
 
 
@@ -266,10 +309,11 @@ def beyond(lines: pd.DataFrame, control: str, alpha: float) -> str:
     line = of_start(lines[lines["against"] == control], "specific", "pretrained")
     if line is None or not math.isfinite(float(line["estimate"])):
         return ""
-    shown = f"real runs share {'more' if float(line['estimate']) > 0 else 'less'} of it"
+    shown = f"real runs share {'more' if float(line['estimate']) > 0 else 'less'}"
     return (
-        f"What is of the data set differs from that of {plural(int(line['n_other']), 'run')} "
-        f"{TRAINED[control][0]} by {percent(line['estimate'])}{percents(line)}: "
+        f"Pretrained runs differ from {plural(int(line['n_other']), 'run')} {TRAINED[control]} in "
+        "what they share within less between data sets by "
+        f"{percent(line['estimate'])}{percents(line)}: "
         f"{verdict(line, alpha, shown)}."
     )
 
@@ -318,7 +362,8 @@ def shares(model: pd.DataFrame) -> Block:
             *P_VALUES,
             words("status"),
         ],
-        "Shares of the variance of signed displacements since the start, mean over layers.",
+        "Shares of the variance of signed displacements since the start: mean over layers, "
+        "weighted by their rows (channels times transitions).",
         label="Table W",
         group_by=1,
         muted=lambda line: line["status"] in {"untestable", "degenerate"},

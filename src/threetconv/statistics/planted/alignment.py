@@ -161,8 +161,7 @@ def sign_flip(
         [Signs(x)], x.sum(keepdims=True), ROUNDING * np.abs(x).sum(keepdims=True),
         least=0.5**x.size, two_sided=False, seed=seed, max_enumeration=max_enumeration, draws=draws,
     )[0]  # fmt: skip
-    # by enumeration the floor is that of the design: with zeros among the values fewer p differ
-    return result.p, 0.5**x.size if result.exact else result.floor
+    return result.p, result.floor
 
 
 class Signs(NamedTuple):

@@ -150,9 +150,7 @@ def _use(needs: pd.DataFrame, seed: int) -> dict[str, Any]:
     }
     if real.size and shuffled.size:
         result = permute_runs([(real, shuffled)], two_sided=False, seed=seed)
-        # the floor of these values, not of the design: equal shares are no want of runs
-        least = 1 / math.comb(real.size + shuffled.size, real.size)
-        found |= {"use_p": result.p, "use_p_floor": least if result.exact else result.floor}
+        found |= {"use_p": result.p, "use_p_floor": result.floor}
     return found
 
 

@@ -56,7 +56,7 @@ class PermutationResult(NamedTuple):
 
     statistic: float  # mean over blocks
     p: float
-    floor: float  # the smallest p that these runs could have given
+    floor: float  # the smallest p that so many runs can give, from the design alone
     exact: bool  # all labelings enumerated
     n_permutations: int  # labelings enumerated, or drawn
 
@@ -125,11 +125,10 @@ def permute(
             totals = (totals[:, None] + block.every()[None, :]).reshape(-1, totals.shape[1])
         totals = size(finish(totals))
         hits = np.count_nonzero(totals >= reach, axis=0)
-        # labelings that tie with the most extreme one: with these values p cannot be smaller
-        extreme = np.count_nonzero(totals >= totals.max(axis=0) - slack, axis=0)
+        # not the floor of these values: ties between runs are no want of runs
         return [
-            PermutationResult(float(t), int(h) / count, max(int(e) / count, least), True, count)
-            for t, h, e in zip(observed, hits, extreme, strict=True)
+            PermutationResult(float(t), int(h) / count, least, True, count)
+            for t, h in zip(observed, hits, strict=True)
         ]
     rng = np.random.default_rng(seed)
     hits = np.zeros(observed.size, dtype=np.int64)

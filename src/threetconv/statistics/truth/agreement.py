@@ -171,15 +171,16 @@ def _against_zero(
     line = against_zero(values, two_sided=not expected, seed=seed)
     null = float(_mean(np.array([_mean(columns["null"][rows]) for rows in cells])))
     everywhere = np.concatenate(cells)
-    spread = columns["null_sd"][everywhere]
-    spread = spread[np.isfinite(spread)]
+    spreads = [columns["null_sd"][rows] for rows in cells]
+    # of a cell's mean over runs; cells count alike, however many runs they have
+    variances = [(s[np.isfinite(s)] ** 2).sum() / np.isfinite(s).sum() ** 2 for s in spreads
+                 if np.isfinite(s).any()]  # fmt: skip
     reasons = dict.fromkeys([line["reason"], *columns["reason"][everywhere]])
     return line | {
         "against": "zero",
         "reason": "; ".join(filter(None, reasons)),
         "null": null,
-        # the mean of runs varies by the root of their summed variances, by their number
-        "null_high": null + 1.96 * math.sqrt((spread**2).sum()) / max(spread.size, 1),
+        "null_high": null + 1.96 * math.sqrt(sum(variances)) / max(len(variances), 1),
     }
 
 

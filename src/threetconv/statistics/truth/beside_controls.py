@@ -143,30 +143,24 @@ def against_controls(
 
     Yields:
         A line per parameter for each recipe, control of `AGAINST`, start and network that has runs
-        of the control; over the networks of a start (network is "all"), and over networks and
-        starts (init as well), where there are several. Data sets without runs of both arms are
-        left out.
+        of the control; and over the networks of a start (network is "all"), where there are
+        several. Data sets without runs of both arms are left out.
     """
-    for recipe, same in cells.groupby("recipe", sort=True, observed=True):
+    for (recipe, init), same in cells.groupby(["recipe", "init"], sort=True, observed=True):
         for control in AGAINST:
-            about = {"recipe": recipe, "control": REAL, "dataset": "all", "against": control}
-            found: dict[str, list[_Beside]] = {}
-            for (init, network), group in same.groupby(
-                ["init", "network"], sort=True, observed=True
-            ):
-                here = about | {"init": init, "network": network}
+            about = {"recipe": recipe, "control": REAL, "init": init, "dataset": "all",
+                     "against": control}  # fmt: skip
+            found: list[_Beside] = []
+            for network, group in same.groupby("network", sort=True, observed=True):
+                here = about | {"network": network}
                 block, why = _block(moved, group, control)
                 if block:
-                    found.setdefault(str(init), []).append(block)
+                    found.append(block)
                     yield from _lines([block], here, seed)
                 elif why:
                     yield from _unknown(here, why)
-            for init, blocks in found.items():
-                if len(blocks) > 1:
-                    yield from _lines(blocks, about | {"init": init, "network": "all"}, seed)
             if len(found) > 1:
-                blocks = [block for of in found.values() for block in of]
-                yield from _lines(blocks, about | {"init": "all", "network": "all"}, seed)
+                yield from _lines(found, about | {"network": "all"}, seed)
 
 
 def _block(moved: pd.DataFrame, group: pd.DataFrame, control: str) -> tuple[_Beside | None, str]:

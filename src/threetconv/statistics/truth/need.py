@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from threetconv.schemas.need import NEED_CELLS, NEED_RUNS, NEED_TESTS
+from threetconv.schemas.need import NEED_RUNS, NEED_TESTS
 from threetconv.statistics.tests.adjust import adjust, holm
 from threetconv.statistics.tests.comparisons import BLANK
 from threetconv.statistics.tests.families import REAL, with_recipe
 from threetconv.statistics.tests.intervals import paired_interval
 from threetconv.statistics.truth.over_runs import against_runs, one_test
 
-__all__ = ["need_cells", "need_runs", "need_tests"]
+__all__ = ["need_cells", "need_classes", "need_runs", "need_tests"]
 
 VARIANT = ["network", "dataset", "init", "convolution", "recipe"]
 CELL = [*VARIANT, "control"]
@@ -33,8 +33,8 @@ def need_runs(counts: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         counts: tables `NEED` of some runs.
-        runs: run_id, network, dataset, init, convolution, control, replicate, and recipe where
-            there are several.
+        runs: run_id, network, dataset, init, convolution, control, replicate, num_classes, and
+            recipe where there are several.
 
     Returns:
         Columns of `NEED_RUNS`, in per cent and percentage points, for every condition that was
@@ -71,9 +71,10 @@ def need_runs(counts: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     )
     # differences of equal shares must be equal: rounding errors are no spread between runs
     values["value"] = values["value"].round(9)
-    guess = (100 / counts.groupby("run_id")["label"].nunique()).rename("chance").reset_index()
-    cells = with_recipe(runs)[["run_id", *CELL, "replicate"]]
-    return values.merge(guess, on="run_id").merge(cells, on="run_id")[NEED_RUNS.names]
+    # of the classes that the network tells apart; clips may have been drawn of fewer
+    cells = with_recipe(runs).assign(chance=100 / runs["num_classes"])
+    cells = cells[["run_id", *CELL, "replicate", "chance"]]
+    return values.merge(cells, on="run_id")[NEED_RUNS.names]
 
 
 def _of_clips(accuracy: pd.DataFrame, clips: str) -> pd.Series:
@@ -92,18 +93,53 @@ def need_cells(values: pd.DataFrame) -> pd.DataFrame:
         Columns of `NEED_CELLS`; no interval of one run, or of runs that are all alike.
     """
     keys = [*CELL, "measure", "clips", *CONDITION]
+    table = _over_runs(values, keys)
+    return table.assign(chance=values.groupby(keys, sort=False)["chance"].first().to_numpy())
+
+
+def need_classes(counts: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Recall class by class, and direction use by pair of opposite classes; over runs.
+
+    Args:
+        counts, runs: as for `need_runs`; of the whole network, not layer by layer.
+
+    Returns:
+        Columns of `NEED_CLASSES`. Direction use of a pair is the share of the clips of both classes
+        that are recognised forwards, less the share that are recognised backwards.
+    """
+    place = ["run_id", "transforms", "batch_norm"]
+    whole = counts[counts["layer_index"] < 0]
+    recall = whole.assign(
+        measure="recall", classes=whole["label"], value=100 * whole["n_correct"] / whole["n"]
+    )
+    paired = whole[whole["opposite"] != ""]
+    names = [
+        " / ".join(sorted(pair)) for pair in zip(paired["label"], paired["opposite"], strict=True)
+    ]
+    keys = [*place, "clips", "classes"]
+    sums = paired.assign(classes=names).groupby(keys, observed=True)[["n", "n_correct"]].sum()
+    shares = (100 * sums["n_correct"] / sums["n"]).unstack("clips")  # noqa: PD010
+    pairs = shares.reindex(columns=["forwards", "backwards"]).dropna().reset_index()
+    use = pairs.assign(
+        measure="direction use", clips="", value=pairs["forwards"] - pairs["backwards"]
+    )
+    values = pd.concat([recall, use], ignore_index=True)
+    values["value"] = values["value"].round(9)
+    values = values.merge(with_recipe(runs)[["run_id", *CELL]], on="run_id")
+    keys = [*CELL, "measure", "classes", "clips", "transforms", "batch_norm"]
+    return _over_runs(values, keys)
+
+
+def _over_runs(values: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Number of runs, mean, range and t interval of each group."""
     lines = []
     for key, cell in values.groupby(keys, sort=False, observed=True):
         interval = paired_interval([cell["value"]])
-        lines.append(
-            (
-                *_tuple(key), len(cell), cell["value"].mean(), cell["value"].min(),
-                cell["value"].max(), interval.low, interval.high,
-                interval.method.replace("paired ", "").replace("pair in a block", "run"),
-                cell["chance"].iloc[0],
-            )
-        )  # fmt: skip
-    return pd.DataFrame(lines, columns=NEED_CELLS.names)
+        method = interval.method.replace("paired ", "").replace("pair in a block", "run")
+        numbers = len(cell), *cell["value"].agg(["mean", "min", "max"])
+        lines.append((*_tuple(key), *numbers, interval.low, interval.high, method))
+    names = ["n_runs", "mean", "least", "most", "ci_low", "ci_high", "ci_method"]
+    return pd.DataFrame(lines, columns=[*keys, *names])
 
 
 def need_tests(values: pd.DataFrame, *, seed: int, alpha: float = 0.05) -> pd.DataFrame:

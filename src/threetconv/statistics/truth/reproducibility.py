@@ -81,13 +81,13 @@ def reproducibility_table(
 
     Returns:
         Columns of `REPRODUCIBILITY`. Measure "icc": a line per cell; "specific": a line per network
-        and start (`dataset` is "all"). Both also over all networks and data sets ("all": the mean),
-        "specific" over starts as well, each network and start a block. Intervals are jackknife t
-        intervals over runs, where one can be left out. Only "specific" is tested: one-sided against
-        zero, data sets exchanged between the runs of a network, start and recipe; and real runs
-        against those of each control (`threetconv.statistics.truth.beside_controls`). Holm over
-        what stands beside: networks, and apart the single parameters. Layers are descriptive, as is
-        "icc".
+        and start (`dataset` is "all"). Both also over all networks and data sets of a start ("all":
+        the mean, each network a block), but not over starts, since scratch runs have no channels in
+        common. Intervals are jackknife t intervals over runs, where one can be left out. Only
+        "specific" is tested: one-sided against zero, data sets exchanged between the runs of a
+        network, start and recipe; and real runs against those of each control
+        (`threetconv.statistics.truth.beside_controls`). Holm over what stands beside: networks, and
+        apart the single parameters. Layers are descriptive, as is "icc".
     """
     rows = parameters[(parameters["tag"] == "best") & parameters["reachable"].astype(bool)]
     moved = rows[["run_id", *PLACE]].assign(**{
@@ -96,7 +96,6 @@ def reproducibility_table(
     cells = with_recipe(runs)
     cells = cells[cells["run_id"].isin(moved["run_id"])]
     lines: list[dict[str, Any]] = []
-    everywhere: dict[tuple[str, str], dict[str, list[_Model]]] = {}
     for key, same in cells.groupby(BLOCK[:3], sort=True, observed=True):
         about = dict(zip(BLOCK[:3], key, strict=True))
         blocks = {
@@ -105,15 +104,7 @@ def reproducibility_table(
         }
         lines += _commons(blocks, about)
         if len(set(same["dataset"])) > 1:
-            found: list[_Model] = []
-            lines += _specifics(blocks, about, found, seed)
-            if found:
-                init, recipe, control = map(str, key)
-                everywhere.setdefault((recipe, control), {})[init] = found
-    for (recipe, control), starts in everywhere.items():
-        if len(starts) > 1:
-            about = {"init": "all", "recipe": recipe, "control": control}
-            lines += _specific_over([m for found in starts.values() for m in found], about, seed)
+            lines += _specifics(blocks, about, seed)
     lines += against_controls(moved, cells, seed)
     families: dict[Any, list[dict[str, Any]]] = {}
     for line in lines:
@@ -149,10 +140,10 @@ def _commons(blocks: dict[str, ComparedRuns], about: dict[str, Any]) -> Iterator
 
 
 def _specifics(
-    blocks: dict[str, ComparedRuns], about: dict[str, Any], models: list[_Model], seed: int
+    blocks: dict[str, ComparedRuns], about: dict[str, Any], seed: int
 ) -> Iterator[dict[str, Any]]:
-    """Lines of measure "specific"; what can be pooled is added to `models`."""
-    before = len(models)
+    """Lines of measure "specific"."""
+    models: list[_Model] = []
     for network, runs in blocks.items():
         datasets = np.unique(runs.datasets, return_inverse=True)[1]
         here = about | {"network": network, "dataset": "all", "measure": "specific"}
@@ -177,14 +168,14 @@ def _specifics(
                 | jackknife_interval([(pseudo[:, *where],)], shares[where])
                 | {name: line[name] for name in ("n_runs", "estimate", "status", "reason")}
             )
-    if len(models) - before > 1:
-        yield from _specific_over(models[before:], about, seed)
+    if len(models) > 1:
+        yield from _specific_over(models, about, seed)
 
 
 def _specific_over(
     models: list[_Model], about: dict[str, Any], seed: int
 ) -> Iterator[dict[str, Any]]:
-    """Lines of measure "specific" over networks, or over networks and starts."""
+    """Lines of measure "specific" over networks."""
     lines = list(_pooled(models, about | {"measure": "specific"}))
     total = np.array([line["estimate"] for line in lines])
     known = np.isfinite(total)
