@@ -16,6 +16,7 @@ from threetconv.layer.conv3t import Conv3T
 from threetconv.networks import build, lift_counterparts
 from threetconv.networks.lift import CONVOLUTIONS, lift
 from threetconv.networks.lift_check import verify_lift
+from threetconv.records import load_model
 
 CHANNELS, SIZE = 4, (6, 7)
 Code = Callable[[Any, Tensor], Tensor]
@@ -374,3 +375,18 @@ def test_networks_of_studies_are_checked_once(monkeypatch: pytest.MonkeyPatch) -
             build.build_network("resnet18", **sizes)
     build.build_network("resnet18", convolution="2d", **sizes)
     assert checked == [build.CHECKED_CLIP, None, None, build.CHECKED_CLIP, None]
+
+
+def test_a_network_that_was_trained_is_not_verified_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of the many jobs that load a run, none has to pay for it."""
+    called: list[tuple[str, ...]] = []
+    monkeypatch.setattr(build, "_check_lift", lambda *about: called.append(about))
+    shape: dict[str, Any] = {"num_classes": 4, "clip_shape": (8, 32, 32), "width": 0.0625}
+    build.build_network("resnet18", **shape)
+    assert called == [("resnet18", "3t")]
+    record = {"network": "resnet18", "convolution": "3t", "init": "scratch", "carry": "nothing"}
+    sizes = {"num_classes": 4, "width_factor": 0.0625, "frames": 8, "height": 32, "width": 32}
+    load_model.network_of(record | sizes)
+    assert len(called) == 1

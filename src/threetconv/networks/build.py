@@ -63,6 +63,7 @@ def build_network(
     carry: str = "convolutions",
     seed: int | None = None,
     symmetric_time: bool = False,
+    verify: bool = True,
 ) -> nn.Module:
     """A video network of the study, built by lifting torchvision's 2D one.
 
@@ -80,12 +81,12 @@ def build_network(
             the global generator.
         symmetric_time: as for `threetconv.lift`; GoogLeNet's auxiliary heads then do not tell a
             clip from its reverse by their Linear layers either. The paper: False.
+        verify: compare the lifted network with the 2D one (`threetconv.verify_lift`), once a
+            process and network.
 
     Returns:
         The network in training mode, for clips (N, 3, T, H, W). GoogLeNet returns
         (logits, aux_logits2, aux_logits1) in training and logits in evaluation.
-
-    Once a process the lifted network is compared with the 2D one (`threetconv.verify_lift`).
 
     Raises:
         InputError: unknown name, no clip shape, a clip shorter than the deepest filter, weights
@@ -102,7 +103,8 @@ def build_network(
             expected=f"at least {depth} frames",
             remedy="raise the number of frames in the clip shape",
         )
-    _check_lift(name, convolution)
+    if verify:
+        _check_lift(name, convolution)
     # one seed covers everything random: the 2D network, the lifted layers and the new heads
     with _seeded(seed):
         model = build_2d(name, num_classes=num_classes, width=width)
