@@ -530,6 +530,6 @@ def test_jobs_before_training():
     from threetconv.study.validate import validate_study
 
     root = Path(__file__).parents[2]
-    for name, expected in (("smoke", 2 + 2 + 1 + 2 + 1), ("paper", 2 + 2), ("planted", 12)):
+    for name, expected in (("smoke", 2 + 2 + 1 + 2 + 1), ("paper", 2 + 2), ("planted", 12 + 2)):
         content = yaml.safe_load((root / f"workflow/studies/{name}.yaml").read_text())
         assert jobs_before_training(validate_study(content)) == expected

@@ -98,4 +98,5 @@ def test_one_run_of_one_data_set_and_its_control_reach_a_report(
     assert tests["ci_low"].isna().all()
     page = (tmp_path / "reports/planted/report.html").read_text()
     assert "Noise floor and controls" in page
-    assert (results / "figures/effects.svg").read_text().startswith("<?xml")
+    figure = results / "figures/moving-start/effects.svg"
+    assert figure.read_text().startswith("<?xml")

@@ -118,6 +118,20 @@ def test_more_replicates_leave_old_runs_alone(smoke, snakemake):
         assert all(run_id.endswith("-r3") for run_id in of_rule)
 
 
+def test_a_changed_setting_reaches_its_tables_at_once(smoke, snakemake, tmp_path):
+    """The analysis plan is written anew, too: that may not hide what else has to be."""
+    study = yaml.safe_load((ROOT / STUDY).read_text())
+    study["statistics"]["alpha"] = 0.01
+    changed = tmp_path / "changed.yaml"
+    changed.write_text(yaml.safe_dump(study))
+    rules = set(planned(snakemake(smoke, "--configfile", str(changed), "--dry-run")))
+    assert {"analysis_plan", "tests", "need_tables", "study_report"} <= rules
+    assert not {"train", "parameters", "summaries"} & rules
+    fewer = snakemake(smoke, "--configfile", STUDY, "--config", "replicates=1", "--dry-run")
+    assert {"analysis_plan", "runs", "summaries", "study_report"} <= set(planned(fewer))
+    assert "train" not in planned(fewer)
+
+
 def test_every_run_has_its_files(results, config):
     expected = [run.run_id for run in plan_runs(config)]
     assert read_parquet(results / "runs.parquet")["run_id"].tolist() == expected

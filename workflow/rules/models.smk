@@ -51,11 +51,13 @@ localrules:
 
 
 rule analysis_plan:
-    # What will be tested, hashed before training. Training waits for it, but is not repeated when
-    # it is written again (`ancient`); `update` keeps the first plan, beside which changes are
-    # listed.
+    # What will be tested, hashed before training: it needs no input and is first in the queue, and
+    # says of itself if a run had been trained before. It is no input of training, not even an
+    # `ancient` one: Snakemake looks for changed settings in no job that stands behind one that it
+    # is going to run. `update` keeps the first plan, beside which changes are listed.
     output:
         update(f"{RESULTS}/analysis_plan.json"),
+    priority: 100
     log:
         f"{RESULTS}/logs/analysis_plan.log",
     conda:
@@ -72,7 +74,6 @@ rule train:
     # checkpoint, which lies beside the outputs because Snakemake deletes those of a stopped job.
     input:
         unpack(lambda w: LAYOUT.run_inputs(w.run_id)),
-        plan=ancient(f"{RESULTS}/analysis_plan.json"),
     output:
         record=f"{RESULTS}/runs/{{run_id}}/run.json",
         weights=f"{RESULTS}/runs/{{run_id}}/best.safetensors",
@@ -125,7 +126,6 @@ if LAYOUT.batches:
         # Several runs of one cell, one after another: a process is started once for all of them.
         input:
             unpack(lambda w: LAYOUT.run_inputs(first_of(w))),
-            plan=ancient(f"{RESULTS}/analysis_plan.json"),
         output:
             done=f"{RESULTS}/batches/{{batch}}/done.txt",
         log:
