@@ -146,6 +146,14 @@ def test_inference_mode_and_after(count: Count) -> None:
         assert torch.equal(inside(clip), inside(clip))
 
 
+def test_layers_without_numbers_have_only_shapes() -> None:
+    layer = make(padding=1).eval().to("meta").requires_grad_(False)
+    clip = torch.zeros(1, 2, 4, 4, 4, device="meta")
+    for _ in range(2):
+        assert layer(clip).shape == (1, layer.out_channels, 4, 4, 4)
+    assert layer._cache is None
+
+
 def test_cached_filters_are_in_no_copy_and_no_state_dict() -> None:
     layer, clip = make(padding=1, spread=0.1).eval(), torch.randn(1, 2, 4, 4, 4)
     names = list(layer.state_dict())

@@ -32,6 +32,8 @@ class FilterCache:
 
 def may_cache(parameters: tuple[Tensor, ...]) -> bool:
     """Whether filters built now can be reused: no gradient must flow to the parameters."""
+    if any(parameter.is_meta for parameter in parameters):  # without numbers to compare
+        return False
     if torch.is_grad_enabled() and any(parameter.requires_grad for parameter in parameters):
         return False
     return is_eager(parameters)
