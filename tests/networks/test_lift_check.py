@@ -357,6 +357,35 @@ def test_a_network_without_anything_2d_is_refused(make: Callable[[], Any], cause
         lift(make())
 
 
+class Slices(nn.Module):
+    """Its own slices are the frame's; those of hooks are of clips."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.cut(self.conv(x)).mean((2, 3))
+
+    def cut(self, x: Tensor) -> Tensor:
+        return x[:, :, 1:-1, ::2]
+
+
+def test_hooks_see_clips_where_the_network_sees_frames() -> None:
+    network, clip = lift(Slices()).eval(), torch.randn(2, 3, 6, 8, 10)
+    expected, seen = network(clip), []
+    network.conv.register_forward_hook(lambda m, given, out: seen.append(out[:, :, 1:3].shape))
+
+    def replaced(module: nn.Module, given: Any, out: Tensor) -> Tensor:
+        mixed = out.clone()
+        mixed[:, [0], 2] = out[:, [0], 2]  # the same frame of one channel
+        return mixed
+
+    network.conv.register_forward_hook(replaced)
+    assert torch.equal(network(clip), expected)
+    assert seen == [(2, 4, 2, 8, 10)]
+
+
 # --------------------------------------------------------------------------- networks of studies
 
 

@@ -35,27 +35,35 @@ __all__ = [
 
 
 def network_code(frame: FrameType | None = None) -> FrameType | None:
-    """The innermost frame of the network's own code, or None if a lifted layer makes the call.
+    """The innermost frame of the network's own code, or None if something else makes the call.
 
-    Lifted layers think in clips already: the same call means something else there.
+    Lifted layers think in clips already: the same call means something else there. So do hooks,
+    which look at a video network: they are called by torch, and no `forward` lies between.
 
     Args:
         frame: where to look from, outwards; the caller if not given.
     """
-    frame = frame or sys._getframe(1)
+    frame, found = frame or sys._getframe(1), None
     while frame is not None:
-        module = frame.f_globals.get("__name__", "")
-        if module == _FORWARD and frame.f_code.co_name == "forward":
-            return frame  # torch's own layers, lifted as a whole
-        if module not in {__name__, _FORWARD, pooling.__name__}:
+        module, name = frame.f_globals.get("__name__", ""), frame.f_code.co_name
+        of_torch = module == "torch" or module.startswith("torch.")
+        if name == "forward" and module == _FORWARD:
+            return found or frame  # of torch's own layers, lifted as a whole, there is no frame
+        if found is not None and (name == "forward" and not of_torch):
+            return found
+        if found is not None and of_torch and name in _CALLS_OF_MODULES:
+            return None
+        if found is None and module not in {__name__, _FORWARD, pooling.__name__} and not of_torch:
             if module.startswith(("threetconv.layer.", "threetconv.networks.")):
                 return None
-            if module != "torch" and not module.startswith("torch."):
+            if name == "forward":
                 return frame
+            found = frame
         frame = frame.f_back
     return None
 
 
+_CALLS_OF_MODULES = {"_call_impl", "inner"}  # in which torch calls `forward`, and hooks around it
 _FORWARD = "threetconv.networks.lift_forward"
 
 
