@@ -47,6 +47,16 @@ MEASURE = column(
     "measure", TEXT, "accuracy, direction use, opposite (backward clips), drop (by the identity)"
 )
 
+OVER_RUNS = [
+    N_RUNS,
+    column("mean", NUMBER, "over runs", "% or percentage points"),
+    column("least", NUMBER, "of the runs", "% or percentage points"),
+    column("most", NUMBER, "of the runs", "% or percentage points"),
+    LOW,
+    HIGH,
+    CI_METHOD,
+]
+
 NEED = pa.schema(
     [
         RUN_ID,
@@ -77,13 +87,7 @@ NEED_CELLS = pa.schema(
         MEASURE,
         CLIPS,
         *CONDITION,
-        N_RUNS,
-        column("mean", NUMBER, "over runs", "% or percentage points"),
-        column("least", NUMBER, "of the runs", "% or percentage points"),
-        column("most", NUMBER, "of the runs", "% or percentage points"),
-        LOW,
-        HIGH,
-        CI_METHOD,
+        *OVER_RUNS,
         column("chance", NUMBER, "accuracy of a uniform guess", "%"),
     ]
 )
@@ -95,13 +99,7 @@ NEED_CLASSES = pa.schema(
         CLIPS,
         TRANSFORMS,
         BATCH_NORM,
-        N_RUNS,
-        column("mean", NUMBER, "over runs", "% or percentage points"),
-        column("least", NUMBER, "of the runs", "% or percentage points"),
-        column("most", NUMBER, "of the runs", "% or percentage points"),
-        LOW,
-        HIGH,
-        CI_METHOD,
+        *OVER_RUNS,
     ]
 )
 NEED_TESTS = pa.schema(
