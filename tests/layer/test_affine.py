@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threetconv.layer.affine import affine_matrix, sampling_matrix, tap_coordinates
+from threetconv.layer.affine import affine_matrix, half_extent, sampling_matrix, tap_coordinates
 
 angles = st.floats(-3, 3)
 scales = st.floats(0.3, 3)
@@ -88,13 +88,25 @@ def test_a_blob_on_101_taps_moves_as_known(
 
 
 @pytest.mark.filterwarnings("ignore:Since version 1.3.0, affine_grid:UserWarning")
-@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 6, 7, 11])
-def test_taps_stand_exactly_where_affine_grid_puts_them(size: int) -> None:
-    """To the bit: the side of a node on which rounding falls decides the gradient there."""
+@pytest.mark.parametrize("align_corners", [True, False])
+@pytest.mark.parametrize("size", [2, 3, 4, 5, 6, 7, 11])
+def test_taps_stand_where_affine_grid_puts_them(size: int, align_corners: bool) -> None:
     theta = torch.tensor([[[1.0, 0, 0], [0, 1, 0]]])
-    grid = F.affine_grid(theta, [1, 1, 2, size], align_corners=True)[0, 0, :, 0]
+    grid = F.affine_grid(theta, [1, 1, 2, size], align_corners=align_corners)[0, 0, :, 0]
     taps = tap_coordinates(size, dtype=torch.float32, device="cpu")
-    assert torch.equal(taps, grid)
+    torch.testing.assert_close(taps / half_extent(size, align_corners), grid, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("align_corners", [True, False])
+@pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (4, 6), (7, 7), (8, 1), (11, 13)], ids=str)
+def test_the_identity_is_exact(
+    kernel: tuple[int, int], align_corners: bool, dtype: torch.dtype
+) -> None:
+    """In every dtype, so that every tap is on the documented side of its node."""
+    theta = torch.tensor([[1.0, 0, 0], [0, 1, 0]], dtype=dtype)
+    weights = sampling_matrix(theta, *kernel, align_corners=align_corners)
+    assert torch.equal(weights, torch.eye(kernel[0] * kernel[1], dtype=dtype))
 
 
 @given(s=scales, r=angles, tx=shifts, ty=shifts, height=st.integers(1, 5), width=st.integers(1, 5))
@@ -109,11 +121,6 @@ def test_weights_are_bilinear(  # noqa: PLR0917
     assert float(weights.sum(1).max()) <= 1 + 1e-12
     inside = sampling_matrix(matrix(0.5, r / 20, 0, 0), height, width)
     np.testing.assert_allclose(inside.sum(1).numpy(), 1, atol=1e-12)
-
-
-def test_the_identity_is_the_identity_matrix() -> None:
-    weights = sampling_matrix(matrix(1, 0, 0, 0), 4, 3)
-    torch.testing.assert_close(weights, torch.eye(12, dtype=torch.float64))
 
 
 def test_far_translation_reads_zeros() -> None:

@@ -90,6 +90,8 @@ def test_convolutions_give_the_mean_of_both_placements(frames: int, **options: A
         return
     if options["mode"] == "reflect" and frames <= extent:
         return  # torch cannot reflect that far
+    if options["mode"] == "circular" and edge == "same" and frames < extent // 2:
+        return  # nor wrap more than once
     x = clip(frames)
     for layer in layers(**options):
         for training in (True, False):  # eval: filters from the cache

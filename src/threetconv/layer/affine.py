@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["affine_matrix", "sampling_matrix", "tap_coordinates", "tap_units"]
+__all__ = ["affine_matrix", "half_extent", "sampling_matrix", "tap_coordinates"]
 
 
 def affine_matrix(
@@ -44,28 +44,22 @@ def affine_matrix(
     return torch.stack(rows, dim=-2)
 
 
-def tap_coordinates(
-    size: int, *, dtype: torch.dtype, device: torch.device | str, align_corners: bool = True
-) -> Tensor:
-    """Normalised coordinates of `size` taps, (size,): -1 ... 1, and 0 for a single tap.
+def tap_coordinates(size: int, *, dtype: torch.dtype, device: torch.device | str) -> Tensor:
+    """Distances of `size` taps from the kernel's centre, in taps, (size,): exact in every dtype.
 
-    Without `align_corners` -1 and 1 are the outer edges of the first and the last tap, not their
-    centres. The arithmetic is that of `F.affine_grid`, rounding included, because the one-sided
-    gradient at a grid node depends on which side of the node rounding falls.
+    Normalised coordinates are these divided by `half_extent`. `F.affine_grid` divides first, and
+    its rounding puts taps at the identity beside their nodes, on either side (sizes 4, 6, 7, 8, 11
+    and others in float32), which decides the one-sided gradient there.
     """
-    if size == 1:
-        return torch.zeros(1, dtype=dtype, device=device)
-    coordinates = torch.linspace(-1, 1, size, dtype=dtype, device=device)
-    return coordinates if align_corners else coordinates * (size - 1) / size
+    return torch.arange(size, dtype=dtype, device=device) - (size - 1) / 2
 
 
-def tap_units(size: int, align_corners: bool = True) -> tuple[float, float]:
-    """Constants that turn a normalised coordinate x into a tap index: (x + 1) * units - half.
+def half_extent(size: int, align_corners: bool = True) -> float:
+    """Half a kernel's extent in taps: what 1 means in normalised coordinates and translations.
 
-    Returns:
-        (units, half): taps per unit, and 0, or half a tap without `align_corners`.
+    From the centre to the outer taps' centres, or to their outer edges without `align_corners`.
     """
-    return ((size - 1) / 2, 0.0) if align_corners else (size / 2, 0.5)
+    return (size - 1) / 2 if align_corners else size / 2
 
 
 def sampling_matrix(
@@ -94,21 +88,25 @@ def sampling_matrix(
         (..., H W, H W): row = tap of the new slice, column = tap of the old one, both row by row.
     """
     options: dict[str, Any] = {"dtype": theta.dtype, "device": theta.device}
-    x = tap_coordinates(width, align_corners=align_corners, **options).repeat(height)
-    y = tap_coordinates(height, align_corners=align_corners, **options).repeat_interleave(width)
-    base = torch.stack((x, y, torch.ones_like(x)))  # (3, HW)
-    grid = theta @ base  # (..., 2, HW)
+    x = tap_coordinates(width, **options).repeat(height)
+    y = tap_coordinates(height, **options).repeat_interleave(width)
+    across, down = half_extent(width, align_corners), half_extent(height, align_corners)
+    # theta maps half-extents; y in taps becomes x in taps by the ratio of the two. An axis of one
+    # tap has no extent, and its coordinate is 0 anyway
+    taps = [[1, across / down if down else 0], [down / across if across else 0, 1]]
+    linear = theta[..., :2] * torch.tensor(taps, **options)
+    shift = theta[..., 2:] * torch.tensor([[across], [down]], **options)
+    # exact where theta is the identity: every tap is read from its own node
+    places = linear @ torch.stack((x, y)) + shift  # (..., 2, HW), from the centre
     border = filter_padding == "border"
-    weights_x = _bilinear_weights(grid[..., 0, :], width, border, align_corners)
-    weights_y = _bilinear_weights(grid[..., 1, :], height, border, align_corners)
+    weights_x = _bilinear_weights(places[..., 0, :] + (width - 1) / 2, width, border)
+    weights_y = _bilinear_weights(places[..., 1, :] + (height - 1) / 2, height, border)
     # bilinear weights factor into rows times columns: (..., HW, H, 1) * (..., HW, 1, W)
     return (weights_y.unsqueeze(-1) * weights_x.unsqueeze(-2)).flatten(-2)
 
 
-def _bilinear_weights(coordinate: Tensor, size: int, border: bool, align_corners: bool) -> Tensor:
-    """Weights of the `size` taps for reading at normalised `coordinate` (...): (..., size)."""
-    units, half = tap_units(size, align_corners)
-    position = (coordinate + 1) * units - half  # in taps, 0 at the centre of the first
+def _bilinear_weights(position: Tensor, size: int, border: bool) -> Tensor:
+    """Weights of the `size` taps for reading at `position` (...) in taps, 0 the first: (..., size)."""
     if border:  # positions on the outermost taps get no gradient either, as in `F.grid_sample`
         position = torch.where(position <= 0, 0.0, position)
         position = torch.where(position >= size - 1, size - 1.0, position)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
-from threetconv.layer.affine import affine_matrix, sampling_matrix, tap_coordinates, tap_units
+from threetconv.layer.affine import affine_matrix, half_extent, sampling_matrix, tap_coordinates
 from threetconv.layer.cpu.openmp import carry_out, make_order
 from threetconv.layer.cpu.order_layout import DERIVATIVES, Task
 
@@ -56,7 +56,9 @@ def build_filters(
     Training starts at the identity, where the filters are not differentiable: every tap stands on a
     grid node, and shifts to the left and to the right bring in different neighbours, so the
     one-sided derivatives by the temporal parameters differ. The derivative returned is that of the
-    cell to the right of and below each tap, as in `F.grid_sample`, which the paper trained with.
+    cell to the right of and below each tap, exactly, in every dtype and for every size of kernel.
+    `F.grid_sample`, which the paper trained with, means the same side, but `F.affine_grid` rounds
+    its coordinates: in float32 some taps of kernels of 4, 6, 7, 8, 11, ... fall on the other side.
     The first gradient therefore describes one side only, and the loss may rise along it. A minimum
     at the identity is a corner, where gradients do not vanish. Elsewhere filters are smooth except
     where a tap crosses a node.
@@ -67,9 +69,7 @@ def build_filters(
         filter_padding: what a warp reads outside the kernel: "zeros", as the paper, or the nearest
             tap ("border"); `padding_mode` of `F.grid_sample`.
         align_corners: True if -1 and 1 are the centres of the outer taps, as in the paper; False if
-            they are their outer edges. With False, unless H and W are powers of 2, rounding puts
-            taps at the identity slightly beside their nodes, on a side that differs between
-            machines.
+            they are their outer edges.
         slices: (first, last): build only the slices first <= d < last; None builds all.
         backend: "compiled", "torch" or "auto". "auto" takes "compiled" for float32 and float64 on
             the CPU, outside of tracing, `torch.compile` and `torch.func`. Second derivatives always
@@ -196,19 +196,17 @@ def _kernels() -> dict[str, Any] | None:
 def _grid(
     height: int, width: int, dtype: torch.dtype, align_corners: bool
 ) -> tuple[np.ndarray, int, int]:
-    """The kernels' grid (`taps` and `units` of `work_order.task_of`), its address and length.
+    """The kernels' grid (`taps` and `halves` of `work_order.task_of`), its address and length.
 
     Cached for ever: orders refer to it by address only, so it must never be freed.
     """
-    xs, ys = (
-        tap_coordinates(size, dtype=dtype, device="cpu", align_corners=align_corners).numpy()
-        for size in (width, height)
-    )
-    per_tap = np.array([tap_units(size, align_corners) for size in (width, height)])
+    xs, ys = (tap_coordinates(size, dtype=dtype, device="cpu").numpy() for size in (width, height))
+    halves = [half_extent(size, align_corners) for size in (width, height)]
+    centres = [(size - 1) / 2 for size in (width, height)]
     # kernels take 16 taps at a time; NaN marks the padding after the last tap
     taps = np.full((2, -(-height * width // 16) * 16), np.nan, xs.dtype)
     taps[:, : height * width] = np.tile(xs, height), np.repeat(ys, width)
-    grid = np.concatenate([taps.ravel(), per_tap.T.ravel()]).astype(xs.dtype)
+    grid = np.concatenate([taps.ravel(), halves, centres]).astype(xs.dtype)
     return grid, grid.ctypes.data, len(grid)
 
 

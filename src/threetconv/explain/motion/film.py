@@ -50,7 +50,7 @@ from threetconv.explain.activation.parametrisation import standardise, to_uint8
 from threetconv.explain.activation.robustness import Robustness, resample
 from threetconv.explain.channel import Channel, convolution_of, transforms_of
 from threetconv.explain.forward import first_call
-from threetconv.layer.affine import tap_units
+from threetconv.layer.affine import half_extent
 from threetconv.layer.conv3t import Conv3T
 from threetconv.layer.motion import compose
 
@@ -185,7 +185,7 @@ def film_maps(
     times = np.append(-offsets if backwards else offsets, 0.0) + len(scale) / 2
     moved = _maps_at(times, [_power(scale, amplify), *(amplify * values for values in others)])
     # The kernel's normalised units -> input pixels, x before y.
-    taps = [tap_units(layer.kernel_size[axis], layer.align_corners)[0] for axis in (2, 1)]
+    taps = [half_extent(layer.kernel_size[axis], layer.align_corners) for axis in (2, 1)]
     scaling = np.diag([taps[0] * right, taps[1] * down, 1.0])
     # inv(moved[-1]) makes the map of the middle tap the identity: motion relative to that frame.
     maps: Array = scaling @ np.linalg.inv(moved[-1]) @ moved[:-1] @ np.linalg.inv(scaling)

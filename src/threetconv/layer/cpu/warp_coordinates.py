@@ -1,8 +1,8 @@
 """Sampling positions of a warp, their bilinear weights, and the derivatives by the transforms.
 
 These kernels compute what `threetconv.layer.affine` does, 16 taps at a time. Positions, cells and
-derivatives at grid nodes are those of `F.affine_grid` and `F.grid_sample`. Operations keep their
-order (no fastmath): the side of a node on which rounding falls decides the derivative there.
+derivatives at grid nodes are those of `threetconv.layer.affine`. Operations keep their order (no
+fastmath): the side of a node on which rounding falls decides the derivative there.
 
 A "place" is a position between taps, in taps; its "cell" is the square of four taps around it. A
 kernel is treated as if a margin of two rows and columns of zeros surrounded it: every place,
@@ -85,23 +85,21 @@ def _matrix(transforms: Any, at: int) -> Any:
 
 
 @compiled
-def _along(nil: Any, at: Any, unit: Any, half: Any, size: int, border: bool) -> Any:
-    """Along one axis: index of the tap before each place, distance from it, and slope.
+def _along(nil: Any, place: Any, size: int, border: bool) -> Any:
+    """Along one axis: index of the tap before each place, distance from it, and whether it moves.
 
     The index counts from the start of the margin. Places far outside get index 0 or size + MARGIN,
-    whose cells lie in the margin; NaN gets 0. The slope is the place's derivative by `at`.
+    whose cells lie in the margin; NaN gets 0. What is read follows the place (1) or not (0).
 
     Args:
-        at: normalised coordinates of 16 places.
-        unit, half, border: see `work_order.task_of`.
+        place: 16 places, in taps, 0 the first.
         size: number of taps along the axis.
+        border: see `work_order.task_of`.
     """
-    one, step = spread(1, nil), spread(unit, nil)
+    one, moves = spread(1, nil), spread(1, nil)
     end, low = spread(size - 1, nil), spread(-MARGIN, nil)
-    place = minus(times(plus(at, one), step), spread(half, nil))
-    slope = step
     if border:  # clamp; on and beyond the outermost taps the derivative is 0, as in `F.grid_sample`
-        slope = where_less(nil, place, where_less(place, end, step, nil), nil)
+        moves = where_less(nil, place, where_less(place, end, moves, nil), nil)
         place = where_less(place, nil, nil, place)
         place = where_less(end, place, end, place)
     before = floor(place)
@@ -109,7 +107,7 @@ def _along(nil: Any, at: Any, unit: Any, half: Any, size: int, border: bool) -> 
     # the comparison is false for NaN, which so becomes `low` instead of an arbitrary index
     before = where_less(low, before, before, low)
     before = where_less(before, plus(end, one), before, plus(end, one))
-    return plus(before, spread(MARGIN, nil)), behind, slope
+    return plus(before, spread(MARGIN, nil)), behind, moves
 
 
 @compiled
@@ -120,7 +118,7 @@ def room(last: int, n: int, like: Any) -> Any:
         after the last tap 0, where all four are margin.
     places: (D - 1, 8 n) flat: 4 n weights of the taps read (upper left, upper right, lower left,
         lower right) in the order of `four_of`; then n each of the place's distance from the upper
-        left tap along x and y, and of its derivatives by the normalised x and y.
+        left tap along x and y, and of whether what is read follows the place along x and y.
     turns: (D - 1, 2) flat: cosine and sine of each rotation.
     """
     cells, places = np.empty(last * n, np.int32), np.empty(last * 8 * n, like.dtype)
@@ -128,7 +126,7 @@ def room(last: int, n: int, like: Any) -> Any:
 
 
 @compiled
-def read(task: Any, o: int, warps: Any, slopes: bool) -> None:
+def read(task: Any, o: int, warps: Any, derive: bool) -> None:
     """Equations 4 and 5: cells and weights for the wanted slices of output channel `o`.
 
     Args:
@@ -136,9 +134,9 @@ def read(task: Any, o: int, warps: Any, slopes: bool) -> None:
             first `last` - 1 transforms are read.
         o: the output channel.
         warps: filled; see `room`.
-        slopes: whether to fill what follows the weights, which only the backward pass needs.
+        derive: whether to fill what follows the weights, which only the backward pass needs.
     """
-    taps, units, border, sizes, (_, last), _, transforms, _ = task
+    taps, halves, border, sizes, (_, last), _, transforms, _ = task
     cells, places, turns = warps
     (channels, _, _, height, width), (xs, ys) = sizes, taps
     nil, n = sixteen_zeros(xs), xs.shape[0]
@@ -146,15 +144,20 @@ def read(task: Any, o: int, warps: Any, slopes: bool) -> None:
     for t in range(last - 1):
         matrix, turns[2 * t], turns[2 * t + 1] = _matrix(transforms, t * channels + o)
         a, b, shift_x, shift_y = matrix
+        across, down = halves[0], halves[1]
+        b_x, b_y = -b * _ratio(across, down), b * _ratio(down, across)
+        shift_x, shift_y = shift_x * across, shift_y * down
         at = 8 * t * n
         for tap in range(0, n, 16):
             x, y = load(xs, tap, nil), load(ys, tap, nil)
-            # equation 4, summed term by term from left to right
-            at_x = plus(times(x, spread(a, nil)), times(y, spread(-b, nil)))
-            at_y = plus(times(x, spread(b, nil)), times(y, spread(a, nil)))
+            # equation 4, from the centre, summed term by term from left to right: exact at the
+            # identity, where every tap is read from its own node
+            at_x = plus(times(x, spread(a, nil)), times(y, spread(b_x, nil)))
+            at_y = plus(times(x, spread(b_y, nil)), times(y, spread(a, nil)))
             at_x, at_y = plus(at_x, spread(shift_x, nil)), plus(at_y, spread(shift_y, nil))
-            column, fx, slope_x = _along(nil, at_x, units[0], units[2], width, border)
-            row, fy, slope_y = _along(nil, at_y, units[1], units[3], height, border)
+            at_x, at_y = plus(at_x, spread(halves[2], nil)), plus(at_y, spread(halves[3], nil))
+            column, fx, moves_x = _along(nil, at_x, width, border)
+            row, fy, moves_y = _along(nil, at_y, height, border)
             store_whole(cells, t * n + tap, plus(times(row, wide), column))
             # x is NaN after the last tap (x < inf is false): no NaN weights for taps that are none
             fx, fy = where_less(x, no_end, fx, nil), where_less(x, no_end, fy, nil)
@@ -162,28 +165,34 @@ def read(task: Any, o: int, warps: Any, slopes: bool) -> None:
             weights = transpose(times(ex, ey), times(fx, ey), times(ex, fy), times(fx, fy))
             for i in range(4):
                 store(places, at + 4 * tap + 16 * i, weights[i])
-            if not slopes:
+            if not derive:
                 continue
             store(places, at + 4 * n + tap, fx)
             store(places, at + 5 * n + tap, fy)
-            store(places, at + 6 * n + tap, slope_x)
-            store(places, at + 7 * n + tap, slope_y)
+            store(places, at + 6 * n + tap, moves_x)
+            store(places, at + 7 * n + tap, moves_y)
 
 
 @compiled
-def _by_matrix(dots: Any, taps: Any, places: Any, t: int) -> Any:
+def _ratio(half: Any, other: Any) -> Any:
+    """half / other; 0 for an axis of one tap, which has no extent, and whose coordinate is 0."""
+    return half / other if other > 0 else other
+
+
+@compiled
+def _by_matrix(dots: Any, taps: Any, halves: Any, places: Any, t: int) -> Any:
     """Derivatives by a, b and the two shifts of transform `t`, from those by its weights.
 
     Args:
         dots: (D - 1, 4 n) flat, of which line `t` is read: the derivatives by the four weights of
             each tap, in the order of `dot_of`; 0 after the last tap.
-        taps, places: see `work_order.task_of` and `room`.
+        taps, halves, places: see `work_order.task_of` and `room`.
     """
     xs, ys = taps
     nil, n = sixteen_zeros(xs), xs.shape[0]
     at, by = 8 * t * n, 4 * t * n
     one, no_end = spread(1, nil), spread(np.inf, nil)
-    by_a, by_b, by_shift_x, by_shift_y = nil, nil, nil, nil
+    by_a, y_by_x, x_by_y, by_shift_x, by_shift_y = nil, nil, nil, nil, nil
     for tap in range(0, n, 16):
         p, q = load_fours(dots, by + 4 * tap, 16, nil), load_fours(dots, by + 4 * tap + 4, 16, nil)
         r = load_fours(dots, by + 4 * tap + 8, 16, nil)
@@ -196,24 +205,26 @@ def _by_matrix(dots: Any, taps: Any, places: Any, t: int) -> Any:
         x = multiply(x, load(places, at + 6 * n + tap, nil))
         y = multiply(y, load(places, at + 7 * n + tap, nil))
         by_shift_x, by_shift_y = add(by_shift_x, x), add(by_shift_y, y)
-        # x' = a x - b y + shift_x and y' = b x + a y + shift_y
+        # in half-extents: x' = a x - b y + shift_x and y' = b x + a y + shift_y
         at_x, at_y = load(xs, tap, nil), load(ys, tap, nil)
         at_x, at_y = where_less(at_x, no_end, at_x, nil), where_less(at_y, no_end, at_y, nil)
         by_a = add(by_a, add(multiply(x, at_x), multiply(y, at_y)))
-        by_b = add(by_b, subtract(multiply(y, at_x), multiply(x, at_y)))
-    return total(by_a), total(by_b), total(by_shift_x), total(by_shift_y)
+        y_by_x, x_by_y = add(y_by_x, multiply(y, at_x)), add(x_by_y, multiply(x, at_y))
+    across, down = halves[0], halves[1]
+    by_b = total(y_by_x) * _ratio(down, across) - total(x_by_y) * _ratio(across, down)
+    return total(by_a), by_b, total(by_shift_x) * across, total(by_shift_y) * down
 
 
 @compiled
 def by_transforms(dots: Any, task: Any, o: int, warps: Any, dtransforms: Any) -> None:
     """Derivatives by s, r, tx, ty of channel `o`, from those by the weights; see `_by_matrix`."""
-    taps, _, _, sizes, (_, last), _, transforms, _ = task
+    taps, halves, _, sizes, (_, last), _, transforms, _ = task
     _, places, turns = warps
     scale, _, translate_x, translate_y = transforms
     by_scale, by_rotate, by_translate_x, by_translate_y = dtransforms
     for t in range(last - 1):
         at = t * sizes[0] + o
-        by_a, by_b, by_shift_x, by_shift_y = _by_matrix(dots, taps, places, t)
+        by_a, by_b, by_shift_x, by_shift_y = _by_matrix(dots, taps, halves, places, t)
         tx, ty = translate_x[at], translate_y[at]
         cosine, sine = turns[2 * t], turns[2 * t + 1]
         # backward through equation 3: a = s cos r, b = s sin r, shift = (tx a - ty b, tx b + ty a)

@@ -80,10 +80,10 @@ def task_of(order: Any, like: Any) -> Any:
     """What is to be done, as the kernels take it. Arrays are flat and have one dtype.
 
     Returns:
-        taps: (xs, ys), normalised coordinates of all taps, row by row, (n,) each; `n` is H W
-            rounded up to a multiple of 16, and NaN follows the last tap.
-        units: taps per unit of x and of y, then the half tap between edge and first tap of x and of
-            y (0 with `align_corners`).
+        taps: (xs, ys), distances of all taps from the centre, in taps, row by row, (n,) each; `n`
+            is H W rounded up to a multiple of 16, and NaN follows the last tap.
+        halves: half the kernel's extent along x and y, then the index of the centre along x and y,
+            in taps; see `threetconv.layer.affine`.
         border: whether a place outside reads the nearest tap; else it reads zero.
         sizes: (output channels, input channels, D, H, W).
         wanted: (first, last), the slices first <= d < last, 1 < last <= D.
