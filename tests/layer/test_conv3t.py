@@ -291,17 +291,6 @@ def test_channels_last_clips_and_clips_without_a_batch() -> None:
     torch.testing.assert_close(layer(clip), expected)
 
 
-def test_a_2d_state_dict_loads() -> None:
-    flat = nn.Conv2d(4, 6, (3, 5), groups=2)
-    layer = Conv3T(4, 6, (3, 3, 5), groups=2)
-    report = layer.load_state_dict(flat.state_dict(), strict=False)
-    assert report.unexpected_keys == []
-    assert sorted(report.missing_keys) == sorted(TEMPORAL_PARAMETERS)
-    assert torch.equal(layer.weight, flat.weight)
-    for t in range(3):
-        torch.testing.assert_close(layer.filters()[:, :, t], flat.weight, rtol=0, atol=1e-6)
-
-
 def test_parameters_have_the_documented_shapes_and_start() -> None:
     layer = Conv3T(4, 6, (3, 2, 5), groups=2)
     shapes = {name: tuple(value.shape) for name, value in layer.named_parameters()}

@@ -139,19 +139,20 @@ def test_what_a_plain_layer_keeps() -> None:
 @pytest.mark.parametrize("training", [False, True])
 def test_frozen_networks_compute_the_same(network: nn.Module, training: bool) -> None:
     """In training too: batch statistics, running averages, auxiliary heads (same dropout mask)."""
-    original = copy.deepcopy(network).train(training)
+    # float64: slices that are left out change rounding, which batch norm over few values enlarges
+    original = copy.deepcopy(network).double().train(training)
     frozen = freeze_filters(original)
     assert all(module.training == training for module in frozen.modules())
     outputs = []
     for model in (original, frozen):
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(0)
-            outputs.append(tuples(model(clips())))
+            outputs.append(tuples(model(clips().double())))
     for mine, theirs in zip(*outputs, strict=True):
-        torch.testing.assert_close(theirs, mine, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(theirs, mine, rtol=1e-9, atol=1e-9)
     buffers = dict(frozen.named_buffers())
     for name, value in original.named_buffers():
-        torch.testing.assert_close(buffers[name], value, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(buffers[name], value, rtol=1e-9, atol=1e-9)
 
 
 def test_frozen_networks_hold_plain_layers_only(network: nn.Module) -> None:

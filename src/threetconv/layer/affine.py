@@ -106,7 +106,7 @@ def sampling_matrix(
 
 
 def _bilinear_weights(position: Tensor, size: int, border: bool) -> Tensor:
-    """Weights of the `size` taps for reading at `position` (...) in taps, 0 the first: (..., size)."""
+    """Weights of `size` taps, (..., size), for reading at `position` (...), 0 at the first tap."""
     if border:  # positions on the outermost taps get no gradient either, as in `F.grid_sample`
         position = torch.where(position <= 0, 0.0, position)
         position = torch.where(position >= size - 1, size - 1.0, position)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from threetconv.layer.affine import affine_matrix, half_extent, sampling_matrix, tap_coordinates
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 BACKENDS = ("auto", "compiled", "torch")
 FILTER_PADDINGS = ("zeros", "border")
+_NAMES = ("weight", "scale", "rotate", "translate_x", "translate_y")
 _NUMPY = {torch.float32: np.dtype("float32"), torch.float64: np.dtype("float64")}
 Slices = tuple[int, int]
 
@@ -92,6 +94,9 @@ def build_filters(
     first, last = (0, depth) if slices is None else slices
     if not 0 <= first < last <= depth:
         raise ValueError(f"slices={slices!r} do not lie within 0 and D={depth}")
+    if any(parameter.dtype != weight.dtype for parameter in parameters):
+        kinds = {name: tensor.dtype for name, tensor in zip(_NAMES, parameters, strict=True)}
+        raise ValueError(f"the parameters of a 3T layer must have one dtype, not {kinds}")
     # half precision is too coarse for sampling coordinates
     if weight.dtype in (torch.float16, torch.bfloat16):
         wide = (parameter.float() for parameter in parameters)
@@ -151,10 +156,12 @@ def _warp_by_torch(  # noqa: PLR0917
 def is_eager(parameters: Iterable[Tensor]) -> bool:
     """Whether these are plain tensors with data, computed on eagerly.
 
-    False under `torch.compile`, tracing, `torch.func` and dispatch modes (FLOP counters, fake
-    tensors).
+    False under `torch.compile`, tracing, `torch.func`, `torch.autograd.forward_ad` and dispatch
+    modes (FLOP counters, fake tensors).
     """
     if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
+        return False
+    if forward_ad._current_level >= 0:  # kernels carry no tangents
         return False
     if _transforming() or _get_current_dispatch_mode() is not None:
         return False
@@ -262,7 +269,8 @@ class _Compiled(torch.autograd.Function):
         parameters = ctx.saved_tensors  # raises if one was changed in place since forward
         # second derivatives (create_graph), vmap and subclasses such as fake tensors need operators
         # that torch can see
-        if torch.is_grad_enabled() or _transforming() or type(gradient) is not Tensor:
+        batched = torch._C._functorch.is_legacy_batchedtensor(gradient)  # `is_grads_batched`
+        if torch.is_grad_enabled() or _transforming() or batched or type(gradient) is not Tensor:
             return (*_backward_by_torch(ctx, parameters, gradient), None, None, None)
         last = ctx.options[0][1]
         if last == 1:

@@ -6,7 +6,8 @@ Source: arXiv 2006.15983, section 3 (equations 1 to 5).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 
 import torch
@@ -18,6 +19,7 @@ from threetconv.layer.filter_cache import FilterCache, cached_filters, may_cache
 from threetconv.layer.identity import set_identity
 from threetconv.layer.symmetric_time import place_filter
 from threetconv.layer.time_reach import crop_in_time, padding_along
+from threetconv.layer.tracing import fx_leaf
 from threetconv.layer.units import IDENTITY
 
 __all__ = ["TEMPORAL_PARAMETERS", "Conv3T", "Conv3d", "to_conv3d"]
@@ -76,7 +78,7 @@ class Conv3T(nn.Module):
 
     Parameters:
         weight: (out, in / groups, H, W), the first slice; name and shape of `nn.Conv2d`'s, so a 2D
-            state dict loads directly.
+            state dict loads directly, and leaves the transforms as they are.
         scale: (D - 1, out), starts at 1; rotate (radians), translate_x, translate_y (half-extents
             of the kernel): (D - 1, out), start at 0.
         bias: (out,), if asked for.
@@ -95,6 +97,9 @@ class Conv3T(nn.Module):
 
         In evaluation without gradients the filters are cached, with a copy of the parameters, until
         a number of these changes, in whatever way. `freeze_filters` compares nothing.
+
+        Weight decay pulls `scale` to 0, whose identity is 1: give your optimiser
+        `threetconv.parameter_groups(network, lr=...)`, which decays no transform.
 
         Slices that meet only padding, given the length of the clip, are neither built nor convolved
         with. Their gradients are zero either way.
@@ -179,7 +184,7 @@ class Conv3T(nn.Module):
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
         set_identity(self)
         if self.bias is not None:
-            fan_in = self.weight[0].numel()
+            fan_in = math.prod(self.weight.shape[1:])
             bound = 1 / math.sqrt(fan_in) if fan_in else 0
             nn.init.uniform_(self.bias, -bound, bound)
 
@@ -219,6 +224,31 @@ class Conv3T(nn.Module):
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_cache": None}  # copies and pickles hold parameters only
 
+    def __prepare_scriptable__(self) -> nn.Module:
+        raise TypeError(
+            "torch.jit.script cannot compile Conv3T. Script `freeze_filters(network)`, which holds "
+            "plain nn.Conv3d layers, or use torch.jit.trace, torch.export or torch.compile"
+        )
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """As for every module. Memory formats of clips or images are not those of `weight`."""
+
+        def change(tensor: Tensor) -> Tensor:
+            # (out, in / groups, H W): `Module.to(memory_format=...)` changes 4 and 5 axes only
+            return fn(tensor.flatten(2)).view_as(tensor) if tensor.ndim == 4 else fn(tensor)
+
+        return super()._apply(change, recurse)
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        # an nn.Conv2d's state: transforms stay as they are
+        if not any(prefix + name in state_dict for name in TEMPORAL_PARAMETERS):
+            present = {prefix + name: getattr(self, name) for name in TEMPORAL_PARAMETERS}
+            state_dict.update({name: value.detach() for name, value in present.items()})
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+    @fx_leaf
     def forward(self, clip: Tensor) -> Tensor:
         """Convolve (N, in, T, H, W), or (in, T, H, W) without a batch."""
         clip, padding = _prepare(self, clip)
@@ -268,6 +298,7 @@ class Conv3d(nn.Conv3d):
 
     symmetric_time = False
 
+    @fx_leaf
     def forward(self, input: Tensor) -> Tensor:
         if self.padding_mode != "zeros" and not self.symmetric_time:
             return super().forward(input)  # torch pads the clip beforehand: not affected
@@ -276,6 +307,14 @@ class Conv3d(nn.Conv3d):
             input, padding = _pad(*_prepare(self, input))
         sizes: Any = {"stride": self.stride, "padding": padding, "dilation": self.dilation}
         return convolve(input, self.weight, self.bias, groups=self.groups, **sizes)
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        weight = state_dict.get(prefix + "weight")
+        if self.kernel_size[0] == 1 and isinstance(weight, Tensor) and weight.ndim == 4:
+            state_dict[prefix + "weight"] = weight.unsqueeze(2)  # an nn.Conv2d's
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def extra_repr(self) -> str:
         return super().extra_repr() + (", symmetric_time=True" if self.symmetric_time else "")
@@ -324,8 +363,11 @@ def _pad(clip: Tensor, padding: Paddings) -> tuple[Tensor, Triple]:
 
 
 def _triple(value: Size3, name: str, *, at_least: int) -> Triple:
-    sizes = (value,) * 3 if isinstance(value, int) else tuple(value)
-    if len(sizes) != 3 or any(not isinstance(n, int) or n < at_least for n in sizes):
+    try:  # NumPy's integers too
+        sizes = tuple(map(operator.index, value if isinstance(value, Iterable) else (value,) * 3))
+    except TypeError:
+        sizes = ()
+    if len(sizes) != 3 or min(sizes) < at_least:
         raise ValueError(
             f"{name}={value!r} must be an int or three ints (D, H, W), each at least {at_least}"
         )

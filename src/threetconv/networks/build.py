@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 
 from threetconv.errors import InputError, look_up
 from threetconv.layer import symmetric_time as symmetric
+from threetconv.layer.tracing import fx_leaf
 from threetconv.networks.lift import CONVOLUTIONS, lift, place_symmetrically
 from threetconv.networks.lift_forward import FrameForward
 from threetconv.networks.lift_layers import MaxPool3d
@@ -218,6 +218,7 @@ class FittingPool3d(nn.Module):
         sizes = zip(size, self.window(size), self.stride, strict=True)
         return [(n - k) // step + 1 for n, k, step in sizes]
 
+    @fx_leaf
     def forward(self, x: Tensor) -> Tensor:
         pool: Any = max_pool if self.kind == "max" else F.avg_pool3d
         window = self.window(tuple(x.shape[2:]))
@@ -265,6 +266,7 @@ class AuxiliaryHead(nn.Module):
         self.fc2 = nn.Linear(hidden, num_classes)
         self.dropout = nn.Dropout(dropout)
 
+    @fx_leaf
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv(self.pool(x))
         # `fc1` has weights of its own for every moment that is left; single frames are not moments
@@ -298,13 +300,9 @@ def _finish_googlenet(network: Any, num_classes: int, clip_shape: ClipShape) -> 
     code. A network of single frames has the same windows without extent in time.
     """
     frames = isinstance(network, FrameForward)
-    network.maxpool1 = MaxPool3d((1, 3, 3), stride=(1, 2, 2))
-    network.maxpool2 = MaxPool3d((1, 3, 3), stride=(1, 2, 2))
-    network.maxpool3 = FittingPool3d("max", 3, 2, frames=frames)
-    network.maxpool4 = FittingPool3d("max", 3, 2, frames=frames)
+    _pool_as_the_authors(network, frames)
     lifted = {name: getattr(network, name) for name in ("aux1", "aux2")}
-    network.aux1 = network.aux2 = None
-    sizes = _output_sizes(network, {"aux1": "inception4a", "aux2": "inception4d"}, clip_shape)
+    sizes = _head_inputs(clip_shape, frames)
     for name, head in lifted.items():
         setattr(
             network,
@@ -321,21 +319,30 @@ def _finish_googlenet(network: Any, num_classes: int, clip_shape: ClipShape) -> 
         )
 
 
-def _output_sizes(
-    network: nn.Module, layers: Mapping[str, str], clip_shape: ClipShape
-) -> dict[str, tuple[int, ...]]:
-    """Output size (T, H, W) of each named layer for a clip of a given shape."""
-    # a dry run on the meta device: shapes only, no memory
-    shadow = copy.deepcopy(network).to("meta").eval()
-    sizes: dict[str, tuple[int, ...]] = {}
-    for key, layer in layers.items():
-        # key=key binds the present key; a closure would see the last one
-        def record(_module: nn.Module, _args: Any, output: Tensor, key: str = key) -> None:
-            sizes[key] = tuple(output.shape[2:])
+def _pool_as_the_authors(network: Any, frames: bool) -> None:
+    network.maxpool1 = MaxPool3d((1, 3, 3), stride=(1, 2, 2))
+    network.maxpool2 = MaxPool3d((1, 3, 3), stride=(1, 2, 2))
+    network.maxpool3 = FittingPool3d("max", 3, 2, frames=frames)
+    network.maxpool4 = FittingPool3d("max", 3, 2, frames=frames)
 
-        shadow.get_submodule(layer).register_forward_hook(record)
+
+@functools.cache  # a job builds its network for every run that it measures
+def _head_inputs(clip_shape: ClipShape, frames: bool) -> dict[str, tuple[int, ...]]:
+    """Size (T, H, W) of what each auxiliary head of GoogLeNet gets, for a clip of a given shape."""
+    # a dry run on the meta device: shapes only, no memory
+    with torch.device("meta"):
+        network: Any = lift(_make_googlenet(2), "2d" if frames else "3d").eval()
+    _pool_as_the_authors(network, frames)
+    network.aux1 = network.aux2 = None
+    sizes: dict[str, tuple[int, ...]] = {}
+    for head, layer in (("aux1", "inception4a"), ("aux2", "inception4d")):
+        # head=head binds the present one; a closure would see the last one
+        def record(_module: nn.Module, _args: Any, output: Tensor, head: str = head) -> None:
+            sizes[head] = tuple(output.shape[2:])
+
+        network.get_submodule(layer).register_forward_hook(record)
     with torch.no_grad():
-        shadow(torch.zeros(1, 3, *clip_shape, device="meta"))
+        network(torch.zeros(1, 3, *clip_shape, device="meta"))
     return sizes
 
 

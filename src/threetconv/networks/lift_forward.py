@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from torch import Tensor, nn
+from torch.fx import Proxy
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
 
@@ -89,6 +90,10 @@ class VideoForward(nn.Module):
     symmetric_time = False
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
+        # `*args` of the root of a graph is one proxy
+        first = args if isinstance(args, Proxy) else next(iter((*args, *kwargs.values())), None)
+        if isinstance(first, Proxy):
+            return self._traced(first, args, kwargs)
         modules: Any = self.modules() if self.per_frame else (self,)
         wide = any(
             tensor.ndim == 4 and tensor.shape[1:] == (1, 1, 1)
@@ -97,6 +102,20 @@ class VideoForward(nn.Module):
         )
         with VideoCalls(self.counterparts, self.symmetric_time, wide, self.per_frame):
             return super().forward(*args, **kwargs)
+
+    def _traced(self, proxy: Proxy, args: Any, kwargs: Any) -> Any:
+        """A node of a graph that `torch.fx` traces, which would keep the 2D calls inside as such.
+
+        Raises:
+            TypeError: for the whole network, which cannot be one node.
+        """
+        tracer: Any = proxy.tracer
+        if tracer.root is self:
+            raise TypeError(
+                f"torch.fx cannot trace {type(self).__name__}: its forward pass makes 2D calls, "
+                "which lifting replaces as they are made. Use torch.export, or forward hooks"
+            )
+        return tracer.create_proxy("call_module", tracer.path_of_module(self), args, kwargs)
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         """Pickle and copy by the 2D class: pickle cannot import classes made at run time."""
@@ -117,6 +136,8 @@ class FrameForward(VideoForward):
             # feature maps, of a network without a head, stay as they are
             return output if output.ndim == 5 else output.unflatten(0, (-1, clip.shape[2])).mean(1)
 
+        if isinstance(clip, Proxy):  # then `args` may be one too
+            return self._traced(clip, (clip,), {})
         return tree_map_only(Tensor, average, super().forward(clip, *args, **kwargs))
 
 

@@ -15,6 +15,7 @@ from torchvision.models.shufflenetv2 import InvertedResidual
 from torchvision.models.swin_transformer import ShiftedWindowAttention
 
 from threetconv.layer import symmetric_time
+from threetconv.layer.tracing import fx_leaf
 from threetconv.networks.lift_forward import makes_2d_calls, own_tensors, video_class
 from threetconv.networks.lift_pooling import average, in_time, max_pool
 
@@ -152,6 +153,7 @@ class MaxPool3d(nn.MaxPool3d):
 
     symmetric_time = False
 
+    @fx_leaf
     def forward(self, input: Tensor) -> Any:
         if self.return_indices:
             return super().forward(input)
@@ -180,6 +182,7 @@ class AvgPool3d(nn.AvgPool3d):
 
     symmetric_time = False
 
+    @fx_leaf
     def forward(self, input: Tensor) -> Tensor:
         if not self.symmetric_time:
             return self._average(input)

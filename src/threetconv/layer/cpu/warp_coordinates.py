@@ -10,7 +10,6 @@ however far outside, then has a cell in the (H + 4) x (W + 4) grid, and reading 
 
 Source: arXiv 2006.15983, equations 3 to 5.
 """
-# ruff: noqa: PLR0917 (numba takes no keywords)
 
 from __future__ import annotations
 
