@@ -18,6 +18,7 @@ help:  ## list the targets
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/threetconv warm-up
 	touch $@
 
 env: .venv/.complete  ## make .venv from requirements.lock (plain venv and pip)

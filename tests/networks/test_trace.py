@@ -12,7 +12,9 @@ from torch import nn
 from threetconv.layer.conv3t import TEMPORAL_PARAMETERS, Conv3T
 from threetconv.networks.build import NETWORKS, build_network
 from threetconv.networks.layer_info import LayerInfo
-from threetconv.networks.trace import temporal_state, trace
+from threetconv.networks.order_leak import order_leak
+from threetconv.networks.trace import reachable, temporal_state, trace
+from threetconv.records.extract import extract_parameters
 
 
 def full_size(name: str, clip_shape: tuple[int, int, int]) -> list[LayerInfo]:
@@ -113,6 +115,10 @@ def test_a_transition_is_reachable_where_autograd_says_so(
         {"kernel_size": 3, "padding": 3, "padding_mode": "replicate", "dilation": (3, 1, 1)},
         {"kernel_size": 5, "padding": (4, 2, 2)},
         {"kernel_size": 5, "padding": (5, 2, 2), "stride": (4, 1, 1)},
+        {"kernel_size": (3, 1, 1), "padding": (1, 0, 0)},
+        {"kernel_size": (3, 1, 1), "padding": (1, 0, 0), "filter_padding": "border"},
+        {"kernel_size": (3, 1, 1), "padding": (1, 0, 0), "align_corners": False},
+        {"kernel_size": (3, 1, 3), "padding": (1, 0, 1)},
     ],
     ids=str,
 )
@@ -149,6 +155,30 @@ def test_padding_same_agrees_with_torchs_own_convolution(
     layer = Conv3T(3, 2, (kernel, 3, 3), **arguments)
     expected = tuple(bool(learns[t + 1 :].any()) for t in range(kernel - 1))
     assert trace(nn.Sequential(layer), (frames, 5, 5))[0].reachable == expected
+
+
+class Twice(nn.Module):
+    """One layer on the whole clip, then on a single moment of it."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layer = Conv3T(channels, channels, 3, padding=1)
+
+    def forward(self, clip: torch.Tensor) -> torch.Tensor:
+        return self.layer(self.layer(clip)[:, :, :1])
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_a_layer_called_twice_stands_once_with_both_reaches(channels: int) -> None:
+    """Of clips with any number of channels."""
+    network = Twice(channels)
+    table = reachable(network, (4, 5, 5))
+    assert table["layer"].tolist() == ["layer", "layer"]
+    assert table["reachable"].tolist() == [True, True]
+    rows = extract_parameters(network, (4, 5, 5))
+    assert len(rows) == 2 * channels
+    alone = order_leak(network, (4, 5, 5)).iloc[-1]
+    assert not alone["leaks"]
 
 
 def test_the_jump_follows_strides_pools_and_views() -> None:

@@ -14,6 +14,7 @@ from threetconv.cli.data import check
 from threetconv.cli.estimate import estimate
 from threetconv.cli.options import ManyValues, explained
 from threetconv.cli.power import power
+from threetconv.cli.warm_up import warm_up
 
 __all__ = ["app"]
 
@@ -30,6 +31,7 @@ app.add_typer(data, name="data")
 app.command(cls=ManyValues)(explained(power))
 app.command(cls=ManyValues)(explained(calibrate))
 app.command(cls=ManyValues)(explained(estimate))
+app.command()(warm_up)
 data.command(cls=ManyValues)(explained(check))
 
 

@@ -24,7 +24,7 @@ from threetconv.layer.affine import affine_matrix, half_extent, sampling_matrix,
 from threetconv.layer.cpu.openmp import carry_out, make_order
 from threetconv.layer.cpu.order_layout import DERIVATIVES, Task
 
-__all__ = ["BACKENDS", "FILTER_PADDINGS", "build_filters", "is_eager"]
+__all__ = ["BACKENDS", "FILTER_PADDINGS", "build_filters", "is_eager", "warm_up"]
 
 log = logging.getLogger(__name__)
 
@@ -197,6 +197,18 @@ def _kernels() -> dict[str, Any] | None:
         "forward_nine": nine_taps.forward_nine,
         "backward_nine": nine_taps.backward_nine,
     }
+
+
+def warm_up() -> bool:
+    """Compile the CPU kernels, or read them from the cache; False without numba.
+
+    Otherwise the first filters that are built wait for it, in every process at once.
+    """
+    kernels = _kernels() or {}
+    for kernel in kernels.values():
+        for dtype in _NUMPY.values():
+            kernel.address(dtype)
+    return bool(kernels)
 
 
 @functools.cache

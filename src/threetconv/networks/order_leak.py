@@ -21,7 +21,12 @@ from threetconv.layer.conv3t import Conv3T
 from threetconv.layer.identity import set_identity
 from threetconv.layer.time_reach import mirror_shift, tells_order
 from threetconv.networks.build import FittingPool3d, build_network
-from threetconv.networks.trace import check_clip_shape, check_module, windows_in_time
+from threetconv.networks.trace import (
+    check_clip_shape,
+    check_module,
+    clip_channels,
+    windows_in_time,
+)
 
 __all__ = ["leak_free_lengths", "leak_table", "order_leak"]
 
@@ -78,7 +83,7 @@ def order_leak(
     and rounding, to the size of what differs between clips.
 
     Args:
-        network: any video network for 3-channel clips (N, 3, T, H, W); it is not changed.
+        network: any video network for clips (N, C, T, H, W); it is not changed.
         clip_shape: (frames, height, width).
         measure: False computes shapes only.
         clips: number of random clips.
@@ -202,7 +207,7 @@ def _stages(network: nn.Module, clip_shape: tuple[int, int, int]) -> list[Stage]
     network = network.to("meta")
     dtype = next((p.dtype for p in network.parameters()), torch.float32)
     with torch.no_grad(), _Stages(network) as seen:
-        network(torch.zeros(1, 3, *clip_shape, device="meta", dtype=dtype))
+        network(torch.zeros(1, clip_channels(network), *clip_shape, device="meta", dtype=dtype))
     return seen.stages
 
 
@@ -217,7 +222,8 @@ def _measured(
             set_identity(module)
     generator = torch.Generator().manual_seed(seed)
     # spots that come and go: clips of noise would all look alike behind a few poolings
-    spots = torch.randn(clips, 3, 4, 4, 4, generator=generator, dtype=torch.float64)
+    shape = (clips, clip_channels(network), 4, 4, 4)
+    spots = torch.randn(shape, generator=generator, dtype=torch.float64)
     forward = F.interpolate(spots, clip_shape, mode="trilinear", align_corners=True)
     with torch.no_grad(), _Stages(network, differences=True) as seen:
         # in one batch, so that batch norm divides both by the same numbers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
@@ -22,7 +23,7 @@ from threetconv.layer.time_reach import (
 from threetconv.networks.layer_info import LayerInfo
 from threetconv.networks.receptive_field import FieldTracker
 
-__all__ = ["reachable", "temporal_state", "trace"]
+__all__ = ["clip_channels", "reachable", "temporal_state", "trace"]
 
 
 def trace(network: nn.Module, clip_shape: tuple[int, int, int]) -> list[LayerInfo]:
@@ -31,15 +32,18 @@ def trace(network: nn.Module, clip_shape: tuple[int, int, int]) -> list[LayerInf
     Runs one forward pass of a copy on the meta device, which computes shapes only.
 
     Args:
-        network: a video network for 3-channel clips; it is not changed.
+        network: a video network; it is not changed.
         clip_shape: (frames, height, width).
+
+    Returns:
+        Each layer once: one that is called several times can learn what any call reaches.
     """
     check_module(network)
     check_clip_shape(clip_shape)
     shadow = copy.deepcopy(network).to("meta").train()  # training: auxiliary heads run as well
     dtype = next((p.dtype for p in shadow.parameters()), torch.float32)
     names = {module: name for name, module in shadow.named_modules()}
-    layers: list[LayerInfo] = []
+    layers: dict[str, LayerInfo] = {}
     fields = FieldTracker()
 
     def record(module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
@@ -47,29 +51,41 @@ def trace(network: nn.Module, clip_shape: tuple[int, int, int]) -> list[LayerInf
         clip = arguments[0]
         if module.kernel_size[0] == 1:  # no transitions, so nothing to report
             return
-        layers.append(
-            LayerInfo(
-                index=len(layers),
-                name=names[module],
-                kernel=module.kernel_size,
-                channels=module.out_channels,
-                jump=fields.of(clip).jump[-1],
-                frames=clip.shape[2],
-                reachable=_reachable(module, clip.shape[2]),
-                order_leak=not module.symmetric_time
-                and tells_order(*windows_in_time(module, clip.shape[2])),
-            )
+        call = LayerInfo(
+            index=len(layers),
+            name=names[module],
+            kernel=module.kernel_size,
+            channels=module.out_channels,
+            jump=fields.of(clip).jump[-1],
+            frames=clip.shape[2],
+            reachable=_reachable(module, clip.shape[2]),
+            order_leak=not module.symmetric_time
+            and tells_order(*windows_in_time(module, clip.shape[2])),
+        )
+        known = layers.setdefault(call.name, call)
+        pairs = zip(known.reachable, call.reachable, strict=True)
+        layers[call.name] = replace(
+            known,
+            reachable=tuple(one or other for one, other in pairs),
+            order_leak=known.order_leak or call.order_leak,
         )
 
     hooks = [m.register_forward_pre_hook(record) for m in shadow.modules() if isinstance(m, Conv3T)]
     try:
         # two clips: in training, batch norm refuses a single value per channel
         with torch.no_grad(), fields:
-            shadow(torch.zeros(2, 3, *clip_shape, device="meta", dtype=dtype))
+            shadow(torch.zeros(2, clip_channels(network), *clip_shape, device="meta", dtype=dtype))
     finally:
         for hook in hooks:
             hook.remove()
-    return layers
+    return list(layers.values())
+
+
+def clip_channels(network: nn.Module) -> int:
+    """Channels of the clips that a network takes: those of its first convolution."""
+    kinds = (Conv3T, nn.modules.conv._ConvNd)
+    first = next((module for module in network.modules() if isinstance(module, kinds)), None)
+    return 3 if first is None else first.in_channels
 
 
 def reachable(network: nn.Module, clip_shape: tuple[int, int, int]) -> pd.DataFrame:
@@ -80,7 +96,8 @@ def reachable(network: nn.Module, clip_shape: tuple[int, int, int]) -> pd.DataFr
     network may be on the meta device.
 
     Args:
-        network: any network that holds `Conv3T` layers; it is not changed.
+        network: any network that holds `Conv3T` layers; it is not changed. The convolution that it
+            names first takes the clips, of any number of channels.
         clip_shape: (frames, height, width) of its clips.
 
     Returns:
@@ -155,6 +172,10 @@ def windows_in_time(
 
 
 def _reachable(module: Conv3T, frames: int) -> tuple[bool, ...]:
+    # one tap fills the kernel: maps leave it where it is, unless its edges have an extent
+    still = module.align_corners or module.filter_padding == "border"
+    if module.kernel_size[1:] == (1, 1) and still:
+        return (False,) * (module.kernel_size[0] - 1)
     frames, depth, stride, zeros, dilation = windows_in_time(module, frames)
     if module.padding_mode != "zeros":  # padded with data, so every slice meets data
         return (True,) * (depth - 1)

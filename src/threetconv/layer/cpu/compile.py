@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ from numba import from_dtype, njit, types
 from numba.core.ccallback import CFunc
 
 __all__ = ["Callback", "compiled"]
+
+log = logging.getLogger(__name__)
 
 # "numpy": division by zero gives inf or nan, without a check and a Python exception
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "boundscheck": False}
@@ -45,13 +49,34 @@ class Callback:
             try:
                 found.enable_caching()
             except RuntimeError:  # as in `compiled`
-                pass
+                _tell(
+                    "in this process only: no folder for numba's cache can be written. Set the "
+                    "environment variable NUMBA_CACHE_DIR to one that can"
+                )
             else:
                 _mind_sources(found)
+                _tell_if_new(found)
             found.compile()
             self._compiled[dtype] = found
         address: int = found.address
         return address
+
+
+def _tell_if_new(kernel: Any) -> None:
+    """Let a kernel say so before it is compiled; one that is read from the cache says nothing."""
+    compile_anew = getattr(kernel, "_compile_uncached", None)  # private, as below
+
+    def say_and_compile() -> Any:
+        _tell(f"once: they are kept in {kernel._cache.cache_path}")
+        return compile_anew()
+
+    if compile_anew is not None:
+        kernel._compile_uncached = say_and_compile
+
+
+@functools.cache
+def _tell(how_often: str) -> None:
+    log.warning("compiling the kernels that build 3T filters (up to a minute), %s", how_often)
 
 
 def _mind_sources(kernel: Any) -> None:
