@@ -64,7 +64,7 @@ class Callback:
 
 def _tell_if_new(kernel: Any) -> None:
     """Let a kernel say so before it is compiled; one that is read from the cache says nothing."""
-    compile_anew = getattr(kernel, "_compile_uncached", None)  # private, as below
+    compile_anew: Any = getattr(kernel, "_compile_uncached", None)  # private, as below
 
     def say_and_compile() -> Any:
         _tell(f"once: they are kept in {kernel._cache.cache_path}")
