@@ -87,7 +87,7 @@ class TestNormalise:
         out = normalise(clips)
         assert out.shape == (2, 3, 3, 4, 5)
         assert out.dtype == torch.float32
-        assert out.is_contiguous()
+        assert out.is_contiguous(memory_format=torch.channels_last_3d)
         for b, c, t, y, x in [(0, 0, 0, 0, 0), (1, 2, 2, 3, 4), (0, 1, 2, 1, 3)]:
             mean, sd = IMAGENET_MEAN[c], IMAGENET_SD[c]
             want = (int(clips[b, t, y, x, c]) / 255 - mean) / sd

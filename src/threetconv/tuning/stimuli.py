@@ -169,8 +169,8 @@ def clips(
         float32 (N, 3, T, H, W), normalised as `threetconv.clips.dataset.normalise` does.
     """
     grey = torch.stack([_movie(s, clip_shape, scale, seed) for s in stimuli])
-    sd = torch.tensor(IMAGENET_SD, dtype=grey.dtype).view(1, 3, 1, 1, 1)
-    return (grey[:, None] / sd).float()
+    sd = torch.tensor(IMAGENET_SD, dtype=grey.dtype)
+    return (grey[..., None] / sd).float().movedim(-1, 1)
 
 
 def _movie(stimulus: Stimulus, clip_shape: tuple[int, int, int], scale: Scale, seed: int) -> Tensor:
