@@ -188,8 +188,9 @@ def _seeded(seed: int | None) -> Iterator[None]:
     if seed is None:
         yield
         return
-    with torch.random.fork_rng(devices=[]):  # networks are built on the CPU
-        torch.manual_seed(seed)
+    # networks are built on the CPU: `torch.manual_seed` would seed GPUs as well
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
         yield
 
 
