@@ -47,7 +47,7 @@ def convolve(
     On CPUs (AVX-512, torch 2.14.1) oneDNN writes outside its memory in the weight gradient of
     filters that are at least 4 deep, with padding and a stride in time, on clips up to
     (extent + stride - 2) frames long: the gradient is garbage (up to 1e31), or the process dies. So
-    say 8,000 cases of depth 2 to 11, stride 1 to 4 and every length, against float64; what is
+    say 5,000 cases of depth 2 to 11, stride 1 to 4 and every length, against float64; what is
     caught here is a frame more. Padding the clip in time beforehand gives correct numbers.
     """
     depth = filters.shape[2]
