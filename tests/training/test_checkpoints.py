@@ -225,6 +225,10 @@ SETTINGS = Settings(
     early_stopping=3,
     class_weights="balanced",
     snapshot_every=3,
+    warm_up=7,
+    weight_decay=0.1,
+    label_smoothing=0.1,
+    clip_gradient=0.5,
 )
 
 

@@ -15,10 +15,13 @@ from torch import Tensor, nn
 
 import threetconv.training.loop as module
 from threetconv.errors import InputError
+from threetconv.layer.conv3t import Conv3T
 from threetconv.records.result import Result
 from threetconv.training.checkpoints import Checkpoints
+from threetconv.training.distributed import ALONE
 from threetconv.training.loop import fit
 from threetconv.training.settings import Settings
+from threetconv.training.step import Steps
 
 
 class Points:
@@ -98,6 +101,70 @@ def test_early_stopping_ends_training(monkeypatch: pytest.MonkeyPatch) -> None:
     result = go(Settings(7, 24, 0.1, early_stopping=3))
     assert result.metrics["epoch"].max() == 6
     assert (result.best_epoch, result.n_updates) == (3, 6)
+
+
+def test_rates_rise_over_the_warm_up(spied: list[float]) -> None:
+    result = go(Settings(6, 24, 0.1, warm_up=3))
+    assert spied == pytest.approx([0.025, 0.05, 0.075, 0.1, 0.1, 0.1])
+    assert result.sum_lr2 == pytest.approx(sum(rate**2 for rate in spied))
+
+
+def test_weight_decay_leaves_transforms_biases_and_norms() -> None:
+    """Without gradients: only weights shrink, by rate times decay at each of two updates."""
+    network = nn.Sequential(
+        nn.Flatten(2), nn.Unflatten(2, (1, 1, 5)), Conv3T(1, 2, (2, 1, 3)), nn.BatchNorm3d(2)
+    )
+    before = {name: value.detach().clone() for name, value in network.named_parameters()}
+    settings = Settings(1, 2, 0.1, weight_decay=0.5)
+    steps = Steps(
+        network, settings, labels=np.zeros(4, int), device=torch.device("cpu"), world=ALONE
+    )
+    for parameter in network.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    for _ in range(2):
+        steps._optimiser.step()
+    for name, value in network.named_parameters():
+        factor = 0.95**2 if value.ndim > 1 and name.endswith("weight") else 1
+        torch.testing.assert_close(value.detach(), factor * before[name])
+
+
+def test_label_smoothing_changes_the_training_loss_only() -> None:
+    """The first training loss is that of smoothed labels; validation stays as it was."""
+    found = {}
+    for smoothing in (0.0, 0.3):
+        # a rate of nearly nothing: both measure the network that they start from
+        metrics = go(Settings(1, 24, 1e-12, label_smoothing=smoothing)).metrics
+        loss = metrics[metrics["metric"] == "loss"].set_index("split")["value"]
+        found[smoothing] = loss
+    points, network = Points(24, 0), linear()
+    with torch.no_grad():
+        logs = network(points.inputs).log_softmax(1)
+    plain = -logs[torch.arange(24), torch.from_numpy(points.labels)].mean()
+    smoothed = 0.7 * plain - 0.3 * logs.mean()
+    assert found[0.0]["train"] == pytest.approx(float(plain), rel=1e-5)
+    assert found[0.3]["train"] == pytest.approx(float(smoothed), rel=1e-5)
+    assert found[0.3]["val"] == pytest.approx(found[0.0]["val"], rel=1e-6)
+
+
+def test_large_gradients_are_scaled_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    norms: list[float] = []
+
+    class Spy(torch.optim.Adam):
+        def step(self, closure: Any = None) -> Any:
+            gradients = [p.grad.flatten() for g in self.param_groups for p in g["params"]]
+            norms.append(float(torch.cat(gradients).norm()))
+            return super().step(closure)
+
+    monkeypatch.setattr(torch.optim, "Adam", Spy)
+    go(Settings(2, 12, 0.01))
+    free = norms.copy()
+    norms.clear()
+    limit = sorted(free)[1]
+    go(Settings(2, 12, 0.01, clip_gradient=limit * 0.5))
+    assert norms == pytest.approx([limit * 0.5] * 4, rel=1e-4)
+    norms.clear()
+    go(Settings(2, 12, 0.01, clip_gradient=10 * max(free)))
+    assert norms == pytest.approx(free)
 
 
 def test_class_weights_change_what_is_learnt() -> None:

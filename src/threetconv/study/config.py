@@ -250,6 +250,14 @@ class Training(Keys):
     """Epochs without a better validation accuracy after which plateau halves the rate."""
     early_stopping: int | None = Field(default=None, ge=1)
     """Epochs without a better validation accuracy after which training ends; never without it."""
+    warm_up: int = Field(default=0, ge=0)
+    """Updates over which learning rates rise linearly to what the schedule says."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Decoupled weight decay (AdamW), not of transforms, biases and norms."""
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    """Share of each label that is spread over all classes, in training."""
+    clip_gradient: float | None = Field(default=None, gt=0)
+    """Norm of all gradients together above which they are scaled down to it; never without it."""
     class_weights: Annotated[str, OneOf(CHOICES["class_weights"])] = "none"
     """Weights of the classes in the loss; with balanced all classes count alike."""
     micro_batch: int | None = Field(default=None, ge=2)

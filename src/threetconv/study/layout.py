@@ -210,7 +210,8 @@ class StudyLayout:
         for key in ("rate_factor", "spread"):
             if isinstance(recipe.get(key), float | int):
                 recipe[key] = dict.fromkeys(("scale", "rotate", "translate"), recipe[key])
-        return {"early_stopping": None, "micro_batch": None} | shared | own | {"recipe": recipe}
+        unset = dict.fromkeys(("early_stopping", "micro_batch", "clip_gradient"))
+        return unset | shared | own | {"recipe": recipe}
 
     def run_data(self, run_id: str) -> Config:
         """How a run reads its data set. Clips left out in packing are not in the packed table."""

@@ -223,7 +223,8 @@ class _Run:
     def rates(self, update: int) -> dict[str, float]:
         """Learning rate of each kind of parameter at an update, the first one being 0."""
         settings, recipe = self.settings, self.settings.recipe
-        base = settings.learning_rate * self.progress.plateau.factor
+        rise = min(1.0, (update + 1) / (settings.warm_up + 1))
+        base = settings.learning_rate * self.progress.plateau.factor * rise
         other = base * self.factor(update, self.total)
         own = base * self.own_factor(update, self.total)
         return {"other": other} | {kind: own * f for kind, f in recipe.rate_factor.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,16 +39,20 @@ CLASS_WEIGHTS: dict[str, Callable[[NDArray[np.int64]], Tensor | None]] = {
 """(class indices of the training set) -> float32 (C,), or None for no weights."""
 
 
-def summed_loss(logits: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor:
+def summed_loss(
+    logits: Tensor, labels: Tensor, weights: Tensor | None, smoothing: float = 0.0
+) -> Tensor:
     """Sum over items of weight times cross-entropy; a scalar.
 
     Args:
         logits: (B, C).
         labels: int64 (B,).
         weights: (C,) or fewer, or None. Classes beyond have no training item, hence no weight.
+        smoothing: share of each label that all classes get alike, times their weights.
     """
+    options: dict[str, Any] = {"reduction": "sum", "label_smoothing": smoothing}
     if weights is None:
-        return F.cross_entropy(logits, labels, reduction="sum")
+        return F.cross_entropy(logits, labels, **options)
     # the network may have more outputs than there are weights
     padded = F.pad(weights, (0, logits.shape[1] - len(weights))).to(logits)
-    return F.cross_entropy(logits, labels, weight=padded, reduction="sum")
+    return F.cross_entropy(logits, labels, weight=padded, **options)

@@ -74,12 +74,13 @@ def parameter_groups(
         lr: learning rate of all other parameters.
         rate_factor: rate of the transforms over `lr`; a number, or one for each of scale, rotate
             and translate.
-        weight_decay: of all other parameters. Transforms get none: it would pull scales to zero,
-            where a filter vanishes, instead of to one.
+        weight_decay: of all other parameters but biases and norms (those of one axis). Transforms
+            get none: it would pull scales to zero, where a filter vanishes, instead of to one.
 
     Returns:
         Dictionaries with `params`, `lr`, `weight_decay` and `kind` ("other", "scale", "rotate",
         "translate"), for any optimiser of `torch.optim`; groups without a parameter are left out.
+        With weight decay, biases and norms are a second group of kind "other", without it.
 
     Raises:
         ValueError: for a kind that does not exist, or one without a factor.
@@ -90,23 +91,29 @@ def parameter_groups(
         ...     parameter_groups(network, lr=1e-3, rate_factor=30, weight_decay=0.01)
         ... )
         >>> [(group["kind"], group["lr"]) for group in optimiser.param_groups]
-        [('other', 0.001), ('scale', 0.03), ('rotate', 0.03), ('translate', 0.03)]
+        [('other', 0.001), ('other', 0.001), ('scale', 0.03), ('rotate', 0.03), ('translate', 0.03)]
     """
     factors = dict(rate_factor) if isinstance(rate_factor, Mapping) else _each(rate_factor)
     if set(factors) != set(KINDS.values()):
         raise ValueError(f"rate_factor={rate_factor!r} needs scale, rotate and translate")
     kinds = {id(parameter): KINDS[name] for _, name, parameter in temporal_parameters(network)}
-    groups: dict[str, list[nn.Parameter]] = {kind: [] for kind in ("other", *factors)}
+    # (kind, whether it decays) -> parameters
+    groups: dict[tuple[str, bool], list[nn.Parameter]] = {
+        ("other", True): [],
+        **{(kind, False): [] for kind in ("other", *factors)},
+    }
     for parameter in network.parameters():
-        groups[kinds.get(id(parameter), "other")].append(parameter)
+        kind = kinds.get(id(parameter), "other")
+        decays = kind == "other" and (not weight_decay or parameter.ndim > 1)
+        groups[kind, decays].append(parameter)
     return [
         {
             "params": parameters,
             "lr": lr * factors.get(kind, 1.0),
-            "weight_decay": weight_decay if kind == "other" else 0.0,
+            "weight_decay": weight_decay if decays else 0.0,
             "kind": kind,
         }
-        for kind, parameters in groups.items()
+        for (kind, decays), parameters in groups.items()
         if parameters
     ]
 

@@ -55,6 +55,13 @@ class Settings:
             effective one.
         patience: epochs without a better validation accuracy after which "plateau" halves the rate.
         early_stopping: epochs without a better validation accuracy after which training ends.
+        warm_up: updates over which the rates rise to what the schedule says, linearly.
+        weight_decay: decoupled (AdamW, Loshchilov and Hutter 2019) and not of transforms, biases
+            and norms, as common.
+        label_smoothing: share of each label that is spread over all classes (Szegedy et al. 2016),
+            in training only.
+        clip_gradient: norm of all gradients together above which they are scaled down to it; None:
+            never.
         class_weights: name in `threetconv.training.loss.CLASS_WEIGHTS`.
         auxiliary_weight: weight of each auxiliary head's loss, 0.3 in the paper.
         snapshot_every: updates between snapshots of the temporal parameters.
@@ -71,6 +78,10 @@ class Settings:
     schedule: str = "constant"
     patience: int = 5
     early_stopping: int | None = None
+    warm_up: int = 0
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+    clip_gradient: float | None = None
     class_weights: str = "none"
     auxiliary_weight: float = 0.3
     snapshot_every: int = 100

@@ -87,10 +87,12 @@ class Steps:
         self._weights = look_up(CLASS_WEIGHTS, settings.class_weights, what="class weights")(labels)
         self._settings, self._device, self._world = settings, device, world
         self.network, self._model = network, prepare(network, world)  # the same parameters
-        # `step` sets the rates of each update; fused: one kernel for all parameters of a group
-        self._optimiser = torch.optim.Adam(
-            parameter_groups(network, lr=settings.learning_rate), fused=True
+        # `step` sets the rates of each update; fused: one kernel for all parameters of a group.
+        # decoupled: AdamW, which without weight decay is Adam
+        groups = parameter_groups(
+            network, lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
+        self._optimiser = torch.optim.Adam(groups, fused=True, decoupled_weight_decay=True)
         self._walks = Walks(network, self._optimiser)
         # bfloat16 has the range of float32 and needs no loss scaling
         self._scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "float16")
@@ -137,6 +139,8 @@ class Steps:
                 if parameter.grad is not None:
                     parameter.grad.mul_(planned / sums.weight)
         finite = self._demand_finite_gradients()
+        if finite and self._settings.clip_gradient is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self._settings.clip_gradient)
         # where a gradient is inf or NaN (float16), this leaves the step out and `update` halves the
         # scale
         self._scaler.step(self._optimiser)
@@ -182,12 +186,13 @@ class Steps:
             self._device.type, self._dtype or torch.bfloat16, enabled=self._dtype is not None
         ):
             logits, *auxiliary = outputs(self._model(inputs))
-            loss = summed_loss(logits, labels, self._weights)
+            smoothing = self._settings.label_smoothing
+            loss = summed_loss(logits, labels, self._weights, smoothing)
             # `loss` stays that of the main head, to compare with validation; `objective` is
             # minimised
             objective = loss
             for head in auxiliary:
-                part = summed_loss(head, labels, self._weights)
+                part = summed_loss(head, labels, self._weights, smoothing)
                 objective = objective + self._settings.auxiliary_weight * part
         value = float(objective.detach())
         if not math.isfinite(value):
