@@ -2,206 +2,98 @@
 
 python benchmarks/_stages.py FOLDER [--workers 1]     (FOLDER: made by _study.make_study)
 
-The output is JSON: seconds by the clock, seconds of processor time and peak memory (MB, so far) of
-each stage. A stage imports what it
-needs itself, so that slow imports count for the stage that wants them first, as in a workflow. To
-add a stage, write a function of `Tables` and name it in `STAGES`.
+A stage is a script of the workflow, run as its rule runs it. The output is JSON: seconds by the
+clock, seconds of processor time and peak memory (MB, so far) of each. Imports count for the stage
+that wants them first, as in a workflow. To add a stage, name its script and files in `stages`.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import resource
+import runpy
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 STARTED = time.perf_counter()
-SEED = 1
-DATASETS = ("jester", "ucf101")
-CHECKPOINTS = ("best", "matched")
+SCRIPTS = Path(__file__).parents[1] / "workflow/scripts"
+DATASETS = ["jester", "ucf101"]
 
 
-class Tables:
-    """The files of a study, and the tables that earlier stages have made."""
+class Names(dict[str, Any]):
+    """Snakemake's named lists, as scripts use them: by name, by number, or one after another."""
 
-    def __init__(self, folder: Path, workers: int) -> None:
-        from threetconv.support.files import read_parquet
+    def __getattr__(self, name: str) -> Any:
+        return self[name]
 
-        self.folder, self.workers = folder, workers
-        self.files = sorted((folder / "parameters").rglob("*.parquet"))
-        self.runs, self.snapshots, self.metrics = (
-            read_parquet(folder / f"{name}.parquet") for name in ("runs", "snapshots", "metrics")
-        )
-        self.made: dict[str, Any] = {}
+    def __getitem__(self, key: Any) -> Any:
+        return list(self.values())[key] if isinstance(key, int) else super().__getitem__(key)
 
-    def statistic(self, name: str, /, *args: Any, module: str = "", **options: Any) -> None:
-        """Call a function of threetconv.statistics (or of a module of it) and keep its result."""
-        where = importlib.import_module(f"threetconv.statistics.{module}".rstrip("."))
-        self.made[name] = getattr(where, name)(*args, **options)
-
-    def draw(self, name: str, *args: Any, **options: Any) -> None:
-        """Draw a figure and save it as the workflow does."""
-        figures = importlib.import_module("threetconv.figures")
-        figure = getattr(figures, name)(*args, **options)
-        figures.save(figure, self.folder / "figures" / f"{name}.svg")
-
-    def over_files(self, name: str, module: str) -> None:
-        """A statistic that reads the rows of the parameter files itself."""
-        options: dict[str, Any] = {"seed": SEED, "datasets": DATASETS}
-        self.statistic(name, self.files, self.runs, module=module, **options)
+    def __iter__(self) -> Any:
+        return iter(self.values())
 
 
-def summaries(tables: Tables) -> None:
-    tables.statistic(
-        "summarise_files",
-        tables.files,
-        tables.runs,
-        tables.snapshots,
-        module="summaries",
-        workers=tables.workers,
+def stages(folder: Path) -> list[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
+    """(script, inputs, outputs) of each stage, in order; inputs of `figures` name the figure."""
+
+    def tables(*names: str) -> dict[str, Any]:
+        return {name: folder / f"{name}.parquet" for name in names}
+
+    def pictures(*names: str) -> dict[str, Any]:
+        return {name: folder / f"figures/{name}.svg" for name in names}
+
+    files = sorted((folder / "parameters").rglob("*.parquet"))
+    rows = {"parameters": files}
+    return [
+        ("summaries", rows | tables("runs", "snapshots"), tables("summaries")),
+        ("tests", tables("summaries", "runs"), tables("tests", "layers")),
+        ("sensitivity", rows | tables("summaries", "runs"), tables("sensitivity")),
+        ("descriptions", rows | tables("summaries", "runs"), tables("bootstrap", "distances")),
+        ("power", tables("summaries", "runs"), tables("power")),
+        (
+            "paper_tables",
+            tables("runs", "metrics", "summaries"),
+            tables("accuracy", "controls", "displacement"),
+        ),
+        ("densities", dict(enumerate(files)), tables("densities", "joint", "histograms")),
+        ("figures", {"figure": "accuracy"} | tables("metrics", "runs"), pictures("accuracy")),
+        *(
+            (
+                "figures",
+                {"figure": "distributions", "init": init}
+                | tables("densities", "joint", "histograms"),
+                pictures(f"distributions_{init}", f"histograms_{init}"),
+            )
+            for init in ("pretrained", "scratch")
+        ),
+        ("figures", {"figure": "effects"} | tables("tests"), pictures("effects")),
+        ("figures", {"figure": "controls"} | tables("summaries"), pictures("controls")),
+    ]
+
+
+def run(script: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any], workers: int) -> None:
+    """Run a script of the workflow with these files."""
+    files = {k: v for k, v in inputs.items() if k not in {"figure", "init"}}
+    params = {
+        "alpha": 0.05, "seed": 1, "dataset_contrast": DATASETS, "margin": 1.1, "max_rows": 10_000,
+        "resamples": 1000, "stands_for": {name: name for name in DATASETS},
+        "figure": inputs.get("figure"),
+        "options": {"init": inputs["init"]} if "init" in inputs else {},
+    }  # fmt: skip
+    given = SimpleNamespace(
+        input=Names(files),
+        output=Names(outputs),
+        params=Names(params),
+        log=[next(iter(outputs.values())).with_suffix(".log")],
+        threads=workers,
+        wildcards={},
     )
-    tables.made["summaries"] = tables.made["summarise_files"]
-
-
-def tests(tables: Tables) -> None:
-    options: dict[str, Any] = {
-        "seed": SEED,
-        "families": ("dataset", "init", "dataset x init"),
-        "datasets": DATASETS,
-    }
-    tables.statistic(
-        "run_tests", tables.made["summaries"], tables.runs, checkpoint=CHECKPOINTS, **options
-    )
-
-
-def sensitivity(tables: Tables) -> None:
-    made = tables.made["summaries"]
-    tables.statistic(
-        "sensitivity_tests", made, tables.runs, module="outcomes", seed=SEED, datasets=DATASETS
-    )
-
-
-def equivalence(tables: Tables) -> None:
-    made = tables.made["summaries"]
-    tables.statistic(
-        "equivalence_tests", made, tables.runs, module="equivalence", datasets=DATASETS
-    )
-
-
-def mixed_models(tables: Tables) -> None:
-    made = tables.made["summaries"]
-    tables.statistic("mixed_tests", made, tables.runs, module="mixed", datasets=DATASETS)
-
-
-def energy(tables: Tables) -> None:
-    tables.over_files("energy_tests", "energy")
-
-
-def bootstrap(tables: Tables) -> None:
-    tables.over_files("hierarchical_bootstrap", "bootstrap")
-
-
-def distances(tables: Tables) -> None:
-    tables.over_files("row_distances", "distances")
-
-
-def layer_tests(tables: Tables) -> None:
-    options: dict[str, Any] = {"seed": SEED, "datasets": DATASETS, "checkpoint": CHECKPOINTS}
-    tables.statistic(
-        "layer_tests", tables.made["summaries"], tables.runs, module="layerwise", **options
-    )
-
-
-def layer_profile(tables: Tables) -> None:
-    tables.statistic("layer_profile", tables.made["summaries"], tables.runs, module="layerwise")
-
-
-def displacement(tables: Tables) -> None:
-    paper = {name: name for name in DATASETS}
-    tables.statistic("displacement_table", tables.made["summaries"], tables.runs, paper)
-
-
-def accuracy(tables: Tables) -> None:
-    paper = {name: name for name in DATASETS}
-    tables.statistic("accuracy_table", tables.metrics, tables.runs, paper)
-
-
-def best_rows(tables: Tables) -> None:
-    from threetconv.records.parameters import VALUES, read_parameters
-
-    tables.made["best"] = read_parameters(tables.files, tags=["best"], columns=VALUES)
-
-
-def densities(tables: Tables) -> None:
-    tables.statistic("densities", tables.made["best"])
-
-
-def joint_densities(tables: Tables) -> None:
-    tables.statistic("joint_density", tables.made["best"])
-
-
-def histograms(tables: Tables) -> None:
-    tables.statistic("histograms", tables.made["best"])
-    tables.statistic("joint_histogram", tables.made["best"])
-
-
-def density_figures(tables: Tables) -> None:
-    for init in ("pretrained", "scratch"):
-        tables.draw(
-            "temporal_distributions",
-            tables.made["densities"],
-            tables.made["joint_density"],
-            init=init,
-        )
-
-
-def histogram_figures(tables: Tables) -> None:
-    for init in ("pretrained", "scratch"):
-        tables.draw("histograms", tables.made["histograms"], init=init)
-
-
-def effect_figure(tables: Tables) -> None:
-    tables.draw("effects", tables.made["run_tests"])
-
-
-def profile_figures(tables: Tables) -> None:
-    profile = tables.made["layer_profile"]
-    for network in sorted(profile["network"].unique()):
-        tables.draw("profile", profile, tables.made["layer_tests"], network=network)
-
-
-def accuracy_figure(tables: Tables) -> None:
-    tables.draw("accuracy_curves", tables.metrics, tables.runs)
-
-
-STAGES: list[Callable[[Tables], None]] = [
-    summaries,
-    tests,
-    layer_tests,
-    layer_profile,
-    sensitivity,
-    equivalence,
-    mixed_models,
-    energy,
-    bootstrap,
-    distances,
-    displacement,
-    accuracy,
-    best_rows,
-    densities,
-    joint_densities,
-    histograms,
-    density_figures,
-    histogram_figures,
-    effect_figure,
-    profile_figures,
-    accuracy_figure,
-]
+    runpy.run_path(str(SCRIPTS / f"{script}.py"), init_globals={"snakemake": given})
 
 
 def peak_memory() -> float:
@@ -218,12 +110,12 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
-    tables = Tables(options.folder, options.workers)
     lines = [measured("start", STARTED, 0.0)]
-    for stage in STAGES:
+    for script, inputs, outputs in stages(options.folder):
         start = time.perf_counter(), time.process_time()
-        stage(tables)
-        lines.append(measured(stage.__name__.replace("_", " "), *start))
+        run(script, inputs, outputs, options.workers)
+        name = " ".join(str(inputs[key]) for key in ("figure", "init") if key in inputs)
+        lines.append(measured(name or script.replace("_", " "), *start))
     print(json.dumps(lines))
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from threetconv.layer.units import IDENTITY
 from threetconv.networks.build import build_network
 from threetconv.networks.layer_info import LayerInfo
 from threetconv.networks.trace import trace
@@ -61,8 +62,9 @@ def make_study(folder: Path, *, rows: float, seeds: int, width: float = 1.0, see
             runs.append(
                 {
                     "run_id": run_id, "network": network, "dataset": dataset, "init": init,
-                    "convolution": convolution, "control": "none", "replicate": replicate,
-                    "num_classes": CLASSES[dataset], "n_parameters": 33_000_000,
+                    "convolution": convolution, "recipe": "paper", "control": "none",
+                    "replicate": replicate, "num_classes": CLASSES[dataset],
+                    "n_parameters": 33_000_000,
                     "n_temporal": 32_256, "best_epoch": EPOCHS, "best_step": last,
                     "n_updates": last, "sum_lr2": last * LEARNING_RATE**2,
                 }
@@ -112,6 +114,7 @@ def parameter_table(
         "kernel_t": [layer.kernel[0] for layer in layers],
         "kernel_hw": [layer.kernel[1] for layer in layers],
         "jump": [layer.jump for layer in layers],
+        "order_leak": [layer.order_leak for layer in layers],
     }
     one = pd.DataFrame(fixed).iloc[np.repeat(np.arange(len(layers)), counts)]
     one = one.assign(
@@ -134,6 +137,8 @@ def parameter_table(
         table[name] = values.iloc[np.repeat(np.arange(n), rows)].array
     for scale, (parameter, raw) in zip(size, RAW.items(), strict=True):
         z = walked[:, None] * scale * rng.standard_normal((n, rows), dtype=np.float32)
+        table[f"{raw}_start"] = np.float32(IDENTITY[raw])
+        table[f"{raw}_walk"] = np.repeat(walked**2, rows).astype(np.float32)
         table[raw] = (np.exp(z) if parameter == "s" else z).astype(np.float32).ravel()
     return table[SCHEMA.names]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from threetconv.records.parameters import PARAMETERS, derive, read_parameters
+from threetconv.records.parameters import PARAMETERS, RAW, derive, read_parameters
 from threetconv.statistics.summaries.moments import QUANTILES, STATISTICS
 from threetconv.statistics.summaries.summarise import DISPLACEMENTS
 
@@ -47,10 +47,12 @@ def group(frame: pd.DataFrame, keys: list[str], parameter: str) -> pd.DataFrame:
     """One parameter's statistics for every group."""
     z = frame[DISPLACEMENTS[parameter]]
     columns = frame[keys].assign(z=z, abs=z.abs(), paper=frame[f"paper_{parameter}"], still=z == 0)
+    columns["identity"] = frame[DISPLACEMENTS[parameter].replace("moved", "z")].abs()
+    columns["walk"] = np.sqrt(frame[f"{RAW[parameter]}_walk"].astype(float))
     columns["two"] = (z - columns.groupby(keys)["z"].transform("mean")) ** 2
     columns["four"] = columns["two"] ** 2
     grouped = columns.groupby(keys)
-    means = grouped[["abs", "paper", "two", "four"]].mean()
+    means = grouped[["abs", "paper", "two", "four", "identity", "walk"]].mean()
     quantiles = grouped["abs"].quantile(list(QUANTILES.values())).unstack()  # noqa: PD010
     quantiles.columns = list(QUANTILES)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -63,4 +65,6 @@ def group(frame: pd.DataFrame, keys: list[str], parameter: str) -> pd.DataFrame:
             sd_abs=grouped["abs"].std(ddof=0),
             sd=np.sqrt(means["two"]),
             kurtosis=means["four"] / means["two"] ** 2 - 3,
+            log_mean_abs_identity=np.log(means["identity"]),
+            walk_sd=means["walk"],
         )
