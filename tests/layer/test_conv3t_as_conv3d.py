@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.autograd.functional import hessian, jacobian
 from torch.func import functional_call
+from torch.nn.utils.parametrize import register_parametrization
 
 from threetconv import Conv3T
 from threetconv.layer.conv3t import TEMPORAL_PARAMETERS, Conv3d
@@ -20,7 +21,7 @@ from threetconv.layer.conv3t import TEMPORAL_PARAMETERS, Conv3d
 from ..builders.conv_layers import make
 
 # torch scripts formulas of its own when it first computes forward
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is:FutureWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.* is deprecated:FutureWarning")
 
 Names = tuple[str, ...]
 NAMES: Names = ("weight", *TEMPORAL_PARAMETERS)
@@ -151,13 +152,48 @@ def test_without_channels() -> None:
     assert Conv3T(0, 0, 3).weight.shape == (0, 0, 3, 3)
 
 
-def test_a_2d_state_loads_strictly_and_leaves_the_transforms() -> None:
-    layer, image = make(spread=0.2), nn.Conv2d(2, 3, 3)
-    before = copy.deepcopy(layer.state_dict())
-    layer.load_state_dict(image.state_dict())
-    torch.testing.assert_close(layer.weight, image.weight)
-    for name in TEMPORAL_PARAMETERS:
-        torch.testing.assert_close(layer.get_parameter(name).detach(), before[name])
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_a_2d_state_loads_strictly_with_transforms_at_the_identity(device: str) -> None:
+    """Whatever they were before, as on the meta device and after `to_empty`."""
+    layer, image = make(spread=0.2).to(device), nn.Conv2d(2, 3, 3)
+    layer.load_state_dict(image.state_dict(), assign=device == "meta")
+    for each in layer.filters().unbind(2):
+        torch.testing.assert_close(each, image.weight)
+
+
+def test_a_parametrised_transform_loads_its_own_state() -> None:
+    layers = [make(spread=0.2, seed=seed) for seed in (0, 1)]
+    for layer, name in itertools.product(layers, TEMPORAL_PARAMETERS):
+        register_parametrization(layer, name, nn.Identity())
+    layers[0].load_state_dict(layers[1].state_dict())
+    torch.testing.assert_close(layers[0].filters(), layers[1].filters())
+
+
+@pytest.mark.parametrize("shape", [(2, 1), (1, 3), (2,), (3, 3)])
+@pytest.mark.parametrize("name", TEMPORAL_PARAMETERS)
+def test_transforms_of_another_shape_are_refused(name: str, shape: tuple[int, ...]) -> None:
+    """The compiled kernels would read other memory."""
+    layer = make()
+    values = dict(layer.named_parameters()) | {name: torch.ones(shape)}
+    with pytest.raises(ValueError, match=r"has shape .*, not \(D - 1, out\)"):
+        functional_call(layer, values, (clip(dtype=torch.float32),))
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # sizes are fixed, as meant
+@pytest.mark.parametrize("frames", [1, 3, 4, 5, 8])
+def test_a_graph_traced_at_one_length_trains_at_others(frames: int) -> None:
+    """With the workaround for short clips, without which this kills the process."""
+    layer = Conv3T(2, 16, (7, 3, 3), stride=(2, 1, 1), padding=(3, 1, 1))
+    traced = torch.jit.trace(layer, clip(24, torch.float32), check_trace=False)
+    x = clip(frames, torch.float32)
+    for gradients in zip(
+        *(
+            torch.autograd.grad(f(x).square().sum(), list(layer.parameters()))
+            for f in (traced, layer)
+        ),
+        strict=True,
+    ):
+        torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-3)
 
 
 def test_a_3t_state_without_one_transform_is_refused() -> None:

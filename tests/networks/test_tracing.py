@@ -38,6 +38,44 @@ def test_a_block_with_2d_calls_is_one_node() -> None:
         torch.testing.assert_close(torch.fx.symbolic_trace(network)(clip), expected)
 
 
+def test_hooks_are_refused() -> None:
+    """They would run on the proxies, and again in the graph."""
+    network = lift(small("resnet18"))
+    network.conv1.register_forward_hook(lambda _module, _inputs, output: 2 * output)
+    with pytest.raises(TypeError, match="with hooks"):
+        torch.fx.symbolic_trace(network)
+
+
+class Calls(nn.Module):
+    """2D calls of its own: means and deviations over the frame."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.linear = nn.Conv2d(3, 8, 3, padding=1), nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        x = (x - x.mean((2, 3), keepdim=True)) / (x.std((2, 3), keepdim=True) + 1e-3)
+        return self.linear(x.relu().mean((2, 3)))
+
+
+@pytest.mark.parametrize("convolution", ["3t", "3d", "2d"])
+def test_2d_calls_are_the_same_when_compiled(convolution: str) -> None:
+    network = lift(Calls(), convolution, check=(6, 9, 10)).eval()
+    clip = torch.randn(2, 3, 6, 9, 10, generator=torch.Generator().manual_seed(0))
+    torch._dynamo.reset()
+    with torch.no_grad():
+        torch.testing.assert_close(torch.compile(network, backend="eager")(clip), network(clip))
+
+
+def test_clips_at_once_by_vmap() -> None:
+    network = lift(small("resnet18")).eval()
+    clips = torch.randn(2, 1, 3, 8, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        found = torch.func.vmap(network)(clips)
+        torch.testing.assert_close(found, torch.stack([network(clip) for clip in clips]))
+
+
 @pytest.mark.parametrize("convolution", ["3t", "2d"])
 def test_a_network_with_2d_calls_is_refused(convolution: str) -> None:
     """Its graph would keep the 2D calls."""

@@ -95,6 +95,14 @@ def build_filters(
         raise ValueError(f"backend={backend!r} is not one of {BACKENDS}")
     parameters = (weight, scale, rotate, translate_x, translate_y)
     depth = len(scale) + 1
+    # kernels read by address: a transform that is too short would let them read other memory
+    wanted = scale.shape[0], weight.shape[0]
+    for name, tensor in zip(_NAMES[1:], parameters[1:], strict=True):
+        if is_eager(()) and tensor.shape != wanted:
+            raise ValueError(
+                f"{name} has shape {tuple(tensor.shape)}, not (D - 1, out) = {tuple(wanted)}, with "
+                f"{wanted[0]} steps in `scale`"
+            )
     first, last = (0, depth) if slices is None else slices
     if not 0 <= first < last <= depth:
         raise ValueError(f"slices={slices!r} do not lie within 0 and D={depth}")

@@ -53,7 +53,8 @@ def convolve(
     depth = filters.shape[2]
     if not isinstance(padding, str) and padding[0] and stride[0] > 1 and depth > 3:
         frames, (before, *rest) = clip.shape[-3], padding
-        if frames < dilation[0] * (depth - 1) + 1 + stride[0]:
+        # a graph that is traced at one length may run at others
+        if not is_eager((clip,)) or frames < dilation[0] * (depth - 1) + 1 + stride[0]:
             clip = F.pad(clip, (0, 0, 0, 0, before, before))
             padding = (0, rest[0], rest[1])
     return F.conv3d(clip, filters, bias, stride, padding, dilation, groups)
@@ -78,7 +79,7 @@ class Conv3T(nn.Module):
 
     Parameters:
         weight: (out, in / groups, H, W), the first slice; name and shape of `nn.Conv2d`'s, so a 2D
-            state dict loads directly, and leaves the transforms as they are.
+            state dict loads directly: transforms are then the identity.
         scale: (D - 1, out), starts at 1; rotate (radians), translate_x, translate_y (half-extents
             of the kernel): (D - 1, out), start at 0.
         bias: (out,), if asked for.
@@ -242,10 +243,11 @@ class Conv3T(nn.Module):
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
-        # an nn.Conv2d's state: transforms stay as they are
-        if not any(prefix + name in state_dict for name in TEMPORAL_PARAMETERS):
-            present = {prefix + name: getattr(self, name) for name in TEMPORAL_PARAMETERS}
-            state_dict.update({name: value.detach() for name, value in present.items()})
+        own = [name for name in TEMPORAL_PARAMETERS if name in self._parameters]  # no parametrised
+        if not any(prefix + name in state_dict for name in own):  # an nn.Conv2d's state
+            for name in own:
+                still = torch.full(self._parameters[name].shape, IDENTITY[name])
+                state_dict[prefix + name] = still.to(self.weight.dtype)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     @fx_leaf

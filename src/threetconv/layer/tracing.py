@@ -25,6 +25,11 @@ def fx_leaf(forward: Callable[..., Any]) -> Callable[..., Any]:
         first = next(iter((*args, *kwargs.values())), None)
         if isinstance(first, Proxy):
             tracer: Any = first.tracer
+            if self._forward_hooks or self._forward_pre_hooks:
+                raise TypeError(
+                    f"torch.fx cannot trace {type(self).__name__} with hooks: they would run while "
+                    "it is traced, and again in the graph. Remove them, and register them on it"
+                )
             if tracer.root is self:
                 raise TypeError(
                     f"torch.fx cannot trace {type(self).__name__} by itself, only a network that "

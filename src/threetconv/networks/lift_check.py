@@ -107,7 +107,7 @@ def _compare(
             f"{type(error).__name__} on a clip of {shape}: {error}",
         ) from error
     else:
-        if check.same(got, expected):
+        if check.agrees(got, expected):
             return
     name, call, what = check.blamed or ("", 0, "its output differs")
     place = _line_that_differs((flat, wide), (frame, clip), (name, call), check.same)
@@ -217,7 +217,33 @@ class _Comparison(_Pass):
         found = [self._same(*pair) for pair in zip(*pairs, strict=True)]
         return False if False in found else None if None in found else True
 
+    def agrees(self, video: Any, image: Any) -> bool:
+        """Whether the outputs of the two networks are the same; whole numbers and flags too.
+
+        Raises:
+            InputError: for outputs without a tensor.
+        """
+        whole = [
+            [leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor)]
+            for value in (video, image)
+        ]
+        if not whole[1]:
+            raise InputError(
+                "2D network",
+                found=f"an output without a tensor: {type(image).__name__}",
+                expected="tensors, which can be compared",
+                remedy="lift the part of it that computes tensors",
+            )
+        exact = [
+            (one.shape == other.shape and bool((one == other).all()))
+            for one, other in zip(*whole, strict=False)
+            if not (other.is_floating_point() or other.is_complex())
+        ]
+        return all(exact) and bool(self.same(video, image))
+
     def _same(self, video: Tensor, image: Tensor) -> bool | None:
+        if image.is_complex() and video.is_complex():
+            return self._same(torch.view_as_real(video), torch.view_as_real(image))
         if not image.is_floating_point():  # indices of pooling, masks
             return True
         if video.shape == image.shape:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType, NoneType
 from typing import Any, NoReturn
 
@@ -413,10 +413,20 @@ def _viewing_frames(function: Callable[..., Any]) -> Callable[..., Any]:
     return viewed
 
 
+def _layer_norm(input: Tensor, normalized_shape: Sequence[int], *args: Any, **kw: Any) -> Tensor:
+    if len(normalized_shape) > 2:
+        _refuse(F.layer_norm, "it would normalise over time too; use nn.GroupNorm(1, channels)")
+    return F.layer_norm(input, list(normalized_shape), *args, **kw)
+
+
 PER_FRAME: dict[Callable[..., Any], Callable[..., Any]] = {
     **{function: _per_frame(function) for function in COUNTERPARTS},
     **_reductions(per_frame=True),
     **{function: _viewing_frames(function) for _, function in _known_as("view", "reshape")},
+    # over the axes behind the channels, which in a clip are also time
+    F.group_norm: _per_frame(F.group_norm),
+    F.instance_norm: _per_frame(F.instance_norm),
+    F.layer_norm: _layer_norm,
     # here the frame's grid ends: what follows sees each frame as an element of the batch
     **{function: _per_frame(function) for _, function in _known_as("flatten")},
     # not of a copy, as of the others

@@ -14,6 +14,7 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.fx import Proxy
 from torch.overrides import TorchFunctionMode
@@ -100,6 +101,11 @@ class VideoForward(nn.Module):
             for module in modules
             for tensor in own_tensors(module)
         )
+        return self._with_video_calls(wide, *args, **kwargs)
+
+    # calls are told apart by the code that makes them, which a compiled graph does not show
+    @torch._disable_dynamo
+    def _with_video_calls(self, wide: bool, *args: Any, **kwargs: Any) -> Any:
         with VideoCalls(self.counterparts, self.symmetric_time, wide, self.per_frame):
             return super().forward(*args, **kwargs)
 
@@ -133,8 +139,14 @@ class FrameForward(VideoForward):
 
     def forward(self, clip: Tensor, *args: Any, **kwargs: Any) -> Any:
         def average(output: Tensor) -> Tensor:
-            # feature maps, of a network without a head, stay as they are
-            return output if output.ndim == 5 else output.unflatten(0, (-1, clip.shape[2])).mean(1)
+            if output.ndim == 5:  # feature maps, of a network without a head, stay as they are
+                return output
+            if len(output) != len(clip) * clip.shape[2]:
+                raise ValueError(
+                    f"{self.image_class.__name__} gives {len(output)} rows for {len(clip)} clips "
+                    f"of {clip.shape[2]} frames: its forward pass does not keep frames apart"
+                )
+            return output.unflatten(0, (-1, clip.shape[2])).mean(1)
 
         if isinstance(clip, Proxy):  # then `args` may be one too
             return self._traced(clip, (clip,), {})

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from threetconv.layer import symmetric_time as symmetric
+from threetconv.layer.build_filters import is_eager
 
 __all__ = [
     "adaptive_avg_pool2d",
@@ -48,7 +49,7 @@ def max_pool(clip: Tensor, *sizes: Any) -> Tensor:
     of 48 x 4 x 4 x 4, stride 1, are 7 times quicker channels last; strided ones of 16 x 8 x 16 x 16
     1.8 times, of 64 x 8 x 56 x 56 as quick (torch 2.14.1, one core).
     """
-    if clip.ndim == 5 and clip.device.type == "cpu":
+    if clip.ndim == 5 and clip.device.type == "cpu" and is_eager((clip,)):
         last = clip.contiguous(memory_format=torch.channels_last_3d)
         return F.max_pool3d(last, *sizes).contiguous()
     return F.max_pool3d(clip, *sizes)
