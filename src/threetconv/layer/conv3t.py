@@ -246,7 +246,7 @@ class Conv3T(nn.Module):
         own = [name for name in TEMPORAL_PARAMETERS if name in self._parameters]  # no parametrised
         if not any(prefix + name in state_dict for name in own):  # an nn.Conv2d's state
             for name in own:
-                still = torch.full(self._parameters[name].shape, IDENTITY[name])
+                still = torch.full(getattr(self, name).shape, IDENTITY[name])
                 state_dict[prefix + name] = still.to(self.weight.dtype)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 

@@ -14,8 +14,8 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import torch
 from torch import Tensor, nn
+from torch._compile import _disable_dynamo
 from torch.fx import Proxy
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
@@ -104,7 +104,7 @@ class VideoForward(nn.Module):
         return self._with_video_calls(wide, *args, **kwargs)
 
     # calls are told apart by the code that makes them, which a compiled graph does not show
-    @torch._disable_dynamo
+    @_disable_dynamo
     def _with_video_calls(self, wide: bool, *args: Any, **kwargs: Any) -> Any:
         with VideoCalls(self.counterparts, self.symmetric_time, wide, self.per_frame):
             return super().forward(*args, **kwargs)
