@@ -408,25 +408,22 @@ class BlurPool3d(nn.Module):
         super().__init__()
         self.stride, self.edge, self.mode = blur.stride, int(blur.padding[0]), blur.pad_mode
         taps = blur.filt[0, 0].sum(0)
-        self.register_buffer("filt", taps[:, None, None] * blur.filt[:, :1], persistent=False)
+        filters = taps[:, None, None] * blur.filt.unsqueeze(2)
+        self.register_buffer("filt", filters, persistent=False)
 
     @fx_leaf
     def forward(self, input: Tensor) -> Tensor:
-        filters = self.get_buffer("filt")
-        frame = (self.edge,) * 4
-        if self.mode == "constant":
-            edge = self.edge
-            clip = F.pad(input, (*frame, 0, 0))
-        else:  # a frame that is not there repeats the last one: clips may be short
-            edge = 0
-            clip = F.pad(F.pad(input, (*frame, 0, 0), self.mode), (0, 0, 0, 0, *frame[:2]), "replicate")
-        filters = filters.expand(input.shape[1], -1, -1, -1, -1)
+        filters = self.get_buffer("filt").expand(input.shape[1], -1, -1, -1, -1)
+        clip = F.pad(input, (*(self.edge,) * 4, 0, 0), self.mode)
+        time = self.edge if self.mode == "constant" else 0
+        if not time:  # not reflected, as frames are: clips may be short
+            clip = F.pad(clip, (0, 0, 0, 0, self.edge, self.edge), "replicate")
 
         def blur(clip: Tensor) -> Tensor:
-            return filtered(clip, filters, self.stride, (edge, 0, 0), groups=len(filters))
+            return filtered(clip, filters, self.stride, (time, 0, 0), groups=len(filters))
 
         if self.symmetric_time:
-            return symmetric_time.pool(blur, clip, len(filters[0, 0]), self.stride, (edge, 0, 0))
+            return symmetric_time.pool(blur, clip, filters.shape[2], self.stride, (time, 0, 0))
         return blur(clip)
 
 
