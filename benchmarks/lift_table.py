@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Which ConvNets `threetconv.lift` takes: torchvision's and timm's, lifted and verified, to a table.
 
 Not part of the package: `pip install timm==1.0.31`, then `python benchmarks/lift_table.py` (about 15
@@ -91,7 +92,9 @@ TORCHVISION = (
     "mnasnet0_5 mobilenet_v2 mobilenet_v3_small regnet_x_400mf regnet_y_400mf resnet18 "
     "resnext50_32x4d shufflenet_v2_x0_5 squeezenet1_0 squeezenet1_1 vgg11 vgg11_bn wide_resnet50_2"
 )
-SEGMENTATION = "fcn_resnet50 deeplabv3_resnet50 deeplabv3_mobilenet_v3_large lraspp_mobilenet_v3_large"
+SEGMENTATION = (
+    "fcn_resnet50 deeplabv3_resnet50 deeplabv3_mobilenet_v3_large lraspp_mobilenet_v3_large"
+)
 # (frames, height, width), the first that works; long clips where pooling has no padding
 CLIPS = ((8, 64, 64), (32, 64, 64), (96, 96, 96))
 
@@ -123,7 +126,7 @@ def work(pipe: Connection) -> None:
 
 
 def outcome(model: Any) -> str:
-    """"lifted (clip)" or the cause of the refusal."""
+    """ "lifted (clip)" or the cause of the refusal."""
     import threetconv
 
     found = ""
@@ -164,7 +167,7 @@ class Worker:
             self.process.kill()
             self.process.join()
             self.process = None
-        size, told = [*answers, "?", f"takes over {SECONDS} s"][:2] if answers else ("?", "too slow")
+        size, told = [*answers, *("?", f"not known: it takes over {SECONDS} s")[len(answers) :]]
         return package, name, size, told
 
 

@@ -112,7 +112,9 @@ def test_a_transposed_convolution_of_a_given_size() -> None:
 
 
 def test_a_kernel_smaller_than_its_stride_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"layer '1' .ConvTranspose2d.*frames empty. Instead: a ker"):
+    with pytest.raises(
+        ValueError, match=r"layer '1' .ConvTranspose2d.*frames empty. Instead: a ker"
+    ):
         lift(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ConvTranspose2d(4, 3, 1, stride=2)))
 
 
@@ -128,7 +130,9 @@ def test_average_pooling_of_clips_smaller_than_the_window_is_torchs_own() -> Non
                 try:
                     expected = pool(frame)
                     # the same along time, of which there is one frame
-                    along = F.avg_pool2d(torch.ones(1, 1, 1, 4 * k), (k, 1), (s, 1), (p, 0), **options)
+                    along = F.avg_pool2d(
+                        torch.ones(1, 1, 1, 4 * k), (k, 1), (s, 1), (p, 0), **options
+                    )
                 except RuntimeError:
                     continue
                 got = lift(pool)(clip)
@@ -179,9 +183,13 @@ class Shuffled(nn.Module):
 
 
 def test_a_refused_call_names_layer_line_operation_and_remedy() -> None:
-    with pytest.raises(ValueError, match=r"layer 'shuffle' \(Shuffled\), .*test_lift_layers.py:\d+: "):
+    with pytest.raises(
+        ValueError, match=r"layer 'shuffle' \(Shuffled\), .*test_lift_layers.py:\d+: "
+    ):
         lift(Refused())(torch.zeros(1, 3, 4, 8, 8))
-    with pytest.raises(ValueError, match=r"the call of 'view' .*handed on as they are, or as h \* w"):
+    with pytest.raises(
+        ValueError, match=r"the call of 'view' .*handed on as they are, or as h \* w"
+    ):
         lift(Refused(), check=(4, 8, 8))
 
 

@@ -57,7 +57,7 @@ LAYERS: dict[str, Any] = {
     "eca": lambda: layer("eca.EcaModule", 4),
     "cbam": lambda: layer("cbam.CbamModule", 4),
     "global_context": lambda: layer("global_context.GlobalContext", 4, fuse_add=True),
-    "gather": lambda: layer("gather_excite.GatherExcite", 4, extent=4),
+    "gather": lambda: layer("gather_excite.GatherExcite", 4, extent=4, use_mlp=False),
     "coordinates": lambda: layer("coord_attn.SimpleCoordAttn", 4),
     "split": lambda: layer("split_attn.SplitAttn", 4, radix=2),
     "split_one": lambda: layer("split_attn.SplitAttn", 4, radix=1),

@@ -203,7 +203,13 @@ class Conv3T(nn.Module):
 
         Built in float32 or wider. Do not change the result in place: it may be cached.
         """
-        parameters = (self.first_slices(), self.scale, self.rotate, self.translate_x, self.translate_y)
+        parameters = (
+            self.first_slices(),
+            self.scale,
+            self.rotate,
+            self.translate_x,
+            self.translate_y,
+        )
         slices = slices or (0, self.kernel_size[0])
         options: dict[str, Any] = {
             "filter_padding": self.filter_padding,

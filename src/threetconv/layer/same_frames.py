@@ -11,7 +11,7 @@ from torch import Tensor
 __all__ = ["pad_frames_same"]
 
 
-def pad_frames_same(  # noqa: PLR0917
+def pad_frames_same(
     clip: Tensor, kernel_size: Any, stride: Any, dilation: Any = 1, value: float = 0.0
 ) -> Tensor:
     """Pad frames, not time, as TensorFlow's "SAME": an output for every `stride` pixels.

@@ -65,13 +65,21 @@ def lift(
       and tensors for (C, H, W) or (N, C, 1, 1) that meet clips get an axis for it
       (`threetconv.networks.lift_counterparts`). Sums and norms over the frame are averaged over
       time. A block's own (C, 1, 1) parameters become (C, 1, 1, 1).
+    - Sizes that its code reads are those of a frame: `b, c, h, w = x.shape`. Handed on as they are
+      or as `h * w`, to `view`, `expand`, `F.interpolate`, they bring time along
+      (`threetconv.networks.lift_sizes`).
+    - Transposed convolutions and upsampling by a factor lengthen time as they enlarge frames; these
+      convolutions have no transforms. Resized to a frame size, time becomes that of the clip which
+      the size was read from, otherwise it stays.
+    - Padding layers pad time where they pad all four sides alike.
     - Parameters that layers share stay shared.
     - Layers without spatial axes (Linear, ReLU, Dropout, ...) stay.
 
-    All of torchvision's classification ConvNets lift; its ViT, Swin and MaxViT, which attend over a
-    fixed grid, do not. A network halves time where it halves the frame, so networks that pool
-    without padding need long clips, as they need large images: AlexNet 63 frames, VGG and ConvNeXt
-    32, DenseNet 29, SqueezeNet 17 to 21, Inception v3 75 (and `aux_logits=False`).
+    All of torchvision's classification and segmentation ConvNets lift, and nearly all of timm's
+    (docs/lifting.md); ViT, Swin and MaxViT, which attend over a fixed grid, do not. A network
+    halves time where it halves the frame, so networks that pool without padding need long clips, as
+    they need large images: AlexNet 63 frames, VGG and ConvNeXt 32, DenseNet 29, SqueezeNet 17 to
+    21, Inception v3 75 (and `aux_logits=False`).
 
     Two baselines, in which these rules hold for part of the layers:
 
@@ -111,9 +119,9 @@ def lift(
     Raises:
         InputError: for an unknown `convolution` or `carry`, or a `model` that is no module.
         ValueError: for a layer that cannot be lifted; the message names it, its type and the cause.
-            Its own code may make calls that clips have no counterpart of (a mean over one axis of
-            the frame, `F.pixel_shuffle`): those are refused by the network's forward pass, with
-            the line of the call, or here, given `check`.
+            It says what to write instead. A network's own code may make calls that clips have no
+            counterpart of (a mean over one axis of the frame, `F.pixel_shuffle`): those are refused
+            by the forward pass, with layer and line of the call, or here, given `check`.
     """
     make = look_up(CONVOLUTIONS, convolution, what="convolution")
     convolutions, others = look_up(CARRY, carry, what="carry")

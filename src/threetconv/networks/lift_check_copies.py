@@ -220,7 +220,6 @@ class StillTime(TorchFunctionMode):
         pooled = pool(_padded(args[0], (time, time)), (0, *space))
         return tree_map_only(Tensor, lambda output: output[:, :, :length], pooled)
 
-
     @staticmethod
     def _length(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
         shadows = tree_map_only(Tensor, lambda tensor: tensor.to("meta"), (args, kwargs))

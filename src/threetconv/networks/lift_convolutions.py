@@ -57,8 +57,8 @@ class Standardised(nn.Module):
         scale_of_filters: what filters are multiplied by, besides `gain` (out, 1, 1, 1), if any.
     """
 
-    weight: nn.Parameter
-    kernel_size: tuple[int, ...]
+    weight: Any
+    kernel_size: Any
     gain: nn.Parameter | None
     eps: float
     scale_of_filters: float
@@ -259,10 +259,11 @@ class ConvTranspose3d(nn.ConvTranspose3d):
                 extra[axis] + int(n) - length
                 for axis, n, length in zip(range(3), (frames, *sides), default, strict=True)
             )
-        edge, more = self.padding[0], extra[0]
+        padding: Any = self.padding
+        edge, more = padding[0], extra[0]
         if not self.symmetric_time or not more:
-            return self._transposed(input, self.padding, extra)
-        full = self._transposed(input, (0, *self.padding[1:]), (0, *extra[1:]))  # type: ignore[misc]
+            return self._transposed(input, padding, extra)
+        full = self._transposed(input, (0, *padding[1:]), (0, *extra[1:]))
         crops = [(0, 0, 0, 0, -edge, more - edge), (0, 0, 0, 0, more - edge, -edge)]
         return (F.pad(full, crops[0]) + F.pad(full, crops[1])) / 2
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 from threetconv.networks import lift_pooling as pooling
-from threetconv.networks.lift_sizes import Rows, Side, image_sizes, with_time
+from threetconv.networks.lift_sizes import Rows, image_sizes, with_time
 
 __all__ = [
     "AMBIGUOUS",
@@ -189,7 +189,7 @@ def _norm(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _spread(function: Callable[..., Any]) -> Callable[..., Any]:
-    def spread(
+    def spread(  # noqa: PLR0917
         input: Tensor,
         time: int,
         dim: Any = None,
@@ -277,7 +277,7 @@ def _own_code() -> bool:
 
 
 def size_of(function: Callable[..., Any], input: Tensor, *args: Any, **kwargs: Any) -> Any:
-    """`x.shape`, `x.ndim`, `x.size(2)` and the like: of clips, in the network's code, of a frame."""
+    """`x.shape`, `x.ndim`, `x.size(2)` and the like; in the network's code a clip has a frame's."""
     with torch._C.DisableTorchFunction():
         clip = input.ndim >= 5
     if not clip or not _own_code():
@@ -363,7 +363,9 @@ def _joining(function: Callable[..., Any]) -> Callable[..., Any]:
 def _tiled(input: Tensor, *repeats: Any, **kwargs: Any) -> Tensor:
     counts = kwargs.get("repeats", repeats)
     counts = counts[0] if len(counts) == 1 and not isinstance(counts[0], int) else counts
-    return input.repeat((*counts[:-2], 1, *counts[-2:]) if len(counts) == input.ndim - 1 else counts)
+    return input.repeat(
+        (*counts[:-2], 1, *counts[-2:]) if len(counts) == input.ndim - 1 else counts
+    )
 
 
 def _pad(input: Tensor, pad: Any, mode: str = "constant", value: Any = None) -> Tensor:

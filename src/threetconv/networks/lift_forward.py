@@ -85,7 +85,9 @@ class VideoCalls(TorchFunctionMode):
         finally:
             _THREAD.answering = False
 
-    def _call(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _call(  # noqa: PLR0911
+        self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         if func in SIZES:
             return size_of(func, *args, **kwargs)
         if func in BESIDE:

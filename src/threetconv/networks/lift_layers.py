@@ -76,7 +76,7 @@ def lift_layer(name: str, module: nn.Module, *, frames: bool = False) -> nn.Modu
     if _has_2d_code(module):
         if not frames:
             module.__class__ = video_class(kind)
-            module.lifted_name = name
+            module.__dict__["lifted_name"] = name  # a plain attribute
     elif kind.__name__.endswith("2d") and not list(module.children()):
         raise refusal(
             name,
@@ -222,8 +222,7 @@ class MaxPool3d(nn.MaxPool3d):
     @fx_leaf
     def forward(self, input: Tensor) -> Any:
         if self.same_frames:
-            sides: Any = (self.kernel_size, self.stride, self.dilation)
-            input = pad_frames_same(input, *sides, value=-math.inf)
+            input = pad_frames_same(input, self.kernel_size, self.stride, self.dilation, -math.inf)
         if self.return_indices:
             return super().forward(input)
         sizes: Any = (self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
@@ -343,8 +342,8 @@ class LPPool(nn.LPPool2d):
 
     @fx_leaf
     def forward(self, input: Tensor) -> Tensor:
-        sizes: Any = (self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
-        return lp_pool2d(input, *sizes, symmetric_time=self.symmetric_time)
+        sizes: Any = (self.kernel_size, self.stride, self.ceil_mode, self.symmetric_time)
+        return lp_pool2d(input, float(self.norm_type), *sizes)
 
 
 class VideoUpsample(nn.Upsample):

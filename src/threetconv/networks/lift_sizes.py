@@ -7,6 +7,7 @@ width know how many frames the clip has. Where they come back as a size, time co
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable
 from typing import Any
@@ -48,7 +49,7 @@ class Area(_OfClip):
     """Height times width of frames, the number of places of one frame."""
 
 
-class Shape(tuple):  # noqa: SLOT001
+class Shape(tuple):
     """What `Tensor.shape` gives a 2D network's code for a clip: (..., H, W) without time."""
 
     def __getitem__(self, index: Any) -> Any:
@@ -66,7 +67,9 @@ def image_sizes(clip: Tensor) -> Shape:
     del sizes[-3]
     if type(frames) is not int:  # a symbol of a graph that is traced cannot be marked
         return Shape((rows, *sizes))
-    return Shape((Rows(rows, frames), *sizes[:-2], Side(sizes[-2], frames), Side(sizes[-1], frames)))
+    return Shape(
+        (Rows(rows, frames), *sizes[:-2], Side(sizes[-2], frames), Side(sizes[-1], frames))
+    )
 
 
 def frames_of(size: Any) -> int | None:
@@ -82,7 +85,7 @@ def with_time(sizes: Iterable[Any]) -> tuple[Any, ...]:
     given = tuple(sizes)
     pairs = [
         i
-        for i, (one, other) in enumerate(zip(given, given[1:], strict=False))
+        for i, (one, other) in enumerate(itertools.pairwise(given))
         if isinstance(one, Side) and isinstance(other, Side)
     ]
     if pairs:
