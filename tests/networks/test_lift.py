@@ -263,7 +263,6 @@ def hooked() -> nn.Module:
     ("layer", "cause"),
     [
         (nn.FractionalMaxPool2d(2, output_size=3), "FractionalMaxPool2d.*no rule"),
-        (nn.ConvTranspose2d(3, 3, 2), "ConvTranspose2d.*no rule"),
         (nn.PixelShuffle(2), "PixelShuffle.*grid"),
         (nn.LayerNorm((3, 8, 8)), "LayerNorm.*frames of size .8, 8"),
         (Standardised(3, 3, 3), "Standardised.*its forward is not that of Conv2d"),

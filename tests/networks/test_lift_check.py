@@ -34,6 +34,8 @@ class Head(nn.Module):
         self.gain = nn.Parameter(torch.ones(CHANNELS))
         self.places = nn.Parameter(torch.zeros(CHANNELS, *SIZE))
         self.gate = nn.Linear(CHANNELS, CHANNELS)
+        self.conv2 = nn.Conv2d(CHANNELS, CHANNELS, 1)
+        self.kernel = nn.Parameter(torch.randn(CHANNELS, CHANNELS // 2, 3, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         return type(self).code(self, self.conv(x)) + 0
@@ -53,6 +55,54 @@ def squeeze(net: Any, x: Tensor) -> Tensor:
 
 def squeeze_by_view(net: Any, x: Tensor) -> Tensor:
     return x * net.gate(x.mean((2, 3))).view(-1, CHANNELS, 1, 1).expand_as(x)
+
+
+def shuffle(net: Any, x: Tensor) -> Tensor:
+    """ShuffleNet's, as torchvision writes it."""
+    b, c, h, w = x.size()
+    x = torch.transpose(x.view(b, 2, c // 2, h, w), 1, 2).contiguous()
+    return x.view(b, -1, h, w)
+
+
+def everywhere(net: Any, x: Tensor) -> Tensor:
+    """Attention over all places of the frame."""
+    b, c, h, w = x.shape
+    flat = x.reshape(b, c, h * w)
+    weights = (flat.transpose(1, 2) @ flat).softmax(-1)
+    return x + (flat @ weights.transpose(1, 2)).view(b, c, h, w)
+
+
+def split_attention(net: Any, x: Tensor) -> Tensor:
+    """ResNeSt's, as timm writes it, of which every step names its size."""
+    b, c, h, w = x.shape
+    x = x.reshape((b, 2, c // 2, h, w))
+    gap = x.sum(dim=1).mean((2, 3), keepdim=True)
+    gate = torch.cat((gap, gap * gap), 1).view(b, 2, 2, -1).softmax(1).reshape(b, -1)
+    return (x * gate.view(b, -1, 1, 1).reshape((b, 2, c // 2, 1, 1))).sum(dim=1)
+
+
+def group_norm_by_hand(net: Any, x: Tensor) -> Tensor:
+    b, c, h, w = x.shape
+    y = x.reshape(b, 2, c // 2, h, w)
+    mean, std = y.mean((2, 3, 4), keepdim=True), y.std((2, -2, -1), keepdim=True, unbiased=False)
+    return x / (std + mean.abs() + 1).expand(y.shape).reshape(b, c, h, w)
+
+
+def back_to_its_size(net: Any, x: Tensor) -> Tensor:
+    """Gates at half the size: time must come back with the frame."""
+    small = F.avg_pool2d(x, 2, ceil_mode=True)
+    nearest = F.interpolate(small, size=(x.shape[-2], x.shape[-1]))
+    return x * nearest + F.interpolate(small, size=x.shape[2:], mode="bilinear")
+
+
+def twice(net: Any, x: Tensor) -> Tensor:
+    x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
+    return F.interpolate(x, (5, 9), mode="bicubic", align_corners=False)
+
+
+def pixel(net: Any, x: Tensor) -> Tensor:
+    """What is viewed as an image of one pixel goes into a layer."""
+    return x * net.conv2(x.mean((2, 3)).view(x.shape[0], -1, 1, 1))
 
 
 def padded_shortcut(net: Any, x: Tensor) -> Tensor:
@@ -117,6 +167,24 @@ HANDLED: dict[str, Code] = {
     "reflected": lambda net, x: F.pad(x, (1, 2, 2, 1), mode="reflect"),
     "masked": masked,
     "channels_first_norm": channels_first_norm,
+    "area": lambda net, x: x.sum((2, 3)) / (x.shape[2] * x.shape[3]),
+    "axes": lambda net, x: x if x.ndim == 4 and x.dim() == 4 and len(x.shape) == 4 else x.sum(),
+    "channels_last_mean": lambda net, x: x.permute(0, 2, 3, 1).mean((1, 2)),
+    "channels_last_norm": lambda net, x: x.permute(0, 2, 3, 1).norm(dim=(1, 2), keepdim=True),
+    "joined": lambda net, x: torch.cat((x, x), 2),
+    "repeated": lambda net, x: x.repeat(1, 1, 2, 3),
+    "whole_window": lambda net, x: F.avg_pool2d(x, x.shape[2:]) * F.max_pool2d(x, x.shape[-2:]),
+    "whole_grid": lambda net, x: x - F.adaptive_avg_pool2d(x, x.shape[2:]),
+    "expanded": lambda net, x: x.mean((2, 3), keepdim=True).expand(x.shape) - x,
+    "convolved": lambda net, x: F.conv2d(x, net.kernel[..., :1, :], net.gain, groups=2),
+    "powers": lambda net, x: F.lp_pool2d(x.abs(), 3, (2, 1), ceil_mode=True),
+    "shuffle": shuffle,
+    "everywhere": everywhere,
+    "split_attention": split_attention,
+    "group_norm_by_hand": group_norm_by_hand,
+    "back_to_its_size": back_to_its_size,
+    "twice": twice,
+    "pixel": pixel,
     "flattened": lambda net, x: F.adaptive_avg_pool2d(x, 2).view(x.size(0), -1),
 }
 REFUSED: dict[str, tuple[Code, str]] = {
@@ -134,11 +202,8 @@ REFUSED: dict[str, tuple[Code, str]] = {
 }
 # neither handled nor refused: only the comparison finds them
 FOUND: dict[str, Code] = {
-    "area": lambda net, x: x / (x.shape[2] * x.shape[3]),
     "flat_roll": lambda net, x: x.roll(3),
     "third": lambda net, x: x.kthvalue(3, 3, keepdim=True)[0],
-    "channels_last_mean": lambda net, x: x.permute(0, 2, 3, 1).mean((1, 2)),
-    "joined": lambda net, x: torch.cat((x, x), 2),
     "norm_of_all": lambda net, x: x / x.norm(),
 }
 
@@ -193,7 +258,7 @@ def test_reductions_see_every_frame() -> None:
 def test_what_has_no_counterpart_is_refused_with_its_line(name: str, frames: int) -> None:
     code, cause = REFUSED[name]
     model = network(code)
-    if frames == 1 and name == "constant_view":  # a single frame is no other axis of the batch
+    if frames == 1 and name.endswith("_view"):  # a single frame is no other axis of the batch
         lift(model, check=(frames, *SIZE))
         return
     line = f"test_lift_check.py:{code.__code__.co_firstlineno}"
@@ -227,6 +292,7 @@ def test_without_a_counterpart_every_case_is_found(
             found.append(frames)
     # these mean the same on clips as they are, or are known by more than one axis
     right = {"from_behind", "flattened", "var_keepdim", "transpose_permuted"}
+    right |= {"convolved", "powers", "twice"}  # no layer of clips makes these calls
     assert found == ([] if name in right else [CHANNELS, 5])
 
 

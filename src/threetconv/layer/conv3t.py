@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from threetconv.layer.build_filters import FILTER_PADDINGS, build_filters, is_eager
 from threetconv.layer.filter_cache import FilterCache, cached_filters, may_cache
 from threetconv.layer.identity import set_identity
+from threetconv.layer.same_frames import pad_frames_same
 from threetconv.layer.symmetric_time import place_filter
 from threetconv.layer.time_reach import crop_in_time, padding_along
 from threetconv.layer.tracing import fx_leaf
@@ -77,6 +78,10 @@ class Conv3T(nn.Module):
         symmetric_time: place windows that are not symmetric in time from both ends of the clip and
             average the outputs; see `threetconv.layer.symmetric_time`. The paper: False.
 
+    Attributes:
+        same_frames: pad frames, not time, as TensorFlow's "SAME" does, before `padding`; set it on
+            the layer.
+
     Parameters:
         weight: (out, in / groups, H, W), the first slice; name and shape of `nn.Conv2d`'s, so a 2D
             state dict loads directly: transforms are then the identity.
@@ -115,6 +120,7 @@ class Conv3T(nn.Module):
 
     bias: nn.Parameter | None
     symmetric_time = False  # also of layers that were pickled without it
+    same_frames = False
 
     def __init__(  # noqa: PLR0917 (nn.Conv3d's own signature)
         self,
@@ -189,12 +195,22 @@ class Conv3T(nn.Module):
             bound = 1 / math.sqrt(fan_in) if fan_in else 0
             nn.init.uniform_(self.bias, -bound, bound)
 
+    def first_slices(self) -> Tensor:
+        """What filters start from, (out, in / groups, H, W): `weight`, or what is made of it."""
+        return self.weight
+
     def filters(self, slices: tuple[int, int] | None = None) -> Tensor:
         """The 3D filters, (out, in / groups, D, H, W), or only the slices first <= d < last.
 
         Built in float32 or wider. Do not change the result in place: it may be cached.
         """
-        parameters = (self.weight, self.scale, self.rotate, self.translate_x, self.translate_y)
+        parameters = (
+            self.first_slices(),
+            self.scale,
+            self.rotate,
+            self.translate_x,
+            self.translate_y,
+        )
         slices = slices or (0, self.kernel_size[0])
         options: dict[str, Any] = {
             "filter_padding": self.filter_padding,
@@ -284,6 +300,7 @@ class Conv3T(nn.Module):
             "filter_padding": "zeros",
             "align_corners": True,
             "symmetric_time": False,
+            "same_frames": False,
         }
         for name, default in defaults.items():
             if getattr(self, name) != default:
@@ -295,20 +312,25 @@ class Conv3d(nn.Conv3d):
     """`nn.Conv3d` with the workaround of `convolve` for short clips, and `symmetric_time`.
 
     Attributes:
-        symmetric_time: as for `Conv3T`; set it on the layer.
+        symmetric_time, same_frames: as for `Conv3T`; set them on the layer.
     """
 
     symmetric_time = False
+    same_frames = False
+
+    def filters(self) -> Tensor:
+        """The filters, (out, in / groups, D, H, W): `weight`, or what is made of it."""
+        return self.weight
 
     @fx_leaf
     def forward(self, input: Tensor) -> Tensor:
         if self.padding_mode != "zeros" and not self.symmetric_time:
             return super().forward(input)  # torch pads the clip beforehand: not affected
         padding: Any = self.padding
-        if self.symmetric_time:
+        if self.symmetric_time or self.same_frames:
             input, padding = _pad(*_prepare(self, input))
         sizes: Any = {"stride": self.stride, "padding": padding, "dilation": self.dilation}
-        return convolve(input, self.weight, self.bias, groups=self.groups, **sizes)
+        return convolve(input, self.filters(), self.bias, groups=self.groups, **sizes)
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
@@ -319,7 +341,8 @@ class Conv3d(nn.Conv3d):
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def extra_repr(self) -> str:
-        return super().extra_repr() + (", symmetric_time=True" if self.symmetric_time else "")
+        options = ("symmetric_time", "same_frames")
+        return super().extra_repr() + "".join(f", {o}=True" for o in options if getattr(self, o))
 
 
 def _paddings(layer: Conv3T | nn.Conv3d) -> Paddings:
@@ -331,6 +354,8 @@ def _paddings(layer: Conv3T | nn.Conv3d) -> Paddings:
 
 def _prepare(layer: Conv3T | Conv3d, clip: Tensor) -> tuple[Tensor, Paddings]:
     """The clip, padded with data and placed in time as the layer says, and the zeros to add."""
+    if layer.same_frames:
+        clip = pad_frames_same(clip, layer.kernel_size, layer.stride, layer.dilation)
     padding = (time, *_) = _paddings(layer)
     data = layer.padding_mode != "zeros"  # then every slice may meet some
     if data:
@@ -386,7 +411,8 @@ def to_conv3d(layer: Conv3T | nn.Conv3d) -> nn.Conv3d:
     Returns:
         `nn.Conv3d` with weight (out, in / groups, D, H, W) of the layer's precision and device, in
         its training mode; the same outputs. Hooks are not copied. `Conv3d`, a subclass, where the
-        layer's `symmetric_time` matters at some length of clip: no plain one can do that.
+        layer's `symmetric_time` matters at some length of clip, or `same_frames`: no plain one can
+        do that.
 
     Note:
         A plain `nn.Conv3d` lacks the workaround of `convolve` for training deep, strided filters on
@@ -398,15 +424,16 @@ def to_conv3d(layer: Conv3T | nn.Conv3d) -> nn.Conv3d:
     """
     with torch.no_grad():
         # in evaluation `filters` may return the layer's cache: the clone below shares no memory
-        weight = layer.filters() if isinstance(layer, Conv3T) else layer.weight
+        weight = layer.filters() if isinstance(layer, Conv3T | Conv3d) else layer.weight
         weight = weight.detach().clone(memory_format=torch.contiguous_format)
     sizes: Any = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
     time = _paddings(layer)[0]
     symmetric = getattr(layer, "symmetric_time", False)
     symmetric = symmetric and (layer.stride[0] > 1 or time[0] != time[1])
+    same = getattr(layer, "same_frames", False)
     # skip_init draws no random numbers, so freezing leaves torch's generator as it was
     plain: nn.Conv3d = nn.utils.skip_init(
-        Conv3d if symmetric else nn.Conv3d,
+        Conv3d if symmetric or same else nn.Conv3d,
         layer.in_channels,
         layer.out_channels,
         *sizes,
@@ -421,5 +448,5 @@ def to_conv3d(layer: Conv3T | nn.Conv3d) -> nn.Conv3d:
         bias = layer.bias.detach().clone()
         plain.bias = nn.Parameter(bias, requires_grad=layer.bias.requires_grad)
     if isinstance(plain, Conv3d):
-        plain.symmetric_time = True
+        plain.symmetric_time, plain.same_frames = symmetric, same
     return plain.train(layer.training)

@@ -7,17 +7,21 @@ R(2+1)D: Tran et al. 2018, arXiv 1711.11248, section 3.5.
 from __future__ import annotations
 
 import copy
-import math
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import nn
 
 from threetconv.errors import look_up
-from threetconv.layer.conv3t import Conv3d, Conv3T
+from threetconv.layer.conv3t import Conv3T
 from threetconv.networks.lift_check import verify_lift
+from threetconv.networks.lift_convolutions import (
+    CONVOLUTIONS,
+    Standardised,
+    convolution_base,
+    is_standardised,
+    transposed,
+)
 from threetconv.networks.lift_forward import FrameForward, VideoForward, video_class
 from threetconv.networks.lift_layers import (
     check_replaceable,
@@ -25,8 +29,8 @@ from threetconv.networks.lift_layers import (
     convolutional_linears,
     is_2d,
     lift_layer,
+    refusal,
 )
-from threetconv.networks.lift_pooling import in_time
 from threetconv.networks.trace import check_module
 
 __all__ = ["CARRY", "CONVOLUTIONS", "lift", "place_symmetrically"]
@@ -61,13 +65,21 @@ def lift(
       and tensors for (C, H, W) or (N, C, 1, 1) that meet clips get an axis for it
       (`threetconv.networks.lift_counterparts`). Sums and norms over the frame are averaged over
       time. A block's own (C, 1, 1) parameters become (C, 1, 1, 1).
+    - Sizes that its code reads are those of a frame: `b, c, h, w = x.shape`. Handed on as they are
+      or as `h * w`, to `view`, `expand`, `F.interpolate`, they bring time along
+      (`threetconv.networks.lift_sizes`).
+    - Transposed convolutions and upsampling by a factor lengthen time as they enlarge frames; these
+      convolutions have no transforms. Resized to a frame size, time becomes that of the clip which
+      the size was read from, otherwise it stays.
+    - Padding layers pad time where they pad all four sides alike.
     - Parameters that layers share stay shared.
     - Layers without spatial axes (Linear, ReLU, Dropout, ...) stay.
 
-    All of torchvision's classification ConvNets lift; its ViT, Swin and MaxViT, which attend over a
-    fixed grid, do not. A network halves time where it halves the frame, so networks that pool
-    without padding need long clips, as they need large images: AlexNet 63 frames, VGG and ConvNeXt
-    32, DenseNet 29, SqueezeNet 17 to 21, Inception v3 75 (and `aux_logits=False`).
+    All of torchvision's classification and segmentation ConvNets lift, and nearly all of timm's
+    (docs/lifting.md); ViT, Swin and MaxViT, which attend over a fixed grid, do not. A network
+    halves time where it halves the frame, so networks that pool without padding need long clips, as
+    they need large images: AlexNet 63 frames, VGG and ConvNeXt 32, DenseNet 29, SqueezeNet 17 to
+    21, Inception v3 75 (and `aux_logits=False`).
 
     Two baselines, in which these rules hold for part of the layers:
 
@@ -107,9 +119,9 @@ def lift(
     Raises:
         InputError: for an unknown `convolution` or `carry`, or a `model` that is no module.
         ValueError: for a layer that cannot be lifted; the message names it, its type and the cause.
-            Its own code may make calls that clips have no counterpart of (a mean over one axis of
-            the frame, `F.pixel_shuffle`): those are refused by the network's forward pass, with
-            the line of the call, or here, given `check`.
+            It says what to write instead. A network's own code may make calls that clips have no
+            counterpart of (a mean over one axis of the frame, `F.pixel_shuffle`): those are refused
+            by the forward pass, with layer and line of the call, or here, given `check`.
     """
     make = look_up(CONVOLUTIONS, convolution, what="convolution")
     convolutions, others = look_up(CARRY, carry, what="carry")
@@ -201,8 +213,21 @@ def _lift_module(
 ) -> Any:
     """The video version of one layer; the layer itself if it takes clips unchanged."""
     if isinstance(module, nn.Conv2d):
-        check_replaceable(name, module, nn.Conv2d)
+        check_replaceable(name, module, convolution_base(type(module)))
         replacement = make(module, carry)
+        if is_standardised(module) and not isinstance(replacement, Standardised):
+            raise refusal(
+                name,
+                module,
+                "its filters are standardised, and a factorised one has two",
+                'convolution="3d", or nn.Conv2d and a norm behind it',
+            )
+    elif isinstance(module, nn.ConvTranspose2d):
+        check_replaceable(name, module, nn.ConvTranspose2d)
+        try:
+            replacement = transposed(module, carry, frames)
+        except ValueError as error:
+            raise refusal(name, module, str(error), "a kernel as large as the stride") from error
     else:
         replacement = lift_layer(name, module, frames=frames)
     if replacement is not module:
@@ -218,111 +243,3 @@ def _holder(layer: Any, key: str) -> Any:
     if not hasattr(layer, "temporal"):
         return layer
     return layer.spatial if key == "weight" else layer.temporal
-
-
-def _to_3t(conv: nn.Conv2d, carry: bool) -> nn.Module:
-    if conv.kernel_size == (1, 1):  # a single slice has no transitions: a plain convolution
-        return _to_3d(conv, carry)
-    layer = Conv3T(**_conv_arguments(conv))
-    with torch.no_grad():
-        layer.weight.copy_(conv.weight)  # carried or not, the 2D network's own numbers
-        _copy_bias(conv, layer)
-    return layer
-
-
-def _to_3d(conv: nn.Conv2d, carry: bool) -> nn.Module:
-    layer = Conv3d(**_conv_arguments(conv))
-    depth = layer.kernel_size[0]
-    with torch.no_grad():
-        # inflation as in I3D (Carreira and Zisserman 2017): on a clip of equal frames, away from
-        # padding in time, the layer gives what the 2D layer gives for one frame
-        if carry or depth == 1:
-            layer.weight.copy_(conv.weight.unsqueeze(2) / depth)
-        else:  # `depth` times as many terms in the sum: 1/sqrt(depth) keeps the output's variance
-            layer.weight.normal_().mul_(conv.weight.std() / math.sqrt(depth))
-        _copy_bias(conv, layer)
-    return layer
-
-
-def _to_2d(conv: nn.Conv2d, carry: bool) -> nn.Module:
-    layer = Conv3d(**_of_frames(_conv_arguments(conv)))
-    with torch.no_grad():
-        layer.weight.copy_(conv.weight.unsqueeze(2))
-        _copy_bias(conv, layer)
-    return layer
-
-
-def _to_r2plus1d(conv: nn.Conv2d, carry: bool) -> nn.Module:
-    if conv.kernel_size == (1, 1):
-        return _to_3d(conv, carry)
-    options, groups = _conv_arguments(conv), conv.groups
-    inputs, outputs = conv.in_channels // groups, conv.out_channels // groups
-    depth, area = options["kernel_size"][0], math.prod(conv.kernel_size)
-    # of one group; middle * (area * inputs + depth * outputs) weights are at most those of 3D
-    middle = max(1, depth * area * inputs * outputs // (area * inputs + depth * outputs))
-    channels = groups * middle
-    spatial = Conv3d(**_of_frames(options) | {"out_channels": channels, "bias": False})
-    temporal = Conv3d(**_of_time(options) | {"in_channels": channels})
-    norm = nn.BatchNorm3d(channels, device=conv.weight.device, dtype=conv.weight.dtype)
-    for layer in (spatial, temporal):
-        nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-    with torch.no_grad():
-        if carry:
-            read = min(middle, outputs)  # all outputs, unless they are over 6 times the inputs
-            filters = conv.weight.unflatten(0, (groups, outputs))[:, :read].unsqueeze(3)
-            spatial.weight.unflatten(0, (groups, middle))[:, :read] = filters
-            taps = temporal.weight.unflatten(0, (groups, outputs))[:, :read]
-            taps.zero_()
-            for channel in range(read):
-                taps[:, channel, channel] = 1 / depth
-        _copy_bias(conv, temporal)
-    return nn.Sequential(
-        OrderedDict(spatial=spatial, norm=norm, relu=nn.ReLU(inplace=True), temporal=temporal)
-    )
-
-
-CONVOLUTIONS: dict[str, Callable[[nn.Conv2d, bool], nn.Module]] = {
-    "3t": _to_3t,
-    "3d": _to_3d,
-    "2d": _to_2d,
-    "r2plus1d": _to_r2plus1d,
-}
-NEUTRAL = {"kernel_size": 1, "stride": 1, "padding": 0, "dilation": 1}  # along an axis
-
-
-def _of_frames(options: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of a 3D convolution without extent in time."""
-    sizes = {key: options[key] for key in NEUTRAL if not isinstance(options[key], str)}
-    return options | {key: (NEUTRAL[key], *size[1:]) for key, size in sizes.items()}
-
-
-def _of_time(options: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of a 3D convolution without extent in space."""
-    sizes = {key: options[key] for key in NEUTRAL if not isinstance(options[key], str)}
-    return options | {key: (size[0], NEUTRAL[key], NEUTRAL[key]) for key, size in sizes.items()}
-
-
-def _conv_arguments(conv: nn.Conv2d) -> dict[str, Any]:
-    padding = conv.padding
-    kernel, stride, dilation = in_time(conv.kernel_size, conv.stride, conv.dilation)
-    return {
-        "in_channels": conv.in_channels,
-        "out_channels": conv.out_channels,
-        "kernel_size": kernel,
-        "stride": stride,
-        # "same" and "valid" hold for every axis alike
-        "padding": padding
-        if isinstance(padding, str)
-        else tuple(map(int, in_time(conv.kernel_size, padding)[1])),
-        "dilation": dilation,
-        "groups": conv.groups,
-        "bias": conv.bias is not None,
-        "padding_mode": conv.padding_mode,
-        "device": conv.weight.device,
-        "dtype": conv.weight.dtype,
-    }
-
-
-def _copy_bias(conv: nn.Conv2d, layer: Conv3T | nn.Conv3d) -> None:
-    if conv.bias is not None and layer.bias is not None:
-        layer.bias.copy_(conv.bias)

@@ -18,7 +18,9 @@ from threetconv.errors import InputError
 from threetconv.layer.conv3t import Conv3d, Conv3T
 from threetconv.layer.identity import set_identity
 from threetconv.layer.time_reach import padding_along
-from threetconv.networks.lift_pooling import average
+from threetconv.networks.lift_convolutions import ConvTranspose3d, spread_over_depth
+from threetconv.networks.lift_layers import BlurPool3d, VideoPad
+from threetconv.networks.lift_pooling import average, filtered
 
 __all__ = ["StillTime", "still_copies"]
 
@@ -75,11 +77,15 @@ def _same_weights(flat: nn.Module, wide: nn.Module) -> nn.Module:
             raise _stranger(name, "no such layer") from None
         if image in done:
             pass
-        elif isinstance(image, nn.Conv2d):
+        elif isinstance(image, nn.Conv2d | nn.ConvTranspose2d):
             done[image] = _unmoved(name, image, video)
+        elif isinstance(video, BlurPool3d):  # a filter of its own, without parameters
+            done[image] = video
         else:
             done[image] = video
             _copy_tensors(name, image, video)
+            if isinstance(video, VideoPad) and video.mode == "constant":
+                _replicate_constants(video)
         if done[image] is not video:
             parent, _, child = name.rpartition(".")
             if name:
@@ -98,32 +104,33 @@ def _stranger(name: str, found: str) -> InputError:
     )
 
 
-def _copy_tensors(name: str, image: nn.Module, video: nn.Module) -> None:
+def _copy_tensors(name: str, image: nn.Module, video: nn.Module, but: str = "") -> None:
     own = [*image.named_parameters(recurse=False), *image.named_buffers(recurse=False)]
     for key, value in own:
+        if key == but:
+            continue
         target = getattr(video, key, None)
         if not isinstance(target, Tensor) or target.numel() != value.numel():
             raise _stranger(name, f"no {key!r} of {value.numel()} numbers")
         target.data.copy_(value.reshape(target.shape))  # (C, 1, 1) has become (C, 1, 1, 1)
 
 
-def _unmoved(name: str, image: nn.Conv2d, video: nn.Module) -> nn.Module:
+def _unmoved(name: str, image: nn.Conv2d | nn.ConvTranspose2d, video: nn.Module) -> nn.Module:
     """The video convolution with the 2D one's filter at every moment and replicated borders."""
     layer = _whole(video) if hasattr(video, "temporal") else video
-    if not isinstance(layer, Conv3T | nn.Conv3d):
+    if not isinstance(layer, Conv3T | nn.Conv3d | nn.ConvTranspose3d):
         raise _stranger(name, f"a {type(video).__name__}")
-    depth = layer.kernel_size[0]
-    weight = image.weight.detach() / depth
+    weight = spread_over_depth(image.weight.detach(), layer)
     if isinstance(layer, Conv3T):
         set_identity(layer)
-    else:
-        weight = weight.unsqueeze(2).repeat(1, 1, depth, 1, 1)
+        weight = weight[:, :, 0]
     if layer.weight.shape != weight.shape:
         raise _stranger(name, f"filters {tuple(layer.weight.shape)}")
     layer.weight.data.copy_(weight)
-    if image.bias is not None and layer.bias is not None:
-        layer.bias.data.copy_(image.bias.detach())
-    if layer.padding_mode == "zeros":
+    _copy_tensors(name, image, layer, but="weight")
+    if isinstance(layer, nn.ConvTranspose3d):
+        layer.__class__ = _StillTransposed
+    elif layer.padding_mode == "zeros":
         _replicate_borders(layer)
     return layer
 
@@ -146,7 +153,7 @@ def _whole(factorised: Any) -> nn.Module:
         device=time.weight.device,
         dtype=time.weight.dtype,
     )
-    layer.symmetric_time = time.symmetric_time
+    layer.symmetric_time, layer.same_frames = time.symmetric_time, space.same_frames
     return layer.eval()
 
 
@@ -163,6 +170,22 @@ def _replicate_borders(layer: Conv3T | nn.Conv3d) -> None:
         )
     else:
         layer.padding = (0, *padding[1:])
+    layer.register_forward_pre_hook(lambda _module, args: _padded(args[0], edges))
+
+
+class _StillTransposed(ConvTranspose3d):
+    """Has frames before and after the clip, whose own outputs are cut off."""
+
+    def _transposed(self, clip: Tensor, padding: Any, extra: Any) -> Tensor:
+        more = self.kernel_size[0] * self.dilation[0] if self.kernel_size[0] > 1 else 0
+        output = super()._transposed(_padded(clip, (more, more)), padding, extra)
+        cut = more * self.stride[0]
+        return output[:, :, cut : output.shape[2] - cut]
+
+
+def _replicate_constants(layer: VideoPad) -> None:
+    edges = layer.sides[-2:]
+    layer.sides = (*layer.sides[:-2], 0, 0)
     layer.register_forward_pre_hook(lambda _module, args: _padded(args[0], edges))
 
 
@@ -193,10 +216,15 @@ class StillTime(TorchFunctionMode):
             return func(clip, *args[1:], **kwargs | {"padding": padding})
 
         # with `ceil_mode` a last window may begin in what is padded here; it is left out
-        length = tree_leaves(pool(args[0].to("meta"), padding))[0].shape[2]
+        length = self._length(func, args, kwargs)
         pooled = pool(_padded(args[0], (time, time)), (0, *space))
         return tree_map_only(Tensor, lambda output: output[:, :, :length], pooled)
 
+    @staticmethod
+    def _length(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+        shadows = tree_map_only(Tensor, lambda tensor: tensor.to("meta"), (args, kwargs))
+        return int(tree_leaves(func(*shadows[0], **shadows[1]))[0].shape[2])
+
 
 _DROPOUTS = {F.dropout, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout}
-_POOLS = {F.max_pool3d, F.max_pool3d_with_indices, F.avg_pool3d, average}
+_POOLS = {F.max_pool3d, F.max_pool3d_with_indices, F.avg_pool3d, average, filtered}

@@ -20,18 +20,29 @@ from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 from threetconv.networks import lift_pooling as pooling
+from threetconv.networks.lift_sizes import Rows, image_sizes, with_time
 
 __all__ = [
     "AMBIGUOUS",
     "BESIDE",
     "COUNTERPARTS",
     "NAMES",
+    "OF_SIX_AXES",
     "PER_FRAME",
     "PLACED_IN_TIME",
+    "SIZED",
+    "SIZES",
+    "RefusedCallError",
     "beside",
     "network_code",
     "place_of",
+    "size_of",
+    "sized",
 ]
+
+
+class RefusedCallError(ValueError):
+    """A call of a network's own code that clips have no counterpart of."""
 
 
 def network_code(frame: FrameType | None = None) -> FrameType | None:
@@ -76,19 +87,24 @@ def place_of(frame: FrameType | None) -> str:
 
 def _refuse(function: Callable[..., Any], cause: str) -> NoReturn:
     name = getattr(function, "__name__", str(function))
-    raise ValueError(f"{place_of(network_code())}: the call of {name!r} cannot be lifted: {cause}")
+    raise RefusedCallError(
+        f"{place_of(network_code())}: the call of {name!r} cannot be lifted: {cause}"
+    )
 
 
 def _refused(function: Callable[..., Any], cause: str) -> Callable[..., Any]:
     return lambda *args, **kwargs: _refuse(function, cause)
 
 
-def _axes(dims: Any) -> Any:
-    """Axes of an image as axes of the clip; those that no image has stay as they are."""
+def _axes(dims: Any, n: int = 4) -> Any:
+    """Axes of an image of `n` as axes of the clip; those that no image has stay as they are."""
     if isinstance(dims, tuple | list):
-        return tuple(_axes(d) for d in dims)
+        return tuple(_axes(d, n) for d in dims)
     whole = isinstance(dims, int) and not isinstance(dims, bool)
-    return (0, 1, 3, 4)[dims % 4] if whole and -4 <= dims < 4 else dims
+    if not whole or not -n <= dims < n:
+        return dims
+    axis = dims % n
+    return axis if axis < n - 2 else axis + 1
 
 
 def _over_frames(
@@ -112,60 +128,76 @@ def _over_frames(
         dims = kwargs[word] if word else args[position] if len(args) > position else None
         single = isinstance(dims, int) and not isinstance(dims, bool)
         listed: Any = (dims,) if single else dims
-        # the network's code counts four axes, so negative ones are taken modulo 4, not 5
-        axes = set()
-        if isinstance(listed, tuple | list) and all(-4 <= d < 4 for d in listed):
-            axes = {d % 4 for d in listed}
-        # (1, 2): the frame, channels last; or meant for clips already. Which cannot be told
-        if not axes or axes == {1, 2}:
+        # the network's code counts an axis less, so negative ones are taken modulo 4, not 5
+        n = input.ndim - 1
+        axes, frame = set(), {n - 2, n - 1}
+        if isinstance(listed, tuple | list) and all(-n <= d < n for d in listed):
+            axes = {d % n for d in listed}
+        if not axes:
             return function(input, *args, **kwargs)
-        if per_frame is not None and axes & {2, 3}:
-            return per_frame(input, *args, **kwargs)
-        mapped = {_axes(d) for d in axes} | ({2} if axes >= {2, 3} else set())
+        if n == 4 and axes == {1, 2}:  # the frame, channels last
+            mapped, time, frame = {1, 2, 3}, 1, axes
+        else:
+            mapped, time = {_axes(d, n) for d in axes}, n - 2
+            mapped |= {time} if axes >= frame else set()
+            if per_frame is not None and axes & frame:
+                return per_frame(input, *args, **kwargs)
+        if per_frame is not None:
+            mapped -= {time}
         given: Any = mapped.pop() if single else tuple(sorted(mapped))
         if word:
             kwargs[word] = given
         else:
             args = (*args[:position], given, *args[position + 1 :])
-        if axes >= {2, 3}:
-            return (whole or function)(input, *args, **kwargs)
+        if axes >= frame and per_frame is None:
+            return (whole or _plain(function))(input, time, *args, **kwargs)
         result = function(input, *args, **kwargs)
         kept = result[0] if isinstance(result, tuple) else result
-        if axes & {2, 3} and kept.ndim != input.ndim:
-            _refuse(function, "it drops one axis of the frame; keepdim=True keeps it")
+        if per_frame is not None and frame == {1, 2} and kept.ndim == 3:
+            return kept.flatten(0, 1)
+        if axes & frame and kept.ndim != input.ndim and per_frame is None:
+            _refuse(
+                function,
+                "it drops one axis of the frame; keep it (keepdim=True), or reduce both at once",
+            )
         return result
 
     return reduced
 
 
+def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda input, time, *args, **kwargs: function(input, *args, **kwargs)
+
+
 # as many times more terms as frames: scaled so that equal frames give what one of them gives
-def _sum(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    return torch.sum(input, *args, **kwargs) / input.shape[2]
+def _sum(input: Tensor, time: int, *args: Any, **kwargs: Any) -> Tensor:
+    return torch.sum(input, *args, **kwargs) / input.shape[time]
 
 
-def _logsumexp(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    return torch.logsumexp(input, *args, **kwargs) - math.log(input.shape[2])
+def _logsumexp(input: Tensor, time: int, *args: Any, **kwargs: Any) -> Tensor:
+    return torch.logsumexp(input, *args, **kwargs) - math.log(input.shape[time])
 
 
 def _norm(function: Callable[..., Any]) -> Callable[..., Any]:
-    def norm(input: Tensor, order: Any = 2, *args: Any, **kwargs: Any) -> Tensor:
+    def norm(input: Tensor, time: int, order: Any = 2, *args: Any, **kwargs: Any) -> Tensor:
         order = kwargs.pop("p", kwargs.pop("ord", order))
         order = 2 if order in ("fro", None) else order
-        scale = 1.0 if math.isinf(order) else input.shape[2] ** (-1 / (order or 1))
+        scale = 1.0 if math.isinf(order) else input.shape[time] ** (-1 / (order or 1))
         return function(input, order, *args, **kwargs) * scale
 
     return norm
 
 
 def _spread(function: Callable[..., Any]) -> Callable[..., Any]:
-    def spread(
+    def spread(  # noqa: PLR0917
         input: Tensor,
+        time: int,
         dim: Any = None,
         unbiased: bool = True,
         keepdim: bool = False,
         correction: Any = None,
     ) -> Any:
-        less = (int(unbiased) if correction is None else correction) * input.shape[2]
+        less = (int(unbiased) if correction is None else correction) * input.shape[time]
         return function(input, dim, correction=less, keepdim=keepdim)
 
     return spread
@@ -175,10 +207,11 @@ def _moving(function: Callable[..., Any], first: int, last: int | None = None) -
     """A call of which arguments `first` to `last` behind the input name axes; all are kept."""
 
     def moved(input: Tensor, *args: Any, **kwargs: Any) -> Any:
-        named = (_axes(value) for value in args[first:last])
+        n = input.ndim - 1
+        named = (_axes(value, n) for value in args[first:last])
         args = (*args[:first], *named, *(args[last:] if last else ()))
         words = ("dim", "dims", "dim0", "dim1", "axis", "axis0", "axis1")
-        kwargs = {k: _axes(value) if k in words else value for k, value in kwargs.items()}
+        kwargs = {k: _axes(value, n) if k in words else value for k, value in kwargs.items()}
         return function(input, *args, **kwargs)
 
     return moved
@@ -232,14 +265,107 @@ def _with_time(function: Callable[..., Any], index: Any, frames: int) -> Any:
     return (*index[: places[0]], time, *index[places[0] :])
 
 
+def _own_code() -> bool:
+    """Whether the network's own code makes this call itself, not torch or a layer on its behalf."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__") in {__name__, _FORWARD}:
+        frame = frame.f_back
+    module = frame.f_globals.get("__name__", "") if frame is not None else ""
+    if module.split(".")[0] in {"torch", "threetconv"}:
+        return False
+    return network_code(frame) is not None
+
+
+def size_of(function: Callable[..., Any], input: Tensor, *args: Any, **kwargs: Any) -> Any:
+    """`x.shape`, `x.ndim`, `x.size(2)` and the like; in the network's code a clip has a frame's."""
+    with torch._C.DisableTorchFunction():
+        clip = input.ndim >= 5
+    if not clip or not _own_code():
+        return function(input, *args, **kwargs)
+    sizes = image_sizes(input)
+    if function in _COUNTS:
+        return len(sizes)
+    dim = args[0] if args else kwargs.get("dim")
+    return sizes if dim is None else sizes[dim]
+
+
+def sized(
+    function: Callable[..., Any], input: Tensor, *args: Any, per_frame: bool, **kwargs: Any
+) -> Any:
+    """A call that names the size of its result: sizes read from a clip bring its time with them.
+
+    Args:
+        function: such as `Tensor.view`.
+        input: what it is called on, a clip or not.
+        per_frame: whether tensors (N T, ...) hold features of frames.
+    """
+    given = args[0] if args and not isinstance(args[0], int) else args
+    given = kwargs.pop("size", kwargs.pop("shape", given))
+    if not isinstance(given, tuple | list):  # `x.view(torch.float32)`
+        return function(input, *args, **kwargs)
+    sizes, clip = with_time(given), input.ndim >= 5
+    if function in _EXPANDS:
+        if len(sizes) > len(given) == input.ndim:
+            input = input.unsqueeze(-3)
+        return function(input, sizes, **kwargs)
+    # an image of one pixel: layers take it as a clip
+    placed, pixel = len(sizes) > len(given), len(given) > 3 and tuple(given[-2:]) == (1, 1)
+    if per_frame and not (clip and placed):
+        rows = given[0] if given and isinstance(given[0], Rows) else None
+        if clip:
+            view = _viewing_frames(function)(input, given)
+        elif rows is not None and len(input) == rows * rows.frames:
+            view = function(input, (len(input), *given[1:]))
+        else:
+            return function(input, given)
+        if (pixel or placed) and rows is not None and view.ndim == len(given):
+            return view.unflatten(0, (int(rows), -1)).movedim(1, -3)
+        return view
+    sizes = (*sizes, 1) if pixel and not placed else sizes
+    return _viewing(function)(input, sizes) if clip or placed else function(input, sizes)
+
+
+def _refuse_view(function: Callable[..., Any], error: Exception) -> NoReturn:
+    _refuse(
+        function,
+        f"its size has no place for time ({error}). Height and width that were read from a tensor "
+        "(`b, c, h, w = x.shape`) bring time along if they are handed on as they are, or as h * w",
+    )
+
+
 def _viewing(function: Callable[..., Any]) -> Callable[..., Any]:
     def viewed(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        result = function(input, *args, **kwargs)
+        try:
+            result = function(input, *args, **kwargs)
+        except RuntimeError as error:
+            _refuse_view(function, error)
         if result.ndim == 0 or len(result) != len(input):
-            _refuse(function, "it makes time, or a part of the clip, an axis of the batch")
+            _refuse(
+                function,
+                "it makes time, or a part of the clip, an axis of the batch; name the size of the "
+                "batch, as in x.view(x.shape[0], -1)",
+            )
         return result
 
     return viewed
+
+
+def _joining(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`torch.cat` along an axis of an image."""
+
+    def joined(tensors: Any, dim: int = 0, **kwargs: Any) -> Tensor:
+        dim = kwargs.pop("axis", dim)
+        return function(tensors, _axes(dim, tensors[0].ndim - 1), **kwargs)
+
+    return joined
+
+
+def _tiled(input: Tensor, *repeats: Any, **kwargs: Any) -> Tensor:
+    counts = kwargs.get("repeats", repeats)
+    counts = counts[0] if len(counts) == 1 and not isinstance(counts[0], int) else counts
+    return input.repeat(
+        (*counts[:-2], 1, *counts[-2:]) if len(counts) == input.ndim - 1 else counts
+    )
 
 
 def _pad(input: Tensor, pad: Any, mode: str = "constant", value: Any = None) -> Tensor:
@@ -251,7 +377,7 @@ def _pad(input: Tensor, pad: Any, mode: str = "constant", value: Any = None) -> 
 
 def _widen(value: Any, clip: Tensor, *, holds_wide: bool = False, per_frame: bool = False) -> Any:
     """A tensor that meets images, (C, H, W) or (N, C, H, W) or smaller, with an axis for time."""
-    if not isinstance(value, Tensor) or value.ndim not in (3, 4):
+    if not isinstance(value, Tensor) or not 3 <= value.ndim < clip.ndim:
         return value
     if value.ndim == 4:
         # `lift` has made (C, 1, 1, 1) of parameters (C, 1, 1); only their owner is sure of it
@@ -274,8 +400,10 @@ def beside(
         per_frame: whether tensors (N T, ...) hold features of frames.
     """
     values = (*args, *kwargs.values())
-    clip = next((v for v in values if isinstance(v, Tensor) and v.ndim == 5), None)
-    if clip is not None:
+    tensors = [value for value in values if isinstance(value, Tensor)]
+    # six axes: channels in two, as (N, groups, C / groups, T, H, W)
+    clip = max(tensors, key=lambda tensor: tensor.ndim)
+    if clip.ndim in (5, 6):
         options = {"holds_wide": holds_wide, "per_frame": per_frame}
         args = [_widen(value, clip, **options) for value in args]
         kwargs = {key: _widen(value, clip, **options) for key, value in kwargs.items()}
@@ -305,7 +433,14 @@ _AXIS_ARGUMENTS: dict[str, tuple[int, int | None]] = {
     ),
     **dict.fromkeys(("transpose", "swapaxes", "swapdims"), (0, 2)),
 }
-_GRID = "it rearranges a frame's grid; clips have no counterpart"
+_GRID = (
+    "it rearranges a frame's grid; clips have no counterpart. Use a convolution with a stride, or "
+    "F.interpolate and a convolution"
+)
+
+
+_JOINS = ("cat", "concat", "concatenate")
+_GRIDS = ("pixel_shuffle", "pixel_unshuffle", "unfold", "fold", "grid_sample", "conv_transpose2d")
 
 
 def _reductions(per_frame: bool = False) -> dict[Callable[..., Any], Callable[..., Any]]:
@@ -332,22 +467,33 @@ COUNTERPARTS: dict[Callable[..., Any], Callable[..., Any]] = {
     F.adaptive_max_pool2d: pooling.adaptive_max_pool2d,
     F.adaptive_max_pool2d_with_indices: pooling.adaptive_max_pool2d_with_indices,
     F.dropout2d: pooling.dropout2d,
+    F.lp_pool2d: pooling.lp_pool2d,
+    F.conv2d: pooling.conv2d,
     torch.permute: _permute,
     Tensor.permute: _permute,
 }
 # what takes `symmetric_time`
-PLACED_IN_TIME = (pooling.max_pool2d, pooling.avg_pool2d)
+PLACED_IN_TIME = (pooling.max_pool2d, pooling.avg_pool2d, pooling.lp_pool2d, pooling.conv2d)
 # what a lifted layer calls itself, on clips; `network_code` tells whose call it is
 AMBIGUOUS: dict[Callable[..., Any], Callable[..., Any]] = {
     **{f: _moving(f, *_AXIS_ARGUMENTS[name]) for name, f in _known_as(*_AXIS_ARGUMENTS)},
-    **{f: _viewing(f) for _, f in _known_as("view", "reshape")},
-    **{f: _refused(f, _GRID) for _, f in _known_as("pixel_shuffle", "pixel_unshuffle")},
+    **{f: _refused(f, _GRID) for name in _GRIDS for _, f in _known_as(name)},
+    **{f: _joining(f) for _, f in _known_as(*_JOINS)},
+    Tensor.repeat: _tiled,
     **_reductions(),
+    **{f: pooling.interpolate for _, f in _known_as("interpolate", "upsample")},
     F.pad: _pad,
     Tensor.__getitem__: _indexing(Tensor.__getitem__),
     Tensor.__setitem__: _indexing(Tensor.__setitem__),
 }
 COUNTERPARTS |= AMBIGUOUS
+# what may be called on clips whose channels have two axes, (N, groups, C / groups, T, H, W)
+OF_SIX_AXES = {f for name in (*_REDUCE, *_AXIS_ARGUMENTS, *_JOINS) for _, f in _known_as(name)}
+# what tells a size, and what is told one
+_COUNTS = {Tensor.ndim.__get__, Tensor.dim, Tensor.ndimension}  # type: ignore[attr-defined]
+SIZES = _COUNTS | {Tensor.shape.__get__, Tensor.size}  # type: ignore[attr-defined]
+_EXPANDS = {f for _, f in _known_as("expand", "broadcast_to")}
+SIZED = _EXPANDS | {f for _, f in _known_as("view", "reshape")}
 # functions of several tensors that broadcast, operators included
 BESIDE = {
     function
@@ -369,10 +515,13 @@ NAMES = {
     "adaptive_max_pool2d_with_indices",
     "dropout2d",
     "permute",
-    "view",
-    "reshape",
-    "pixel_shuffle",
-    "pixel_unshuffle",
+    "lp_pool2d",
+    "interpolate",
+    "upsample",
+    "conv2d",
+    *("view", "reshape", "expand", "broadcast_to", "repeat", *_JOINS),
+    *("shape", "size", "ndim", "dim", "ndimension"),
+    *_GRIDS,
     "pad",
     "__getitem__",
     "__setitem__",
@@ -390,13 +539,15 @@ def _per_frame(function: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     def apply(input: Tensor, *args: Any, **kwargs: Any) -> Any:
-        def clips(images: Tensor) -> Tensor:
-            if images.ndim != 4:
-                return images
-            return images.unflatten(0, (-1, input.shape[2])).transpose(1, 2)
+        frames, axes = input.shape[-3], input.ndim - 1
 
-        frames = input.transpose(1, 2).flatten(0, 1)
-        return tree_map_only(Tensor, clips, function(frames, *args, **kwargs))
+        def clips(images: Tensor) -> Tensor:
+            if images.ndim != axes:
+                return images
+            return images.unflatten(0, (-1, frames)).movedim(1, -3)
+
+        images = input.movedim(-3, 1).flatten(0, 1)
+        return tree_map_only(Tensor, clips, function(images, *args, **kwargs))
 
     return apply
 
@@ -406,6 +557,7 @@ def _viewing_frames(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def viewed(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         sizes = kwargs.get("shape", args[0] if args and not isinstance(args[0], int) else args)
+        sizes = tuple(map(int, sizes)) if isinstance(sizes, tuple | list) else sizes
         if isinstance(sizes, tuple | list) and sizes[0] == len(input):  # x.view(x.size(0), -1)
             return view(input, (len(input) * input.shape[2], *sizes[1:]))
         return view(input, *args, **kwargs)
@@ -422,7 +574,7 @@ def _layer_norm(input: Tensor, normalized_shape: Sequence[int], *args: Any, **kw
 PER_FRAME: dict[Callable[..., Any], Callable[..., Any]] = {
     **{function: _per_frame(function) for function in COUNTERPARTS},
     **_reductions(per_frame=True),
-    **{function: _viewing_frames(function) for _, function in _known_as("view", "reshape")},
+    **{function: _joining(function) for _, function in _known_as(*_JOINS)},
     # over the axes behind the channels, which in a clip are also time
     F.group_norm: _per_frame(F.group_norm),
     F.instance_norm: _per_frame(F.instance_norm),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dis
 import itertools
+import threading
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -25,13 +26,20 @@ from threetconv.networks.lift_counterparts import (
     BESIDE,
     COUNTERPARTS,
     NAMES,
+    OF_SIX_AXES,
     PER_FRAME,
     PLACED_IN_TIME,
+    SIZED,
+    SIZES,
+    RefusedCallError,
     beside,
     network_code,
+    size_of,
+    sized,
 )
 
 __all__ = [
+    "EachFrame",
     "FrameForward",
     "VideoForward",
     "makes_2d_calls",
@@ -44,6 +52,7 @@ class VideoCalls(TorchFunctionMode):
     """While active, calls on 5D tensors are replaced by their counterparts.
 
     Args:
+        layer: whose code runs, for messages.
         counterparts: function -> what takes its place.
         symmetric_time: pool as `threetconv.layer.symmetric_time` says.
         holds_wide, per_frame: as for `lift_counterparts.beside`.
@@ -51,30 +60,55 @@ class VideoCalls(TorchFunctionMode):
 
     def __init__(
         self,
+        layer: str,
         counterparts: dict[Callable[..., Any], Callable[..., Any]],
         symmetric_time: bool,
         holds_wide: bool,
         per_frame: bool,
     ) -> None:
         super().__init__()
-        self._counterparts, self.symmetric_time = counterparts, symmetric_time
+        self._layer, self._counterparts = layer, counterparts
+        self.symmetric_time, self._per_frame = symmetric_time, per_frame
         self._beside = {"holds_wide": holds_wide, "per_frame": per_frame}
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
+        # blocks lie in blocks: the innermost answers, and its answer is not changed further out
+        if getattr(_THREAD, "answering", False):
+            return func(*args, **kwargs)
+        _THREAD.answering = True
+        try:
+            return self._call(func, args, kwargs)
+        except RefusedCallError as error:
+            raise RefusedCallError(f"layer {self._layer}, {error}") from error
+        finally:
+            _THREAD.answering = False
+
+    def _call(  # noqa: PLR0911
+        self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        if func in SIZES:
+            return size_of(func, *args, **kwargs)
         if func in BESIDE:
             values = (*args, *kwargs.values())
             axes = {value.ndim for value in values if isinstance(value, Tensor)}
-            if 5 in axes and len(axes) > 1 and network_code():
+            if len(axes) > 1 and max(axes) in (5, 6) and network_code():
                 return beside(func, args, kwargs, **self._beside)
+            return func(*args, **kwargs)
+        if func in SIZED:
+            if network_code():
+                return sized(func, *args, per_frame=self._per_frame, **kwargs)
             return func(*args, **kwargs)
         counterpart = self._counterparts.get(func)
         if counterpart is not None:
             clip = args[0] if args else kwargs.get("input")
+            if isinstance(clip, tuple | list) and clip:  # of torch.cat
+                clip = clip[0]
             # features behind a flatten, for one, are not clips: those calls are left alone
-            if isinstance(clip, Tensor) and clip.ndim == 5:
+            axes_of_clips = (5, 6) if func in OF_SIX_AXES else (5,)
+            if isinstance(clip, Tensor) and clip.ndim in axes_of_clips:
                 if self.symmetric_time and counterpart in PLACED_IN_TIME:
                     kwargs = kwargs | {"symmetric_time": True}
                 if func not in AMBIGUOUS or network_code():
@@ -82,10 +116,14 @@ class VideoCalls(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
+_THREAD = threading.local()
+
+
 class VideoForward(nn.Module):
     """First base of the classes from `video_class`: runs the forward pass under `VideoCalls`."""
 
     image_class: type[nn.Module]
+    lifted_name = ""  # in the network that was lifted
     counterparts = COUNTERPARTS
     per_frame = False
     symmetric_time = False
@@ -106,7 +144,8 @@ class VideoForward(nn.Module):
     # calls are told apart by the code that makes them, which a compiled graph does not show
     @_disable_dynamo
     def _with_video_calls(self, wide: bool, *args: Any, **kwargs: Any) -> Any:
-        with VideoCalls(self.counterparts, self.symmetric_time, wide, self.per_frame):
+        layer = f"{self.lifted_name!r} ({self.image_class.__name__})"
+        with VideoCalls(layer, self.counterparts, self.symmetric_time, wide, self.per_frame):
             return super().forward(*args, **kwargs)
 
     def _traced(self, proxy: Proxy, args: Any, kwargs: Any) -> Any:
@@ -153,6 +192,24 @@ class FrameForward(VideoForward):
         return tree_map_only(Tensor, average, super().forward(clip, *args, **kwargs))
 
 
+class EachFrame(VideoForward):
+    """For a layer whose code sees one frame after the other, and that leaves time alone."""
+
+    def forward(self, input: Tensor) -> Any:
+        if isinstance(input, Proxy):
+            return self._traced(input, (input,), {})
+        image_forward = super(VideoForward, self).forward
+        if input.ndim != 5:
+            return image_forward(input)
+        outside = getattr(_THREAD, "answering", False)
+        _THREAD.answering = True  # blocks around it must not take these calls for those of clips
+        try:
+            images = image_forward(input.transpose(1, 2).flatten(0, 1))
+            return images.unflatten(0, (len(input), -1)).transpose(1, 2)
+        finally:
+            _THREAD.answering = outside
+
+
 def video_class(
     image_class: type[nn.Module], base: type[VideoForward] = VideoForward
 ) -> type[nn.Module]:
@@ -184,13 +241,13 @@ def own_tensors(module: nn.Module) -> list[Tensor]:
 def makes_2d_calls(kind: type[nn.Module]) -> bool:
     """Whether the methods of a class name a call in `NAMES`; torch's own classes are exempt.
 
-    Names are read from the byte code of the methods and of functions in the same file that they
-    call. A name that means something else costs a needless subclass, but changes no results.
+    Names are read from the byte code of the methods and of functions that they call, but for
+    torch's. A name that means something else costs a needless subclass, but changes no results.
     """
     return any(
         not NAMES.isdisjoint(_names(member.__code__, member.__globals__, set()))
         for base in kind.__mro__
-        if base is not object and not base.__module__.startswith("torch.")
+        if base is not object and not _of_torch(base)
         for name, member in vars(base).items()
         if name != "__init__" and isinstance(member, types.FunctionType)
     )
@@ -199,7 +256,7 @@ def makes_2d_calls(kind: type[nn.Module]) -> bool:
 def _names(
     code: types.CodeType, namespace: dict[str, Any], seen: set[types.CodeType]
 ) -> Iterator[str]:
-    """The names that a piece of code uses, nested functions and helpers of its file included."""
+    """The names that a piece of code uses, nested functions and helpers included."""
     if code in seen:
         return  # helpers may call each other
     seen.add(code)
@@ -209,10 +266,14 @@ def _names(
     inner = [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
     for name in code.co_names:
         helper = namespace.get(name)
-        if isinstance(helper, types.FunctionType) and helper.__globals__ is namespace:
-            inner.append(helper.__code__)
+        if isinstance(helper, types.FunctionType) and not _of_torch(helper):
+            yield from _names(helper.__code__, helper.__globals__, seen)
     for piece in inner:
         yield from _names(piece, namespace, seen)
+
+
+def _of_torch(thing: Any) -> bool:
+    return str(thing.__module__).split(".")[0] == "torch"
 
 
 def _indexes_images(code: types.CodeType) -> bool:

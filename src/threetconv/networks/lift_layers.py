@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 from torchvision.models import SqueezeNet
@@ -15,9 +17,17 @@ from torchvision.models.shufflenetv2 import InvertedResidual
 from torchvision.models.swin_transformer import ShiftedWindowAttention
 
 from threetconv.layer import symmetric_time
+from threetconv.layer.same_frames import pad_frames_same
 from threetconv.layer.tracing import fx_leaf
-from threetconv.networks.lift_forward import makes_2d_calls, own_tensors, video_class
-from threetconv.networks.lift_pooling import average, in_time, max_pool
+from threetconv.networks.lift_forward import EachFrame, makes_2d_calls, own_tensors, video_class
+from threetconv.networks.lift_pooling import (
+    average,
+    filtered,
+    in_time,
+    interpolate,
+    lp_pool2d,
+    max_pool,
+)
 
 __all__ = [
     "RULES",
@@ -26,6 +36,7 @@ __all__ = [
     "convolutional_linears",
     "is_2d",
     "lift_layer",
+    "refusal",
 ]
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -42,32 +53,51 @@ def lift_layer(name: str, module: nn.Module, *, frames: bool = False) -> nn.Modu
     """
     kind = type(module)
     # subclasses follow their base's rule, but only if they compute the same
-    base = next((base for base in kind.__mro__ if base in RULES), None)
+    base = next((base for base in kind.__mro__ if _rule(base) is not None), None)
     if base is not None:
         check_replaceable(name, module, base)
-        return module if frames and base in _POOLS else RULES[base](module)
-    if isinstance(module, _ATTENTION):
-        raise _refusal(name, module, "attention over a fixed 2D grid has no counterpart for clips")
-    if isinstance(module, _GRID):
-        raise _refusal(name, module, "it rearranges a frame's grid; clips have no counterpart")
+        if base in _PADS:
+            return VideoPad(module, _PADS[base], frames=frames)
+        pools = base in _POOLS or f"{base.__module__}.{base.__name__}" in _NAMED_POOLS
+        return module if frames and pools else _rule(base)(module)  # type: ignore[misc]
+    for kinds, cause, instead in _WITHOUT_COUNTERPART:
+        if isinstance(module, kinds):
+            raise refusal(name, module, cause, instead)
     if isinstance(module, nn.LayerNorm) and len(module.normalized_shape) > 1:
-        raise _refusal(name, module, f"it expects frames of size {module.normalized_shape[-2:]}")
+        raise refusal(
+            name,
+            module,
+            f"it expects frames of size {module.normalized_shape[-2:]}",
+            "nn.GroupNorm(1, channels), or a LayerNorm over channels alone",
+        )
     # torch's layers have rules; other code may make 2D calls in its `forward`. A leaf named "...2d"
     # with neither would fail on clips, so it is refused here, where its name is known
     own = not kind.__module__.startswith("torch.")
     if _has_2d_code(module):
         if not frames:
             module.__class__ = video_class(kind)
+            module.__dict__["lifted_name"] = name  # a plain attribute
     elif kind.__name__.endswith("2d") and not list(module.children()):
-        raise _refusal(name, module, "there is no rule for it")
+        raise refusal(
+            name,
+            module,
+            "there is no rule for it",
+            "a layer of torch that has one, or its calls in `forward`, which are extended to time",
+        )
     if own:
         _widen_channel_numbers(module)
     return module
 
 
+def _rule(kind: type[nn.Module]) -> Rule | None:
+    """The rule for a class of torch's, or of a package that is known by name alone."""
+    return RULES.get(kind) or NAMED_RULES.get(f"{kind.__module__}.{kind.__name__}")
+
+
 def is_2d(module: nn.Module) -> bool:
     """Whether `threetconv.lift` has anything to do on a layer or block, or to refuse there."""
-    known = isinstance(module, (nn.Conv2d, *RULES, *_ATTENTION, *_GRID))
+    refused = [kind for kinds, _, _ in _WITHOUT_COUNTERPART for kind in kinds]
+    known = isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, *RULES, *refused))
     grid = isinstance(module, nn.LayerNorm) and len(module.normalized_shape) > 1
     return known or grid or type(module).__name__.endswith("2d") or _has_2d_code(module)
 
@@ -91,15 +121,33 @@ def check_replaceable(name: str, module: nn.Module, base: type[nn.Module]) -> No
     # nn.Conv2d's forward calls `_conv_forward`, so a subclass may override that instead
     for method in ("forward", "_conv_forward"):
         if getattr(kind, method, None) is not getattr(base, method, None):
-            raise _refusal(name, module, f"its {method} is not that of {base.__name__}")
+            raise refusal(
+                name,
+                module,
+                f"its {method} is not that of {base.__name__}",
+                f"a module that holds a {base.__name__} and does the rest in its own forward",
+            )
     if is_parametrized(module):
-        raise _refusal(name, module, "its weight is parametrised; make the weight plain first")
+        raise refusal(
+            name,
+            module,
+            "its weight is parametrised",
+            "a plain weight (torch.nn.utils.parametrize.remove_parametrizations), parametrised "
+            "after lifting",
+        )
     if module._forward_hooks or module._forward_pre_hooks:
-        raise _refusal(name, module, "its hooks would be lost; remove them first")
+        raise refusal(
+            name,
+            module,
+            "its hooks would be lost",
+            "a layer without hooks, and register them on the video network's",
+        )
 
 
-def _refusal(name: str, module: nn.Module, cause: str) -> ValueError:
-    return ValueError(f"layer {name!r} ({type(module).__name__}) cannot be lifted: {cause}")
+def refusal(name: str, module: nn.Module, cause: str, instead: str) -> ValueError:
+    """The error for a layer that cannot be lifted: which, why, and what to write instead."""
+    kind = type(module).__name__
+    return ValueError(f"layer {name!r} ({kind}) cannot be lifted: {cause}. Instead: {instead}")
 
 
 def _widen_channel_numbers(module: nn.Module) -> None:
@@ -148,13 +196,33 @@ def _norm(kind: type[nn.Module]) -> Rule:
     return rule
 
 
+class BatchNormAct3d(nn.BatchNorm3d):
+    """Batch norm, dropout of blocks and activation, as timm's `BatchNormAct2d` for clips."""
+
+    drop: nn.Module
+    act: nn.Module
+
+    @fx_leaf
+    def forward(self, input: Tensor) -> Tensor:
+        return cast(Tensor, self.act(self.drop(super().forward(input))))
+
+
+def _norm_act(module: Any) -> nn.Module:
+    layer: Any = _norm(BatchNormAct3d)(module)
+    layer.drop, layer.act = module.drop, module.act
+    return cast(nn.Module, layer)
+
+
 class MaxPool3d(nn.MaxPool3d):
-    """`nn.MaxPool3d` with `threetconv.layer.symmetric_time`."""
+    """`nn.MaxPool3d` with `threetconv.layer.symmetric_time`, and frames padded as "SAME"."""
 
     symmetric_time = False
+    same_frames = False
 
     @fx_leaf
     def forward(self, input: Tensor) -> Any:
+        if self.same_frames:
+            input = pad_frames_same(input, self.kernel_size, self.stride, self.dilation, -math.inf)
         if self.return_indices:
             return super().forward(input)
         sizes: Any = (self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
@@ -177,13 +245,28 @@ def _max_pool(module: nn.MaxPool2d) -> nn.Module:
     )
 
 
+def _same_pool(rule: Rule) -> Rule:
+    """Of timm's pools that pad frames by need, as TensorFlow does; time is padded on both sides."""
+
+    def same(module: Any) -> nn.Module:
+        layer: Any = rule(module)
+        layer.same_frames, layer.ceil_mode = True, True  # an output for a last, lone frame too
+        layer.padding = ((layer.kernel_size[0] - 1) // 2, 0, 0)
+        return cast(nn.Module, layer)
+
+    return same
+
+
 class AvgPool3d(nn.AvgPool3d):
     """`nn.AvgPool3d` that takes clips smaller than its window; see `lift_pooling.average`."""
 
     symmetric_time = False
+    same_frames = False
 
     @fx_leaf
     def forward(self, input: Tensor) -> Tensor:
+        if self.same_frames:
+            input = pad_frames_same(input, self.kernel_size, self.stride)
         if not self.symmetric_time:
             return self._average(input)
         sizes: Any = (self.kernel_size, self.stride, self.padding, 1, self.ceil_mode)
@@ -252,7 +335,108 @@ def _shuffle_unit(module: InvertedResidual) -> nn.Module:
     return module
 
 
-_POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
+class LPPool(nn.LPPool2d):
+    """`nn.LPPool2d` for clips; see `lift_pooling.lp_pool2d`."""
+
+    symmetric_time = False
+
+    @fx_leaf
+    def forward(self, input: Tensor) -> Tensor:
+        sizes: Any = (self.kernel_size, self.stride, self.ceil_mode, self.symmetric_time)
+        return lp_pool2d(input, float(self.norm_type), *sizes)
+
+
+class VideoUpsample(nn.Upsample):
+    """`nn.Upsample` for clips; see `lift_pooling.interpolate`."""
+
+    @fx_leaf
+    def forward(self, input: Tensor) -> Tensor:
+        how: Any = (self.mode, self.align_corners, self.recompute_scale_factor)
+        return interpolate(input, self.size, self.scale_factor, *how)
+
+
+def _as(kind: type[nn.Module]) -> Rule:
+    """In place: nothing but the class changes."""
+
+    def rule(module: Any) -> nn.Module:
+        module.__class__ = kind
+        return cast(nn.Module, module)
+
+    return rule
+
+
+def _frame_by_frame(module: Any) -> nn.Module:
+    module.__class__ = video_class(type(module), EachFrame)
+    return cast(nn.Module, module)
+
+
+class VideoPad(nn.Module):
+    """What `nn.ZeroPad2d` and its like do, for clips.
+
+    Time is padded as the frame is, if all its four sides get the same, else not.
+
+    Attributes:
+        sides: (left, right, top, bottom, before, after).
+        mode, value: as for `F.pad`.
+    """
+
+    def __init__(self, layer: Any, mode: str, *, frames: bool) -> None:
+        super().__init__()
+        sides = tuple(layer.padding)
+        time = 0 if frames or len(set(sides)) > 1 else max(0, sides[0])
+        self.sides, self.mode = (*sides, time, time), mode
+        self.value = layer.value if isinstance(layer, nn.ConstantPad2d) else None
+
+    @fx_leaf
+    def forward(self, input: Tensor) -> Tensor:
+        return F.pad(input, self.sides, self.mode, self.value)
+
+    def extra_repr(self) -> str:
+        return f"{self.sides}, mode={self.mode!r}"
+
+
+class BlurPool3d(nn.Module):
+    """Blur with binomial weights in space and time, then take every so many: timm's `BlurPool2d`.
+
+    Source: Zhang 2019, "Making convolutional networks shift-invariant again".
+    """
+
+    symmetric_time = False
+
+    def __init__(self, blur: Any) -> None:
+        super().__init__()
+        self.stride, self.edge, self.mode = blur.stride, int(blur.padding[0]), blur.pad_mode
+        taps = blur.filt[0, 0].sum(0)
+        filters = taps[:, None, None] * blur.filt.unsqueeze(2)
+        self.register_buffer("filt", filters, persistent=False)
+
+    @fx_leaf
+    def forward(self, input: Tensor) -> Tensor:
+        filters = self.get_buffer("filt").expand(input.shape[1], -1, -1, -1, -1)
+        clip = F.pad(input, (*(self.edge,) * 4, 0, 0), self.mode)
+        time = self.edge if self.mode == "constant" else 0
+        if not time:  # not reflected, as frames are: clips may be short
+            clip = F.pad(clip, (0, 0, 0, 0, self.edge, self.edge), "replicate")
+
+        def blur(clip: Tensor) -> Tensor:
+            return filtered(clip, filters, self.stride, (time, 0, 0), groups=len(filters))
+
+        if self.symmetric_time:
+            return symmetric_time.pool(blur, clip, filters.shape[2], self.stride, (time, 0, 0))
+        return blur(clip)
+
+
+_POOLS = (
+    *(nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.LPPool2d),
+    nn.Upsample,
+)
+_PADS: dict[type[nn.Module], str] = {
+    nn.ZeroPad2d: "constant",
+    nn.ConstantPad2d: "constant",
+    nn.ReflectionPad2d: "reflect",
+    nn.ReplicationPad2d: "replicate",
+    nn.CircularPad2d: "circular",
+}
 _ATTENTION = (
     nn.MultiheadAttention,
     ShiftedWindowAttention,
@@ -260,7 +444,34 @@ _ATTENTION = (
 )
 # layers that move elements between channels and the frame's grid
 _GRID = (nn.PixelShuffle, nn.PixelUnshuffle, nn.Fold, nn.Unfold)
+_WITHOUT_COUNTERPART: tuple[tuple[tuple[type[nn.Module], ...], str, str], ...] = (
+    (
+        _ATTENTION,
+        "attention over a fixed 2D grid has no counterpart for clips",
+        "a ConvNet, or a video transformer",
+    ),
+    (
+        _GRID,
+        "it rearranges a frame's grid; clips have no counterpart",
+        "nn.Conv2d with a stride, or nn.Upsample and nn.Conv2d",
+    ),
+    (
+        (nn.FractionalMaxPool2d,),
+        "there is no rule for it: its windows are drawn anew at each call",
+        "nn.MaxPool2d or nn.AdaptiveMaxPool2d",
+    ),
+    (
+        (nn.MaxUnpool2d,),
+        "it puts each number back to one frame and leaves the others empty",
+        "nn.Upsample or nn.ConvTranspose2d",
+    ),
+)
 
+_NAMED_POOLS: dict[str, Rule] = {
+    "timm.layers.pool2d_same.MaxPool2dSame": _same_pool(_max_pool),
+    "timm.layers.pool2d_same.AvgPool2dSame": _same_pool(_avg_pool),
+    "timm.layers.blur_pool.BlurPool2d": BlurPool3d,
+}
 RULES: dict[type[nn.Module], Rule] = {
     nn.BatchNorm2d: _norm(nn.BatchNorm3d),
     nn.InstanceNorm2d: _norm(nn.InstanceNorm3d),
@@ -269,5 +480,16 @@ RULES: dict[type[nn.Module], Rule] = {
     nn.AdaptiveAvgPool2d: _adaptive(nn.AdaptiveAvgPool3d),
     nn.AdaptiveMaxPool2d: _adaptive_max_pool,
     nn.Dropout2d: lambda module: nn.Dropout3d(module.p, module.inplace),
+    nn.LPPool2d: _as(LPPool),
+    nn.Upsample: _as(VideoUpsample),
+    nn.Softmax2d: lambda module: nn.Softmax(dim=1),
+    **dict.fromkeys(_PADS, lambda module: module),
     InvertedResidual: _shuffle_unit,
+}
+# of timm, which is not imported: qualified name -> rule
+NAMED_RULES: dict[str, Rule] = {
+    "timm.layers.norm_act.BatchNormAct2d": _norm_act,
+    "timm.layers.space_to_depth.SpaceToDepth": _frame_by_frame,
+    "timm.layers.space_to_depth.DepthToSpace": _frame_by_frame,
+    **_NAMED_POOLS,
 }

@@ -1,7 +1,8 @@
-"""Pooling of images, called as a function, as pooling of clips (N, C, T, H, W)."""
+"""Pooling, resizing and filtering of images, called as functions, for clips (N, C, T, H, W)."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from threetconv.layer import symmetric_time as symmetric
 from threetconv.layer.build_filters import is_eager
+from threetconv.networks.lift_sizes import Side, frames_of
 
 __all__ = [
     "adaptive_avg_pool2d",
@@ -18,8 +20,12 @@ __all__ = [
     "adaptive_max_pool2d_with_indices",
     "average",
     "avg_pool2d",
+    "conv2d",
     "dropout2d",
+    "filtered",
     "in_time",
+    "interpolate",
+    "lp_pool2d",
     "max_pool",
     "max_pool2d",
     "max_pool2d_with_indices",
@@ -33,6 +39,10 @@ def in_time(kernel_size: Any, *others: Any) -> list[Any]:
         kernel_size: int or (H, W); it decides the axis.
         others: stride, padding, ...: int, str or None, which stay as they are, or (H, W).
     """
+    frames = frames_of(kernel_size)
+    if frames is not None:  # as large as the frame, so as deep as the clip
+        sides = (kernel_size,) * 2 if isinstance(kernel_size, Side) else kernel_size
+        return [(frames, *map(int, sides)), *in_time(1, *others)[1:]]
     # 1 x 7 and 7 x 1 kernels (Inception v3) both become 7 deep, with the stride and padding of the
     # longer side
     axis = int(not isinstance(kernel_size, int) and kernel_size[-1] > kernel_size[0])
@@ -91,24 +101,50 @@ def average(  # noqa: PLR0917 (F.avg_pool3d's own signature)
     count_include_pad: bool,
     divisor_override: int | None,
 ) -> Tensor:
-    """`F.avg_pool3d` that also takes clips smaller than the window, if padding makes up for it.
+    """`F.avg_pool3d` that also takes clips smaller than the window, as `F.avg_pool2d` takes frames.
 
-    `F.avg_pool2d` takes such frames; torch's 3D version refuses such clips whatever the padding.
-    The clip is padded beforehand instead.
+    Padding or `ceil_mode` makes up for it; torch's 3D version refuses such clips whatever they are.
     """
     sizes = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
     if has_torch_function_unary(clip):  # a function of its own, not the calls below
         return handle_torch_function(average, (clip,), clip, *sizes)
-    window = (kernel_size,) * 3 if isinstance(kernel_size, int) else kernel_size
-    smaller = any(n < k for n, k in zip(clip.shape[2:], window, strict=True))
-    # explicit zeros equal padding only if the average counts them and no window overhangs the edge
-    if smaller and count_include_pad and not ceil_mode:
-        edges = (padding,) * 3 if isinstance(padding, int) else padding
-        clip = F.pad(clip, [edge for edge in reversed(edges) for _ in range(2)])
-        padding = 0
-    return F.avg_pool3d(
-        clip, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
-    )
+    window, edges = _triple(kernel_size), _triple(padding)
+    if all(n >= k for n, k in zip(clip.shape[-3:], window, strict=True)):
+        return F.avg_pool3d(
+            clip, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+        )
+    ends = []
+    steps = window if stride is None else _triple(stride)
+    for n, k, s, p in zip(clip.shape[-3:], window, steps, edges, strict=True):
+        places = (n + 2 * p - k + (s - 1 if ceil_mode else 0)) // s + 1
+        # no window begins behind the clip and its padding
+        places -= int(ceil_mode and (places - 1) * s >= n + p)
+        if places < 1:
+            raise ValueError(
+                f"average pooling of {k} places with padding {p} and ceil_mode={ceil_mode} needs "
+                f"more than {n}: clips (frames, height, width) are {tuple(clip.shape[-3:])} here"
+            )
+        ends.append((places - 1) * s + k - n - p)
+
+    def padded(clip: Tensor, pads: list[tuple[int, int]], value: float = 0.0) -> Tensor:
+        return F.pad(clip, [amount for pair in reversed(pads) for amount in pair], value=value)
+
+    def sums(clip: Tensor) -> Tensor:
+        return F.avg_pool3d(clip, window, steps, divisor_override=1)
+
+    around = list(zip(edges, ends, strict=True))
+    summed = sums(padded(clip, around))
+    if divisor_override is not None:
+        return summed / divisor_override
+    counted = torch.ones_like(clip[:1])
+    if count_include_pad:  # but not what overhangs it
+        counted = padded(counted, [(p, min(p, end)) for p, end in around], 1.0)
+        around = [(0, end - min(p, end)) for p, end in around]
+    return summed / sums(padded(counted, around))
+
+
+def _triple(size: Any) -> tuple[int, int, int]:
+    return (size,) * 3 if isinstance(size, int) else tuple(size)
 
 
 def avg_pool2d(  # noqa: PLR0917 (F.avg_pool2d's own signature)
@@ -134,9 +170,109 @@ def avg_pool2d(  # noqa: PLR0917 (F.avg_pool2d's own signature)
     return pool(input)
 
 
+def lp_pool2d(  # noqa: PLR0917 (F.lp_pool2d's own signature)
+    input: Tensor,
+    norm_type: float,
+    kernel_size: Any,
+    stride: Any = None,
+    ceil_mode: bool = False,
+    symmetric_time: bool = False,
+) -> Tensor:
+    """The norm over a window of the frame, of powers averaged over its depth in time."""
+    kernel = in_time(kernel_size)[0]
+    area = kernel**2 if isinstance(kernel, int) else kernel[1] * kernel[2]
+    options: Any = {"ceil_mode": ceil_mode, "symmetric_time": symmetric_time}
+    mean = avg_pool2d(input.pow(norm_type), kernel_size, stride, **options)
+    return (torch.sign(mean) * F.relu(mean.abs()) * area).pow(1 / norm_type)
+
+
+def interpolate(  # noqa: PLR0917 (F.interpolate's own signature)
+    input: Tensor,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
+) -> Tensor:
+    """Frames resized as in 2D; time by the scale factor too, or to that of the clip of that size.
+
+    A size that was not read from a clip leaves time as it is.
+    """
+    options: Any = {"mode": mode, "align_corners": align_corners}
+    if isinstance(size, Side):
+        size = (size, size)
+    plain = None if size is None else _pair(size)
+    frames, batch = input.shape[2], len(input)
+    resized = F.interpolate(
+        input.transpose(1, 2).flatten(0, 1),
+        plain,
+        scale_factor,
+        **options,
+        recompute_scale_factor=recompute_scale_factor,
+        antialias=antialias,
+    )
+    clip = resized.unflatten(0, (batch, frames)).transpose(1, 2)
+    wanted = frames_of(size)
+    if scale_factor is not None:
+        rows = scale_factor[0] if isinstance(scale_factor, tuple | list) else scale_factor
+        wanted = max(1, math.floor(frames * rows))
+    if wanted in (None, frames):
+        return clip
+    if mode.startswith("bi"):  # linear in time; the frame has its size already
+        options = {"mode": "trilinear", "align_corners": align_corners}
+    return F.interpolate(clip, (wanted, *clip.shape[-2:]), **options)
+
+
+def _pair(size: Any) -> Any:
+    return tuple(map(int, size)) if isinstance(size, tuple | list) else int(size)
+
+
+def filtered(  # noqa: PLR0917 (clip and sizes stand where pooling has them)
+    clip: Tensor,
+    filters: Tensor,
+    stride: Any,
+    padding: Any,
+    bias: Tensor | None = None,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor:
+    """`F.conv3d`, as a function of its own: not that of a layer."""
+    if has_torch_function_unary(clip):
+        sizes = (stride, padding, bias, dilation, groups)
+        return handle_torch_function(filtered, (clip,), clip, filters, *sizes)
+    return F.conv3d(clip, filters, bias, stride, padding, dilation, groups)
+
+
+def conv2d(  # noqa: PLR0917 (F.conv2d's own signature)
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    symmetric_time: bool = False,
+) -> Tensor:
+    """The 2D filter repeated over depth and divided by it, as layers carry theirs into 3D."""
+    sides = tuple(weight.shape[-2:])
+    (depth, *_), step, edge, spacing = in_time(sides, stride, padding, dilation)
+    flat = weight if weight.ndim == 4 else weight.squeeze(2)
+    filters = (flat / depth).unsqueeze(2).expand(-1, -1, depth, -1, -1)
+
+    def convolve(clip: Tensor) -> Tensor:
+        return filtered(clip, filters, step, edge, bias, spacing, groups)
+
+    if symmetric_time and not isinstance(edge, str):
+        return symmetric.pool(convolve, input, (depth, *sides), step, edge, spacing)
+    return convolve(input)
+
+
 def _adaptive_size(output_size: Any) -> tuple[int | None, ...]:
-    # time becomes 1, so that a classifier behind the pooling keeps its input size
-    return (1, *((output_size,) * 2 if isinstance(output_size, int) else output_size))
+    # time becomes 1, so that a classifier behind the pooling keeps its input size, unless the size
+    # is that of a clip
+    sides = (output_size,) * 2 if isinstance(output_size, int) else tuple(output_size)
+    return (frames_of(sides) or 1, *(side if side is None else int(side) for side in sides))
 
 
 def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
