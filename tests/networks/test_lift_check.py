@@ -292,7 +292,7 @@ def test_without_a_counterpart_every_case_is_found(
             found.append(frames)
     # these mean the same on clips as they are, or are known by more than one axis
     right = {"from_behind", "flattened", "var_keepdim", "transpose_permuted"}
-    right |= {"convolved", "powers", "twice"}  # no layer of clips makes these calls
+    right |= {"convolved", "powers"}  # no layer of clips makes these calls
     assert found == ([] if name in right else [CHANNELS, 5])
 
 
