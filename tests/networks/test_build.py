@@ -19,7 +19,8 @@ from threetconv.networks.build import (
     build_network,
     load_2d_weights,
 )
-from threetconv.networks.lift import CONVOLUTIONS, lift
+from threetconv.networks.lift import lift
+from threetconv.networks.lift_convolutions import CONVOLUTIONS
 from threetconv.networks.registry import CATALOGUE
 from threetconv.records.paper_numbers import paper_parameter_counts
 from threetconv.study.reference import study_schema

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from threetconv.errors import InputError
 from threetconv.layer.conv3t import TEMPORAL_PARAMETERS, Conv3T
-from threetconv.networks.lift import CARRY, CONVOLUTIONS, lift
+from threetconv.networks.lift import CARRY, lift
+from threetconv.networks.lift_convolutions import CONVOLUTIONS
 
 
 def small_2d(seed: int = 0) -> nn.Sequential:

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from threetconv.errors import InputError
 from threetconv.layer.conv3t import Conv3T
 from threetconv.networks import build, lift_counterparts
-from threetconv.networks.lift import CONVOLUTIONS, lift
+from threetconv.networks.lift import lift
 from threetconv.networks.lift_check import verify_lift
+from threetconv.networks.lift_convolutions import CONVOLUTIONS
 from threetconv.records import load_model
 
 CHANNELS, SIZE = 4, (6, 7)

@@ -14,8 +14,9 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from threetconv.layer.conv3t import Conv3T
 from threetconv.networks.freeze import freeze_filters
-from threetconv.networks.lift import CONVOLUTIONS, lift
+from threetconv.networks.lift import lift
 from threetconv.networks.lift_check import verify_lift
+from threetconv.networks.lift_convolutions import CONVOLUTIONS
 
 LAYERS: dict[str, nn.Module] = {
     "transposed": nn.ConvTranspose2d(4, 3, 2, stride=2),

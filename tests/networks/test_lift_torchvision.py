@@ -14,7 +14,8 @@ from torchvision.ops import StochasticDepth
 
 from threetconv.layer.conv3t import Conv3T
 from threetconv.networks.freeze import freeze_filters
-from threetconv.networks.lift import CONVOLUTIONS, lift
+from threetconv.networks.lift import lift
+from threetconv.networks.lift_convolutions import CONVOLUTIONS
 from threetconv.networks.trace import trace
 from threetconv.networks.width import thin
 from threetconv.records.extract import extract_parameters

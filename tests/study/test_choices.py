@@ -10,7 +10,7 @@ from threetconv.clips.controls import FRAMES
 from threetconv.data.decoding.frame_sampling import SAMPLING
 from threetconv.data.synthetic.planted import MOTIONS
 from threetconv.explain.saliency.methods import METHODS
-from threetconv.networks.lift import CONVOLUTIONS
+from threetconv.networks.lift_convolutions import CONVOLUTIONS
 from threetconv.networks.weight_files import FORMATS
 from threetconv.study.choices import CHOICES
 from threetconv.training.loss import CLASS_WEIGHTS

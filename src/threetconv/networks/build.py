@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from threetconv.errors import InputError, look_up
 from threetconv.layer import symmetric_time as symmetric
 from threetconv.layer.tracing import fx_leaf
-from threetconv.networks.lift import CONVOLUTIONS, lift, place_symmetrically
+from threetconv.networks.lift import lift, place_symmetrically
+from threetconv.networks.lift_convolutions import CONVOLUTIONS
 from threetconv.networks.lift_forward import FrameForward
 from threetconv.networks.lift_layers import MaxPool3d
 from threetconv.networks.lift_pooling import max_pool

@@ -33,7 +33,7 @@ from threetconv.networks.lift_layers import (
 )
 from threetconv.networks.trace import check_module
 
-__all__ = ["CARRY", "CONVOLUTIONS", "lift", "place_symmetrically"]
+__all__ = ["CARRY", "lift", "place_symmetrically"]
 
 Carry = tuple[bool, bool]  # (convolutions, everything else)
 
