@@ -22,7 +22,7 @@ from threetconv.networks.lift_convolutions import (
     is_standardised,
     transposed,
 )
-from threetconv.networks.lift_forward import FrameForward, VideoForward, video_class
+from threetconv.networks.lift_forward import FrameForward, VideoForward, reads_sizes, video_class
 from threetconv.networks.lift_layers import (
     check_replaceable,
     convolutional_classifiers,
@@ -151,6 +151,8 @@ def lift(
                 module.reset_parameters()
     if frames:
         lifted.__class__ = video_class(type(lifted), FrameForward)
+        # blocks inside run in its forward pass
+        lifted.__dict__["reads_sizes"] = any(reads_sizes(type(m)) for m in model.modules())
     if symmetric_time:
         place_symmetrically(lifted)
     if check is not None:

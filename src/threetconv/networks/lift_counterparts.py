@@ -26,12 +26,14 @@ __all__ = [
     "AMBIGUOUS",
     "BESIDE",
     "COUNTERPARTS",
+    "JOINS",
     "NAMES",
     "OF_SIX_AXES",
     "PER_FRAME",
     "PLACED_IN_TIME",
     "SIZED",
     "SIZES",
+    "SIZE_NAMES",
     "RefusedCallError",
     "beside",
     "network_code",
@@ -492,6 +494,8 @@ OF_SIX_AXES = {f for name in (*_REDUCE, *_AXIS_ARGUMENTS, *_JOINS) for _, f in _
 # what tells a size, and what is told one
 _COUNTS = {Tensor.ndim.__get__, Tensor.dim, Tensor.ndimension}  # type: ignore[attr-defined]
 SIZES = _COUNTS | {Tensor.shape.__get__, Tensor.size}  # type: ignore[attr-defined]
+SIZE_NAMES = {"shape", "size", "ndim", "dim", "ndimension"}
+JOINS = {f for _, f in _known_as(*_JOINS)}
 _EXPANDS = {f for _, f in _known_as("expand", "broadcast_to")}
 SIZED = _EXPANDS | {f for _, f in _known_as("view", "reshape")}
 # functions of several tensors that broadcast, operators included
@@ -520,7 +524,7 @@ NAMES = {
     "upsample",
     "conv2d",
     *("view", "reshape", "expand", "broadcast_to", "repeat", *_JOINS),
-    *("shape", "size", "ndim", "dim", "ndimension"),
+    *SIZE_NAMES,
     *_GRIDS,
     "pad",
     "__getitem__",

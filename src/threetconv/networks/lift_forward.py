@@ -9,6 +9,7 @@ its forward pass and extends them to time for clips (N, C, T, H, W), as
 from __future__ import annotations
 
 import dis
+import functools
 import itertools
 import threading
 import types
@@ -25,10 +26,12 @@ from threetconv.networks.lift_counterparts import (
     AMBIGUOUS,
     BESIDE,
     COUNTERPARTS,
+    JOINS,
     NAMES,
     OF_SIX_AXES,
     PER_FRAME,
     PLACED_IN_TIME,
+    SIZE_NAMES,
     SIZED,
     SIZES,
     RefusedCallError,
@@ -44,6 +47,7 @@ __all__ = [
     "VideoForward",
     "makes_2d_calls",
     "own_tensors",
+    "reads_sizes",
     "video_class",
 ]
 
@@ -53,21 +57,23 @@ class VideoCalls(TorchFunctionMode):
 
     Args:
         layer: whose code runs, for messages.
+        reads_sizes: whether it asks for sizes of tensors.
         counterparts: function -> what takes its place.
         symmetric_time: pool as `threetconv.layer.symmetric_time` says.
         holds_wide, per_frame: as for `lift_counterparts.beside`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917
         self,
         layer: str,
+        reads_sizes: bool,
         counterparts: dict[Callable[..., Any], Callable[..., Any]],
         symmetric_time: bool,
         holds_wide: bool,
         per_frame: bool,
     ) -> None:
         super().__init__()
-        self._layer, self._counterparts = layer, counterparts
+        self._layer, self._reads_sizes, self._counterparts = layer, reads_sizes, counterparts
         self.symmetric_time, self._per_frame = symmetric_time, per_frame
         self._beside = {"holds_wide": holds_wide, "per_frame": per_frame}
 
@@ -90,7 +96,9 @@ class VideoCalls(TorchFunctionMode):
         self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         if func in SIZES:
-            return size_of(func, *args, **kwargs)
+            return size_of(func, *args, **kwargs) if self._reads_sizes else func(*args, **kwargs)
+        if func in JOINS and (args[1] if len(args) > 1 else kwargs.get("dim", 0)) in (0, 1):
+            return func(*args, **kwargs)  # axes before time: whose call it is does not matter
         if func in BESIDE:
             values = (*args, *kwargs.values())
             axes = {value.ndim for value in values if isinstance(value, Tensor)}
@@ -124,6 +132,7 @@ class VideoForward(nn.Module):
 
     image_class: type[nn.Module]
     lifted_name = ""  # in the network that was lifted
+    reads_sizes = False  # whether its code asks for sizes of tensors
     counterparts = COUNTERPARTS
     per_frame = False
     symmetric_time = False
@@ -145,7 +154,8 @@ class VideoForward(nn.Module):
     @_disable_dynamo
     def _with_video_calls(self, wide: bool, *args: Any, **kwargs: Any) -> Any:
         layer = f"{self.lifted_name!r} ({self.image_class.__name__})"
-        with VideoCalls(layer, self.counterparts, self.symmetric_time, wide, self.per_frame):
+        options = (self.symmetric_time, wide, self.per_frame)
+        with VideoCalls(layer, self.reads_sizes, self.counterparts, *options):
             return super().forward(*args, **kwargs)
 
     def _traced(self, proxy: Proxy, args: Any, kwargs: Any) -> Any:
@@ -217,6 +227,7 @@ def video_class(
     key = (image_class, base)
     if key not in _VIDEO_CLASSES:
         names = {"image_class": image_class, "__doc__": image_class.__doc__}
+        names |= {"reads_sizes": reads_sizes(image_class)}
         kind = type(f"Video{image_class.__name__}", (base, image_class), names)
         _VIDEO_CLASSES[key] = kind
     return _VIDEO_CLASSES[key]
@@ -244,12 +255,24 @@ def makes_2d_calls(kind: type[nn.Module]) -> bool:
     Names are read from the byte code of the methods and of functions that they call, but for
     torch's. A name that means something else costs a needless subclass, but changes no results.
     """
-    return any(
-        not NAMES.isdisjoint(_names(member.__code__, member.__globals__, set()))
+    return not NAMES.isdisjoint(_used(kind))
+
+
+def reads_sizes(kind: type[nn.Module]) -> bool:
+    """Whether the methods of a class ask for sizes of tensors."""
+    return not SIZE_NAMES.isdisjoint(_used(kind))
+
+
+@functools.cache
+def _used(kind: type[nn.Module]) -> frozenset[str]:
+    """The names that the methods of a class use; torch's own classes are exempt."""
+    return frozenset(
+        name
         for base in kind.__mro__
         if base is not object and not _of_torch(base)
-        for name, member in vars(base).items()
-        if name != "__init__" and isinstance(member, types.FunctionType)
+        for method, member in vars(base).items()
+        if method != "__init__" and isinstance(member, types.FunctionType)
+        for name in _names(member.__code__, member.__globals__, set())
     )
 
 
