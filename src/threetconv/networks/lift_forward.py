@@ -226,8 +226,11 @@ def video_class(
     """The subclass of a 2D network's class whose forward pass takes clips, in the way of `base`."""
     key = (image_class, base)
     if key not in _VIDEO_CLASSES:
-        names = {"image_class": image_class, "__doc__": image_class.__doc__}
-        names |= {"reads_sizes": reads_sizes(image_class)}
+        names = {
+            "image_class": image_class,
+            "__doc__": image_class.__doc__,
+            "reads_sizes": reads_sizes(image_class),
+        }
         kind = type(f"Video{image_class.__name__}", (base, image_class), names)
         _VIDEO_CLASSES[key] = kind
     return _VIDEO_CLASSES[key]
@@ -264,7 +267,7 @@ def reads_sizes(kind: type[nn.Module]) -> bool:
 
 
 @functools.cache
-def _used(kind: type[nn.Module]) -> frozenset[str]:
+def _used(kind: Any) -> frozenset[str]:
     """The names that the methods of a class use; torch's own classes are exempt."""
     return frozenset(
         name
