@@ -252,7 +252,7 @@ def own_tensors(module: nn.Module) -> list[Tensor]:
     return [value for value in values if isinstance(value, Tensor)]
 
 
-def makes_2d_calls(kind: type[nn.Module]) -> bool:
+def makes_2d_calls(kind: type[Any]) -> bool:
     """Whether the methods of a class name a call in `NAMES`; torch's own classes are exempt.
 
     Names are read from the byte code of the methods and of functions that they call, but for
@@ -261,7 +261,7 @@ def makes_2d_calls(kind: type[nn.Module]) -> bool:
     return not NAMES.isdisjoint(_used(kind))
 
 
-def reads_sizes(kind: type[nn.Module]) -> bool:
+def reads_sizes(kind: type[Any]) -> bool:
     """Whether the methods of a class ask for sizes of tensors."""
     return not SIZE_NAMES.isdisjoint(_used(kind))
 
