@@ -258,12 +258,12 @@ def makes_2d_calls(kind: type[Any]) -> bool:
     Names are read from the byte code of the methods and of functions that they call, but for
     torch's. A name that means something else costs a needless subclass, but changes no results.
     """
-    return not NAMES.isdisjoint(_used(kind))
+    return not NAMES.isdisjoint(_used(kind))  # type: ignore[arg-type]
 
 
 def reads_sizes(kind: type[Any]) -> bool:
     """Whether the methods of a class ask for sizes of tensors."""
-    return not SIZE_NAMES.isdisjoint(_used(kind))
+    return not SIZE_NAMES.isdisjoint(_used(kind))  # type: ignore[arg-type]
 
 
 @functools.cache
