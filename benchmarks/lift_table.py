@@ -163,14 +163,14 @@ def outcome(model: Any) -> str:
 
 
 def table(rows: list[Row]) -> list[str]:
-    lifted = [(name, size, told) for _, name, size, told in rows if told.startswith("lifted")]
+    lifted = [(name, size, told) for _, name, size, told in rows if told.startswith("lifted (")]
     by_clip: dict[str, list[str]] = {}
     for name, size, told in lifted:
         clip = told.removeprefix("lifted (").rstrip(")")
         by_clip.setdefault(clip, []).append(f"`{name}` ({size})")
     lines = ["| lifted and verified on clips of | networks (millions of parameters) |", "|---|---|"]
     lines += [f"| {clip} | {', '.join(names)} |" for clip, names in by_clip.items()]
-    refused = [(name, told) for _, name, _, told in rows if not told.startswith("lifted")]
+    refused = [(name, told) for _, name, _, told in rows if not told.startswith("lifted (")]
     if refused:
         lines += ["", "| refused | why |", "|---|---|"]
         lines += [f"| `{name}` | {shortened(told)} |" for name, told in refused]
@@ -185,7 +185,7 @@ def shortened(cause: str) -> str:
 
 
 def count(rows: list[Row]) -> str:
-    lifted = sum(told.startswith("lifted") for *_, told in rows)
+    lifted = sum(told.startswith("lifted (") for *_, told in rows)
     return f"{lifted} of {len(rows)} lifted and verified ({lifted / max(1, len(rows)):.0%})"
 
 
@@ -196,7 +196,7 @@ def main() -> None:
     options = parser.parse_args()
     only = set(options.networks)
     lines = options.known.read_text().splitlines() if options.known else []
-    known = {fields[1]: fields for line in lines if len(fields := tuple(line.split("\t"))) == 4}
+    known = {fields[:2]: fields for line in lines if len(fields := tuple(line.split("\t"))) == 4}
     warnings.simplefilter("ignore")
     parts = {
         "torchvision": TORCHVISION.split(),
@@ -213,9 +213,7 @@ def main() -> None:
         found[part] = []
         for name in names:
             if not only or name in only:
-                old = known.get(name)
-                told = old if old and old[0] == package else row(package, name)
-                found[part].append(told)
+                found[part].append(known.get((package, name)) or row(package, name))
                 print(*found[part][-1], sep="\t", flush=True)
     if not only:
         DOCS.write_text("\n".join(document(found)) + "\n")
