@@ -130,7 +130,8 @@ def _check_lift(name: str, convolution: str) -> None:
     At an eighth of its width, which runs the same code: 0.07 s of CPU for ResNet18 and 0.15 s for
     GoogLeNet, where the full networks take 0.4 to 0.6 s.
     """
-    with torch.device("cpu"):  # networks are also built on the meta device, which computes nothing
+    # networks are also built on the meta device, which computes nothing
+    with torch.device("cpu"), _seeded(0):
         lift(build_2d(name, num_classes=2, width=0.125, seed=0), convolution, check=CHECKED_CLIP)
 
 
