@@ -161,6 +161,15 @@ def test_a_2d_state_loads_strictly_with_transforms_at_the_identity(device: str) 
         torch.testing.assert_close(each, image.weight)
 
 
+def test_a_state_without_the_layer_leaves_it_as_it_is() -> None:
+    """Of a classifier alone, say: transforms that were learned must not be lost."""
+    network = nn.Sequential(make(spread=0.2), nn.Linear(3, 2))
+    before = {name: value.clone() for name, value in network[0].state_dict().items()}
+    network.load_state_dict({"1.weight": torch.zeros(2, 3), "1.bias": torch.zeros(2)}, strict=False)
+    for name, value in network[0].state_dict().items():
+        assert torch.equal(value, before[name])
+
+
 def test_a_parametrised_transform_loads_its_own_state() -> None:
     layers = [make(spread=0.2, seed=seed) for seed in (0, 1)]
     for layer, name in itertools.product(layers, TEMPORAL_PARAMETERS):

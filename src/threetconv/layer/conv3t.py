@@ -260,7 +260,8 @@ class Conv3T(nn.Module):
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
         own = [name for name in TEMPORAL_PARAMETERS if name in self._parameters]  # no parametrised
-        if not any(prefix + name in state_dict for name in own):  # an nn.Conv2d's state
+        # an nn.Conv2d's state; one without this layer, as of a classifier alone, leaves it as it is
+        if prefix + "weight" in state_dict and not any(prefix + n in state_dict for n in own):
             for name in own:
                 still = torch.full(getattr(self, name).shape, IDENTITY[name])
                 state_dict[prefix + name] = still.to(self.weight.dtype)
@@ -324,10 +325,11 @@ class Conv3d(nn.Conv3d):
 
     @fx_leaf
     def forward(self, input: Tensor) -> Tensor:
-        if self.padding_mode != "zeros" and not self.symmetric_time:
+        placed = self.symmetric_time or self.same_frames
+        if self.padding_mode != "zeros" and not placed:
             return super().forward(input)  # torch pads the clip beforehand: not affected
         padding: Any = self.padding
-        if self.symmetric_time or self.same_frames:
+        if placed:
             input, padding = _pad(*_prepare(self, input))
         sizes: Any = {"stride": self.stride, "padding": padding, "dilation": self.dilation}
         return convolve(input, self.filters(), self.bias, groups=self.groups, **sizes)
